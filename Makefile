@@ -1,0 +1,35 @@
+# The README's commands. Each target is thin: what it does lives in the command line and in infra/.
+.PHONY: install demo test test-slow lint format constraints clean
+
+BIN := .venv/bin
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt infra/install.sh
+	@sh infra/install.sh
+
+demo: install
+	@$(BIN)/cropline demo
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+test-slow: install
+	$(BIN)/pytest -m slow
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Renews constraints.txt with the newest versions that pyproject.toml admits; run the tests before committing it.
+constraints:
+	@sh infra/constraints.sh
+
+clean:
+	rm -rf .venv .cropline demo

@@ -1,0 +1,1 @@
+"""What exists and where: Sentinel-2 products, cells, models, maps, subscriptions. Knows no other room."""

@@ -1,0 +1,33 @@
+"""The errors that a user sees. Each message says what was wrong (with the value), where, and what to do next."""
+
+
+class CroplineError(Exception):
+    """Base of every error that the cause of which a user can act on; its text is shown without a traceback."""
+
+
+class RequestError(CroplineError):
+    """The request itself is wrong: an area, a year, a name, a path."""
+
+
+class SourceError(CroplineError):
+    """A source of products can't be reached or read."""
+
+
+class ProductError(CroplineError):
+    """One product is unusable. The product is dropped with this reason; the request goes on while enough is left."""
+
+
+class NotEnoughAcquisitionsError(CroplineError):
+    """Fewer clear acquisitions than `min_acquisitions`; the message lists the dates and their fractions."""
+
+
+class ModelError(CroplineError):
+    """No model fits the request, or a checkpoint can't be applied to it."""
+
+
+class StoreError(CroplineError):
+    """The store can't be written, or holds something that isn't what its name says."""
+
+
+class DeliveryError(CroplineError):
+    """The delivery folder can't be written or belongs to another request."""

@@ -1,0 +1,181 @@
+"""Where pixels lie: UTM zones cut into cells of 1024 x 1024 pixels of 10 m, and windows of pixels in a zone.
+
+Pixel coordinates of a zone are integers: ``left`` counts pixels eastward from easting 0, ``top`` counts pixels northward
+from northing 0 to the upper edge. Arrays run from north to south, so row ``i`` of a window has its upper edge at
+``top - i``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+from pyproj import Transformer
+from rasterio.features import geometry_mask
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import transform as transform_geometry
+
+from catalog.errors import RequestError
+
+PIXEL = 10
+"""Pixel size, m."""
+
+CELL = 1024
+"""Edge of a cell, pixels."""
+
+_CELL_NAME = re.compile(r"(\d{5})_(\d{4})_(\d{4})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A rectangle of pixels of one UTM zone; ``left`` and ``top`` as the module says, sizes in pixels."""
+
+    epsg: int
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.top - self.height
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) as arrays have it."""
+        return self.height, self.width
+
+    @property
+    def transform(self) -> Affine:
+        return Affine(PIXEL, 0, self.left * PIXEL, 0, -PIXEL, self.top * PIXEL)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in m."""
+        return self.left * PIXEL, self.bottom * PIXEL, self.right * PIXEL, self.top * PIXEL
+
+    def intersection(self, other: Window) -> Window | None:
+        """What both cover, or None."""
+        if self.epsg != other.epsg:
+            raise ValueError(f"windows of different zones: EPSG:{self.epsg} and EPSG:{other.epsg}")
+        left, right = max(self.left, other.left), min(self.right, other.right)
+        top, bottom = min(self.top, other.top), max(self.bottom, other.bottom)
+        if left >= right or bottom >= top:
+            return None
+        return Window(self.epsg, left, top, right - left, top - bottom)
+
+    def slices(self, part: Window) -> tuple[slice, slice]:
+        """Row and column slices of ``part`` (which lies inside) in an array of this window."""
+        row, column = self.top - part.top, part.left - self.left
+        return slice(row, row + part.height), slice(column, column + part.width)
+
+    def blocks(self, size: int) -> Iterator[Window]:
+        """Cut into blocks of at most ``size`` x ``size`` pixels, from the north-west, row by row."""
+        for row in range(0, self.height, size):
+            for column in range(0, self.width, size):
+                yield Window(
+                    self.epsg,
+                    self.left + column,
+                    self.top - row,
+                    min(size, self.width - column),
+                    min(size, self.height - row),
+                )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One cell of a zone, counted from its lower-left corner in units of 10,240 m."""
+
+    epsg: int
+    column: int
+    row: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.epsg:05d}_{self.column:04d}_{self.row:04d}"
+
+    @classmethod
+    def from_name(cls, name: str) -> Cell:
+        match = _CELL_NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"not a cell's name: {name!r}; it looks like 32631_0056_0549")
+        return cls(*(int(part) for part in match.groups()))
+
+    @property
+    def window(self) -> Window:
+        return Window(self.epsg, self.column * CELL, (self.row + 1) * CELL, CELL, CELL)
+
+
+def cells_of_window(window: Window) -> list[Cell]:
+    """The cells that a window touches, sorted."""
+    columns = range(window.left // CELL, (window.right - 1) // CELL + 1)
+    rows = range(window.bottom // CELL, (window.top - 1) // CELL + 1)
+    return [Cell(window.epsg, column, row) for column in columns for row in rows]
+
+
+def cells_meeting(zone_area: BaseGeometry, epsg: int) -> list[Cell]:
+    """The cells that share some area with a geometry given in the zone's metres, sorted."""
+    return [
+        cell
+        for cell in cells_of_window(window_around(zone_area, epsg))
+        if zone_area.intersection(box(*cell.window.bounds)).area > 0
+    ]
+
+
+def window_around(zone_area: BaseGeometry, epsg: int) -> Window:
+    """The smallest window of whole pixels around a geometry given in the zone's metres."""
+    west, south, east, north = zone_area.bounds
+    # A hair inside: a vertex that came back from longitude and latitude a micrometre off its pixel's edge adds no pixel.
+    hair = 1e-4
+    left, right = math.floor(west / PIXEL + hair), math.ceil(east / PIXEL - hair)
+    bottom, top = math.floor(south / PIXEL + hair), math.ceil(north / PIXEL - hair)
+    return Window(epsg, left, top, max(1, right - left), max(1, top - bottom))
+
+
+def utm_zone(longitude: float, latitude: float) -> int:
+    """EPSG code of the UTM zone of a point, with the exceptions of Norway and Svalbard as the MGRS has them."""
+    zone = int((longitude + 180) // 6) % 60 + 1
+    if 56 <= latitude < 64 and 3 <= longitude < 12:
+        zone = 32
+    elif latitude >= 72 and 0 <= longitude < 42:
+        zone = 31 if longitude < 9 else 33 if longitude < 21 else 35 if longitude < 33 else 37
+    if not -80 <= latitude <= 84:
+        raise RequestError(
+            f"the area's centre lies at latitude {latitude:.2f}, outside UTM (80 S to 84 N). Ask for an area inside."
+        )
+    return (32600 if latitude >= 0 else 32700) + zone
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: int, target: int) -> Transformer:
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def to_zone(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
+    """A longitude/latitude geometry in the metres of a zone (vertices are moved, edges stay straight)."""
+    moved: BaseGeometry = transform_geometry(_transformer(4326, epsg).transform, geometry)
+    return moved
+
+
+def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
+    """The inverse of `to_zone`."""
+    moved: BaseGeometry = transform_geometry(_transformer(epsg, 4326).transform, geometry)
+    return moved
+
+
+def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDArray[np.bool_]:
+    """True (height, width) where a pixel's centre lies in the geometry, given in the zone's metres."""
+    mask: npt.NDArray[np.bool_] = geometry_mask([zone_area], window.shape, window.transform, invert=True)
+    return mask

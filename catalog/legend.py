@@ -1,0 +1,154 @@
+"""A legend: what the values of labels and maps mean. Unknown is not background."""
+
+from __future__ import annotations
+
+import colorsys
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from catalog.errors import RequestError
+from catalog.products import Frozen
+
+Role = Literal["class", "background", "ignore"]
+
+MAP_BACKGROUND = 0
+"""Map value of known non-crop."""
+
+MAP_NO_DATA = 255
+"""Map value where nothing is said."""
+
+_COLUMNS = ("source_code", "value", "name", "colour", "role")
+
+
+class LegendClass(Frozen):
+    """One entry: what the source calls it, what the map calls it."""
+
+    value: Annotated[int, Field(ge=0, le=254, description="map value; 0 for background and ignore")]
+    name: Annotated[str, Field(min_length=1, description="English")]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", description="#rrggbb")]
+    role: Role = "class"
+    source_codes: Annotated[
+        tuple[int, ...], Field(description="codes of the labels that mean this; several where merged")
+    ] = ()
+    hcat: Annotated[str | None, Field(description="code of the EuroCrops taxonomy")] = None
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        return int(self.colour[1:3], 16), int(self.colour[3:5], 16), int(self.colour[5:7], 16)
+
+
+class Legend(Frozen):
+    """Classes by map value. `classes` are mapped; `background` is known non-crop; what no entry names is unknown."""
+
+    entries: tuple[LegendClass, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Legend:
+        values = [entry.value for entry in self.entries if entry.role == "class"]
+        if not values:
+            raise ValueError("a legend needs at least one entry of role 'class'")
+        if min(values) < 1 or len(set(values)) != len(values):
+            raise ValueError(f"values of classes must be different and 1 to 254, got {sorted(values)}")
+        codes = [code for entry in self.entries for code in entry.source_codes]
+        if len(set(codes)) != len(codes):
+            raise ValueError(
+                f"a source code stands in two entries: {sorted(c for c in set(codes) if codes.count(c) > 1)}"
+            )
+        return self
+
+    @property
+    def classes(self) -> tuple[LegendClass, ...]:
+        """The entries that the map can show beside background, by value."""
+        return tuple(sorted((entry for entry in self.entries if entry.role == "class"), key=lambda entry: entry.value))
+
+    @property
+    def background(self) -> LegendClass | None:
+        return next((entry for entry in self.entries if entry.role == "background"), None)
+
+    @property
+    def mapped(self) -> tuple[LegendClass, ...]:
+        """What a network tells apart, in the order of its outputs: background first where there is one."""
+        return ((self.background,) if self.background else ()) + self.classes
+
+    def same_classes(self, other: Legend) -> bool:
+        """True when both tell the same things apart: value, name, role and source codes, whatever the colours."""
+
+        def key(legend: Legend) -> list[tuple[int, str, str, tuple[int, ...]]]:
+            return [(entry.value, entry.name, entry.role, tuple(sorted(entry.source_codes))) for entry in legend.mapped]
+
+        return key(self) == key(other)
+
+
+def read_legend(path: Path) -> Legend:
+    """Read ``source_code,value,name,colour,role`` (an optional ``hcat`` too); rows of one value are merged into one entry.
+
+    Raises `RequestError` naming the file, the line and what is wrong with it.
+    """
+    if not path.is_file():
+        raise RequestError(f"legend: no file {path}.")
+    merged: dict[tuple[int, str], LegendClass] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise RequestError(f"legend {path}: no column {', '.join(missing)}; it needs {','.join(_COLUMNS)}.")
+        for line, row in enumerate(reader, start=2):
+            try:
+                entry = LegendClass(
+                    value=int(row["value"]),
+                    name=row["name"].strip(),
+                    colour=row["colour"].strip(),
+                    role=row["role"].strip(),  # pydantic checks the literal
+                    source_codes=(int(row["source_code"]),),
+                    hcat=(row.get("hcat") or "").strip() or None,
+                )
+            except (ValidationError, ValueError, AttributeError) as error:
+                raise RequestError(f"legend {path}, line {line}: {_first(error)}") from error
+            key = (entry.value, entry.role)
+            known = merged.get(key)
+            merged[key] = (
+                entry
+                if known is None
+                else known.model_copy(update={"source_codes": known.source_codes + entry.source_codes})
+            )
+    try:
+        return Legend(entries=tuple(merged.values()))
+    except ValidationError as error:
+        raise RequestError(f"legend {path}: {_first(error)}") from error
+
+
+def legend_of_codes(codes: Iterable[int]) -> Legend:
+    """The legend of labels that come without one: every non-zero code is a class named by its code, 0 is unknown."""
+    wanted = sorted({int(code) for code in codes} - {0})
+    if not wanted:
+        raise RequestError("labels: every pixel is 0 (unknown). Give labels that overlap the area.")
+    if len(wanted) > 254:
+        raise RequestError(
+            f"labels: {len(wanted)} different codes and no legend; a map holds 254 classes. Give a legend that merges them."
+        )
+    return Legend(
+        entries=tuple(
+            LegendClass(value=value, name=str(code), colour=_spread_colour(value), source_codes=(code,))
+            for value, code in enumerate(wanted, start=1)
+        )
+    )
+
+
+def _spread_colour(index: int) -> str:
+    # Golden-ratio steps keep neighbouring values far apart on the hue circle.
+    red, green, blue = colorsys.hsv_to_rgb((index * 0.618034) % 1.0, 0.55 + 0.25 * (index % 2), 0.85)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = re.sub(r"^Value error, ", "", first["msg"])
+        return f"{where}: {message}" if where else message
+    return str(error)

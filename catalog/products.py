@@ -1,0 +1,151 @@
+"""What a Sentinel-2 product is: bands, levels, products, acquisitions and the order made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Level = Literal["L1C", "L2A"]
+
+UNKNOWN = "unknown"
+"""Written wherever the source doesn't say: never guessed, never left empty."""
+
+NO_DATA = 0
+"""Cube value of a pixel without data."""
+
+SATURATED = 65535
+"""Cube (and SAFE) value of a saturated pixel: it has data and is not clear."""
+
+REFLECTANCE_SCALE = 1e-4
+"""Reflectance = cube value x this."""
+
+
+class Frozen(BaseModel):
+    """A value: immutable, strict about unknown fields, written to and read from JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Band(Frozen):
+    """One band of the MultiSpectral Instrument."""
+
+    name: str
+    wavelength: Annotated[float, Field(description="central wavelength of Sentinel-2A, nm")]
+    resolution: Annotated[int, Field(description="ground sampling distance, m")]
+    common_name: Annotated[str, Field(description="name of the STAC `eo` extension and of Earth Search's assets")]
+
+
+# Central wavelengths of S2A: Sentinel-2 User Handbook (ESA, 2015), table 1, updated by the MSI spectral responses 3.0.
+BANDS: dict[str, Band] = {
+    name: Band(name=name, wavelength=wavelength, resolution=resolution, common_name=common_name)
+    for name, wavelength, resolution, common_name in (
+        ("B01", 442.7, 60, "coastal"),
+        ("B02", 492.7, 10, "blue"),
+        ("B03", 559.8, 10, "green"),
+        ("B04", 664.6, 10, "red"),
+        ("B05", 704.1, 20, "rededge1"),
+        ("B06", 740.5, 20, "rededge2"),
+        ("B07", 782.8, 20, "rededge3"),
+        ("B08", 832.8, 10, "nir"),
+        ("B8A", 864.7, 20, "nir08"),
+        ("B09", 945.1, 60, "nir09"),
+        ("B10", 1373.5, 60, "cirrus"),
+        ("B11", 1613.7, 20, "swir16"),
+        ("B12", 2202.4, 20, "swir22"),
+    )
+}
+
+LEVEL_BANDS: dict[str, tuple[str, ...]] = {
+    "L1C": tuple(BANDS),
+    "L2A": tuple(name for name in BANDS if name != "B10"),
+}
+"""The fixed band axis of a cube, by level. L2A has no cirrus band."""
+
+MASK_ASSETS: dict[str, tuple[str, ...]] = {"L1C": (), "L2A": ("SCL", "CLD")}
+"""What a source may offer beside the bands: the scene classification and the cloud probability of Sen2Cor (%)."""
+
+
+class Asset(Frozen):
+    """Where GDAL finds the pixels of one band of one product, and how to read them."""
+
+    href: str
+    nodata: Annotated[float | None, Field(description="raw value that means no data")] = 0
+    offset: Annotated[int, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
+    offset_from: Annotated[str, Field(description="what said so: a flag, the baseline, the metadata")] = UNKNOWN
+    gdal_env: Annotated[dict[str, str], Field(repr=False, exclude=True, description="GDAL options to open it")] = {}
+
+
+class Product(Frozen):
+    """One granule as a source lists it. It carries no pixels' addresses: the source's `assets` makes those."""
+
+    id: str
+    href: Annotated[str, Field(description="where its description lies, for the source that listed it")]
+    level: Level
+    time: Annotated[AwareDatetime, Field(description="sensing time, UTC")]
+    tile: Annotated[str, Field(description="MGRS tile such as 31UES")] = UNKNOWN
+    platform: Annotated[str, Field(description="S2A, S2B, S2C")] = UNKNOWN
+    datatake: Annotated[str, Field(description="datatake start and absolute orbit, e.g. 20230815T095031_042547")] = (
+        UNKNOWN
+    )
+    datastrip: Annotated[str, Field(description="datastrip sensing start, e.g. S20230815T095630")] = UNKNOWN
+    relative_orbit: Annotated[str, Field(description="1 to 143 as R079")] = UNKNOWN
+    baseline: Annotated[str, Field(description="processing baseline, e.g. 05.09")] = UNKNOWN
+    generation_time: AwareDatetime | None = None
+    cloud_cover: Annotated[float | None, Field(description="of the whole tile, %")] = None
+    sun_zenith: Annotated[float | None, Field(description="mean, degrees")] = None
+    sun_azimuth: Annotated[float | None, Field(description="mean, degrees from north, clockwise")] = None
+    footprint: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
+    synthetic: bool = False
+
+
+class Acquisition(Frozen):
+    """All products of one datatake that touch the area: one date of the cube."""
+
+    id: Annotated[
+        str, Field(description="platform, time and orbit: names the acquisition in the cube, in logs and reports")
+    ]
+    time: Annotated[AwareDatetime, Field(description="earliest sensing time of its products, UTC")]
+    platform: str = UNKNOWN
+    relative_orbit: str = UNKNOWN
+    baseline: str = UNKNOWN
+    sun_zenith: float | None = None
+    sun_azimuth: float | None = None
+    cloud_cover: Annotated[float | None, Field(description="mean over its tiles, %")] = None
+    products: tuple[Product, ...]
+
+
+class LeftOut(Frozen):
+    """A product that was found and not taken, and why."""
+
+    product: str
+    reason: str
+
+
+class Order(Frozen):
+    """What a request takes from a source: the acquisitions chosen, what was left out, and why."""
+
+    source: Annotated[str, Field(description="the source's address, without credentials")]
+    source_id: Annotated[str, Field(description="names the source in the store")]
+    level: Level
+    start: AwareDatetime
+    end: Annotated[AwareDatetime, Field(description="exclusive")]
+    synthetic: bool
+    acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def product_count(self) -> int:
+        return sum(len(acquisition.products) for acquisition in self.acquisitions)
+
+
+def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:
+    """First instant of the season and the first one after it, UTC.
+
+    ``(1, 7)`` is January to July of ``year``; ``(10, 7)`` starts in October of the year before.
+    """
+    first, last = months
+    start = datetime(year - 1 if first > last else year, first, 1, tzinfo=UTC)
+    end = datetime(year + 1, 1, 1, tzinfo=UTC) if last == 12 else datetime(year, last + 1, 1, tzinfo=UTC)
+    return start, end

@@ -1,0 +1,1 @@
+"""Thematic processors: what is made of the season. Found by the entry points `cropline.processors`."""
