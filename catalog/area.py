@@ -119,7 +119,8 @@ def _from_geometry(geometry: dict[str, Any]) -> Area:
         raise RequestError(
             f"area: not a {kind}: {error}. A ring needs at least four vertices, the last equal to the first."
         ) from error
-    if polygon.is_empty or polygon.area == 0:
+    # Of crossing edges the surfaces can cancel out: only a hull without surface tells that there is none.
+    if polygon.is_empty or polygon.convex_hull.area == 0:
         raise RequestError("area: the polygon has no surface.")
     if not polygon.is_valid:
         raise RequestError(

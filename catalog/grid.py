@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from affine import Affine
 from pyproj import Transformer
 from rasterio.features import geometry_mask
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import transform as transform_geometry
 
 from catalog.errors import RequestError
 
@@ -165,13 +165,13 @@ def _transformer(source: int, target: int) -> Transformer:
 
 def to_zone(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
     """A longitude/latitude geometry in the metres of a zone (vertices are moved, edges stay straight)."""
-    moved: BaseGeometry = transform_geometry(_transformer(4326, epsg).transform, geometry)
+    moved: BaseGeometry = shapely.transform(geometry, _transformer(4326, epsg).transform, interleaved=False)  # type: ignore[arg-type]
     return moved
 
 
 def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
     """The inverse of `to_zone`."""
-    moved: BaseGeometry = transform_geometry(_transformer(epsg, 4326).transform, geometry)
+    moved: BaseGeometry = shapely.transform(geometry, _transformer(epsg, 4326).transform, interleaved=False)  # type: ignore[arg-type]
     return moved
 
 

@@ -6,6 +6,7 @@ import colorsys
 import csv
 import re
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,6 +55,12 @@ class Legend(Frozen):
             raise ValueError("a legend needs at least one entry of role 'class'")
         if min(values) < 1 or len(set(values)) != len(values):
             raise ValueError(f"values of classes must be different and 1 to 254, got {sorted(values)}")
+        if misplaced := [
+            entry for entry in self.entries if entry.role == "background" and entry.value != MAP_BACKGROUND
+        ]:
+            raise ValueError(
+                f"background ({misplaced[0].name}) has the value {MAP_BACKGROUND}, not {misplaced[0].value}"
+            )
         codes = [code for entry in self.entries for code in entry.source_codes]
         if len(set(codes)) != len(codes):
             raise ValueError(
@@ -85,37 +92,42 @@ class Legend(Frozen):
 
 
 def read_legend(path: Path) -> Legend:
-    """Read ``source_code,value,name,colour,role`` (an optional ``hcat`` too); rows of one value are merged into one entry.
+    """Read ``source_code,value,name,colour,role`` (an optional ``hcat`` too).
+
+    Rows of one value and role are merged into one entry, called as the first of them.
 
     Raises `RequestError` naming the file, the line and what is wrong with it.
     """
     if not path.is_file():
         raise RequestError(f"legend: no file {path}.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"legend {path} can't be read ({error}). Save it as CSV in UTF-8.") from error
     merged: dict[tuple[int, str], LegendClass] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise RequestError(f"legend {path}: no column {', '.join(missing)}; it needs {','.join(_COLUMNS)}.")
-        for line, row in enumerate(reader, start=2):
-            try:
-                entry = LegendClass(
-                    value=int(row["value"]),
-                    name=row["name"].strip(),
-                    colour=row["colour"].strip(),
-                    role=row["role"].strip(),  # pydantic checks the literal
-                    source_codes=(int(row["source_code"]),),
-                    hcat=(row.get("hcat") or "").strip() or None,
-                )
-            except (ValidationError, ValueError, AttributeError) as error:
-                raise RequestError(f"legend {path}, line {line}: {_first(error)}") from error
-            key = (entry.value, entry.role)
-            known = merged.get(key)
-            merged[key] = (
-                entry
-                if known is None
-                else known.model_copy(update={"source_codes": known.source_codes + entry.source_codes})
+    reader = csv.DictReader(StringIO(text, newline=""))
+    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+    if missing:
+        raise RequestError(f"legend {path}: no column {', '.join(missing)}; it needs {','.join(_COLUMNS)}.")
+    for line, row in enumerate(reader, start=2):
+        try:
+            entry = LegendClass(
+                value=int(row["value"]),
+                name=row["name"].strip(),
+                colour=row["colour"].strip(),
+                role=row["role"].strip(),  # pydantic checks the literal
+                source_codes=(int(row["source_code"]),),
+                hcat=(row.get("hcat") or "").strip() or None,
             )
+        except (ValidationError, ValueError, AttributeError) as error:
+            raise RequestError(f"legend {path}, line {line}: {_first(error)}") from error
+        key = (entry.value, entry.role)
+        known = merged.get(key)
+        merged[key] = (
+            entry
+            if known is None
+            else known.model_copy(update={"source_codes": known.source_codes + entry.source_codes})
+        )
     try:
         return Legend(entries=tuple(merged.values()))
     except ValidationError as error:

@@ -1,0 +1,350 @@
+"""What this installation made: trained models and delivered maps, each listed in a STAC catalogue.
+
+The folders are the truth, the catalogues are made of them: ``<store>/models/catalog.json`` and
+``<store>/maps/catalog.json`` can be opened by any STAC client. Checkpoints are read as JSON, never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from filelock import FileLock
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from shapely import GEOSException, make_valid
+from shapely.geometry import shape
+
+from catalog.area import Area
+from catalog.errors import ModelError, StoreError
+from catalog.legend import Legend
+from catalog.products import Frozen, Level
+from catalog.store import Store, digest, sha256, write_json
+
+WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
+"""Files of a checkpoint."""
+
+_MULTIHASH_SHA256 = "1220"  # code 0x12, 0x20 bytes: the STAC file extension's checksums are multihashes
+
+
+_Parsed = TypeVar("_Parsed", bound=BaseModel)
+
+
+class ModelEntry(Frozen):
+    """One checkpoint, by what decides whether a request may use it."""
+
+    name: str
+    folder: Path
+    created: AwareDatetime
+    level: Level
+    bands: tuple[str, ...]
+    months: Annotated[tuple[int, int], Field(description="first and last month of the season it was trained on")]
+    synthetic: bool
+    footprint: Annotated[dict[str, Any] | None, Field(description="GeoJSON of where it was trained, degrees")]
+    legend: Legend
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenModel:
+    """A folder among the models that is no checkpoint."""
+
+    name: str
+    reason: str
+
+
+class _Config(BaseModel):
+    """The part of a checkpoint's ``config.json`` that is read here; the rest is the network's."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    level: Level
+    bands: tuple[str, ...]
+    months: tuple[int, int]
+    synthetic: bool
+    footprint: dict[str, Any] | None = None
+    legend: Legend
+
+    @field_validator("legend", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return {"entries": value}
+
+
+class _ItemProperties(BaseModel):
+    created: AwareDatetime
+
+
+class _Item(BaseModel):
+    """The part of a checkpoint's ``item.json`` that is read here."""
+
+    properties: _ItemProperties
+
+
+class Registry:
+    """The models and maps of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def models(self) -> list[ModelEntry]:
+        """Every usable checkpoint, newest first."""
+        return self._survey()[0]
+
+    def broken_models(self) -> list[BrokenModel]:
+        """Folders among the models that can't be used, by name."""
+        return self._survey()[1]
+
+    def add_model(self, folder: Path) -> Path:
+        """Copy a checkpoint into the store and return where it lies there; one that is there already stays.
+
+        Copied aside and renamed, so that a model is whole or absent. Raises `ModelError` when the folder is no checkpoint or
+        its weights are not those that its item describes, `StoreError` when the store can't be written.
+        """
+        entry = _read_entry(folder)
+        fingerprint = hashlib.sha256(f"{sha256(folder / WEIGHTS)} {sha256(folder / CONFIG)}".encode()).hexdigest()[:8]
+        target = self._store.models / f"{entry.created:%Y-%m-%d}-{entry.level}-{fingerprint}"
+        try:
+            if not target.exists():
+                _copy_whole(folder, target)
+        except OSError as error:
+            raise StoreError(
+                f"can't copy the model to {target}: {error.strerror or error}. Free some space or check the permissions."
+            ) from error
+        self._list_models()
+        return target
+
+    def choose(
+        self,
+        level: Level,
+        bands: Iterable[str],
+        synthetic: bool,
+        area: Area,
+        legend: Legend | None,
+        name: str | None = None,
+        *,
+        months: tuple[int, int] | None = None,
+    ) -> Path:
+        """The folder of the model that a request gets.
+
+        The newest of the same level whose bands are among ``bands``, trained on the same kind of data (``synthetic``), on
+        the same ``months`` where given, in a footprint that meets the area, with the classes of ``legend`` where given.
+
+        ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well,
+        but where it was trained is the user's business. Raises `ModelError`, which says of every candidate why not.
+        """
+        available = frozenset(bands)
+
+        def against(entry: ModelEntry) -> list[str]:
+            return _reasons(entry, level, available, synthetic, legend, months)
+
+        if name is not None:
+            return self._named(name, against)
+        usable, broken = self._survey()
+        refused = [(model.name, [model.reason]) for model in broken]
+        for entry in usable:
+            reasons = against(entry) + _outside(entry, area)
+            if not reasons:
+                return entry.folder
+            refused.append((entry.name, reasons))
+        asked = f"{level}, bands {', '.join(sorted(available))}, {'synthetic' if synthetic else 'real'} data"
+        if not refused:
+            raise ModelError(
+                f"this installation has no model yet (asked for: {asked}). Give labels, so that one is trained from them."
+            )
+        listed = "\n".join(f"  {model}: {'; '.join(reasons)}" for model, reasons in refused)
+        raise ModelError(
+            f"no model fits the request ({asked}):\n{listed}\nGive labels, so that one is trained from them, or change the "
+            "request to what a model was trained for."
+        )
+
+    def add_map(self, item_path: Path) -> Path:
+        """List a delivered map; its files stay where they were delivered. Returns the listed item.
+
+        Raises `StoreError` when the item can't be read or the store can't be written.
+        """
+        item_path = item_path.resolve()
+        try:
+            item = json.loads(item_path.read_text(encoding="utf-8"))
+            name = str(item["id"])
+            assets = {
+                key: {**asset, "href": _absolute(item_path, asset["href"])} for key, asset in item["assets"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{item_path} is not the STAC item of a map ({error}). Deliver the map again.") from error
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            name = f"map-{digest(name)}"
+        links = [
+            {"rel": "root", "href": "../catalog.json", "type": "application/json"},
+            {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
+            {"rel": "canonical", "href": str(item_path), "type": "application/geo+json"},
+        ]
+        listed = self._store.maps / name / f"{name}.json"
+        with _locked(self._store.maps):
+            write_json(listed, {**item, "assets": assets, "links": links})
+            items = [path for path in sorted(self._store.maps.glob("*/*.json")) if _still_delivered(path)]
+            _write_catalog(self._store.maps, "maps", "Maps made by this installation.", items)
+        return listed
+
+    def _survey(self) -> tuple[list[ModelEntry], list[BrokenModel]]:
+        usable: list[ModelEntry] = []
+        broken: list[BrokenModel] = []
+        folders = sorted(self._store.models.iterdir()) if self._store.models.is_dir() else []
+        for folder in folders:
+            if not folder.is_dir() or folder.name.startswith("."):  # being copied, or left by a copy that was killed
+                continue
+            try:
+                usable.append(_read_entry(folder))
+            except ModelError as error:
+                broken.append(BrokenModel(folder.name, str(error)))
+        return sorted(usable, key=lambda entry: (entry.created, entry.name), reverse=True), broken
+
+    def _named(self, name: str, against: Callable[[ModelEntry], list[str]]) -> Path:
+        inside = self._store.models / name
+        folder = inside if inside.is_dir() else Path(name).expanduser().resolve()
+        if not folder.is_dir():
+            names = ", ".join(entry.name for entry in self.models()) or "none yet"
+            raise ModelError(f"model {name!r}: neither a model of this installation ({names}) nor a folder.")
+        reasons = against(_read_entry(folder))
+        if reasons:
+            raise ModelError(
+                f"model {name!r} doesn't fit the request: {'; '.join(reasons)}. Name another, or none so that one is chosen."
+            )
+        return folder
+
+    def _list_models(self) -> None:
+        with _locked(self._store.models):
+            items = [entry.folder / ITEM for entry in self.models()]
+            _write_catalog(self._store.models, "models", "Models trained by this installation.", items)
+
+
+def _reasons(
+    entry: ModelEntry,
+    level: Level,
+    available: frozenset[str],
+    synthetic: bool,
+    legend: Legend | None,
+    months: tuple[int, int] | None,
+) -> list[str]:
+    """Why a model can't be used, in words; empty when it can."""
+    reasons = []
+    if entry.level != level:
+        reasons.append(f"trained on {entry.level}, not {level}")
+    if missing := [band for band in entry.bands if band not in available]:
+        reasons.append(f"needs {', '.join(missing)}, which the products don't have")
+    if entry.synthetic != synthetic:
+        kinds = ("real", "synthetic")
+        reasons.append(f"trained on {kinds[entry.synthetic]} data, the source is {kinds[synthetic]}")
+    if months is not None and entry.months != months:
+        reasons.append(f"trained on months {list(entry.months)}, not {list(months)}")
+    if legend is not None and not entry.legend.same_classes(legend):
+        reasons.append(f"its classes are {_classes(entry.legend)}, the labels' {_classes(legend)}")
+    return reasons
+
+
+def _classes(legend: Legend) -> str:
+    named = [f"{entry.value} {entry.name}" for entry in legend.mapped]
+    return ", ".join(named) if len(named) <= 12 else f"{', '.join(named[:12])} and {len(named) - 12} more"
+
+
+def _outside(entry: ModelEntry, area: Area) -> list[str]:
+    if entry.footprint is None:
+        return ["doesn't say where it was trained"]
+    try:
+        meets = make_valid(shape(entry.footprint)).intersection(area).area > 0
+    except (GEOSException, ValueError, TypeError, AttributeError, KeyError):
+        return ["its training footprint is not GeoJSON"]
+    return [] if meets else ["trained elsewhere: its training footprint doesn't meet the area"]
+
+
+def _read_entry(folder: Path) -> ModelEntry:
+    missing = [name for name in (WEIGHTS, CONFIG, ITEM) if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder} is not a checkpoint: no {', '.join(missing)}. Train the model again.")
+    config = _parsed(_Config, folder / CONFIG)
+    return ModelEntry(
+        name=folder.name,
+        folder=folder,
+        created=_parsed(_Item, folder / ITEM).properties.created,
+        **{field: getattr(config, field) for field in _Config.model_fields},
+    )
+
+
+def _parsed(kind: type[_Parsed], path: Path) -> _Parsed:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise ModelError(f"{path} can't be understood: {where}: {first['msg']}. Train the model again.") from error
+
+
+def _copy_whole(folder: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        fresh = aside / target.name
+        shutil.copytree(folder, fresh)
+        _check_weights(fresh, folder)
+        for path in fresh.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        try:
+            fresh.rename(target)
+        except OSError:
+            if not target.is_dir():  # else somebody else just added the same one
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_weights(copy: Path, original: Path) -> None:
+    """The copied weights have to be those that the item describes."""
+    try:
+        assets = json.loads((copy / ITEM).read_bytes())["assets"].values()
+        said = next(str(asset["file:checksum"]) for asset in assets if Path(asset["href"]).name == WEIGHTS)
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise ModelError(
+            f"{original / ITEM} doesn't give {WEIGHTS} with its file:checksum. Train the model again."
+        ) from error
+    found = sha256(copy / WEIGHTS)
+    if said != _MULTIHASH_SHA256 + found:
+        raise ModelError(
+            f"{original / WEIGHTS} is not what its item describes: sha256 {found}, expected "
+            f"{said.removeprefix(_MULTIHASH_SHA256)}. It was cut short or changed; copy it again or train the model again."
+        )
+
+
+def _absolute(item: Path, href: str) -> str:
+    return href if re.match(r"[a-z0-9]+://", href) else os.path.normpath(item.parent / href)
+
+
+def _still_delivered(listed: Path) -> bool:
+    try:
+        links = json.loads(listed.read_bytes())["links"]
+        return any(link["rel"] == "canonical" and Path(link["href"]).is_file() for link in links)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _locked(folder: Path) -> FileLock:
+    """Held while a catalogue is made of its folder, or the slower of two writers would drop the other's entry."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".catalog.lock")
+
+
+def _write_catalog(folder: Path, name: str, description: str, items: list[Path]) -> None:
+    links = [{"rel": "root", "href": "./catalog.json", "type": "application/json"}]
+    links += [
+        {"rel": "item", "href": f"./{item.relative_to(folder).as_posix()}", "type": "application/geo+json"}
+        for item in items
+    ]
+    catalog = {"type": "Catalog", "id": f"cropline-{name}", "stac_version": "1.1.0", "description": description}
+    write_json(folder / "catalog.json", {**catalog, "links": links})

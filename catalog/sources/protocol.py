@@ -1,0 +1,47 @@
+"""What a source of products is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from catalog.area import Area
+from catalog.products import Asset, LeftOut, Level, Product
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search found."""
+
+    products: tuple[Product, ...]
+    """Of the level asked for, meeting area and period."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What lies there and can't be used: another level, a description that can't be understood."""
+    holds: str = ""
+    """What the source holds in all, in words, for the message when nothing is found; empty where it can't be told."""
+
+
+class Source(Protocol):
+    """One place that products come from. Implemented by one module of this package each."""
+
+    @property
+    def address(self) -> str:
+        """Opens this source again from any folder; carries no credentials."""
+
+    @property
+    def id(self) -> str:
+        """Names the source in the store."""
+
+    def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
+        """Products whose footprint meets the area and whose sensing time lies in [start, end).
+
+        Raises `SourceError` when the source can't be reached or read.
+        """
+
+    def assets(self, product: Product) -> dict[str, Asset]:
+        """Where the pixels are, by band name, beside ``SCL`` and ``CLD`` where there are such.
+
+        Nothing is opened: an asset may turn out to be missing. Raises `ProductError` when the description of the product
+        can't be understood, `SourceError` when it can't be reached.
+        """

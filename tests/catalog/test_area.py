@@ -1,0 +1,110 @@
+"""Areas: every form that is accepted, every reason to refuse one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from shapely.geometry import MultiPolygon, Polygon, box
+
+from catalog.area import area_km2, as_geojson, check_size, parse_area
+from catalog.errors import RequestError
+
+SQUARE = [[4.0, 50.0], [5.0, 50.0], [5.0, 51.0], [4.0, 51.0], [4.0, 50.0]]
+POLYGON = {"type": "Polygon", "coordinates": [SQUARE]}
+FEATURE = {"type": "Feature", "properties": {}, "geometry": POLYGON}
+OTHER = {"type": "Polygon", "coordinates": [[[6, 50], [7, 50], [7, 51], [6, 50]]]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        POLYGON,
+        FEATURE,
+        {"type": "FeatureCollection", "features": [FEATURE]},
+        {"type": "FeatureCollection", "features": [FEATURE, FEATURE]},
+        {"type": "MultiPolygon", "coordinates": [[SQUARE]]},
+        [4.0, 50.0, 5.0, 51.0],
+        (4, 50, 5, 51),
+    ],
+    ids=["geometry", "feature", "collection", "collection-of-equals", "multipolygon", "bbox", "bbox-of-integers"],
+)
+def test_every_usual_form_makes_the_same_area(value: Any) -> None:
+    assert parse_area(value).equals(box(4, 50, 5, 51))
+
+
+def test_features_are_united() -> None:
+    other = {"type": "Feature", "properties": {}, "geometry": OTHER}
+    united = parse_area({"type": "FeatureCollection", "features": [FEATURE, other]})
+    assert isinstance(united, MultiPolygon)
+    assert united.area == pytest.approx(1.5)
+
+
+def test_feature_collections_unite_touching_polygons_into_one() -> None:
+    beside = {"type": "Polygon", "coordinates": [[[5, 50], [6, 50], [6, 51], [5, 51], [5, 50]]]}
+    features = [FEATURE, {"type": "Feature", "properties": {}, "geometry": beside}]
+    united = parse_area({"type": "FeatureCollection", "features": features})
+    assert isinstance(united, Polygon)
+    assert united.equals(box(4, 50, 6, 51))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}, "may not cross"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [2, 2], [0, 0]]]}, "no surface"),
+        ({"type": "Polygon", "coordinates": []}, "no surface"),
+        ({"type": "Polygon", "coordinates": [[[0, 0, 9], [1, 0, 9], [1, 1, 9], [0, 0, 9]]]}, "three-dimensional"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1]]]}, "pair"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0]]]}, "four"),
+        ({"type": "Polygon", "coordinates": [[["a", 0], [1, 0], [1, 1], ["a", 0]]]}, "pair"),
+        ({"type": "Polygon", "coordinates": [[[True, 0], [1, 0], [1, 1], [True, 0]]]}, "pair"),
+        ({"type": "Polygon", "coordinates": 5}, "nested lists"),
+        ({"type": "Polygon", "coordinates": [[[574680, 5622440], [574690, 5622440], [574690, 5622450]]]}, "EPSG:4326"),
+        ({"type": "Polygon", "coordinates": [[[0, float("nan")], [1, 0], [1, 1], [0, 0]]]}, "not finite"),
+        ({"type": "Polygon", "coordinates": [[[-179, 0], [179, 0], [179, 1], [-179, 1], [-179, 0]]]}, "antimeridian"),
+        ({"type": "Polygon", "coordinates": [[[179, 0], [181, 0], [181, 1], [179, 0]]]}, "degrees"),
+        ({"type": "Polygon"}, "nested lists"),
+        ({"type": "Point", "coordinates": [4, 50]}, "'Point'"),
+        ({"type": "Feature", "geometry": None}, "no geometry"),
+        ({"type": "FeatureCollection", "features": []}, "no feature"),
+        ({"type": "FeatureCollection"}, "no list of features"),
+        ({"area": 1}, "None"),
+        ([170, 0, -170, 1], "antimeridian"),
+        ([4, 50, 5], "four numbers"),
+        ([4, 50, 4, 51], "no surface"),
+        ([4, 51, 5, 50], "no surface"),
+        ([4, 50, 5, 95], "degrees"),
+        ([4, 50, "5", 51], "four numbers"),
+        ("aoi.geojson", "str"),
+        (None, "NoneType"),
+    ],
+)
+def test_a_bad_area_is_refused_and_the_cause_named(value: Any, said: str) -> None:
+    with pytest.raises(RequestError, match=r"^area: ") as refusal:
+        parse_area(value)
+    assert said in str(refusal.value)
+
+
+def test_a_hole_is_kept() -> None:
+    hole = [[4.2, 50.2], [4.2, 50.4], [4.4, 50.4], [4.4, 50.2], [4.2, 50.2]]
+    assert parse_area({"type": "Polygon", "coordinates": [SQUARE, hole]}).area == pytest.approx(1 - 0.04)
+
+
+def test_size_is_geodesic() -> None:
+    # One degree by one degree at the equator: 110.574 km x 111.320 km on WGS84, a little less to its north.
+    assert area_km2(box(0, 0, 1, 1)) == pytest.approx(110.574 * 111.320, rel=1e-3)
+    assert area_km2(box(0, 60, 1, 61)) == pytest.approx(111.4 * 54.9, rel=1e-2)
+
+
+def test_an_area_over_the_limit_is_refused_with_both_sizes() -> None:
+    check_size(box(0, 0, 0.1, 0.1), 124)
+    with pytest.raises(RequestError, match=r"12,\d{3} km² is over the limit of 2,500 km².*Split"):
+        check_size(box(0, 0, 1, 1), 2500)
+
+
+def test_geojson_goes_round() -> None:
+    written = json.loads(json.dumps(as_geojson(box(4, 50, 5, 51))))
+    assert parse_area(written).equals(box(4, 50, 5, 51))
+    assert isinstance(as_geojson(box(4, 50, 5, 51))["coordinates"][0][0], list)

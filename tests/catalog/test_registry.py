@@ -1,0 +1,330 @@
+"""Which model a request gets and why the others not; copies that are whole; catalogues that STAC clients open."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pystac
+import pytest
+from shapely.geometry import box
+
+from agrunet.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from agrunet.inputs import Normalisation, channels
+from agrunet.network import AgrUNet, AgrUNetConfig
+from catalog.area import as_geojson
+from catalog.errors import ModelError, StoreError
+from catalog.legend import Legend, LegendClass
+from catalog.products import LEVEL_BANDS
+from catalog.registry import Registry
+from catalog.store import Store, open_store
+
+AREA = box(4.2, 50.2, 4.3, 50.3)
+BANDS = LEVEL_BANDS["L2A"]
+WHEAT = LegendClass(value=1, name="wheat", colour="#aa0000", source_codes=(1,))
+MAIZE = LegendClass(value=2, name="maize", colour="#00aa00", source_codes=(2,))
+LEGEND = Legend(entries=(WHEAT, MAIZE))
+
+
+def checkpoint(folder: Path, day: int = 1, *, weights: bytes = b"weights", **fields: Any) -> Path:
+    """A checkpoint as far as the registry looks at it."""
+    folder.mkdir(parents=True)
+    config = {
+        "network": {"anything": 1},
+        "level": "L2A",
+        "bands": ["B02", "B03", "B04", "B08"],
+        "months": [1, 7],
+        "synthetic": False,
+        "footprint": as_geojson(box(4, 50, 5, 51)),
+        "legend": LEGEND.model_dump(mode="json")["entries"],
+        **fields,
+    }
+    footprint = config["footprint"]
+    item = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": [],
+        "id": f"model-{day}",
+        "geometry": footprint,
+        **({"bbox": [4, 50, 5, 51]} if footprint else {}),
+        "properties": {"datetime": "2019-01-01T00:00:00Z", "created": f"2026-11-{day:02d}T08:00:00Z"},
+        "links": [],
+        "assets": {
+            "weights": {"href": "weights.safetensors", "file:checksum": "1220" + hashlib.sha256(weights).hexdigest()}
+        },
+    }
+    (folder / "weights.safetensors").write_bytes(weights)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "item.json").write_text(json.dumps(item))
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+def added(store: Store, tmp_path: Path, day: int = 1, **fields: Any) -> Path:
+    return Registry(store).add_model(checkpoint(tmp_path / f"trained-{day}", day, weights=b"%d" % day, **fields))
+
+
+def choose(store: Store, **changed: Any) -> Path:
+    asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND}
+    return Registry(store).choose(**{**asked, **changed})
+
+
+def test_the_newest_that_fits_is_chosen(store: Store, tmp_path: Path) -> None:
+    added(store, tmp_path, 1)
+    newest = added(store, tmp_path, 12)
+    added(store, tmp_path, 5)
+    assert choose(store) == newest
+    assert [entry.created.day for entry in Registry(store).models()] == [12, 5, 1]
+
+
+REFUSALS = [
+    ("level", {"level": "L1C"}, {}, "trained on L1C, not L2A"),
+    ("bands", {"bands": ["B04", "B8A", "B11"]}, {"bands": ["B04"]}, "needs B8A, B11, which the products don't have"),
+    ("synthetic-model", {"synthetic": True}, {}, "trained on synthetic data, the source is real"),
+    ("real-model", {}, {"synthetic": True}, "trained on real data, the source is synthetic"),
+    ("legend", {}, {"legend": Legend(entries=(WHEAT,))}, "its classes are 1 wheat, 2 maize, the labels' 1 wheat"),
+    ("elsewhere", {"footprint": as_geojson(box(6, 50, 7, 51))}, {}, "trained elsewhere"),
+    ("beside", {"footprint": as_geojson(box(4.3, 50, 7, 51))}, {}, "trained elsewhere"),
+    ("nowhere", {"footprint": None}, {}, "doesn't say where"),
+    ("months", {}, {"months": (3, 9)}, "trained on months [1, 7], not [3, 9]"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "said"), [case[1:] for case in REFUSALS], ids=[case[0] for case in REFUSALS]
+)
+def test_each_reason_to_refuse_is_said(
+    store: Store, tmp_path: Path, fields: dict[str, Any], asked: dict[str, Any], said: str
+) -> None:
+    model = added(store, tmp_path, **fields)
+    with pytest.raises(ModelError) as refusal:
+        choose(store, **asked)
+    assert f"{model.name}: " in str(refusal.value)
+    assert said in str(refusal.value)
+    assert "Give labels" in str(refusal.value)
+
+
+def test_a_checkpoint_of_the_library_is_understood(store: Store, tmp_path: Path) -> None:
+    network = AgrUNetConfig(bands=channels(3, "interpolate"), classes=2, filters=(4, 8))
+    config = CheckpointConfig(
+        network=network,
+        bands=("B02", "B04", "B08"),
+        normalisation=Normalisation(mean=(0, 0, 0), std=(1, 1, 1)),
+        months=(1, 7),
+        min_clear=0.5,
+        min_acquisitions=5,
+        level="L2A",
+        classes=("wheat", "maize"),
+        legend=LEGEND.model_dump(mode="json")["entries"],
+        patch_size=32,
+        footprint=as_geojson(box(4, 50, 5, 51)),
+        years=(2019,),
+        synthetic=False,
+    )
+    save_checkpoint(tmp_path / "trained", AgrUNet(network), config)
+    model = Registry(store).add_model(tmp_path / "trained")
+    assert choose(store, months=(1, 7)) == model
+    assert load_checkpoint(model)[1] == config
+
+
+def test_an_older_one_is_chosen_when_the_newest_does_not_fit(store: Store, tmp_path: Path) -> None:
+    older = added(store, tmp_path, 1)
+    added(store, tmp_path, 2, level="L1C")
+    assert choose(store) == older
+
+
+def test_every_candidate_is_listed_with_all_its_reasons(store: Store, tmp_path: Path) -> None:
+    added(store, tmp_path, 1, level="L1C", synthetic=True)
+    added(store, tmp_path, 2, footprint=None)
+    (store.models / "half").mkdir()
+    with pytest.raises(ModelError) as refusal:
+        choose(store)
+    lines = str(refusal.value).splitlines()[1:4]
+    assert [line.strip().split(":")[0].rsplit("-", 1)[0] for line in lines] == [
+        "half",
+        "2026-11-02-L2A",
+        "2026-11-01-L1C",
+    ]
+    assert "trained on L1C, not L2A; trained on synthetic data" in lines[2]
+
+
+def test_without_legend_and_months_any_will_do(store: Store, tmp_path: Path) -> None:
+    model = added(store, tmp_path, months=[10, 6])
+    assert choose(store, legend=None) == model
+    assert choose(store, legend=LEGEND, months=(10, 6)) == model
+
+
+def test_an_empty_store_says_that_labels_are_missing(store: Store) -> None:
+    with pytest.raises(ModelError, match=r"no model yet.*Give labels"):
+        choose(store)
+
+
+def test_a_named_model_may_come_from_elsewhere_but_has_to_fit(store: Store, tmp_path: Path) -> None:
+    elsewhere = added(store, tmp_path, 1, footprint=as_geojson(box(6, 50, 7, 51)))
+    added(store, tmp_path, 2)
+    assert choose(store, name=elsewhere.name) == elsewhere
+    assert choose(store, name=str(tmp_path / "trained-1")) == tmp_path / "trained-1"
+    with pytest.raises(ModelError, match=r"doesn't fit the request: trained on L2A, not L1C\. Name another"):
+        choose(store, name=elsewhere.name, level="L1C")
+    with pytest.raises(ModelError, match=f"'nothing': neither .*{elsewhere.name}"):
+        choose(store, name="nothing")
+    with pytest.raises(ModelError, match="is not a checkpoint"):
+        choose(store, name=str(tmp_path))
+
+
+def test_a_model_is_copied_whole_under_a_telling_name(store: Store, tmp_path: Path) -> None:
+    trained = checkpoint(tmp_path / "trained", 22)
+    model = Registry(store).add_model(trained)
+    assert model.parent == store.models
+    assert model.name.startswith("2026-11-22-L2A-")
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == {
+        path.name: path.read_bytes() for path in trained.iterdir()
+    }
+    assert sorted(path.name for path in store.models.iterdir() if not path.name.startswith(".")) == [
+        model.name,
+        "catalog.json",
+    ]
+
+
+def test_the_same_checkpoint_twice_is_one_model(store: Store, tmp_path: Path) -> None:
+    trained = checkpoint(tmp_path / "trained")
+    shutil.copytree(trained, tmp_path / "copy")
+    registry = Registry(store)
+    first = registry.add_model(trained)
+    inode = (first / "weights.safetensors").stat().st_ino
+    assert registry.add_model(tmp_path / "copy") == first
+    assert registry.add_model(first) == first
+    assert (first / "weights.safetensors").stat().st_ino == inode
+    assert len(registry.models()) == 1
+
+
+def test_weights_that_were_cut_short_are_refused_and_leave_nothing(store: Store, tmp_path: Path) -> None:
+    trained = checkpoint(tmp_path / "trained")
+    (trained / "weights.safetensors").write_bytes(b"weig")
+    with pytest.raises(ModelError, match=r"not what its item describes.*cut short"):
+        Registry(store).add_model(trained)
+    assert list(store.models.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.json", "item.json"])
+def test_a_folder_with_a_file_missing_is_no_checkpoint(store: Store, tmp_path: Path, name: str) -> None:
+    trained = checkpoint(tmp_path / "trained")
+    (trained / name).unlink()
+    with pytest.raises(ModelError, match=f"is not a checkpoint: no {name}"):
+        Registry(store).add_model(trained)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("config.json", "{", "config.json can't be understood"),
+        ("config.json", '{"level": "L3"}', "config.json can't be understood: level"),
+        ("item.json", '{"properties": {}}', "item.json can't be understood: properties.created"),
+        ("item.json", '{"properties": {"created": "2026-11-01T00:00:00Z"}}', "file:checksum"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_understood_is_refused(
+    store: Store, tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    trained = checkpoint(tmp_path / "trained")
+    (trained / name).write_text(text)
+    with pytest.raises(ModelError) as refusal:
+        Registry(store).add_model(trained)
+    assert said in str(refusal.value)
+
+
+def test_a_broken_model_hides_no_other(store: Store, tmp_path: Path) -> None:
+    good = added(store, tmp_path, 1)
+    bad = added(store, tmp_path, 2)
+    (bad / "config.json").write_text("{}")
+    assert choose(store) == good
+    assert [broken.name for broken in Registry(store).broken_models()] == [bad.name]
+
+
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "models").write_text("in the way")
+    with pytest.raises(StoreError, match="can't copy the model"):
+        Registry(Store(tmp_path / "store")).add_model(checkpoint(tmp_path / "trained"))
+
+
+def test_the_models_can_be_browsed(store: Store, tmp_path: Path) -> None:
+    added(store, tmp_path, 1)
+    added(store, tmp_path, 2)
+    catalog = pystac.Catalog.from_file(str(store.models / "catalog.json"))
+    items = list(catalog.get_items())
+    assert sorted(item.id for item in items) == ["model-1", "model-2"]
+    for item in items:
+        href = item.assets["weights"].get_absolute_href()
+        assert href is not None
+        assert Path(href).is_file()
+
+
+def delivered(folder: Path, name: str = "crop-map-2019-abc") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "crop_map.tif").write_bytes(b"map")
+    item = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": [],
+        "id": name,
+        "geometry": as_geojson(AREA),
+        "bbox": list(AREA.bounds),
+        "properties": {"datetime": "2019-07-31T00:00:00Z"},
+        "links": [{"rel": "root", "href": "./nowhere.json"}],
+        "assets": {"crop_map": {"href": "./crop_map.tif"}, "remote": {"href": "https://host/x.tif"}},
+    }
+    (folder / "item.json").write_text(json.dumps(item))
+    return folder / "item.json"
+
+
+def test_the_maps_can_be_browsed(store: Store, tmp_path: Path) -> None:
+    registry = Registry(store)
+    listed = registry.add_map(delivered(tmp_path / "one", "one"))
+    registry.add_map(delivered(tmp_path / "two", "two"))
+    registry.add_map(tmp_path / "one" / "item.json")
+    items = list(pystac.Catalog.from_file(str(store.maps / "catalog.json")).get_items())
+    assert [item.id for item in items] == ["one", "two"]
+    assert listed == store.maps / "one" / "one.json"
+    assert items[0].assets["crop_map"].href == str(tmp_path / "one" / "crop_map.tif")
+    assert items[0].assets["remote"].href == "https://host/x.tif"
+    original = json.loads((tmp_path / "one" / "item.json").read_text())
+    assert original["assets"]["crop_map"]["href"] == "./crop_map.tif"
+
+
+def test_a_map_that_was_removed_is_no_longer_listed(store: Store, tmp_path: Path) -> None:
+    registry = Registry(store)
+    registry.add_map(delivered(tmp_path / "one", "one"))
+    shutil.rmtree(tmp_path / "one")
+    registry.add_map(delivered(tmp_path / "two", "two"))
+    assert [item.id for item in pystac.Catalog.from_file(str(store.maps / "catalog.json")).get_items()] == ["two"]
+
+
+def test_a_maps_name_stays_in_the_store(store: Store, tmp_path: Path) -> None:
+    listed = Registry(store).add_map(delivered(tmp_path / "one", "../../escaped"))
+    assert listed.resolve().is_relative_to(store.maps.resolve())
+    assert listed.parent.parent == store.maps
+
+
+def test_what_is_no_item_is_refused(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "item.json"
+    for text in ("{", "[]", '{"id": "a", "assets": {"a": {}}}'):
+        path.write_text(text)
+        with pytest.raises(StoreError, match=r"item\.json is not the STAC item of a map"):
+            Registry(store).add_map(path)
+
+
+def test_many_writers_lose_no_map(store: Store, tmp_path: Path) -> None:
+    items = [delivered(tmp_path / f"map-{index}", f"map-{index}") for index in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda item: Registry(store).add_map(item), items))
+    listed = json.loads((store.maps / "catalog.json").read_text())["links"]
+    assert sum(link["rel"] == "item" for link in listed) == 12
