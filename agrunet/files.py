@@ -1,0 +1,74 @@
+"""Files and folders that are whole or absent: written aside, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agrunet.errors import AgrunetError
+
+
+def _permissions(mode: int) -> int:
+    # mkstemp and mkdtemp make things that only their owner reads.
+    umask = os.umask(0)
+    os.umask(umask)
+    return mode & ~umask
+
+
+def _failure(path: Path, error: OSError) -> AgrunetError:
+    return AgrunetError(
+        f"can't write {path}: {error.strerror or error}. Free some space or check the permissions, and run again."
+    )
+
+
+@contextmanager
+def file_written_whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
+
+    Raises `AgrunetError` where the disk is full or may not be written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(_permissions(0o666))
+        temporary.replace(path)
+    except OSError as error:
+        raise _failure(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """The same for a folder; one that is already there is replaced when the block ends well."""
+    aside: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        fresh, old = aside / "new", aside / "old"
+        fresh.mkdir()
+        yield fresh
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
+    except OSError as error:
+        raise _failure(path, error) from error
+    finally:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""Scores of a map, all from one confusion matrix. Needs numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from agrunet.settings import Frozen
+
+Confusion = npt.NDArray[np.int64]
+"""(K, K): pixels of truth (row) mapped as class (column)."""
+
+
+class ClassScore(Frozen):
+    """One class of the truth."""
+
+    name: str
+    iou: Annotated[float, Field(description="TP / (TP + FP + FN)")]
+    dice: Annotated[float, Field(description="2 TP / (2 TP + FP + FN), also called F1")]
+    n_pixels: Annotated[int, Field(description="of the truth")]
+
+
+class Scores(Frozen):
+    """Scores of one split. Means over classes are macro, over the classes present in the truth, background included where it is one."""
+
+    split: Annotated[str, Field(description="what was held out, e.g. within-field or field-disjoint")]
+    oa: Annotated[float, Field(description="overall accuracy: part of the pixels mapped as the truth says")]
+    miou: Annotated[float, Field(description="mean intersection over union (Jaccard)")]
+    dice: Annotated[float, Field(description="mean Dice coefficient")]
+    n_pixels: Annotated[int, Field(description="pixels with a known truth that were mapped")]
+    n_unmapped: Annotated[int, Field(description="pixels with a known truth that the map leaves out")] = 0
+    per_class: tuple[ClassScore, ...] = ()
+
+
+def confusion_matrix(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], classes: int) -> Confusion:
+    """Count pixels by truth and prediction; either being negative (unknown, unmapped) leaves the pixel out.
+
+    Arrays of one shape, class indices 0 to ``classes`` - 1. Raises `ValueError` for an index beyond.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} differ in shape")
+    known = (truth >= 0) & (predicted >= 0)
+    rows, columns = truth[known].astype(np.int64), predicted[known].astype(np.int64)
+    highest = max(rows.max(initial=0), columns.max(initial=0))
+    if highest >= classes:
+        raise ValueError(f"class index {highest} of {classes} classes")
+    counts = np.bincount(rows * classes + columns, minlength=classes * classes)
+    return counts.reshape(classes, classes).astype(np.int64)
+
+
+def score(confusion: Confusion, split: str, names: Sequence[str] | None = None, n_unmapped: int = 0) -> Scores:
+    """The scores of one confusion matrix; of an empty one all are 0 with ``n_pixels`` 0."""
+    matrix = np.asarray(confusion, dtype=np.float64)
+    hits, truth, mapped = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    per_class = tuple(
+        ClassScore(
+            name=names[index] if names is not None else str(index),
+            iou=float(hits[index] / (truth[index] + mapped[index] - hits[index])),
+            dice=float(2 * hits[index] / (truth[index] + mapped[index])),
+            n_pixels=int(truth[index]),
+        )
+        for index in np.flatnonzero(truth).tolist()
+    )
+    total = matrix.sum()
+    return Scores(
+        split=split,
+        oa=float(hits.sum() / total) if total else 0.0,
+        miou=float(np.mean([entry.iou for entry in per_class])) if per_class else 0.0,
+        dice=float(np.mean([entry.dice for entry in per_class])) if per_class else 0.0,
+        n_pixels=int(total),
+        n_unmapped=n_unmapped,
+        per_class=per_class,
+    )

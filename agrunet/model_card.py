@@ -1,0 +1,142 @@
+"""The STAC item of a checkpoint, with the Machine Learning Model extension (MLM), written as plain JSON."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agrunet.files import sha256
+
+_EXTENSIONS = [
+    "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
+    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+    "https://stac-extensions.github.io/processing/v1.1.0/schema.json",
+    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
+]
+
+
+def model_item(
+    config: dict[str, Any], weights: Path, parameters: int, *, config_href: str, framework: str
+) -> dict[str, Any]:
+    """The item of the checkpoint whose configuration (as JSON) and weights file are given; hrefs are relative to the folder.
+
+    The checksum is a multihash (``1220`` and the sha256), as STAC's file extension wants it.
+    """
+    checksum = sha256(weights)
+    name = f"agrunet-{config['level'].lower()}-{max(config['years'])}-{checksum[:8]}"
+    years = sorted(config["years"])
+    first, last = config["months"]
+    geometry = config["footprint"]
+    item: dict[str, Any] = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": _EXTENSIONS,
+        "id": name,
+        "geometry": geometry,
+        "properties": {
+            "title": f"AgrUNet, {config['level']} {', '.join(map(str, years))}"
+            + (" (synthetic)" if config["synthetic"] else ""),
+            "datetime": None,
+            "start_datetime": f"{years[0] - (first > last)}-{first:02d}-01T00:00:00Z",
+            "end_datetime": f"{years[-1]}-{last:02d}-{monthrange(years[-1], last)[1]}T23:59:59Z",
+            "created": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "processing:software": {"cropline": config["code_version"]},
+            "mlm:name": name,
+            "mlm:architecture": "AgrUNet",
+            "mlm:tasks": ["semantic-segmentation"],
+            "mlm:framework": "pytorch",
+            "mlm:framework_version": framework,
+            "mlm:total_parameters": parameters,
+            "mlm:memory_size": weights.stat().st_size,
+            "mlm:pretrained": False,
+            "mlm:hyperparameters": config["network"] | {"training": config["training"]},
+            "mlm:input": [_input(config)],
+            "mlm:output": [_output(config)],
+            "cropline:synthetic": config["synthetic"],
+            "cropline:level": config["level"],
+            "cropline:months": config["months"],
+            "cropline:years": years,
+            "cropline:baselines": config["baselines"],
+            "cropline:hold_out": config["hold_out"],
+            "cropline:scores": config["scores"],
+        },
+        "links": [],
+        "assets": {
+            "weights": {
+                "href": weights.name,
+                "title": "Weights",
+                "type": "application/octet-stream; framework=safetensors",
+                "roles": ["mlm:model", "mlm:weights"],
+                "mlm:artifact_type": "safetensors.torch.save_file",
+                "file:checksum": "1220" + checksum,
+                "file:size": weights.stat().st_size,
+            },
+            "config": {
+                "href": config_href,
+                "title": "How the network must be fed",
+                "type": "application/json",
+                "roles": ["metadata"],
+            },
+        },
+    }
+    if geometry is not None:
+        item["bbox"] = _bbox(geometry)
+    return item
+
+
+def _input(config: dict[str, Any]) -> dict[str, Any]:
+    scaling = [
+        {"type": "z-score", "mean": mean, "stddev": std}
+        for mean, std in zip(config["normalisation"]["mean"], config["normalisation"]["std"], strict=True)
+    ]
+    return {
+        "name": "Sentinel-2 time series",
+        "description": (
+            f"{config['level']} reflectance x 10,000 of at most {config['max_dates']} dates, months {config['months'][0]} to "
+            f"{config['months'][1]}; what is not clear is fed as: {config['cloud_input']}"
+        ),
+        "bands": config["bands"],
+        "input": {
+            "shape": [-1, -1, config["network"]["bands"], -1, -1],
+            "dim_order": ["batch", "time", "bands", "height", "width"],
+            "data_type": "float32",
+        },
+        "value_scaling": scaling,
+        "resize_type": None,
+        "pre_processing_function": None,
+    }
+
+
+def _output(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "crop type",
+        "tasks": ["semantic-segmentation"],
+        "result": {
+            "shape": [-1, config["network"]["classes"], -1, -1],
+            "dim_order": ["batch", "class", "height", "width"],
+            "data_type": "float32",
+        },
+        "classification:classes": [{"value": index, "name": name} for index, name in enumerate(config["classes"])],
+        "post_processing_function": None,
+    }
+
+
+def _bbox(geometry: dict[str, Any]) -> list[float]:
+    points = list(_points(geometry))
+    longitudes, latitudes = [point[0] for point in points], [point[1] for point in points]
+    return [min(longitudes), min(latitudes), max(longitudes), max(latitudes)]
+
+
+def _points(geometry: dict[str, Any]) -> Iterator[list[float]]:
+    for part in geometry.get("geometries", ()):
+        yield from _points(part)
+    pending = [geometry.get("coordinates", [])]
+    while pending:
+        part = pending.pop()
+        if part and isinstance(part[0], (int, float)):
+            yield part
+        else:
+            pending.extend(part)

@@ -1,0 +1,281 @@
+"""Integer codes on the ground, from a raster or from polygons, read by window of a zone.
+
+What labels and crop masks share: finding out what a file is, and its codes on the pixels of a window, whatever the file's
+own coordinate system.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import geopandas
+import numpy as np
+import numpy.typing as npt
+import pyogrio
+import rasterio
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.features import rasterize
+from rasterio.windows import Window as RasterWindow
+from shapely import area, force_2d
+
+from catalog.errors import RequestError
+from catalog.grid import PIXEL, Window
+
+_BLOCK = 512  # pixels read at once: a fine raster under it stays small
+
+_VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".parquet", ".geoparquet", ".gdb")
+
+_NUMBERS_OF_ROWS = ("fid", "id", "gid", "objectid", "ogc_fid")
+
+_FORMATS = "GeoTIFF, GeoPackage, GeoJSON, shapefile or FlatGeobuf"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """``codes``: (H, W); ``known``: (H, W), False where the file says nothing (``codes`` is 0 there)."""
+
+    codes: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_]
+
+
+class Codes(Protocol):
+    """A file of codes."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def nodata(self) -> float | None:
+        """The code that the file itself declares to mean nothing."""
+
+    def read(self, window: Window) -> Coded:
+        """The codes at the centres of a window's pixels."""
+
+    def present(self) -> npt.NDArray[np.int64]:
+        """The different codes of the whole file, sorted, without ``nodata``."""
+
+
+def open_codes(path: Path, what: str, columns: tuple[str, ...], *, mask: bool = False) -> Codes:
+    """Open a raster or vector file; ``what`` names it in messages, ``columns`` are names that a column of codes may have.
+
+    A ``mask`` may hold fractional numbers, and its polygons need no column. Raises `RequestError`: no such file, neither
+    raster nor vector, several bands or layers, no coordinate system, not integer, no column to be told by its name.
+    """
+    if not path.exists():
+        raise RequestError(f"{what}: no file {path}. Check the path; it resolves from where the command runs.")
+    if path.suffix.lower() in _VECTOR_SUFFIXES:
+        return _open_vector(path, what, columns, mask)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said below, as an error
+            with rasterio.open(path) as raster:
+                _check_raster(raster, path, what, mask)
+                return RasterCodes(path, raster.nodata)
+    except RasterioIOError:
+        return _open_vector(path, what, columns, mask)
+
+
+@dataclass(frozen=True, slots=True)
+class RasterCodes:
+    """Codes of a raster with one band; a pixel of the zone takes the code that its centre falls on."""
+
+    path: Path
+    nodata: float | None
+
+    def read(self, window: Window) -> Coded:
+        codes, known = np.zeros(window.shape, np.int64), np.zeros(window.shape, bool)
+        with rasterio.open(self.path) as raster:
+            zone, own = CRS.from_epsg(window.epsg), CRS.from_user_input(raster.crs)
+            transformer = None if zone.equals(own) else Transformer.from_crs(zone, own, always_xy=True)
+            for block in window.blocks(_BLOCK):
+                part = window.slices(block)
+                _sample(raster, block, transformer, codes[part], known[part])
+        return Coded(codes, known)
+
+    def present(self) -> npt.NDArray[np.int64]:
+        with rasterio.open(self.path) as raster:
+            seen = {int(code) for values in _strips(raster) for code in np.unique(values)}
+        return np.array(sorted(seen - {self.nodata}), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCodes:
+    """Codes of polygons, burnt where a polygon holds the pixel's centre; where two overlap the smaller lies above.
+
+    ``column`` is None where every polygon means 1.
+    """
+
+    path: Path
+    layer: str
+    crs: str
+    column: str | None
+    what: str
+    nodata: float | None = None
+
+    def read(self, window: Window) -> Coded:
+        polygons, codes = self._polygons(window)
+        burnt = np.zeros(window.shape, np.int32)
+        distinct, numbers = np.unique(codes, return_inverse=True)
+        if len(codes):
+            # Not in the order of the file: with a spatial index that depends on the window asked for.
+            order = np.lexsort((codes, -area(polygons)))
+            shapes = ((polygons[row], int(numbers[row]) + 1) for row in order)
+            rasterize(shapes, out=burnt, transform=window.transform)
+        table = np.concatenate([np.zeros(1, np.int64), distinct])
+        return Coded(table[burnt], burnt > 0)
+
+    def present(self) -> npt.NDArray[np.int64]:
+        if self.column is None:
+            return np.ones(1, np.int64)
+        frame = self._frame(columns=[self.column], read_geometry=False)
+        return np.unique(self._integers(frame[self.column])[0])
+
+    def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64]]:
+        try:
+            frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
+            frame = frame[frame.geometry.geom_type.isin(("Polygon", "MultiPolygon")) & ~frame.geometry.is_empty]
+            frame = frame.to_crs(window.epsg)
+        except ProjError as error:
+            raise RequestError(
+                f"{self.what} {self.path}: can't be brought to EPSG:{window.epsg}: {error}. Reproject it first."
+            ) from error
+        polygons = force_2d(frame.geometry.to_numpy())
+        if self.column is None:
+            return polygons, np.ones(len(polygons), np.int64)
+        codes, given = self._integers(frame[self.column])
+        return polygons[given], codes
+
+    def _bounds(self, window: Window) -> tuple[float, float, float, float]:
+        transformer = Transformer.from_crs(window.epsg, self.crs, always_xy=True)
+        west, south, east, north = transformer.transform_bounds(*window.bounds)
+        return west, south, east, north
+
+    def _frame(self, **options: Any) -> Any:
+        try:
+            return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, **options)
+        except (DataSourceError, DataLayerError) as error:
+            raise RequestError(f"{self.what} {self.path}: can't be read: {error}. Write the file again.") from error
+
+    def _integers(self, column: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The codes that are given, and (rows,) True where one is. Text that holds integers will do."""
+        given = column.notna().to_numpy(bool)
+        codes = np.zeros(int(given.sum()), np.int64)
+        for row, value in enumerate(column[given]):
+            try:
+                codes[row] = int(value)
+                whole = isinstance(value, str) or codes[row] == value
+            except (ValueError, TypeError, OverflowError):
+                whole = False
+            if not whole:
+                raise RequestError(
+                    f"{self.what} {self.path}: {value!r} in column {self.column} is no integer code. "
+                    "Put integer codes into a column named source_code."
+                )
+        return codes, given
+
+
+def _check_raster(raster: Any, path: Path, what: str, mask: bool) -> None:
+    if raster.count != 1:
+        raise RequestError(f"{what} {path}: has {raster.count} bands. One band of codes is needed; extract it first.")
+    if raster.crs is None:
+        raise RequestError(
+            f"{what} {path}: has no coordinate system. Set it, e.g. with gdal_edit.py -a_srs EPSG:32631."
+        )
+    if not mask and np.dtype(raster.dtypes[0]).kind not in "iu":
+        raise RequestError(f"{what} {path}: holds {raster.dtypes[0]}, codes are integers. Convert it, e.g. to uint16.")
+
+
+def _sample(
+    raster: Any,
+    window: Window,
+    transformer: Transformer | None,
+    codes: npt.NDArray[np.int64],
+    known: npt.NDArray[np.bool_],
+) -> None:
+    """Fill ``codes`` and ``known`` (H, W) with what lies at the centres of a window's pixels."""
+    x, y = np.meshgrid(
+        (window.left + 0.5 + np.arange(window.width)) * PIXEL, (window.top - 0.5 - np.arange(window.height)) * PIXEL
+    )
+    if transformer is not None:
+        x, y = transformer.transform(x, y)
+    inverse = ~raster.transform
+    with np.errstate(invalid="ignore"):  # what lies outside the raster's coordinate system is infinite, so outside
+        column, row = inverse.a * x + inverse.b * y + inverse.c, inverse.d * x + inverse.e * y + inverse.f
+    known[:] = (column >= 0) & (column < raster.width) & (row >= 0) & (row < raster.height)
+    if known.any():
+        columns, rows = np.floor(column[known]).astype(np.int64), np.floor(row[known]).astype(np.int64)
+        left, upper = int(columns.min()), int(rows.min())
+        part = RasterWindow(left, upper, int(columns.max()) - left + 1, int(rows.max()) - upper + 1)
+        codes[known] = _integers(raster, part)[rows - upper, columns - left]
+
+
+def _strips(raster: Any) -> Iterator[npt.NDArray[np.int64]]:
+    for upper in range(0, raster.height, _BLOCK):
+        yield _integers(raster, RasterWindow(0, upper, raster.width, min(_BLOCK, raster.height - upper)))
+
+
+def _integers(raster: Any, part: RasterWindow) -> npt.NDArray[np.int64]:
+    values: npt.NDArray[Any] = raster.read(1, window=part)
+    if values.dtype.kind == "f":  # masks only: whatever is not 0, no-data or NaN counts
+        values = (values != 0) & (values != raster.nodata) & ~np.isnan(values)
+    integers: npt.NDArray[np.int64] = values.astype(np.int64)
+    return integers
+
+
+def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) -> VectorCodes:
+    layer = _only_layer(path, what)
+    described = pyogrio.read_info(path, layer=layer)
+    if described["crs"] is None:
+        raise RequestError(f"{what} {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631.")
+    fields, types = [str(name) for name in described["fields"]], [str(name) for name in described["dtypes"]]
+    column = _code_column(path, what, columns, dict(zip(fields, types, strict=True)), mask)
+    return VectorCodes(path, layer, described["crs"], column, what)
+
+
+def _only_layer(path: Path, what: str) -> str:
+    try:
+        layers = [
+            str(name)
+            for name, kind in pyogrio.list_layers(path)
+            if kind is None or "Polygon" in kind or kind == "Unknown"
+        ]
+    except DataSourceError as error:
+        hint = f"It must be {_FORMATS}."
+        if path.suffix.lower() in (".parquet", ".geoparquet") and "Parquet" not in pyogrio.list_drivers():
+            hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
+        raise RequestError(f"{what} {path}: neither a raster nor a vector file that can be read. {hint}") from error
+    if not layers:
+        raise RequestError(f"{what} {path}: holds no polygons. Give polygons or a raster.")
+    if len(layers) > 1:
+        raise RequestError(
+            f"{what} {path}: has several layers of polygons ({', '.join(layers)}). Put the one meant into its own file."
+        )
+    return layers[0]
+
+
+def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[str, str], mask: bool) -> str | None:
+    """The column by its name, whatever the case (a shapefile cuts names to ten letters), else the only integer one."""
+    for wanted in columns:
+        for name in types:
+            if name.lower() in (wanted, wanted[:10]):
+                return name
+    if mask:
+        return None
+    integers = [
+        name
+        for name, kind in types.items()
+        if kind.startswith(("int", "uint")) and name.lower() not in _NUMBERS_OF_ROWS
+    ]
+    if len(integers) == 1:
+        return integers[0]
+    listed = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "none"
+    raise RequestError(
+        f"{what} {path}: which column holds the codes? There are: {listed}. Rename the one meant to source_code."
+    )

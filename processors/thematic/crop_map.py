@@ -1,0 +1,126 @@
+"""The crop map: AgrUNet's class probabilities, the most probable class and its confidence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agrunet.checkpoint import load_checkpoint, read_config
+from agrunet.errors import AgrunetError
+from agrunet.inference import predict
+from agrunet.patches import PatchSource
+from catalog.errors import ModelError
+from catalog.legend import MAP_NO_DATA, Legend
+from processors.thematic.protocol import Fields, Job, PatchGrid, Variable
+
+
+class CropMapParameters(BaseModel):
+    """What a request may set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    overlap: Annotated[
+        int | None,
+        Field(ge=0, description="overlap of neighbouring patches, pixels; a quarter of the patch by default"),
+    ] = None
+    precision: Annotated[
+        Literal["fp32", "bf16"], Field(description="arithmetic of the network; bf16 is faster and nearly the same")
+    ] = "fp32"
+
+
+class CropMap:
+    """Maps crops with a trained checkpoint; implements the `Processor` protocol."""
+
+    name: ClassVar[str] = "crop-map"
+    title: ClassVar[str] = "Crop map"
+    version: ClassVar[str] = "1"
+    needs_model: ClassVar[bool] = True
+    Parameters: ClassVar[type[BaseModel]] = CropMapParameters
+
+    def __init__(self, job: Job) -> None:
+        if job.model is None:
+            raise ModelError("crop-map: no model was chosen. Name one in the request, or give labels to train one.")
+        self.parameters = CropMapParameters.model_validate(job.parameters)
+        self._folder = job.model
+        try:
+            self._config = read_config(job.model)
+            self.legend = Legend.model_validate({"entries": self._config.legend})
+        except AgrunetError as error:
+            raise ModelError(str(error)) from error
+        except ValidationError as error:
+            raise ModelError(f"model {job.model}: its legend can't be read: {error.errors()[0]['msg']}.") from error
+        self._check(job)
+        overlap = self.parameters.overlap
+        size = self._config.patch_size
+        self.grid = PatchGrid(size=size, overlap=size // 4 if overlap is None else overlap)
+        if self.grid.overlap >= size:
+            raise ModelError(
+                f"crop-map: an overlap of {overlap} px leaves nothing of patches of {size} px. Ask for less."
+            )
+        self.bands: tuple[str, ...] = tuple(self._config.bands)
+        self.fields: tuple[str, ...] = tuple(entry.name for entry in self.legend.mapped)
+        self.variables: tuple[Variable, ...] = (
+            Variable(name="crop_map", title="Crop", dtype="uint8", nodata=MAP_NO_DATA, legend=self.legend),
+            Variable(name="confidence", title="Confidence of the crop map", dtype="float32", nodata=float("nan")),
+        )
+        masked = self.legend.background is not None or job.crop_mask
+        self.notes: tuple[str, ...] = (
+            () if masked else ("Not masked to cropland: every pixel is shown as one of the crops.",)
+        )
+
+    def _check(self, job: Job) -> None:
+        """Refuse what the checkpoint's contract doesn't cover, saying what to change."""
+        config, name = self._config, self._folder.name
+        missing = [band for band in config.bands if band not in job.bands]
+        if missing:
+            raise ModelError(
+                f"model {name} needs {', '.join(missing)}, which not every acquisition holds. "
+                "Take a model without, or another source."
+            )
+        if config.level != job.level:
+            raise ModelError(f"model {name} was trained on {config.level}, the request is for {job.level}.")
+        if tuple(config.months) != tuple(job.months):
+            raise ModelError(
+                f"model {name} was trained on months {list(config.months)}, the request asks for {list(job.months)}. "
+                "Ask for the model's months, or train one for yours."
+            )
+        if config.synthetic != job.synthetic:
+            raise ModelError(f"model {name} and the source must both be real or both synthetic.")
+        if len(job.days) > config.max_dates:
+            raise ModelError(
+                f"model {name} takes {config.max_dates} dates at most, the season has {len(job.days)}. Raise min_clear."
+            )
+
+    def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
+        """Class probabilities (K, size, size) of each patch; NaN where a pixel has too few clear dates."""
+        device = _device()
+        try:
+            network, config = load_checkpoint(self._folder, device)
+            yield from predict(network, config, patches, indices, device, precision=self.parameters.precision)
+        except AgrunetError as error:
+            raise ModelError(str(error)) from error
+
+    def summarise(self, blocks: Iterable[Fields]) -> dict[str, Any]:  # noqa: ARG002 - a map needs no view of the whole
+        return {}
+
+    def finish(self, fields: Fields, summary: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:  # noqa: ARG002
+        """The most probable class (map value) and its probability."""
+        said = ~np.isnan(fields).any(axis=0)
+        known = np.where(said, fields, 0.0)
+        values = np.array([entry.value for entry in self.legend.mapped], dtype=np.uint8)
+        crop_map = np.where(said, values[known.argmax(axis=0)], np.uint8(MAP_NO_DATA))
+        confidence = np.where(said, known.max(axis=0), np.float32("nan"))
+        return {"crop_map": crop_map.astype(np.uint8), "confidence": confidence.astype(np.float32)}
+
+
+def _device() -> torch.device:
+    """This process's GPU where there are some (the runner numbers its processes as torchrun does), else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

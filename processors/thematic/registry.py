@@ -1,0 +1,127 @@
+"""Which processors there are: entry points of the group `cropline.processors`, in this distribution or any other."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from catalog.errors import RequestError
+from catalog.products import Frozen
+from processors.thematic.protocol import Job, Processor
+
+GROUP = "cropline.processors"
+
+_CLASS_ATTRIBUTES = ("name", "title", "version", "needs_model", "Parameters", "run", "summarise", "finish")
+
+
+class ProcessorDescription(Frozen):
+    """One line of `cropline processors`."""
+
+    name: str
+    package: Annotated[str, Field(description="distribution and version that offers it")]
+    title: str = ""
+    version: str = ""
+    needs_model: bool = False
+    parameters: Annotated[dict[str, Any], Field(description="JSON Schema of the request's `parameters`")] = {}
+    error: Annotated[str | None, Field(description="why it can't be used, where it can't")] = None
+
+
+def find_processors() -> dict[str, type[Processor]]:
+    """The processors that can be used, by name. One that can't be imported is left out; `describe_processors` says why."""
+    found = {}
+    for name, offers in _offers().items():
+        try:
+            found[name] = _load(name, offers)
+        except RequestError:
+            continue
+    return found
+
+
+def make_processor(name: str, job: Job) -> Processor:
+    """The processor of that name, told its job. Only its own module is imported.
+
+    Raises `RequestError` for an unknown name (listing the known ones), a plug-in that can't be imported and parameters that
+    aren't valid, and what the processor itself raises when it can't do the job.
+    """
+    processor = load_processor(name)
+    return processor(job.model_copy(update={"parameters": check_parameters(processor, job.parameters)}))
+
+
+def load_processor(name: str) -> type[Processor]:
+    """The class of that name. Raises `RequestError` as `make_processor` does."""
+    offers = _offers()
+    if name not in offers:
+        known = ", ".join(offers) or f"none (no installed package has entry points of the group {GROUP})"
+        raise RequestError(f"processor: {name!r} is unknown. There are: {known}.")
+    return _load(name, offers[name])
+
+
+def check_parameters(processor: type[Processor], parameters: dict[str, Any]) -> dict[str, Any]:
+    """A request's `parameters` with defaults filled in, as JSON values. Raises `RequestError` naming the field."""
+    try:
+        return processor.Parameters.model_validate(parameters).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["parameters", *(str(part) for part in first["loc"])])
+        known = ", ".join(processor.Parameters.model_fields) or "no parameters"
+        raise RequestError(
+            f"{field}: {first['msg']} (got {first['input']!r}). Processor {processor.name} takes: {known}."
+        ) from error
+
+
+def describe_processors() -> list[ProcessorDescription]:
+    """All processors by name, those that can't be used with their reason."""
+    descriptions = []
+    for name, offers in _offers().items():
+        package = ", ".join(_package(offer) for offer in offers)
+        try:
+            processor = _load(name, offers)
+        except RequestError as error:
+            descriptions.append(ProcessorDescription(name=name, package=package, error=str(error)))
+            continue
+        descriptions.append(
+            ProcessorDescription(
+                name=name,
+                package=package,
+                title=processor.title,
+                version=processor.version,
+                needs_model=processor.needs_model,
+                parameters=processor.Parameters.model_json_schema(),
+            )
+        )
+    return descriptions
+
+
+def _offers() -> dict[str, list[EntryPoint]]:
+    offers: dict[str, list[EntryPoint]] = {}
+    for entry_point in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _package(entry))):
+        offers.setdefault(entry_point.name, []).append(entry_point)
+    return offers
+
+
+def _load(name: str, offers: list[EntryPoint]) -> type[Processor]:
+    if len(offers) > 1:
+        packages = " and ".join(_package(offer) for offer in offers)
+        raise RequestError(f"processor {name}: {packages} both offer it. Uninstall one.")
+    where = f"processor {name} of {_package(offers[0])} ({offers[0].value})"
+    try:
+        loaded = offers[0].load()
+    except Exception as error:  # importing another's module may fail in any way; the others must go on
+        raise RequestError(
+            f"{where} can't be imported: {type(error).__name__}: {error}. Repair or uninstall that package."
+        ) from error
+    missing = [attribute for attribute in _CLASS_ATTRIBUTES if not hasattr(loaded, attribute)]
+    if missing:
+        raise RequestError(
+            f"{where} is no processor: it has no {', '.join(missing)}. See processors/thematic/protocol.py."
+        )
+    if loaded.name != name:
+        raise RequestError(f"{where} calls itself {loaded.name!r}. Its entry point must have the same name.")
+    processor: type[Processor] = loaded
+    return processor
+
+
+def _package(offer: EntryPoint) -> str:
+    return f"{offer.dist.name} {offer.dist.version}" if offer.dist else "an unnamed package"

@@ -1,0 +1,264 @@
+"""Accuracy on the real labels of `flanders-2019`, beside a random forest on the same pixels in the same run.
+
+Two figures, never mixed. *within-field*: four folds of 16 x 16 pixel blocks; nearly all labelled pixels lie in fields that touch
+several folds, so it measures interpolation inside fields. *field-disjoint*: each field is mapped by a model that never saw it.
+One square of 640 m carries no claim of accuracy either way. Run as
+
+    python tests/slow/flanders.py FOLDER {within-field,field-disjoint} [--seed N] [--folds N ...] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from scipy import ndimage
+from sklearn.ensemble import RandomForestClassifier
+
+from agrunet.assessment import map_classes
+from agrunet.checkpoint import load_checkpoint
+from agrunet.folder import SPLITS, FolderHeader, PatchFolder, write_folder_header, write_patch
+from agrunet.inference import predict
+from agrunet.metrics import Confusion, Scores, confusion_matrix, score
+from agrunet.patches import Patch
+from agrunet.training import PRESETS, TrainingConfig, train
+
+LOG = logging.getLogger("flanders")
+
+BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+CLEAR_SCL = (4, 5, 6, 7)
+CLASSES = {
+    1110: "winter wheat",
+    1200: "maize",
+    1500: "barley",
+    5100: "potato",
+    8100: "sugar beet",
+    9120: "grassland",
+}
+MERGED = {1510: 1500}
+BLOCK = 16
+MIN_FIELD = 20
+TREES = 300
+RECORD = "accuracy-flanders-2019.json"
+
+CAVEAT = (
+    "One square of 640 m. within-field measures interpolation inside fields (98 % of the labelled pixels lie in fields that touch "
+    "several folds); field-disjoint leaves one field out. Neither carries a claim of accuracy."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flanders:
+    """The square, January to July 2019: the dates with over half of the pixels clear."""
+
+    patch: Patch
+    label: npt.NDArray[np.int16]
+
+
+def read(folder: Path) -> Flanders:
+    """Read the archive below the folder of the real test data."""
+    values, clear, days = [], [], []
+    for item in sorted((folder / "flanders-2019" / "sentinel-2-l2a").glob("S2_*_L2A")):
+        day = date.fromisoformat(item.name.split("_")[2][:8])
+        if not date(2019, 1, 1) <= day <= date(2019, 7, 31):
+            continue
+        seen = np.isin(_band(item / "SCL.tif"), CLEAR_SCL)
+        if seen.mean() <= 0.5:
+            continue
+        values.append(np.stack([_band(item / f"{name}.tif") for name in BANDS]))
+        clear.append(seen & (values[-1] > 0).all(0))
+        days.append((day - date(2019, 1, 1)).days)
+    codes = _band(folder / "flanders-2019" / "labels" / "crop_type.tif").astype(np.int32)
+    label = np.full(codes.shape, -1, dtype=np.int16)
+    for code, name in ({code: CLASSES[MERGED.get(code, code)] for code in (*CLASSES, *MERGED)}).items():
+        label[codes == code] = list(CLASSES.values()).index(name)
+    patch = Patch(np.stack(values), np.stack(clear), np.array(days, dtype=np.int32), label)
+    return Flanders(patch, label)
+
+
+def _band(path: Path) -> npt.NDArray[np.uint16]:
+    with rasterio.open(path) as file:
+        pixels = file.read(1)
+    factor = 64 // pixels.shape[0]
+    return np.repeat(np.repeat(pixels, factor, 0), factor, 1)
+
+
+def forest_map(data: Flanders, learnt: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.int16]:
+    """The square mapped by a random forest on all bands, interpolated in time to every tenth day."""
+    _, C, H, W = data.patch.values.shape
+    moments = np.arange(0, 212, 10)
+    features = np.zeros((H, W, C * len(moments)), dtype=np.float32)
+    for row, column in np.ndindex(H, W):
+        seen = data.patch.clear[:, row, column]
+        if seen.any():
+            series = data.patch.values[seen, :, row, column].T
+            days = data.patch.days[seen]
+            features[row, column] = np.concatenate([np.interp(moments, days, band) for band in series])
+    forest = RandomForestClassifier(TREES, random_state=seed, n_jobs=-1).fit(features[learnt], data.label[learnt])
+    return forest.predict(features.reshape(H * W, -1)).reshape(H, W).astype(np.int16)
+
+
+def network_map(
+    data: Flanders, learnt: npt.NDArray[np.bool_], held_out: npt.NDArray[np.bool_], split: str, config: TrainingConfig
+) -> npt.NDArray[np.int16]:
+    """The square mapped by a network trained on the pixels ``learnt``, through a folder and a checkpoint as users have them."""
+    roles = np.full(data.label.shape, SPLITS["none"], dtype=np.uint8)
+    roles[learnt], roles[held_out] = SPLITS["train"], SPLITS[split]
+    with tempfile.TemporaryDirectory() as name:
+        folder, model = Path(name) / "patches", Path(name) / "model"
+        write_patch(folder, 0, data.patch, roles)
+        write_folder_header(
+            folder,
+            FolderHeader(
+                count=1,
+                patch_size=data.label.shape[0],
+                bands=BANDS,
+                classes=tuple(CLASSES.values()),
+                level="L2A",
+                years=(2019,),
+                months=(1, 7),
+                synthetic=False,
+            ),
+        )
+        train(folder, model, config, _log_progress)
+        network, checkpoint = load_checkpoint(model)
+        ((_, probabilities),) = predict(network, checkpoint, PatchFolder(folder), [0])
+    return map_classes(probabilities)
+
+
+def within_field(
+    folder: Path, seed: int, folds: Sequence[int] = (0, 1, 2, 3), config: TrainingConfig = PRESETS["standard"]
+) -> dict[str, Any]:
+    """Scores of each block fold, and their mean, of the network and of the forest."""
+    data = read(folder)
+    rows, columns = np.indices(data.label.shape) // BLOCK
+    known = data.label >= 0
+    results: list[dict[str, Any]] = []
+    for fold in folds:
+        held_out = known & ((rows + columns) % 4 == fold)
+        learnt = known & ~held_out
+        start = time.monotonic()
+        mapped = network_map(data, learnt, held_out, "within-field", config.model_copy(update={"seed": seed}))
+        seconds = time.monotonic() - start
+        result = {
+            "fold": fold,
+            "agrunet": _row(_score(_confusion(data, mapped, held_out), "within-field")),
+            "forest": _row(_score(_confusion(data, forest_map(data, learnt, seed), held_out), "within-field")),
+            "seconds": round(seconds, 1),
+        }
+        LOG.info("%s", json.dumps(result))
+        results.append(result)
+    means = {
+        name: {
+            key: round(float(np.mean([result[name][key] for result in results])), 4) for key in ("oa", "miou", "dice")
+        }
+        for name in ("agrunet", "forest")
+    }
+    return {
+        "split": "within-field",
+        "seed": seed,
+        "dates": len(data.patch.days),
+        "mean_of_folds": means,
+        "folds": results,
+    }
+
+
+def field_disjoint(
+    folder: Path, seed: int, fields: Sequence[int] | None = None, config: TrainingConfig = PRESETS["standard"]
+) -> dict[str, Any]:
+    """Scores pooled over the fields, each mapped by a network and by a forest that learnt from all the others."""
+    data = read(folder)
+    masks = eligible_fields(data.label)
+    pooled = {name: np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64) for name in ("agrunet", "forest")}
+    start = time.monotonic()
+    chosen = range(len(masks)) if fields is None else fields
+    for number in chosen:
+        held_out = masks[number]
+        learnt = (data.label >= 0) & ~held_out
+        mapped = network_map(data, learnt, held_out, "field-disjoint", config.model_copy(update={"seed": seed}))
+        pooled["agrunet"] += _confusion(data, mapped, held_out)
+        pooled["forest"] += _confusion(data, forest_map(data, learnt, seed), held_out)
+        LOG.info("field %d of %d", number + 1, len(masks))
+    scores = {name: _score(confusion, "field-disjoint") for name, confusion in pooled.items()}
+    return {
+        "split": "field-disjoint",
+        "seed": seed,
+        "dates": len(data.patch.days),
+        "fields": len(list(chosen)),
+        "pooled": {name: _row(entry) for name, entry in scores.items()},
+        "iou": {name: {part.name: round(part.iou, 4) for part in entry.per_class} for name, entry in scores.items()},
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def eligible_fields(label: npt.NDArray[np.int16]) -> list[npt.NDArray[np.bool_]]:
+    """The 4-connected fields of at least `MIN_FIELD` pixels, of classes that have two of them or more."""
+    found: list[npt.NDArray[np.bool_]] = []
+    for index in range(len(CLASSES)):
+        numbered, count = ndimage.label(label == index)
+        large = [numbered == field for field in range(1, count + 1) if (numbered == field).sum() >= MIN_FIELD]
+        if len(large) >= 2:
+            found.extend(large)
+    return found
+
+
+def record(path: Path, result: dict[str, Any]) -> None:
+    """Put a result into the JSON file, in place of an older one of the same split and seed."""
+    known = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    kept = [entry for entry in known if (entry["split"], entry["seed"]) != (result["split"], result["seed"])]
+    results = sorted([*kept, result], key=lambda entry: (entry["split"], entry["seed"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"caveat": CAVEAT, "results": results}, indent=1) + "\n", encoding="utf-8")
+
+
+def _confusion(data: Flanders, mapped: npt.NDArray[np.int16], held_out: npt.NDArray[np.bool_]) -> Confusion:
+    return confusion_matrix(np.where(held_out, data.label, -1), mapped, len(CLASSES))
+
+
+def _score(confusion: Confusion, split: str) -> Scores:
+    return score(confusion, split, tuple(CLASSES.values()))
+
+
+def _row(scores: Scores) -> dict[str, float]:
+    return {name: round(getattr(scores, name), 4) for name in ("oa", "miou", "dice", "n_pixels")}
+
+
+def _log_progress(step: int, steps: int, loss: float) -> None:
+    if step % 20 == 0:
+        LOG.info("step %d of %d, loss %.3f", step, steps, loss)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Accuracy on the real labels of flanders-2019.")
+    parser.add_argument("folder", type=Path, help="folder of the real test data")
+    parser.add_argument("split", choices=["within-field", "field-disjoint"])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="block folds, for within-field")
+    parser.add_argument("--fields", type=int, nargs="+", help="numbers of fields, for field-disjoint; all by default")
+    parser.add_argument("--json", type=Path, help="file of results to add to")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if options.split == "within-field":
+        result = within_field(options.folder, options.seed, options.folds)
+    else:
+        result = field_disjoint(options.folder, options.seed, options.fields)
+    LOG.info("%s", json.dumps(result, indent=1))
+    if options.json:
+        record(options.json, result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
