@@ -1,0 +1,220 @@
+"""What a cell looks like on disk: its variables, their chunks and the attributes that let others open it.
+
+Three kinds of variables: *slabs* (large, one shard per date, through the Rust codecs), *axis* variables (written when the time
+axis grows, all dates in one chunk) and *task* variables (written by tasks, one chunk per date, so that processes that write
+different dates never share a chunk). The small ones go through zarr-python's codecs, which write aside and rename: a kill
+leaves the old value or the new one.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from pyproj import CRS
+from zarr.codecs import BloscCodec
+
+from catalog.grid import CELL, PIXEL, Cell
+from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
+
+BLOCK = 128
+"""Edge of an inner chunk, pixels: what a reader decodes at least."""
+
+CLEAR_NO_DATA = 255
+"""Value of `clear` and `cloud_probability` where there is no data."""
+
+TIME_UNITS = "microseconds since 1970-01-01T00:00:00"
+
+_FAST = "zarrs.ZarrsCodecPipeline"
+_ATOMIC = "zarr.core.codec_pipeline.BatchedCodecPipeline"
+_AXIS_CHUNK = 1024
+_OPENING = threading.Lock()
+
+zarr.config.set({"codec_pipeline.path": _FAST})
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One array of a cell. ``kind``: slab, axis or task as the module says; ``by_band``: (time, band) instead of (time)."""
+
+    name: str
+    kind: Literal["slab", "axis", "task"]
+    dtype: Any
+    fill: Any
+    long_name: str
+    by_band: bool = False
+
+
+def variables(level: Level) -> dict[str, Variable]:
+    """The variables of a cell by name."""
+    return {variable.name: variable for variable in (*_slabs(level), *_AXIS, *_TASK)}
+
+
+def mask_variable(level: Level) -> str:
+    """Name of the slab that `clear` is made from."""
+    return "scl" if level == "L2A" else "cloud_probability"
+
+
+def _slabs(level: Level) -> tuple[Variable, ...]:
+    made_from = (
+        Variable("scl", "slab", np.uint8, 0, "scene classification of Sen2Cor, 0 = no data")
+        if level == "L2A"
+        else Variable("cloud_probability", "slab", np.uint8, CLEAR_NO_DATA, "s2cloudless, %, 255 = no data")
+    )
+    return (
+        Variable("reflectance", "slab", np.uint16, 0, "reflectance x 10000, 0 = no data, 65535 = saturated", True),
+        Variable("clear", "slab", np.uint8, CLEAR_NO_DATA, "1 clear, 0 not clear, 255 no data"),
+        made_from,
+    )
+
+
+_AXIS = (
+    Variable("acquisition", "axis", str, "", "name of the acquisition"),
+    Variable("datatake", "axis", str, UNKNOWN, "datatake start and absolute orbit"),
+    Variable("product_ids", "axis", str, "[]", "products of the acquisition that touch the cell, a JSON list"),
+    Variable("products", "axis", str, "[]", "the same products as their source described them, a JSON list"),
+    Variable("platform", "axis", str, UNKNOWN, "satellite"),
+    Variable("relative_orbit", "axis", str, UNKNOWN, "relative orbit"),
+    Variable("processing_baseline", "axis", str, UNKNOWN, "processing baseline"),
+    Variable(
+        "sun_zenith", "axis", np.float32, np.nan, "mean zenith of the sun, degrees; NaN where the source doesn't say"
+    ),
+    Variable("sun_azimuth", "axis", np.float32, np.nan, "mean azimuth of the sun, degrees from north, clockwise"),
+    # The last one written: a date exists from the moment that its time does. 0 is no time of Sentinel-2.
+    Variable("time", "axis", np.int64, 0, "sensing time, UTC"),
+)
+
+_TASK = (
+    Variable("offset_from", "task", str, UNKNOWN, "what the radiometric offset was taken from"),
+    Variable("off_grid", "task", str, "", "what was warped onto the grid, a JSON list; empty where pixels were copied"),
+    Variable(
+        "left_out", "task", str, "{}", "products and bands that could not be read, with the reason, a JSON object"
+    ),
+    Variable("bands_present", "task", np.uint8, 0, "1 where the band was there", by_band=True),
+    Variable("valid_fraction", "task", np.float32, np.nan, "part of the cell with data in every band present"),
+    Variable("clear_fraction", "task", np.float32, np.nan, "part of the cell that is clear"),
+    Variable("ingested", "task", np.uint8, 0, "1 when the slab is whole"),
+    Variable("masked", "task", np.uint8, 0, "1 when `clear` is whole"),
+)
+
+
+def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
+    """All arrays of a new cell, without dates."""
+    for variable in variables(level).values():
+        _create(group, variable, len(LEVEL_BANDS[level]))
+    west, south, east, north = cell.window.bounds
+    half = PIXEL / 2
+    _coordinate(group, "x", np.arange(west + half, east, PIXEL, dtype=np.float64), "projection_x_coordinate")
+    _coordinate(group, "y", np.arange(north - half, south, -PIXEL, dtype=np.float64), "projection_y_coordinate")
+    _coordinate(group, "band", np.array(LEVEL_BANDS[level], dtype=object), None)
+    reference = group.create_array("spatial_ref", shape=(), dtype=np.int64, dimension_names=())
+    reference.attrs.update(_grid_mapping(cell))
+
+
+def _create(group: zarr.Group, variable: Variable, bands: int) -> None:
+    slab, by_band = variable.kind == "slab", variable.by_band
+    shape = (0, *((bands,) if by_band else ()), *((CELL, CELL) if slab else ()))
+    chunks: tuple[int, ...] = (_AXIS_CHUNK if variable.kind == "axis" else 1, *shape[1:])
+    shards = None
+    if slab:
+        chunks, shards = (*chunks[:-2], BLOCK, BLOCK), chunks
+    dims = ("time", *(("band",) if by_band else ()), *(("y", "x") if slab else ()))
+    array = group.create_array(
+        variable.name,
+        shape=shape,
+        chunks=chunks,
+        shards=shards,
+        dtype=variable.dtype,
+        fill_value=variable.fill,
+        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle") if slab else None,
+        dimension_names=dims,
+    )
+    array.attrs.update(_attributes(variable))
+
+
+def _attributes(variable: Variable) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"long_name": variable.long_name}
+    if variable.kind == "slab":
+        attributes["grid_mapping"] = "spatial_ref"
+    if variable.name == "reflectance":
+        attributes |= {"scale_factor": REFLECTANCE_SCALE, "add_offset": 0.0, "_FillValue": 0, "units": "1"}
+    if variable.name == "clear":
+        attributes |= {"flag_values": [0, 1, CLEAR_NO_DATA], "flag_meanings": "not_clear clear no_data"}
+    if variable.name == "time":
+        attributes |= {"standard_name": "time", "units": TIME_UNITS, "calendar": "proleptic_gregorian"}
+    return attributes
+
+
+def _coordinate(group: zarr.Group, name: str, values: Any, standard_name: str | None) -> None:
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        chunks=values.shape,
+        dtype=str if values.dtype == object else values.dtype,
+        compressors=None,
+        dimension_names=(name,),
+    )
+    array[:] = values
+    if standard_name is not None:
+        array.attrs.update({"standard_name": standard_name, "units": "m", "axis": name.upper()})
+
+
+def _grid_mapping(cell: Cell) -> dict[str, Any]:
+    """CF grid mapping (CF conventions 1.11, appendix F), with the WKT and the transform that GDAL reads."""
+    transform = cell.window.transform
+    crs = CRS.from_epsg(cell.epsg)
+    return {
+        **crs.to_cf(),
+        "spatial_ref": crs.to_wkt(),
+        "GeoTransform": " ".join(str(float(number)) for number in transform.to_gdal()),
+    }
+
+
+def geozarr_attributes(cell: Cell) -> dict[str, Any]:
+    """Attributes of the GeoZarr conventions `proj` and `spatial`, version 0.1 (github.com/zarr-conventions)."""
+    window = cell.window
+    return {
+        "zarr_conventions": [
+            _convention("proj", "f17cb550-5864-4468-aeb7-f3180cfb622f"),
+            _convention("spatial", "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4"),
+        ],
+        "proj:code": f"EPSG:{cell.epsg}",
+        "spatial:dimensions": ["y", "x"],
+        "spatial:shape": list(window.shape),
+        "spatial:transform_type": "affine",
+        "spatial:transform": [float(number) for number in window.transform[:6]],
+        "spatial:bbox": [float(number) for number in window.bounds],
+        "spatial:registration": "pixel",
+    }
+
+
+def _convention(name: str, uuid: str) -> dict[str, str]:
+    return {
+        "name": name,
+        "uuid": uuid,
+        "schema_url": f"https://raw.githubusercontent.com/zarr-conventions/{name}/refs/tags/v0.1/schema.json",
+        "spec_url": f"https://github.com/zarr-conventions/{name}/blob/v0.1/README.md",
+    }
+
+
+def open_arrays(path: Path, level: Level, mode: Literal["r", "r+"]) -> dict[str, zarr.Array[Any]]:
+    """The arrays of a cell by name, each with the codecs that suit its kind. Raises `KeyError`, `OSError` where one is missing."""
+    table = variables(level)
+    # An array keeps the codecs that were configured when it was opened; the lock keeps the two kinds apart in threads.
+    with _OPENING:
+        group = zarr.open_group(path, mode=mode, use_consolidated=False)
+        arrays = {name: _array(group, name) for name, variable in table.items() if variable.kind == "slab"}
+        with zarr.config.set({"codec_pipeline.path": _ATOMIC}):
+            arrays |= {name: _array(group, name) for name, variable in table.items() if variable.kind != "slab"}
+    return arrays
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    member = group[name]
+    if not isinstance(member, zarr.Array):
+        raise KeyError(name)
+    return member

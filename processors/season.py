@@ -1,0 +1,202 @@
+"""Which acquisitions a request uses: fractions over the requested area, one sorted list for all its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AwareDatetime, Field
+from shapely import centroid, get_x, get_y
+from shapely.geometry.base import BaseGeometry
+
+from catalog.area import Area
+from catalog.errors import NotEnoughAcquisitionsError
+from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
+from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
+from catalog.store import Store
+from processors.cube import Cube
+from processors.sun import sun_angles
+
+
+class SeasonAcquisition(Frozen):
+    """One candidate, and whether it is used."""
+
+    id: str
+    time: AwareDatetime
+    platform: str
+    baseline: str
+    cloud_cover: Annotated[float | None, Field(description="of the tiles, %")]
+    valid_fraction: Annotated[float, Field(description="part of the area with data")]
+    clear_fraction: Annotated[float, Field(description="part of the area that is clear")]
+    sun_zenith: Annotated[float, Field(description="degrees; computed where the source doesn't say")]
+    products: tuple[str, ...]
+    used: bool
+    reason: Annotated[str, Field(description="why it is not used; empty where it is")]
+
+
+class Season(Frozen):
+    """What `choose_season` decided."""
+
+    level: Level
+    start: Annotated[AwareDatetime, Field(description="first instant of the season, UTC")]
+    acquisitions: Annotated[tuple[SeasonAcquisition, ...], Field(description="all candidates, sorted by time")]
+    bands: Annotated[tuple[str, ...], Field(description="bands present in every acquisition used, in the cube's order")]
+
+    @property
+    def used(self) -> tuple[SeasonAcquisition, ...]:
+        return tuple(acquisition for acquisition in self.acquisitions if acquisition.used)
+
+    def days(self, start: datetime) -> tuple[int, ...]:
+        """Whole days (UTC dates) from ``start`` to each acquisition used."""
+        return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Counts over the cells, of one acquisition."""
+
+    valid: int = 0
+    clear: int = 0
+    bands: npt.NDArray[np.bool_] | None = None
+    unmasked: int = 0
+
+
+def choose_season(
+    store: Store,
+    order: Order,
+    area: Area,
+    epsg: int,
+    min_clear: float,
+    min_acquisitions: int,
+    bands: Iterable[str] | None = None,
+) -> Season:
+    """Take the acquisitions of the order that are clear over at least ``min_clear`` (0 to 1) of the area.
+
+    A pixel belongs to the area where its centre does; one without data counts as not clear. ``bands``: an acquisition that lacks one
+    of them anywhere in the area is not used; by default no band is insisted on, and the season's bands are those that all have.
+    Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
+    """
+    zone_area = to_zone(area, epsg)
+    found, pixels = _count(store, order, zone_area, epsg)
+    needed = tuple(bands or ())
+    candidates = [
+        _judge(acquisition, found[acquisition.id], pixels, min_clear, needed, order.level, area)
+        for acquisition in sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
+    ]
+    used = [candidate for candidate in candidates if candidate.used]
+    if len(used) < max(1, min_acquisitions):
+        raise NotEnoughAcquisitionsError(_too_few(candidates, min_clear, max(1, min_acquisitions)))
+    common = np.ones(len(LEVEL_BANDS[order.level]), bool)
+    for candidate in used:
+        present = found[candidate.id].bands
+        common &= False if present is None else present
+    names = tuple(name for name, present in zip(LEVEL_BANDS[order.level], common, strict=True) if present)
+    return Season(level=order.level, start=order.start, acquisitions=tuple(candidates), bands=names)
+
+
+def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _Found], int]:
+    """Counts by acquisition, and the number of pixels of the area."""
+    found = {acquisition.id: _Found() for acquisition in order.acquisitions}
+    around = window_around(zone_area, epsg)
+    pixels = 0
+    for cell in cells_meeting(zone_area, epsg):
+        part = around.intersection(cell.window)
+        if part is None:
+            continue
+        mask = inside(zone_area, part)
+        pixels += int(mask.sum())
+        path = store.cube(order.source_id, order.level, cell)
+        if mask.any() and path.exists():
+            cube = Cube(path)
+            for acquisition in order.acquisitions:
+                _count_in_cell(cube, acquisition, part, mask, found[acquisition.id])
+    return found, pixels
+
+
+def _count_in_cell(
+    cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], found: _Found
+) -> None:
+    index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+    if index is None or cube.arrays["ingested"][index] != 1:
+        return
+    if cube.arrays["masked"][index] != 1:
+        found.unmasked += 1
+        return
+    clear = cube.read("clear", index, *cube.window.slices(part))[mask]
+    valid = int((clear <= 1).sum())
+    if valid:
+        found.valid += valid
+        found.clear += int((clear == 1).sum())
+        present = np.asarray(cube.arrays["bands_present"][index]) == 1
+        found.bands = present if found.bands is None else found.bands & present
+
+
+def _judge(
+    acquisition: Acquisition,
+    found: _Found,
+    pixels: int,
+    min_clear: float,
+    needed: Sequence[str],
+    level: Level,
+    area: Area,
+) -> SeasonAcquisition:
+    valid, clear = found.valid / max(1, pixels), found.clear / max(1, pixels)
+    missing = [band for band in needed if found.bands is None or not found.bands[LEVEL_BANDS[level].index(band)]]
+    if found.valid == 0:
+        reason = "its mask could not be made" if found.unmasked else "no data in the area"
+    elif missing:
+        reason = f"without {', '.join(missing)}"
+    elif clear < min_clear:
+        reason = f"clear over {clear:.3f} of the area, under min_clear {min_clear:g}"
+    else:
+        reason = ""
+    return SeasonAcquisition(
+        id=acquisition.id,
+        time=acquisition.time,
+        platform=acquisition.platform,
+        baseline=acquisition.baseline,
+        cloud_cover=acquisition.cloud_cover,
+        valid_fraction=valid,
+        clear_fraction=clear,
+        sun_zenith=_zenith(acquisition, area),
+        products=tuple(product.id for product in acquisition.products),
+        used=not reason,
+        reason=reason,
+    )
+
+
+def _zenith(acquisition: Acquisition, area: Area) -> float:
+    if acquisition.sun_zenith is not None:
+        return acquisition.sun_zenith
+    middle = centroid(area)
+    return sun_angles(acquisition.time, float(get_x(middle)), float(get_y(middle)))[0]
+
+
+def _too_few(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acquisitions: int) -> str:
+    used = sum(candidate.used for candidate in candidates)
+    lines = [
+        f"  {candidate.time:%Y-%m-%d} {candidate.id}: valid {candidate.valid_fraction:.3f}, clear {candidate.clear_fraction:.3f}"
+        f" {'used' if candidate.used else f'not used ({candidate.reason})'}"
+        for candidate in candidates
+    ]
+    return (
+        f"{used} of {len(candidates)} acquisitions can be used, {min_acquisitions} are needed (min_acquisitions). "
+        f"{_remedy(candidates, min_clear, min_acquisitions)}\n" + "\n".join(lines)
+    )
+
+
+def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acquisitions: int) -> str:
+    # those that only a lower min_clear stands between
+    clearest = sorted(
+        (one.clear_fraction for one in candidates if one.used or one.reason.startswith("clear over")), reverse=True
+    )
+    others = "Ask for more months (months), allow cloudier tiles (max_cloud) or need fewer dates (min_acquisitions)."
+    if len(clearest) >= min_acquisitions and clearest[min_acquisitions - 1] > 0:
+        enough = np.floor(clearest[min_acquisitions - 1] * 1000) / 1000
+        if 0 < enough < min_clear:
+            return f"With min_clear {enough:g} instead of {min_clear:g} there are enough. {others}"
+    return others

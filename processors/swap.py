@@ -1,0 +1,131 @@
+"""A folder that is whole or not there: made beside its place, then swapped in."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from catalog.errors import DeliveryError
+
+ITEM = "item.json"
+"""Says in a delivery whose it is."""
+
+DIGEST = "cropline:request_digest"
+"""Property of the item that names the request."""
+
+
+def check_target(folder: Path, request_digest: str) -> None:
+    """Raise `DeliveryError` where a folder can't take a request's delivery: it holds something else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise DeliveryError(f"output {folder}: is a file. Give the name of a folder.")
+    found = _digest_of(folder)
+    if found is None:
+        raise DeliveryError(
+            f"output {folder}: holds files that are no delivery; they are never overwritten. "
+            "Give another folder, or empty it."
+        )
+    if found != request_digest:
+        raise DeliveryError(
+            f"output {folder}: holds the delivery of another request ({found}, this one is {request_digest}). "
+            "Give another folder, or remove that delivery."
+        )
+
+
+@contextmanager
+def swapped_in(folder: Path, request_digest: str) -> Iterator[Path]:
+    """A new folder beside ``folder``; takes its place when the block ends well, is removed when it fails.
+
+    An earlier delivery of the same request is replaced, and put back where that fails. What a killed run left behind is
+    cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
+    """
+    folder = folder.expanduser().resolve()
+    check_target(folder, request_digest)
+    _clear_leftovers(folder)
+    aside = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    try:
+        aside.mkdir(parents=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    try:
+        with _held(aside):
+            yield aside
+            check_target(folder, request_digest)
+            try:
+                _exchange(aside, folder)
+            except OSError as error:
+                raise _refused(folder, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(new: Path, folder: Path) -> None:
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = new.with_name(f"{new.name}.old")
+    with _held(folder):
+        folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what killed runs left beside a folder; a delivery moved aside by one that had no time to go on is put back."""
+    pattern = re.compile(re.escape(f".{folder.name}-") + r"[0-9a-f]{8}(\.old)?")
+    for left in sorted(folder.parent.glob(".*")) if folder.parent.is_dir() else []:
+        if pattern.fullmatch(left.name) and left.is_dir() and not _in_use(left):
+            if left.suffix == ".old" and not folder.exists():
+                left.rename(folder)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Mark a folder as in use by this process; the mark goes with the process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _in_use(folder: Path) -> bool:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _digest_of(folder: Path) -> str | None:
+    """The digest of the request whose delivery a folder holds; None where it isn't a delivery."""
+    try:
+        properties = json.loads((folder / ITEM).read_text(encoding="utf-8"))["properties"]
+        return str(properties[DIGEST])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _refused(folder: Path, error: OSError) -> DeliveryError:
+    return DeliveryError(
+        f"output {folder}: can't be written ({error.strerror or error}). "
+        "Free some space, check the permissions or give another folder."
+    )

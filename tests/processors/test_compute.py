@@ -1,0 +1,71 @@
+"""Workers: threads, processes, schedulers, one behaviour."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from catalog.errors import RequestError
+from processors.compute import Compute, open_compute
+
+
+@pytest.fixture(scope="module", params=["threads", "local"])
+def compute(request: pytest.FixtureRequest) -> Iterator[Compute]:
+    with open_compute(request.param, 2) as opened:
+        yield opened
+
+
+def test_results_come_in_the_order_of_the_items(compute: Compute) -> None:
+    assert list(compute.map(math.sqrt, [float(number * number) for number in range(20)])) == list(range(20))
+    assert compute.run(operator.add, 2, 3) == 5
+
+
+def test_an_error_of_a_worker_is_raised_here(compute: Compute) -> None:
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative"):
+        list(compute.map(math.sqrt, [1.0, -1.0, 4.0]))
+    with pytest.raises(ZeroDivisionError):
+        compute.run(operator.truediv, 1, 0)
+
+
+def test_equal_calls_are_all_made(compute: Compute, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("calls") / "made"
+    compute.run(os.mkdir, str(folder))
+    compute.run(os.rmdir, str(folder))
+    compute.run(os.mkdir, str(folder))  # not answered from the first call's result
+    assert folder.is_dir()
+
+
+def test_only_threads_run_in_this_process(compute: Compute, request: pytest.FixtureRequest) -> None:
+    threads = request.node.callspec.params["compute"] == "threads"
+    assert (compute.run(os.getpid) == os.getpid()) is threads
+
+
+def test_threads_run_at_once() -> None:
+    barrier = threading.Barrier(2, timeout=10)
+    with open_compute("threads", 2) as compute:
+        assert sorted(compute.map(lambda _: barrier.wait(), range(2))) == [0, 1]
+
+
+@pytest.mark.parametrize(("address", "workers", "says"), [("dusk", 1, "'dusk': unknown"), ("threads", 0, "got 0")])
+def test_what_cannot_be_is_refused(address: str, workers: int, says: str) -> None:
+    with pytest.raises(RequestError, match=says), open_compute(address, workers):
+        pass
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    def silent(address: str, **_: object) -> None:
+        raise OSError(f"Timed out trying to connect to {address}")
+
+    monkeypatch.setattr(distributed, "Client", silent)
+    with (
+        pytest.raises(RequestError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"),
+        open_compute("tcp://127.0.0.1:1"),
+    ):
+        pass

@@ -1,0 +1,286 @@
+"""The cell on disk: its layout, its growth, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+from pyproj import CRS
+
+from catalog.errors import StoreError
+from catalog.grid import Cell
+from catalog.products import Acquisition, Product
+from processors.cube import Cube, ensure_cell, extend
+from processors.cube_layout import variables
+
+CELL = Cell(32631, 56, 549)
+TIME = datetime(2019, 4, 1, 10, 56, 58, 24001, tzinfo=UTC)
+
+
+def product(name: str, *, time: datetime = TIME, tile: str = "31UES", **about: Any) -> Product:
+    return Product(id=name, href=name, level="L2A", time=time, tile=tile, footprint={"type": "Point"}, **about)
+
+
+def acquisition(
+    name: str, *products: Product, time: datetime = TIME, platform: str = "S2A", **about: Any
+) -> Acquisition:
+    return Acquisition(id=name, time=time, platform=platform, products=products or (product(f"{name}-p"),), **about)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / f"{CELL.name}.zarr"
+    ensure_cell(path, CELL, "L2A", source="stac:somewhere", synthetic=False)
+    return path
+
+
+def test_a_cell_has_the_chunks_that_the_design_says(path: Path) -> None:
+    extend(path, [acquisition("a")])
+    cube = Cube(path)
+    reflectance, clear = cube.arrays["reflectance"], cube.arrays["clear"]
+    assert (reflectance.shape, reflectance.dtype) == ((1, 12, 1024, 1024), np.uint16)
+    assert (reflectance.chunks, reflectance.shards) == ((1, 12, 128, 128), (1, 12, 1024, 1024))
+    assert (clear.chunks, clear.shards, clear.fill_value) == ((1, 128, 128), (1, 1024, 1024), 255)
+    written_by_tasks = ("ingested", "masked", "valid_fraction", "clear_fraction", "offset_from", "left_out", "off_grid")
+    assert {cube.arrays[name].chunks for name in written_by_tasks} == {(1,)}
+    assert cube.arrays["bands_present"].chunks == (1, 12)
+    assert "scl" in variables("L2A")
+    assert "cloud_probability" in variables("L1C")
+
+
+def test_xarray_opens_a_cell_with_its_dates_scale_and_crs(path: Path) -> None:
+    extend(path, [acquisition("a", sun_zenith=41.5), acquisition("b", time=TIME + timedelta(days=5))])
+    slab = np.zeros((12, 1024, 1024), np.uint16)
+    slab[3, 0, 0], slab[3, 1023, 1023] = 1234, 65535
+    Cube(path, "r+").write_slab("reflectance", 1, slab)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opened = xarray.open_zarr(path, consolidated=False)
+    assert opened.sizes == {"time": 2, "band": 12, "y": 1024, "x": 1024}
+    assert opened.time.values[0] == np.datetime64("2019-04-01T10:56:58.024001")
+    assert (float(opened.x[0]), float(opened.y[0])) == (573440 + 5, 5632000 - 5)
+    assert opened.band.values.tolist()[7:9] == ["B08", "B8A"]
+    assert opened.acquisition.values.tolist() == ["a", "b"]
+    assert float(opened.sun_zenith[0]) == 41.5
+    read = opened.reflectance.isel(time=1).sel(band="B04")
+    assert float(read[0, 0]) == pytest.approx(0.1234)
+    assert np.isnan(float(read[0, 1]))
+    assert CRS.from_cf(opened.spatial_ref.attrs) == CRS.from_epsg(32631)
+    assert opened.reflectance.attrs["grid_mapping"] == "spatial_ref"
+
+
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # odc-geo with affine 3
+def test_odc_geo_finds_the_grid_of_a_cell(path: Path) -> None:
+    import odc.geo.xr  # noqa: F401 - adds `.odc`
+
+    extend(path, [acquisition("a")])
+    box = xarray.open_zarr(path, consolidated=False).reflectance.odc.geobox
+    assert (box.crs.epsg, box.shape) == (32631, (1024, 1024))
+    assert tuple(box.transform)[:6] == tuple(CELL.window.transform)[:6]
+
+
+def test_the_attributes_follow_the_geozarr_conventions(path: Path) -> None:
+    attributes = zarr.open_group(path, mode="r").attrs.asdict()
+    assert attributes["proj:code"] == "EPSG:32631"
+    assert attributes["spatial:dimensions"] == ["y", "x"]
+    assert attributes["spatial:shape"] == [1024, 1024]
+    assert attributes["spatial:transform"] == [10, 0, 573440, 0, -10, 5632000]
+    assert attributes["spatial:bbox"] == [573440, 5621760, 583680, 5632000]
+    assert [convention["name"] for convention in attributes["zarr_conventions"]] == ["proj", "spatial"]
+    assert (attributes["synthetic"], attributes["source"]) == (False, "stac:somewhere")
+
+
+def test_dates_arrive_in_order_and_known_ones_stay(path: Path) -> None:
+    extend(path, [acquisition("b", time=TIME + timedelta(days=5))])
+    Cube(path, "r+").set(0, ingested=1, valid_fraction=0.25)
+    extend(path, [acquisition("a"), acquisition("b", time=TIME + timedelta(days=5))])
+    cube = Cube(path)
+    assert cube.acquisition_ids == ("b", "a")
+    assert cube.times == (TIME + timedelta(days=5), TIME)
+    assert cube.flags("ingested").tolist() == [True, False]
+    assert cube.values("valid_fraction")[0] == 0.25
+    assert [one.id for one in cube.products(1)] == ["a-p"]
+
+
+def test_what_the_source_does_not_say_is_unknown(path: Path) -> None:
+    extend(path, [acquisition("a", platform="unknown")])
+    cube = Cube(path)
+    for name in ("platform", "relative_orbit", "processing_baseline", "datatake"):
+        assert cube.values(name).tolist() == ["unknown"], name
+    assert np.isnan(cube.values("sun_zenith")).all()
+
+
+def test_dates_without_a_datatake_are_matched_by_time_others_by_name(path: Path) -> None:
+    named = product("n", datatake="20190401T105031_020000")
+    extend(path, [acquisition("nameless"), acquisition("named", named, time=TIME + timedelta(days=1))])
+    cube = Cube(path)
+    minutes = timedelta(minutes=20)
+    assert cube.index_of("nameless", TIME + timedelta(days=9), "S2B") == 0
+    assert cube.index_of("other", TIME + minutes, "S2A") == 0
+    assert cube.index_of("other", TIME - minutes, "S2A") == 0
+    assert cube.index_of("other", TIME + minutes + timedelta(seconds=1), "S2A") is None
+    assert cube.index_of("other", TIME, "S2B") is None
+    assert cube.index_of("other", TIME + timedelta(days=1), "S2A") is None  # its datatake is known: another one
+
+
+def test_a_newer_product_clears_the_flags_and_replaces_the_older(path: Path) -> None:
+    old = product("old", baseline="02.11", datatake="d")
+    south = product("south", tile="31UER", datatake="d")
+    extend(path, [acquisition("a", old, south, baseline="02.11")])
+    Cube(path, "r+").set(0, ingested=1, masked=1)
+    extend(path, [acquisition("a", old)])  # a smaller area sees one of the two
+    assert Cube(path).flags("masked").tolist() == [True]
+    new = product("new", baseline="05.00", datatake="d")
+    extend(path, [acquisition("a", new, baseline="05.00")])
+    cube = Cube(path)
+    assert (cube.flags("ingested").tolist(), cube.flags("masked").tolist()) == ([False], [False])
+    assert [one.id for one in cube.products(0)] == ["new", "south"]  # the southern tile is still part of the date
+    assert cube.values("product_ids").tolist() == ['["new", "south"]']
+    assert cube.values("processing_baseline").tolist() == ["05.00"]
+    assert len(cube) == 1
+
+
+def test_a_grown_area_renews_a_date_whose_name_changed(path: Path) -> None:
+    first = product("first")
+    extend(path, [acquisition("S2A_105658", first)])
+    earlier = product("earlier", tile="31UER", time=TIME - timedelta(minutes=1))
+    extend(path, [acquisition("S2A_105558", first, earlier, time=TIME - timedelta(minutes=1))])
+    cube = Cube(path)
+    assert cube.acquisition_ids == ("S2A_105658",)
+    assert [one.id for one in cube.products(0)] == ["earlier", "first"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("survived", [2, 19, 21, 29])  # of 20 arrays that grow and 10 that are then written
+def test_growing_stopped_anywhere_leaves_a_readable_cell_that_heals(
+    path: Path, tmp_path: Path, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
+) -> None:
+    acquisitions = [acquisition("b", time=TIME + timedelta(days=5)), acquisition("c", time=TIME + timedelta(days=9))]
+    extend(path, [acquisition("a")])
+    undisturbed = tmp_path / "undisturbed.zarr"
+    ensure_cell(undisturbed, CELL, "L2A", source="stac:somewhere", synthetic=False)
+    extend(undisturbed, [acquisition("a")])
+    extend(undisturbed, acquisitions)
+
+    calls = 0
+
+    def stop_after(original: Any) -> Any:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > survived:
+                raise KeyboardInterrupt
+            return original(*arguments, **named)
+
+        return counted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zarr.Array, "resize", stop_after(zarr.Array.resize))
+        patched.setattr(zarr.Array, "__setitem__", stop_after(zarr.Array.__setitem__))
+        with pytest.raises(KeyboardInterrupt):
+            extend(path, acquisitions)
+    assert Cube(path).acquisition_ids == ("a",)
+    if same:
+        extend(path, acquisitions)
+        assert cube_kit.files_of(path) == cube_kit.files_of(undisturbed)
+    else:  # others come next
+        extend(path, acquisitions[1:])
+        assert Cube(path).acquisition_ids == ("a", "c")
+        assert {array.shape[0] for array in Cube(path).arrays.values()} == {2}
+
+
+def test_a_cell_is_created_once_by_many(tmp_path: Path) -> None:
+    path = tmp_path / "cubes" / f"{CELL.name}.zarr"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: ensure_cell(path, CELL, "L1C", source="s", synthetic=True), range(8)))
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert Cube(path).level == "L1C"
+
+
+def test_a_cell_of_other_data_is_refused(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"synthetic=False; expected .* synthetic=True"):
+        ensure_cell(path, CELL, "L2A", source="s", synthetic=True)
+    with pytest.raises(StoreError, match="L2A"):
+        ensure_cell(path, CELL, "L1C", source="s", synthetic=False)
+    (tmp_path / "junk.zarr").mkdir()
+    with pytest.raises(StoreError, match=r"junk\.zarr: not a cell"):
+        Cube(tmp_path / "junk.zarr")
+
+
+def test_a_slab_without_data_takes_no_room_also_after_one_with_data(path: Path) -> None:
+    extend(path, [acquisition("a")])
+    cube = Cube(path, "r+")
+    slab = np.full((12, 1024, 1024), 7, np.uint16)
+    cube.write_slab("reflectance", 0, slab)
+    assert (path / "reflectance" / "c").exists()
+    cube.write_slab("reflectance", 0, np.zeros_like(slab))
+    assert not [file for file in (path / "reflectance").rglob("*") if file.is_file() and file.name != "zarr.json"]
+    assert int(cube.read("reflectance", 0).max()) == 0
+    with pytest.raises(ValueError, match="written whole"):
+        cube.write_slab("clear", 0, np.zeros((10, 10), np.uint8))
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from catalog.errors import StoreError
+from processors.cube import Cube
+cube = Cube(Path(sys.argv[1]), "r+")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # the system then refuses to let a file grow
+slab = np.random.default_rng(0).integers(1, 9000, (12, 1024, 1024)).astype(np.uint16)
+try:
+    cube.write_slab("reflectance", 0, slab)
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_is_a_clear_error(path: Path, repository: Path) -> None:
+    extend(path, [acquisition("a")])
+    ran = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(path)], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert f"can't write {path}" in ran.stdout
+    assert "Free some space" in ran.stdout
+    assert Cube(path).flags("ingested").tolist() == [False]
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from processors.cube import Cube
+path, first = Path(sys.argv[1]), int(sys.argv[2])
+cube = Cube(path, "r+")
+for index in range(first, len(cube), 2):
+    slab = np.zeros((12, 1024, 1024), np.uint16)
+    slab[:, :300, :300] = index + 1
+    cube.write_slab("reflectance", index, slab)
+    cube.set(index, valid_fraction=index / 64, offset_from=f"writer {first}", ingested=1)
+"""
+
+
+def test_two_processes_that_write_different_dates_lose_nothing(path: Path, repository: Path) -> None:
+    dates = 12
+    extend(path, [acquisition(f"a{number}", time=TIME + timedelta(days=number)) for number in range(dates)])
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(first)], cwd=repository) for first in (0, 1)
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    cube = Cube(path)
+    assert cube.flags("ingested").all()
+    assert cube.values("valid_fraction").tolist() == [number / 64 for number in range(dates)]
+    assert cube.values("offset_from").tolist() == [f"writer {number % 2}" for number in range(dates)]
+    for number in range(dates):
+        assert np.unique(cube.read("reflectance", number, slice(0, 300), slice(0, 300))).tolist() == [number + 1]

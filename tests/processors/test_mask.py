@@ -1,0 +1,168 @@
+"""Masks of L2A, the position of the sun, and shadows: pixel by pixel."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from catalog.grid import Cell
+from catalog.products import Order
+from catalog.store import Store
+from processors.clouds import cast_shadows, dilated
+from processors.cube import Cube
+from processors.ingest import extend_cells, ingest_acquisition
+from processors.mask import MaskResult, mask_acquisition
+from processors.sun import sun_angles
+
+CELL = Cell(32631, 56, 549)
+
+
+def make(store: Store, order: Order, *cells: Cell) -> list[MaskResult]:
+    cells = cells or (CELL,)
+    extend_cells(store, order, cells)
+    for one in order.acquisitions:
+        ingest_acquisition(store, order, one.id, cells, order.source)
+    return [mask_acquisition(store, order, one.id, cells) for one in order.acquisitions]
+
+
+def clear_of(store: Store, cell: Cell = CELL) -> np.ndarray:
+    return Cube(store.cube("kit", "L2A", cell)).read("clear", 0)
+
+
+def test_each_class_of_the_scene_classification(cube_kit: ModuleType, store: Store) -> None:
+    scl = np.full((120, 120), 4)
+    scl[0:12, 0] = range(12)
+    scl[[3, 8, 9], 0] = 4  # these spread: their own test
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": scl})
+    (result,) = make(store, archive.order())
+    assert (result.masked, result.skipped) == ((CELL.name,), ())
+    clear = clear_of(store)
+    #                                 0 none, 1 defective, 2 dark, 4-7 clear, 10 cirrus, 11 snow
+    assert clear[0:12, 0].tolist() == [255, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0]
+    assert (clear[120, 0], clear[0, 120]) == (255, 255)
+    cube = Cube(store.cube("kit", "L2A", CELL))
+    assert cube.flags("masked").tolist() == [True]
+    assert cube.values("clear_fraction")[0] == np.float32((120 * 120 - 5) / 1024**2)
+
+
+@pytest.mark.parametrize("kind", [3, 8, 9])
+def test_clouds_and_shadows_spread_by_60_m(cube_kit: ModuleType, store: Store, kind: int) -> None:
+    scl = np.full((120, 120), 4)
+    scl[50, 60] = kind
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": scl})
+    make(store, archive.order())
+    expected = np.ones((120, 120), np.uint8)
+    for row, column in itertools.product(range(120), range(120)):
+        expected[row, column] = math.dist((row, column), (50, 60)) > 6
+    np.testing.assert_array_equal(clear_of(store)[:120, :120], expected)
+
+
+def test_saturated_is_not_clear_and_any_missing_band_is_no_data(cube_kit: ModuleType, store: Store) -> None:
+    blue, red = np.full((120, 120), 100), np.full((120, 120), 100)
+    blue[0, 0], red[0, 1], blue[0, 2] = 65535, 65535, 0
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": blue, "B04": red, "SCL": 4})
+    make(store, archive.order())
+    assert clear_of(store)[0, :4].tolist() == [0, 0, 255, 1]
+
+
+def test_a_cloud_spreads_over_the_edge_of_its_cell(cube_kit: ModuleType, store: Store) -> None:
+    cells = (CELL, cube_kit.NORTH, cube_kit.EAST, Cell(32631, 57, 550))
+    window = cube_kit.square(row=-60, column=964)  # around the corner where four cells meet
+    scl = np.full((120, 120), 4)
+    scl[58, 62] = 9
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": scl}, window=window)
+    make(store, archive.order(), *cells)
+    whole = np.full((120, 120), 7, np.uint8)
+    for cell in cells:
+        part = window.intersection(cell.window)
+        whole[window.slices(part)] = clear_of(store, cell)[cell.window.slices(part)]
+    rows, columns = np.mgrid[:120, :120]
+    np.testing.assert_array_equal(whole, np.hypot(rows - 58, columns - 62) > 6)
+
+
+def test_a_masked_cell_is_not_masked_again_and_an_empty_one_not_at_all(cube_kit: ModuleType, store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": 4})
+    order = archive.order()
+    extend_cells(store, order, [CELL])
+    assert mask_acquisition(store, order, order.acquisitions[0].id, [CELL]).masked == ()  # not ingested
+    make(store, order)
+    shard = store.cube("kit", "L2A", CELL) / "clear" / "c" / "0" / "0" / "0"
+    before = shard.stat().st_mtime_ns
+    result = mask_acquisition(store, order, order.acquisitions[0].id, [CELL, cube_kit.NORTH])
+    assert (result.masked, result.skipped, shard.stat().st_mtime_ns) == ((), (CELL.name,), before)
+
+
+# Shadows and the sun
+
+
+def test_a_shadow_falls_away_from_the_sun() -> None:
+    clouds = np.zeros((101, 101), bool)
+    clouds[50, 50] = True
+    # Sun in the south-east at 45 degrees: shadows to the north-west, 200 m to 6 km away, pixels of 100 m.
+    shadows = cast_shadows(clouds, 45, 135, 100)
+    rows, columns = np.nonzero(shadows)
+    assert (50 - rows == 50 - columns).all()
+    away = np.hypot(50 - rows, 50 - columns) * 100
+    assert away.min() == pytest.approx(200, abs=100)
+    assert away.max() == pytest.approx(6000, abs=100)
+    assert len(rows) == len(set(rows.tolist())) == rows.max() - rows.min() + 1  # no gap
+
+
+@pytest.mark.parametrize(("azimuth", "row", "column"), [(180, -1, 0), (90, 0, -1), (0, 1, 0), (270, 0, 1)])
+def test_shadows_of_each_quarter(azimuth: float, row: int, column: int) -> None:
+    clouds = np.zeros((41, 41), bool)
+    clouds[20, 20] = True
+    found = np.argwhere(cast_shadows(clouds, 45, azimuth, 1000)) - 20
+    # heights of 200 m to 6 km: 0 to 6 pixels of 1 km
+    assert {(down, right) for down, right in found.tolist()} == {(row * step, column * step) for step in range(7)}
+
+
+def test_nothing_casts_no_shadow_and_does_not_spread() -> None:
+    nothing = np.zeros((8, 8), bool)
+    assert not cast_shadows(nothing, 50, 100, 10).any()
+    assert not dilated(nothing, 3).any()
+
+
+@pytest.mark.parametrize(
+    ("time", "place", "zenith", "azimuth"),
+    [
+        # Equinox, 12:00 on the equator: 7.5 min (1.86 degrees) before the true noon, declination -0.165: 90 + atan(0.165 / 1.86)
+        (datetime(2019, 3, 20, 12, 0, tzinfo=UTC), (0.0, 0.0), 1.86, 95.1),
+        # Summer solstice, true noon in the south, on the tropic's complement: 51.44 - 23.44 degrees
+        (datetime(2019, 6, 21, 12, 1, 52, tzinfo=UTC), (0.0, 51.44), 28.0, 180.0),
+        # The same in the southern hemisphere: the sun in the north
+        (datetime(2019, 12, 22, 11, 58, 15, tzinfo=UTC), (0.0, -51.44), 28.0, 0.0),
+    ],
+)
+def test_the_sun_of_equinox_and_solstices(
+    time: datetime, place: tuple[float, float], zenith: float, azimuth: float
+) -> None:
+    found = sun_angles(time, *place)
+    assert found[0] == pytest.approx(zenith, abs=0.05)
+    assert abs((found[1] - azimuth + 180) % 360 - 180) < (1 if zenith < 5 else 0.3)
+
+
+def test_the_sun_of_real_products(real_data: Path) -> None:
+    worst = 0.0
+    items = sorted((real_data / "flanders-2019" / "sentinel-2-l2a").glob("*/*.json"))
+    for item in items:
+        said = json.loads(item.read_text(encoding="utf-8"))["properties"]
+        time = datetime.fromisoformat(said["datetime"])
+        if time < datetime(2018, 11, 12, tzinfo=UTC):  # these say the datatake's start, up to 7 minutes early
+            continue
+        zenith, azimuth = sun_angles(time, 4.063, 50.746)
+        worst = max(worst, abs(zenith - said["s2:mean_solar_zenith"]), abs(azimuth - said["s2:mean_solar_azimuth"]))
+    assert len(items) == 72
+    assert worst < 0.5  # the product's angles are the tile's mean
