@@ -75,10 +75,10 @@ class TrainingConfig(Frozen):
 
 
 PRESETS: dict[str, TrainingConfig] = {
-    "standard": TrainingConfig(),
     "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150),
+    "standard": TrainingConfig(),
 }
-"""`standard` for maps, `quick` for a demonstration: about a minute on two cores."""
+"""`standard` for maps; `quick` for a demonstration: about a minute on two cores."""
 
 
 def train(

@@ -63,6 +63,9 @@ LEVEL_BANDS: dict[str, tuple[str, ...]] = {
 }
 """The fixed band axis of a cube, by level. L2A has no cirrus band."""
 
+CROP_BANDS: tuple[str, ...] = tuple(name for name, band in BANDS.items() if band.resolution <= 20)
+"""The ten bands that see the land at 10 or 20 m; those of 60 m are made for the atmosphere and blur fields."""
+
 MASK_ASSETS: dict[str, tuple[str, ...]] = {"L1C": (), "L2A": ("SCL", "CLD")}
 """What a source may offer beside the bands: the scene classification and the cloud probability of Sen2Cor (%)."""
 

@@ -26,7 +26,8 @@ from processors.thematic.protocol import PatchGrid
 def cover(area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0)) -> list[Window]:
     """Overlapping windows of ``grid.size`` that cover an area, from its north-west corner, row by row.
 
-    The last row and column are moved back inside where the area is larger than a patch, and centred on it where it is smaller.
+    Where the area is larger than a patch, the first and last rows and columns are moved back inside: beyond the area there may
+    be no data, and a network sees that. Where it is smaller, patches are centred on it.
     ``shift``: (rows, columns) by which the whole grid starts further north and west; 0 or more, less than its step.
     Raises `RequestError` where patches don't overlap as asked.
     """
@@ -50,7 +51,7 @@ def _starts(length: int, size: int, step: int, shift: int) -> list[int]:
         centred = -((size - length) // 2)
         # moved by no more than keeps the whole length inside
         return [max(centred - shift, length - size)]
-    starts = list(range(-shift, length - size, step))
+    starts = [max(0, start) for start in range(-shift, length - size, step)]
     return [*starts, length - size]
 
 

@@ -4,7 +4,7 @@ Two figures, never mixed. *within-field*: four folds of 16 x 16 pixel blocks; ne
 several folds, so it measures interpolation inside fields. *field-disjoint*: each field is mapped by a model that never saw it.
 One square of 640 m carries no claim of accuracy either way. Run as
 
-    python tests/slow/flanders.py FOLDER {within-field,field-disjoint} [--seed N] [--folds N ...] [--json FILE]
+    python tests/slow/flanders.py FOLDER {within-field,field-disjoint} [--preset P] [--seed N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -139,18 +139,19 @@ def network_map(
 
 
 def within_field(
-    folder: Path, seed: int, folds: Sequence[int] = (0, 1, 2, 3), config: TrainingConfig = PRESETS["standard"]
+    folder: Path, seed: int, folds: Sequence[int] = (0, 1, 2, 3), preset: str = "standard"
 ) -> dict[str, Any]:
     """Scores of each block fold, and their mean, of the network and of the forest."""
     data = read(folder)
     rows, columns = np.indices(data.label.shape) // BLOCK
     known = data.label >= 0
+    config = PRESETS[preset].model_copy(update={"seed": seed})
     results: list[dict[str, Any]] = []
     for fold in folds:
         held_out = known & ((rows + columns) % 4 == fold)
         learnt = known & ~held_out
         start = time.monotonic()
-        mapped = network_map(data, learnt, held_out, "within-field", config.model_copy(update={"seed": seed}))
+        mapped = network_map(data, learnt, held_out, "within-field", config)
         seconds = time.monotonic() - start
         result = {
             "fold": fold,
@@ -168,6 +169,9 @@ def within_field(
     }
     return {
         "split": "within-field",
+        "preset": preset,
+        "filters": list(config.filters),
+        "steps": config.steps,
         "seed": seed,
         "dates": len(data.patch.days),
         "mean_of_folds": means,
@@ -176,24 +180,28 @@ def within_field(
 
 
 def field_disjoint(
-    folder: Path, seed: int, fields: Sequence[int] | None = None, config: TrainingConfig = PRESETS["standard"]
+    folder: Path, seed: int, fields: Sequence[int] | None = None, preset: str = "standard"
 ) -> dict[str, Any]:
     """Scores pooled over the fields, each mapped by a network and by a forest that learnt from all the others."""
     data = read(folder)
     masks = eligible_fields(data.label)
     pooled = {name: np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64) for name in ("agrunet", "forest")}
+    config = PRESETS[preset].model_copy(update={"seed": seed})
     start = time.monotonic()
     chosen = range(len(masks)) if fields is None else fields
     for number in chosen:
         held_out = masks[number]
         learnt = (data.label >= 0) & ~held_out
-        mapped = network_map(data, learnt, held_out, "field-disjoint", config.model_copy(update={"seed": seed}))
+        mapped = network_map(data, learnt, held_out, "field-disjoint", config)
         pooled["agrunet"] += _confusion(data, mapped, held_out)
         pooled["forest"] += _confusion(data, forest_map(data, learnt, seed), held_out)
         LOG.info("field %d of %d", number + 1, len(masks))
     scores = {name: _score(confusion, "field-disjoint") for name, confusion in pooled.items()}
     return {
         "split": "field-disjoint",
+        "preset": preset,
+        "filters": list(config.filters),
+        "steps": config.steps,
         "seed": seed,
         "dates": len(data.patch.days),
         "fields": len(list(chosen)),
@@ -215,10 +223,13 @@ def eligible_fields(label: npt.NDArray[np.int16]) -> list[npt.NDArray[np.bool_]]
 
 
 def record(path: Path, result: dict[str, Any]) -> None:
-    """Put a result into the JSON file, in place of an older one of the same split and seed."""
+    """Put a result into the JSON file, in place of an older one of the same split, preset and seed."""
+
+    def key(entry: dict[str, Any]) -> tuple[str, str, int]:
+        return entry["split"], entry["preset"], entry["seed"]
+
     known = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
-    kept = [entry for entry in known if (entry["split"], entry["seed"]) != (result["split"], result["seed"])]
-    results = sorted([*kept, result], key=lambda entry: (entry["split"], entry["seed"]))
+    results = sorted([*(entry for entry in known if key(entry) != key(result)), result], key=key)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"caveat": CAVEAT, "results": results}, indent=1) + "\n", encoding="utf-8")
 
@@ -245,15 +256,16 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="folder of the real test data")
     parser.add_argument("split", choices=["within-field", "field-disjoint"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="standard")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="block folds, for within-field")
     parser.add_argument("--fields", type=int, nargs="+", help="numbers of fields, for field-disjoint; all by default")
     parser.add_argument("--json", type=Path, help="file of results to add to")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if options.split == "within-field":
-        result = within_field(options.folder, options.seed, options.folds)
+        result = within_field(options.folder, options.seed, options.folds, options.preset)
     else:
-        result = field_disjoint(options.folder, options.seed, options.fields)
+        result = field_disjoint(options.folder, options.seed, options.fields, options.preset)
     LOG.info("%s", json.dumps(result, indent=1))
     if options.json:
         record(options.json, result)
