@@ -1,0 +1,220 @@
+"""The command line. Prefect, torch and the raster libraries are imported by the command that needs them, not by `--help`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from catalog.errors import CroplineError
+
+if TYPE_CHECKING:
+    from flows.delivery import Delivery
+    from flows.settings import Settings
+
+app = typer.Typer(
+    name="cropline",
+    help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with the request's parameters.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
+
+
+def main() -> NoReturn:
+    """Run a command; an error that the user can act on is one message on standard error and exit code 1."""
+    try:
+        app()
+    except CroplineError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _fail(error: CroplineError) -> NoReturn:
+    if os.environ.get("CROPLINE_DEBUG", "") not in ("", "0", "false"):
+        traceback.print_exception(error)
+    sys.stderr.write(f"{error}\n")
+    sys.exit(1)
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _settings() -> Settings:
+    from flows.settings import load_settings
+
+    return load_settings()
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        _say(f"cropline {installed('cropline')}")
+        raise typer.Exit
+
+
+@app.command()
+def run(file: RequestFile, as_json: AsJson = False) -> None:
+    """Make one delivery in this process, with a Prefect of its own."""
+    from flows.local import run_in_process
+    from flows.request import check_request, read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file), settings.folder, settings)
+    _show(run_in_process(request, settings), as_json)
+
+
+@app.command()
+def retrain(
+    file: RequestFile,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train together, through torchrun.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from the request's labels and add it to this installation."""
+    from flows.local import train_in_process
+    from flows.request import check_request, read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file), settings.folder, settings)
+    model = train_in_process(request, processes, settings)
+    _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the demonstration is made.")] = Path("demo"),
+    as_json: AsJson = False,
+) -> None:
+    """Make a small synthetic archive, train on it, and map it."""
+    from flows.demo import prepare_demo
+    from flows.local import run_in_process
+
+    settings = _settings()
+    request, demo_settings = prepare_demo(folder, settings)
+    _tell(f"Synthetic archive in {folder}: simulated fields, nothing real.")
+    delivery = run_in_process(request, demo_settings)
+    _show(delivery, as_json)
+    if not as_json:
+        _say("All of it is synthetic: the figures say that the path works, nothing about real crops.")
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; 4200 or a free one.")] = None,
+) -> None:
+    """Start this store's Prefect server and worker, and deploy the flows."""
+    from flows.services import up as start
+
+    services = start(_settings(), port, _tell)
+    _say(f"server   {services.ui}")
+    _say("worker   runs")
+    _say("request  prefect deployment run crop-map/request --params aoi.json --watch")
+    _say("stop     cropline down")
+
+
+@app.command()
+def down() -> None:
+    """Stop this store's Prefect server and worker."""
+    from flows.services import down as stop
+
+    _say("Stopped." if stop(_settings(), _tell) else "Nothing was running.")
+
+
+@app.command()
+def subscribe(file: RequestFile) -> None:
+    """Map this request again whenever its source has something new."""
+    from catalog.subscriptions import add
+    from flows.request import check_request, read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file), settings.folder, settings)
+    path = add(settings.open_store(), request.model_dump(mode="json"))
+    _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
+
+
+@app.command()
+def subscriptions(as_json: AsJson = False) -> None:
+    """List the subscribed requests."""
+    from catalog.subscriptions import subscribed
+
+    found = subscribed(_settings().open_store())
+    if as_json:
+        _say(json.dumps(found))
+        return
+    for name, request in found.items():
+        _say(
+            f"{name}  {request.get('processor')} {request.get('year')} {request.get('months')} -> {request.get('output')}"
+        )
+    if not found:
+        _tell("No subscriptions yet. `cropline subscribe aoi.json` adds one.")
+
+
+@app.command()
+def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline subscriptions` lists.")]) -> None:
+    """End a subscription; what was delivered stays."""
+    from catalog.subscriptions import remove
+
+    remove(_settings().open_store(), name)
+    _say(f"{name}  unsubscribed")
+
+
+@app.command()
+def processors(as_json: AsJson = False) -> None:
+    """List the thematic processors that are installed, with their parameters."""
+    from processors.thematic.registry import describe_processors
+
+    found = describe_processors()
+    if as_json:
+        _say(json.dumps([description.model_dump(mode="json") for description in found]))
+        return
+    for description in found:
+        _say(f"{description.name}  {description.error or description.title}  ({description.package})")
+        for parameter, field in description.parameters.get("properties", {}).items():
+            _say(f"    {parameter} = {json.dumps(field.get('default'))}  {field.get('description', '')}")
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models of this installation."""
+    from catalog.registry import Registry
+
+    found = Registry(_settings().open_store()).models()
+    if as_json:
+        _say(json.dumps([entry.model_dump(mode="json") for entry in found]))
+        return
+    for entry in found:
+        _say(entry.name)
+    if not found:
+        _tell("No models yet. A request with labels trains one, or `cropline retrain aoi.json`.")
+
+
+def _show(delivery: Delivery, as_json: bool) -> None:
+    if as_json:
+        _say(delivery.model_dump_json())
+        return
+    for name, path in delivery.shown():
+        _say(f"{name:<10} {path}")
+    for score in delivery.scores:
+        _say(
+            f"{score.split:<14} OA {score.oa:.3f}  mIoU {score.miou:.3f}  Dice {score.dice:.3f}  "
+            f"over {score.n_pixels} pixels{'. ' + score.note if score.note else ''}"
+        )

@@ -1,0 +1,114 @@
+"""What `prefect` commands need to know of this project: loaded by Prefect itself, before it reads its command line.
+
+Prefect takes JSON text after ``--params`` and fails on a file's name. For ``prefect deployment run`` this plugin puts the
+file's content in its place, makes its paths absolute, and checks what the server can't. And any ``prefect`` command
+finds the server that `cropline up` started, while that server answers and no other address is set.
+
+Prefect imports this module whenever it is imported itself with ``[plugins] enabled = true``, so nothing heavy is imported
+here, and nothing is done in other processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from prefect.plugins import SetupResult, register_hook
+
+if TYPE_CHECKING:
+    from prefect.plugins import HookContext
+
+REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
+"""Deployments whose parameters are a request's."""
+
+
+@register_hook
+def setup_environment(*, ctx: HookContext) -> SetupResult | None:
+    """Called by Prefect at import. Ends the process with one message where the request is wrong."""
+    if not is_prefect_command(sys.argv, sys.orig_argv):
+        return None
+    if sys.argv[1:3] == ["deployment", "run"]:
+        from catalog.errors import CroplineError
+
+        try:
+            sys.argv[:] = expand(sys.argv, Path.cwd())
+        except CroplineError as error:
+            _refuse(str(error))
+    if ctx.api_url is not None or sys.argv[1:2] == ["server"]:
+        return None
+    address = running_server()
+    return SetupResult(env={"PREFECT_API_URL": address}) if address else None
+
+
+def is_prefect_command(argv: list[str], original: list[str]) -> bool:
+    """True in ``prefect …`` and ``python -m prefect …``; the name is still ``-m`` while Python looks the module up."""
+    if argv and argv[0] == "-m":
+        return "prefect" in original[: original.index("-m") + 2] if "-m" in original else False
+    name = Path(argv[0]) if argv else Path()
+    return name.stem == "prefect" or name.parts[-2:] == ("prefect", "__main__.py")
+
+
+def expand(argv: list[str], base: Path) -> list[str]:
+    """The command line with a file's name after ``--params`` replaced by its JSON, checked where it is a request.
+
+    ``base`` is where relative paths start from. JSON text and standard input (``-``) are checked alike. Raises `RequestError`.
+    """
+    place = next((index for index, word in enumerate(argv) if word.partition("=")[0] == "--params"), None)
+    if place is None:
+        return argv
+    option, joined, value = argv[place].partition("=")
+    after = place + 1
+    if not joined:
+        if after >= len(argv):
+            return argv  # Prefect says that the value is missing
+        value, after = argv[after], after + 1
+
+    from flows.request import parse_parameters, read_parameters  # not at import: other commands don't need them
+
+    if value == "-":
+        parameters = parse_parameters(sys.stdin.read(), "standard input")
+    elif value.lstrip().startswith("{"):
+        parameters = parse_parameters(value, "the text after --params")
+    else:
+        parameters = read_parameters(base / value)
+    deployment = next((word for word in argv[3:] if word in (REQUEST, RETRAIN)), None)
+    if deployment is not None and not _overridden(argv):
+        parameters = _checked(parameters, base, deployment)
+    return [*argv[:place], option, json.dumps(parameters), *argv[after:]]
+
+
+def _overridden(argv: list[str]) -> bool:
+    """With single ``--param key=value`` the request isn't complete yet; the flow checks it in its first second."""
+    return any(word.partition("=")[0] in ("--param", "-p") for word in argv)
+
+
+def _checked(parameters: dict[str, object], base: Path, deployment: str) -> dict[str, object]:
+    from flows.request import TRAINING_PARAMETERS, check_request
+
+    if deployment == REQUEST:
+        return check_request(parameters, base).model_dump(mode="json")
+    # What is no part of a request, such as the number of processes, is for Prefect to judge.
+    shared = {name: value for name, value in parameters.items() if name in TRAINING_PARAMETERS}
+    checked = check_request(shared, base).model_dump(mode="json", include=set(TRAINING_PARAMETERS))
+    return {**parameters, **checked}
+
+
+def running_server() -> str | None:
+    """The API address of the server that `cropline up` started for this store, if it answers."""
+    store = Path(os.environ.get("CROPLINE_STORE", ".cropline")).expanduser()
+    try:
+        address = json.loads((store / "prefect" / "server.json").read_text(encoding="utf-8"))["api"]
+        with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 - written by `cropline up`
+            return str(address) if answer.status == 200 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write("".join(f"{line}\n" for line in message.splitlines()))
+    raise SystemExit(1)

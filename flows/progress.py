@@ -1,0 +1,142 @@
+"""How far a run is, in the terminal: the stage, how much of it is done, and what it waits for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+LINE_PAUSE = 5.0
+"""Least seconds between two plain lines of one stage."""
+
+
+class Reporter(Protocol):
+    """What stages tell of themselves. Called from the flow's thread only."""
+
+    def stage(self, name: str, total: int, waits_for: str) -> None:
+        """A stage begins: ``total`` steps, waiting for ``waits_for``."""
+
+    def advance(self, done: int, total: int | None = None) -> None:
+        """``done`` steps of the stage are over, of ``total`` where that is known better now."""
+
+    def finish(self, seconds: float, outcome: str) -> None:
+        """The stage is over; ``outcome`` says what came of it."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def stage(self, name: str, total: int, waits_for: str) -> None: ...
+
+    def advance(self, done: int, total: int | None = None) -> None: ...
+
+    def finish(self, seconds: float, outcome: str) -> None: ...
+
+
+class Several:
+    """Hands everything to each of several reporters."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+
+    def stage(self, name: str, total: int, waits_for: str) -> None:
+        for reporter in self._reporters:
+            reporter.stage(name, total, waits_for)
+
+    def advance(self, done: int, total: int | None = None) -> None:
+        for reporter in self._reporters:
+            reporter.advance(done, total)
+
+    def finish(self, seconds: float, outcome: str) -> None:
+        for reporter in self._reporters:
+            reporter.finish(seconds, outcome)
+
+
+class Lines:
+    """Plain lines, where nobody watches a terminal."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._name, self._waits_for, self._total, self._said = "", "", 0, 0.0
+
+    def stage(self, name: str, total: int, waits_for: str) -> None:
+        self._name, self._waits_for, self._total, self._said = name, waits_for, total, time.monotonic()
+        self._line(f"{name}: waiting for {waits_for}" if total <= 1 else f"{name}: 0/{total}, waiting for {waits_for}")
+
+    def advance(self, done: int, total: int | None = None) -> None:
+        self._total = total or self._total
+        if self._total <= 1 or time.monotonic() - self._said < LINE_PAUSE:
+            return
+        self._said = time.monotonic()
+        self._line(f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")
+
+    def finish(self, seconds: float, outcome: str) -> None:
+        self._line(f"{self._name}: {outcome} ({seconds:.1f} s)")
+
+    def _line(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+
+class Bars:
+    """One bar per stage in a terminal, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.fields[stage]:<9}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def shown(self) -> str:
+        """What stands in the terminal now."""
+        with self._progress.console.capture() as captured:
+            self._progress.console.print(self._progress.get_renderable())
+        return captured.get()
+
+    def stage(self, name: str, total: int, waits_for: str) -> None:
+        if self._task is not None and not self._progress.tasks[self._task].finished:
+            self.finish(0, "done")
+        self._task = self._progress.add_task(f"waiting for {waits_for}", total=max(1, total), stage=name)
+
+    def advance(self, done: int, total: int | None = None) -> None:
+        if self._task is None:
+            return
+        self._progress.update(self._task, completed=done, total=total)
+
+    def finish(self, seconds: float, outcome: str) -> None:  # noqa: ARG002 - the bar shows its own clock
+        if self._task is None:
+            return
+        total = self._progress.tasks[self._task].total
+        self._progress.update(self._task, completed=total, description=outcome)
+
+
+@contextmanager
+def terminal() -> Iterator[Reporter]:
+    """Bars on standard error where that is a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    with Bars(console) as bars:
+        yield bars

@@ -1,0 +1,79 @@
+"""The flow `reprocess`: every subscribed request again, where its source has something new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from catalog import subscriptions
+from catalog.errors import CroplineError
+from catalog.order import make_order
+from catalog.sources import open_source
+from catalog.store import Store, open_store
+from flows.crop_map import crop_map
+from flows.delivery import ordered_products, read_delivered
+from flows.request import MapRequest, check_request
+from flows.settings import load_settings
+
+
+class ReprocessError(CroplineError):
+    """Some subscriptions could not be mapped; the others were."""
+
+
+@flow(name="reprocess", persist_result=False)
+def reprocess(everything: bool = False) -> dict[str, str]:
+    """Map every subscribed request again where its source has something new. One that fails doesn't stop the others.
+
+    Args:
+        everything: Map also those where nothing is new.
+    """
+    logger = get_run_logger()
+    settings = load_settings()
+    store = settings.open_store()
+    outcomes: dict[str, str] = {}
+    failed: list[str] = []
+    for name, parameters in subscriptions.subscribed(store).items():
+        try:
+            request = check_request(parameters, settings.folder, settings)
+            outcomes[name] = _map_again(store, request, everything)
+        except CroplineError as error:
+            failed.append(f"{name}: {error}")
+            outcomes[name] = f"failed: {error}"
+        logger.info("%s: %s", name, outcomes[name])
+    rows = [{"subscription": name, "outcome": outcome} for name, outcome in outcomes.items()]
+    create_table_artifact(rows, key="subscriptions", description="What became of each subscription.")
+    if failed:
+        raise ReprocessError("\n".join([f"{len(failed)} of {len(outcomes)} subscriptions failed:", *failed]))
+    return outcomes
+
+
+def _map_again(store: Store, request: MapRequest, everything: bool) -> str:
+    """What became of one subscription. Raises `ReprocessError` where it failed, whatever the reason."""
+    parameters = request.model_dump(mode="json")
+    if not everything:
+        looked = news(str(store.root), parameters, return_state=True)
+        if not looked.is_completed():
+            raise ReprocessError(looked.message or "the source could not be searched")
+        if not looked.result():
+            return "nothing new"
+    # The state instead of the result: also an error that nobody foresaw must not stop the other subscriptions.
+    state = crop_map(**parameters, return_state=True)
+    if not state.is_completed():
+        raise ReprocessError(state.message or f"its run ended as {state.name}")
+    return f"delivered to {state.result()['delivery']}"
+
+
+@task(name="look for news", cache_policy=NO_CACHE, persist_result=False)
+def news(store: str, parameters: dict[str, Any]) -> bool:
+    """True when the source offers what the last delivery of a request was not made from, or there is no delivery."""
+    request = MapRequest.model_validate(parameters)
+    delivered = read_delivered(open_store(store).runs / request.digest)
+    if delivered is None or not (Path(delivered.delivery) / "item.json").is_file():
+        return True
+    source = open_source(str(request.source))
+    now = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
+    return ordered_products(now) != delivered.ordered

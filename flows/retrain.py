@@ -1,0 +1,73 @@
+"""The flow `retrain`: from labels to a model that later requests find by themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from catalog.errors import RequestError
+from catalog.products import Level
+from flows.artifacts import ArtifactProgress
+from flows.context import open_run
+from flows.request import (
+    TRAINING_PARAMETERS,
+    AreaValue,
+    Count,
+    Fraction,
+    Months,
+    Percent,
+    Training,
+    Year,
+    check_request,
+)
+from flows.settings import load_settings
+from flows.stages import prepare, several_threads
+from flows.training import train_model
+
+
+@flow(
+    name="retrain",
+    flow_run_name="retrain {year}",
+    task_runner=several_threads(),
+    persist_result=False,
+)
+def retrain(
+    area: AreaValue,
+    year: Year,
+    labels: str,
+    months: Months = [1, 7],  # noqa: B006 - Prefect copies it into the schema; nobody changes it
+    level: Level = "L2A",
+    source: str | None = None,
+    max_cloud: Percent = 95,
+    min_clear: Fraction = 0.5,
+    min_acquisitions: Count = 5,
+    legend: str | None = None,
+    training: Training = "standard",
+    processes: Annotated[int, Field(ge=1, le=1024)] = 1,
+) -> str:
+    """Train a model from labels and one season, and add it to this installation.
+
+    Args:
+        area: GeoJSON geometry, Feature or FeatureCollection in longitude and latitude, or a bbox [west, south, east, north].
+        year: Year that the season ends in; from 2015.
+        labels: GeoTIFF or vector file of known crops.
+        months: First and last month of the season; [10, 7] starts in October of the year before.
+        level: Processing level of the products: L2A (surface) or L1C (top of atmosphere).
+        source: Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE.
+        max_cloud: Products whose whole tile is cloudier than this are not ordered, percent.
+        min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
+        min_acquisitions: Fewest acquisitions to train from; with less the run fails.
+        legend: CSV that says what the labels' codes mean; by default the file beside the labels.
+        training: How the model is trained: standard, or quick for a try.
+        processes: Processes that train together, through torchrun; one on a CPU.
+    """
+    given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
+    settings = load_settings()
+    request = check_request(given, settings.folder, settings)
+    if request.labels is None:
+        raise RequestError("labels: missing. A model is trained from them.")
+    with open_run(request, settings, ArtifactProgress()) as run:
+        order, season, _ = prepare(run)
+        return str(train_model(run, order, season, processes))

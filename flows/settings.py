@@ -1,0 +1,63 @@
+"""What an installation is set to: read once from environment variables that start with CROPLINE_."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from catalog.errors import RequestError
+from catalog.store import Store, open_store
+
+PREFIX = "CROPLINE_"
+
+
+class Settings(BaseSettings):
+    """Frozen; each field is the environment variable of its name in capitals, such as CROPLINE_STORE."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    store: Annotated[str, Field(description="folder of cubes, models, maps, subscriptions and runs")] = ".cropline"
+    source: Annotated[str | None, Field(description="address of the source of requests that name none")] = None
+    base: Annotated[
+        Path | None, Field(description="folder that relative paths of a request start from; where the command runs")
+    ] = None
+    max_area_km2: Annotated[float, Field(gt=0, description="largest area of a request, km²")] = 2500
+    workers: Annotated[int, Field(ge=1, description="acquisitions worked on at once")] = os.cpu_count() or 1
+    dask: Annotated[
+        str, Field(description="where stages run: 'threads', 'local' (a Dask cluster of processes) or tcp://…")
+    ] = "threads"
+    processes: Annotated[int, Field(ge=1, description="processes that share the patches of an inference")] = 1
+    ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 2
+    retry_delay: Annotated[float, Field(ge=0, description="pause before the first of these attempts, s; then x4")] = 5
+    debug: Annotated[bool, Field(description="show the traceback of an error")] = False
+
+    @model_validator(mode="after")
+    def _dask_is_known(self) -> Self:
+        if self.dask not in ("threads", "local") and "://" not in self.dask:
+            raise ValueError(
+                f"dask: {self.dask!r} is none of 'threads', 'local', or an address such as tcp://host:8786"
+            )
+        return self
+
+    def open_store(self) -> Store:
+        """The store, created if need be. Raises `StoreError`."""
+        return open_store(self.store)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start from."""
+        return (self.base or Path.cwd()).resolve()
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `RequestError` naming the variable that can't be understood."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise RequestError(f"{name}: {first['msg']}, got {first['input']!r}. Correct or unset it.") from error

@@ -1,0 +1,87 @@
+"""Commands that need no flow: what they print, how they fail, how fast help is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.demo import prepare_demo
+from flows.settings import Settings
+from flows.stages import batched
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def cropline(tmp_path: Path, run_command: Run, environment_of: Callable[..., dict[str, str]]) -> Run:
+    env = environment_of(tmp_path / "store")
+    return lambda *words: run_command("cropline", *words, cwd=tmp_path, env=env)
+
+
+def test_help_imports_neither_prefect_nor_torch() -> None:
+    program = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom flows.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print([name for name in ('prefect', 'torch', 'rasterio', 'dask') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_is_the_installed_one(cropline: Run) -> None:
+    assert cropline("--version").stdout.startswith("cropline 0.")
+
+
+def test_processors_are_listed_with_their_parameters(cropline: Run) -> None:
+    listed = {item["name"]: item for item in json.loads(cropline("processors", "--json").stdout)}
+    assert {"crop-map", "vegetation"} <= set(listed)
+    assert "overlap" in listed["crop-map"]["parameters"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run", "none.json"], 1, "no request file none.json"),
+        (["run"], 2, "Missing argument"),
+        (["subscribe", "none.json"], 1, "no request file none.json"),
+        (["unsubscribe", "0123456789ab"], 1, "no subscription '0123456789ab'"),
+        (["fly"], 2, "No such command"),
+    ],
+)
+def test_errors_are_messages(words: list[str], code: int, message: str, cropline: Run) -> None:
+    done = cropline(*words)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_subscriptions_come_and_go(cropline: Run, parameters: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "aoi.json").write_text(json.dumps(parameters))
+    name = cropline("subscribe", "aoi.json").stdout.split()[0]
+    listed = json.loads(cropline("subscriptions", "--json").stdout)
+    assert listed[name]["source"] == parameters["source"]
+    assert cropline("unsubscribe", name).returncode == 0
+    assert json.loads(cropline("subscriptions", "--json").stdout) == {}
+
+
+def test_demo_keeps_to_its_folder(tmp_path: Path) -> None:
+    request, settings = prepare_demo(tmp_path / "demo", Settings(store=str(tmp_path / "mine")), size=64)
+    assert settings.store == str(tmp_path / "demo" / "store")
+    assert request.output == str(tmp_path / "demo" / "delivery")
+    assert request.training == "quick"
+    assert not (tmp_path / "mine").exists()
+    assert json.loads((tmp_path / "demo" / "aoi.json").read_text())["year"] == request.year
+
+
+@pytest.mark.parametrize(("count", "most", "groups"), [(0, 4, 0), (3, 4, 3), (4, 4, 4), (5, 4, 3), (1000, 400, 334)])
+def test_acquisitions_share_task_runs_beyond_the_limit(count: int, most: int, groups: int) -> None:
+    ids = [str(number) for number in range(count)]
+    made = batched(ids, most)
+    assert len(made) == groups
+    assert [name for batch in made for name in batch] == ids

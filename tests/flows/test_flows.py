@@ -1,0 +1,90 @@
+"""What the flows add to the stages: artifacts, subscriptions, retraining's command line."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalog.grid import Window
+from flows.artifacts import PICTURE_BYTES, acquisition_rows, hectare_rows, picture_address, summary
+from flows.delivery import AcquisitionShown, Delivery, ScoreShown, read_delivered
+from flows.training import patch_size, training_command
+
+
+def _delivery(folder: Path) -> Delivery:
+    return Delivery(
+        delivery=str(folder),
+        files=(str(folder / "crop_map.tif"), str(folder / "overview.png")),
+        scores=(ScoreShown(split="field-disjoint", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
+        acquisitions=(),
+        seconds={"order": 0.1},
+        notes=("Not masked to cropland.",),
+        synthetic=True,
+    )
+
+
+def test_large_picture_is_made_small_enough(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (1500, 2000, 3), dtype=np.uint8)  # nothing compresses worse
+    Image.fromarray(noise).save(tmp_path / "overview.png")
+    address = picture_address(tmp_path / "overview.png")
+    data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    assert len(data) <= PICTURE_BYTES
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.width / picture.height == pytest.approx(2000 / 1500, rel=0.02)
+
+
+def test_acquisition_row_says_unknown_where_the_source_does() -> None:
+    time = datetime(2019, 3, 1, 10, 50, tzinfo=UTC)
+    shown = AcquisitionShown(
+        id="a", time=time, cloud_cover=None, valid_fraction=1, clear_fraction=0.456, used=False, reason="too cloudy"
+    )
+    assert acquisition_rows([shown]) == [
+        {
+            "date": "2019-03-01 10:50",
+            "cloud (tile, %)": "unknown",
+            "valid": "1.00",
+            "clear": "0.46",
+            "used": "no",
+            "reason": "too cloudy",
+        }
+    ]
+
+
+def test_hectares_are_read_with_their_heading(tmp_path: Path) -> None:
+    file = tmp_path / "areas.csv"
+    file.write_text("# counts pixels\nvalue,name,hectares\n1,maize,2.5\n")
+    assert hectare_rows(file) == (["counts pixels"], [{"value": "1", "name": "maize", "hectares": "2.5"}])
+
+
+def test_summary_links_files_and_never_hides_what_it_is(tmp_path: Path) -> None:
+    text = summary(_delivery(tmp_path), "Contains modified Copernicus Sentinel data 2019")
+    assert text.startswith("**Synthetic data.**\n\n**Not masked to cropland.**")
+    assert f"[crop_map.tif]({(tmp_path / 'crop_map.tif').as_uri()})" in text
+    assert "| field-disjoint | 0.500 | 0.250 | 0.400 | 10 |" in text
+    assert text.endswith("Contains modified Copernicus Sentinel data 2019")
+
+
+def test_run_without_delivery_remembers_nothing(tmp_path: Path) -> None:
+    assert read_delivered(tmp_path) is None
+    (tmp_path / "delivered.json").write_text("{}")
+    assert read_delivered(tmp_path) is None
+
+
+def test_one_process_trains_plainly_and_several_through_torchrun(tmp_path: Path) -> None:
+    one = training_command(tmp_path / "p", tmp_path / "c", "quick", 1)
+    assert one[:3] == [sys.executable, "-m", "agrunet.train"]
+    three = training_command(tmp_path / "p", tmp_path / "c", "quick", 3)
+    assert three[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
+    assert three[-len(one) + 1 :] == one[1:]
+
+
+@pytest.mark.parametrize(("edge", "size"), [(20, 32), (64, 64), (65, 96), (128, 128), (2000, 128)])
+def test_small_areas_are_trained_on_smaller_patches(edge: int, size: int) -> None:
+    assert patch_size(Window(32631, 0, 5000, edge, 10)) == size

@@ -1,0 +1,63 @@
+"""The terminal says the stage, how much is done, and what it waits for."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from flows import progress
+from flows.progress import Bars, Lines, Reporter, Several
+
+
+def _tell(reporter: Reporter) -> None:
+    reporter.stage("ingest", 20, "pixels from the source")
+    reporter.advance(7)
+    reporter.finish(3.21, "20 acquisitions")
+
+
+def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_PAUSE", 0.0)
+    stream = io.StringIO()
+    _tell(Lines(stream))
+    assert stream.getvalue().splitlines() == [
+        "ingest: 0/20, waiting for pixels from the source",
+        "ingest: 7/20, waiting for pixels from the source",
+        "ingest: 20 acquisitions (3.2 s)",
+    ]
+
+
+def test_lines_do_not_flood() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("ingest", 1000, "pixels")
+    for done in range(1000):
+        lines.advance(done)
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_bar_shows_stage_count_and_what_it_waits_for() -> None:
+    stream = io.StringIO()
+    with Bars(Console(file=stream, force_terminal=True, width=120)) as bars:
+        bars.stage("mask", 4, "cloud masks")
+        bars.advance(3)
+        shown = bars.shown()
+    assert "mask" in shown
+    assert "3/4" in shown
+    assert "waiting for cloud masks" in shown
+
+
+def test_total_may_become_known_later() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("mosaic", 1, "blended blocks")
+    lines.advance(2, 9)
+    lines.finish(0.5, "done")
+    assert stream.getvalue().splitlines()[-1] == "mosaic: done (0.5 s)"
+
+
+def test_several_reporters_hear_the_same() -> None:
+    one, other = io.StringIO(), io.StringIO()
+    _tell(Several(Lines(one), Lines(other)))
+    assert one.getvalue() == other.getvalue() != ""

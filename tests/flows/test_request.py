@@ -1,0 +1,192 @@
+"""Every kind of bad request is refused with a message that names the field and says what to do."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.errors import DeliveryError, RequestError
+from flows.request import MapRequest, absolute_source, check_request, parse_parameters, read_parameters
+from flows.settings import Settings
+
+SQUARE = [[[3.0, 51.0], [3.1, 51.0], [3.1, 51.1], [3.0, 51.1], [3.0, 51.0]]]
+BOWTIE = [[[3.0, 51.0], [3.1, 51.1], [3.1, 51.0], [3.0, 51.1], [3.0, 51.0]]]
+LINE = [[[3.0, 51.0], [3.1, 51.0], [3.0, 51.0], [3.0, 51.0]]]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A catalogue without items: enough for a source to open."""
+    file = tmp_path / "archive" / "catalog.json"
+    file.parent.mkdir()
+    catalog = {"type": "Catalog", "id": "empty", "stac_version": "1.1.0", "description": "nothing", "links": []}
+    file.write_text(json.dumps(catalog), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(store=str(tmp_path / "store"))
+
+
+def _request(**changes: Any) -> dict[str, Any]:
+    return {
+        "area": {"type": "Polygon", "coordinates": SQUARE},
+        "year": 2019,
+        "source": "stac:archive/catalog.json",
+        **changes,
+    }
+
+
+def _polygon(coordinates: Any) -> dict[str, Any]:
+    return {"type": "Polygon", "coordinates": coordinates}
+
+
+BAD = {
+    "crossing edges": ({"area": _polygon(BOWTIE)}, r"area: .*Self-intersection.*may not cross"),
+    "no area": ({"area": _polygon(LINE)}, r"area: .*no surface"),
+    "three-dimensional": ({"area": _polygon([[[*xy, 5.0] for xy in SQUARE[0]]])}, r"area: .*three-dimensional.*Drop"),
+    "not degrees": (
+        {"area": _polygon([[[x * 1e5, y] for x, y in SQUARE[0]]])},
+        r"area: .*not \[longitude, latitude\].*Reproject",
+    ),
+    "antimeridian": ({"area": [179.9, 51.0, -179.9, 51.1]}, r"area: .*antimeridian.*one request for each side"),
+    "too large": ({"area": [3.0, 50.0, 5.0, 52.0]}, r"area: .*limit of 2,500 km².*CROPLINE_MAX_AREA_KM2"),
+    "an area that is a word": ({"area": "Flanders"}, r"area: expected GeoJSON or a bbox"),
+    "a bbox of words": ({"area": [3, 51, "x", 51.1]}, r"area: a bbox has four numbers"),
+    "future year": ({"year": datetime.now(UTC).year + 1}, r"year: \d{4} is in the future. Ask for a year from 2015"),
+    "early year": ({"year": 2014}, r"year: input should be greater than or equal to 2015, got 2014"),
+    "impossible month": ({"months": [1, 13]}, r"months\.1: .*less than or equal to 12, got 13"),
+    "one month only": ({"months": [4]}, r"months: .*at least 2 items"),
+    "unknown level": ({"level": "L3A"}, r"level: .*'L1C' or 'L2A', got \"L3A\""),
+    "unknown source": ({"source": "ftp:somewhere"}, r"source: 'ftp:.*Known are: stac:"),
+    "no source": ({"source": None}, r"source: .*CROPLINE_SOURCE is not set"),
+    "source that isn't there": ({"source": "stac:nowhere/catalog.json"}, r"nowhere/catalog\.json"),
+    "unknown processor": ({"processor": "magic"}, r"processor: there is no 'magic'. Installed are crop-map, "),
+    "cloud over 100": ({"max_cloud": 120}, r"max_cloud: .*less than or equal to 100, got 120"),
+    "clear as percent": ({"min_clear": 50}, r"min_clear: .*less than or equal to 1, got 50"),
+    "labels that aren't there": ({"labels": "crops.tif"}, r"labels: no file .*crops\.tif"),
+    "mask that isn't there": ({"crop_mask": "mask.tif"}, r"crop_mask: no file .*mask\.tif"),
+    "legend without labels": ({"legend": "legend.csv"}, r"legend: given without labels"),
+    "unknown model": ({"model": "best"}, r"model: 'best' is neither .*cropline models"),
+    "unknown field": ({"cloud": 3}, r"cloud: no such parameter. A request takes area, year"),
+    "processor's parameter": (
+        {"processor": "vegetation", "parameters": {"colour": 1}},
+        r"parameters\.colour: .*vegetation takes",
+    ),
+    "remote output": ({"output": "s3://bucket/map"}, r"output: s3://bucket/map is no folder"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.usefixtures("source")
+def test_bad_request_is_refused_naming_field_and_remedy(name: str, tmp_path: Path, settings: Settings) -> None:
+    changes, message = BAD[name]
+    with pytest.raises(RequestError, match=message) as refused:
+        check_request(_request(**changes), tmp_path, settings)
+    assert len(str(refused.value).splitlines()) == 1, "one problem is one line"
+
+
+@pytest.mark.parametrize("field", ["area", "year"])
+@pytest.mark.usefixtures("source")
+def test_only_area_and_year_are_required(field: str, tmp_path: Path, settings: Settings) -> None:
+    parameters = _request()
+    assert check_request(parameters, tmp_path, settings).processor == "crop-map"
+    del parameters[field]
+    with pytest.raises(RequestError, match=rf"^{field}: missing. It is required\.$"):
+        check_request(parameters, tmp_path, settings)
+
+
+@pytest.mark.usefixtures("source")
+def test_all_problems_are_told_at_once(tmp_path: Path, settings: Settings) -> None:
+    bad = _request(year=2014, months=[0, 5], area=_polygon(BOWTIE), processor="magic", labels="none.tif")
+    with pytest.raises(RequestError) as refused:
+        check_request(bad, tmp_path, settings)
+    fields = [line.split(":")[0] for line in str(refused.value).splitlines()]
+    assert fields == ["year", "months.0", "area", "processor", "labels"]
+
+
+@pytest.mark.usefixtures("source")
+def test_season_that_has_not_begun_is_refused(tmp_path: Path, settings: Settings) -> None:
+    now = datetime.now(UTC)
+    if now.month == 12:
+        pytest.skip("in December every month of the year has begun")
+    with pytest.raises(RequestError, match=r"months: the season .* in the future"):
+        check_request(_request(year=now.year, months=[now.month + 1, 12]), tmp_path, settings)
+
+
+def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "crops.tif").touch()
+    request = check_request(_request(labels="crops.tif", output="out/map"), tmp_path, settings)
+    assert request.source == f"stac:{source}"
+    assert request.labels == str(tmp_path / "crops.tif")
+    assert request.output == str(tmp_path / "out" / "map")
+
+
+@pytest.mark.parametrize("address", ["stac:https://example.org/api", "stac:/data/catalog.json", "nonsense"])
+def test_absolute_sources_stay_as_they_are(address: str, tmp_path: Path) -> None:
+    assert absolute_source(address, tmp_path) == address
+
+
+@pytest.mark.usefixtures("source")
+def test_checking_twice_changes_nothing(tmp_path: Path, settings: Settings) -> None:
+    once = check_request(_request(area=[3.0, 51.0, 3.1, 51.1]), tmp_path, settings)
+    twice = check_request(once.model_dump(mode="json"), Path("/elsewhere"), settings)
+    assert twice == once
+    assert twice.digest == once.digest
+
+
+@pytest.mark.usefixtures("source")
+def test_digest_ignores_output_and_the_form_of_the_area(tmp_path: Path, settings: Settings) -> None:
+    geometry = _polygon(SQUARE)
+    feature = {"type": "Feature", "geometry": geometry, "properties": {"name": "field"}}
+    plain = check_request(_request(), tmp_path, settings)
+    assert check_request(_request(area=feature, output="elsewhere"), tmp_path, settings).digest == plain.digest
+    assert check_request(_request(year=2020), tmp_path, settings).digest != plain.digest
+
+
+@pytest.mark.usefixtures("source")
+def test_default_output_is_named_by_processor_year_and_request(tmp_path: Path, settings: Settings) -> None:
+    request = check_request(_request(), tmp_path, settings)
+    assert request.output == str(tmp_path / "deliveries" / f"crop-map-2019-{request.digest}")
+
+
+@pytest.mark.usefixtures("source")
+def test_folder_with_other_files_is_refused(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.doc").touch()
+    with pytest.raises(DeliveryError, match=r"output .*/out: holds files that are no delivery"):
+        check_request(_request(output="out"), tmp_path, settings)
+
+
+def test_source_of_the_settings_is_taken(source: Path, tmp_path: Path) -> None:
+    settings = Settings(store=str(tmp_path / "store"), source="stac:archive/catalog.json")
+    assert check_request(_request(source=None), tmp_path, settings).source == f"stac:{source}"
+
+
+def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"no request file .*aoi\.json. Give the path"):
+        read_parameters(tmp_path / "aoi.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{area", "is not JSON"), ("[1, 2]", "holds a JSON list, not an object")]
+)
+def test_text_that_is_no_request_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=f"aoi.json {message}"):
+        parse_parameters(text, "aoi.json")
+
+
+def test_binary_file_is_not_json(tmp_path: Path) -> None:
+    file = tmp_path / "aoi.json"
+    file.write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(RequestError, match="is no UTF-8 text"):
+        read_parameters(file)
+
+
+def test_every_field_is_described() -> None:
+    assert [name for name, field in MapRequest.model_fields.items() if not field.description] == []

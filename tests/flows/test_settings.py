@@ -1,0 +1,48 @@
+"""Settings come from the environment, and what can't be understood is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from catalog.errors import RequestError, StoreError
+from flows.settings import Settings, load_settings
+
+
+def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("CROPLINE_MAX_AREA_KM2", "10")
+    settings = load_settings()
+    assert settings.open_store().root == tmp_path / "store"
+    assert settings.max_area_km2 == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CROPLINE_WORKERS", "none"), ("CROPLINE_MAX_AREA_KM2", "-1"), ("CROPLINE_PROCESSES", "0")]
+)
+def test_variable_that_cannot_be_understood_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(RequestError, match=rf"^{name}: .*got '{value}'"):
+        load_settings()
+
+
+def test_dask_takes_threads_local_or_an_address() -> None:
+    assert Settings(dask="tcp://10.0.0.1:8786").dask == "tcp://10.0.0.1:8786"
+    with pytest.raises(ValidationError, match="none of 'threads', 'local'"):
+        Settings(dask="many")
+
+
+def test_object_store_is_refused_for_now() -> None:
+    with pytest.raises(StoreError, match="only folders of this machine"):
+        Settings(store="s3://bucket/cropline").open_store()
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().workers = 3  # type: ignore[misc]
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
