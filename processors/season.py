@@ -77,16 +77,21 @@ def choose_season(
     """Take the acquisitions of the order that are clear over at least ``min_clear`` (0 to 1) of the area.
 
     A pixel belongs to the area where its centre does; one without data counts as not clear. ``bands``: an acquisition that lacks one
-    of them anywhere in the area is not used; by default no band is insisted on, and the season's bands are those that all have.
+    of them anywhere in the area is not used; by default those are insisted on that most of the clear acquisitions hold, so that
+    one broken file costs a date and not a band.
     Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
     """
     zone_area = to_zone(area, epsg)
     found, pixels = _count(store, order, zone_area, epsg)
-    needed = tuple(bands or ())
-    candidates = [
-        _judge(acquisition, found[acquisition.id], pixels, min_clear, needed, order.level, area)
-        for acquisition in sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
-    ]
+    ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
+
+    def judged(needed: Sequence[str]) -> list[SeasonAcquisition]:
+        return [
+            _judge(acquisition, found[acquisition.id], pixels, min_clear, needed, order.level, area)
+            for acquisition in ordered
+        ]
+
+    candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), found, order.level))
     used = [candidate for candidate in candidates if candidate.used]
     if len(used) < max(1, min_acquisitions):
         raise NotEnoughAcquisitionsError(_too_few(candidates, min_clear, max(1, min_acquisitions)))
@@ -96,6 +101,15 @@ def choose_season(
         common &= False if present is None else present
     names = tuple(name for name, present in zip(LEVEL_BANDS[order.level], common, strict=True) if present)
     return Season(level=order.level, start=order.start, acquisitions=tuple(candidates), bands=names)
+
+
+def _usual_bands(candidates: Sequence[SeasonAcquisition], found: dict[str, _Found], level: Level) -> tuple[str, ...]:
+    """The bands that more than half of the acquisitions hold that are clear enough."""
+    held = [present for one in candidates if one.used and (present := found[one.id].bands) is not None]
+    if not held:
+        return ()
+    usual = np.mean(held, axis=0) > 0.5
+    return tuple(name for name, wanted in zip(LEVEL_BANDS[level], usual, strict=True) if wanted)
 
 
 def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _Found], int]:

@@ -115,6 +115,17 @@ def test_a_needed_band_decides_too(cube_kit: ModuleType, store: Store) -> None:
     assert bound.bands == ("B02", "B03")
 
 
+def test_one_broken_file_costs_a_date_and_not_a_band(cube_kit: ModuleType, store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    for number, bands in enumerate([("B02", "B03"), ("B02",), ("B02", "B03")], start=1):
+        archive.add("abc"[number - 1], {**dict.fromkeys(bands, 100), "SCL": 4}, time=cube_kit.day(number))
+    order, area = archive.order(), area_of(cube_kit.square())
+    prepare(store, order, area)
+    season = choose_season(store, order, area, 32631, 0.5, 1)
+    assert [one.reason for one in season.acquisitions] == ["", "without B03", ""]
+    assert season.bands == ("B02", "B03")
+
+
 def test_an_area_over_several_cells_counts_in_all(cube_kit: ModuleType, store: Store) -> None:
     window = cube_kit.square(row=-60, column=964)  # 120 px around the corner of four cells
     scl = np.full((120, 120), 4)

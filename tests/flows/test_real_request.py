@@ -1,0 +1,105 @@
+"""The request of the real square: ordered, trained on one part of the farmers' labels, mapped whole, scored on the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+GOLDEN = Path(__file__).with_name("golden_flanders.json")
+"""Statistics of the NDVI of the square. To renew them after a wanted change: delete the file, run this test twice, and look
+at the difference before committing it."""
+
+
+@pytest.fixture(scope="module")
+def request_of(real_data: Path, repository: Path) -> dict[str, Any]:
+    archive = real_data / "flanders-2019"
+    return {
+        "area": json.loads((archive / "aoi.geojson").read_text()),
+        "year": 2019,
+        "source": f"stac:{archive / 'catalog.json'}",
+        "max_cloud": 100,
+        "labels": str(archive / "labels" / "crop_type.tif"),
+        "legend": str(repository / "docs" / "examples" / "flanders-2019.legend.csv"),
+        "training": "quick",
+        "output": "map",
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("flanders")
+
+
+@pytest.fixture(scope="module")
+def told(
+    request_of: dict[str, Any], folder: Path, run_command: Any, environment_of: Callable[..., dict[str, str]]
+) -> dict[str, Any]:
+    (folder / "aoi.json").write_text(json.dumps(request_of))
+    env = environment_of(folder / "store")
+    done = run_command("cropline", "run", "aoi.json", "--json", cwd=folder, env=env, timeout=540)
+    assert done.returncode == 0, done.stderr
+    assert "30 acquisitions" in done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_the_map_beats_the_majority_class_inside_fields(told: dict[str, Any]) -> None:
+    """A check of the wiring: a short training on one square says nothing of accuracy elsewhere."""
+    scores = {score["split"]: score for score in told["scores"]}
+    assert set(scores) == {"within-field", "field-disjoint"}
+    majority = 1387 / 3725  # grassland, of the labelled pixels of the whole square
+    assert scores["within-field"]["oa"] > majority + 0.25
+    assert scores["within-field"]["n_pixels"] > 500
+    assert "carry no claim of accuracy" in scores["field-disjoint"]["note"]
+
+
+def test_what_is_delivered_is_said(told: dict[str, Any], folder: Path) -> None:
+    names = {Path(file).name for file in told["files"]}
+    assert names == {
+        "crop_map.tif", "confidence.tif", "areas.csv", "overview.png", "report.html", "item.json", "request.json",
+    }  # fmt: skip
+    with rasterio.open(folder / "map" / "crop_map.tif") as file:
+        assert file.crs.to_epsg() == 32631
+        assert file.tags()["TIFFTAG_COPYRIGHT"] == "Contains modified Copernicus Sentinel data 2019"
+        values = file.read(1)
+        colours = file.colormap(1)
+    assert set(np.unique(values)) <= {1, 2, 3, 4, 5, 6, 255}
+    assert (values != 255).sum() >= 4000, "the square has 4,096 pixels; those seen too rarely are left out"
+    assert colours[1][:3] == (0xD9, 0xB8, 0x4A)
+    for file_name in ("report.html", "areas.csv"):
+        assert "Not masked to cropland" in (folder / "map" / file_name).read_text()
+    assert all(0.5 <= item["clear_fraction"] <= item["valid_fraction"] <= 1 for item in told["acquisitions"])
+
+
+def test_ndvi_of_the_square_is_what_it_was(
+    request_of: dict[str, Any],
+    told: dict[str, Any],
+    folder: Path,
+    run_command: Any,
+    environment_of: Callable[..., dict[str, str]],
+) -> None:
+    """Golden statistics of the whole path, on the cube that the crop map filled: no training, so nothing that varies."""
+    request = {**request_of, "processor": "vegetation", "labels": None, "legend": None, "output": "ndvi"}
+    (folder / "ndvi.json").write_text(json.dumps(request))
+    env = environment_of(folder / "store", CROPLINE_DASK="local")
+    done = run_command("cropline", "run", "ndvi.json", "--json", cwd=folder, env=env)
+    assert done.returncode == 0, done.stderr
+    with rasterio.open(folder / "ndvi" / "ndvi.tif") as file:
+        ndvi = file.read()
+    found = [
+        {"min": float(np.nanmin(month)), "mean": float(np.nanmean(month)), "max": float(np.nanmax(month)),
+         "pixels": int((~np.isnan(month)).sum())}
+        for month in ndvi
+        if not np.isnan(month).all()
+    ]  # fmt: skip
+    if not GOLDEN.exists():
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+        pytest.fail(f"{GOLDEN} was written anew; look at it and run again")
+    for month, golden in zip(found, json.loads(GOLDEN.read_text()), strict=True):
+        assert month == pytest.approx(golden, abs=1e-5)
