@@ -65,7 +65,7 @@ def crop_map(
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
         model: Name of a model of this installation or folder of a checkpoint; by default the newest that fits.
-        output: Folder of the delivery; by default deliveries/<processor>-<year>-<request hash>.
+        output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
     """

@@ -96,7 +96,7 @@ class MapRequest(Frozen):
     ] = None
     output: Annotated[
         str | None,
-        Field(description="Folder of the delivery; by default deliveries/<processor>-<year>-<request hash>."),
+        Field(description="Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request."),
     ] = None
     parameters: Annotated[dict[str, Any], Field(description="Parameters of the processor itself.")] = {}
     training: Annotated[

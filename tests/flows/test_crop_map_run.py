@@ -184,6 +184,22 @@ def test_stages_that_were_killed_end_with_the_same_map(mapped: Mapped, tmp_path:
         assert file.read(1).tobytes() == mapped.rasters("crop_map").tobytes()
 
 
+def test_two_processes_train_together_through_torchrun(
+    mapped: Mapped, tmp_path: Path, run_command: Any, environment_of: Callable[..., dict[str, str]]
+) -> None:
+    """On the cube that is there; the model is a new one, for it was trained otherwise."""
+    names = ("area", "year", "months", "source", "labels", "legend", "training")
+    (tmp_path / "train.json").write_text(json.dumps({name: mapped.parameters[name] for name in names}))
+    env = environment_of(mapped.folder / "store", OMP_NUM_THREADS="1")
+    before = set(mapped.store.models.iterdir())
+    done = run_command("cropline", "retrain", "train.json", "--processes", "2", cwd=tmp_path, env=env, timeout=540)
+    assert done.returncode == 0, done.stderr
+    (model,) = {folder for folder in set(mapped.store.models.iterdir()) - before if folder.is_dir()}
+    scores = json.loads((model / "config.json").read_text())["scores"]
+    assert {score["split"] for score in scores} == {score["split"] for score in mapped.told["scores"]}
+    assert all(score["oa"] > 0.5 for score in scores)
+
+
 def _mosaic(mapped: Mapped, windows: list[Window], folder: Path) -> dict[str, npt.NDArray[Any]]:
     area = parse_area(mapped.parameters["area"])
     (folder / "mosaic").mkdir()
