@@ -34,6 +34,9 @@ MOST_TASKS = 400
 
 _SETTINGS = load_settings()
 
+_RETRY_DELAYS = [_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTINGS.ingest_retries)] or 0
+"""Pauses before the next attempts at what reads a source, s."""
+
 
 def _worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
     """A source that can't be reached may come back, and so may a network; other errors stay what they are."""
@@ -69,7 +72,7 @@ def read_season(file: Path) -> Season:
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=_SETTINGS.ingest_retries,
-    retry_delay_seconds=[_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTINGS.ingest_retries)] or 0,
+    retry_delay_seconds=_RETRY_DELAYS,
     retry_condition_fn=_worth_retrying,
 )
 def order(request_file: Path, order_file: Path) -> int:
@@ -94,7 +97,7 @@ def extend(store: str, order_file: Path, cells: Sequence[str]) -> list[str]:
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=_SETTINGS.ingest_retries,
-    retry_delay_seconds=[_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTINGS.ingest_retries)] or 0,
+    retry_delay_seconds=_RETRY_DELAYS,
     retry_condition_fn=_worth_retrying,
 )
 def ingest(
