@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import Transformer
-from rasterio.features import geometry_mask
+from rasterio.features import rasterize
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
@@ -30,6 +31,8 @@ PIXEL = 10
 
 CELL = 1024
 """Edge of a cell, pixels."""
+
+_BURNING = threading.Lock()
 
 _CELL_NAME = re.compile(r"(\d{5})_(\d{4})_(\d{4})")
 
@@ -177,5 +180,14 @@ def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
 
 def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDArray[np.bool_]:
     """True (height, width) where a pixel's centre lies in the geometry, given in the zone's metres."""
-    mask: npt.NDArray[np.bool_] = geometry_mask([zone_area], window.shape, window.transform, invert=True)
+    mask: npt.NDArray[np.bool_] = burnt([(zone_area, 1)], window) == 1
     return mask
+
+
+def burnt(shapes: Iterable[tuple[BaseGeometry | dict[str, Any], int]], window: Window) -> npt.NDArray[np.int32]:
+    """(height, width): the number of the last geometry, in the zone's metres, that holds a pixel's centre; 0 where none does."""
+    numbers = np.zeros(window.shape, np.int32)
+    # rasterio makes its raster in memory under `warnings.catch_warnings`, whose state all threads share.
+    with _BURNING:
+        rasterize(shapes, out=numbers, transform=window.transform)
+    return numbers

@@ -154,7 +154,7 @@ def season(request_file: Path, order_file: Path, season_file: Path, store: str) 
 def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
     """From the request to the season: what maps and training have in common.
 
-    Returns the order, the season, and the products that turned out to be unusable.
+    Returns the order, the season, and what turned out to be unusable.
     """
     with run.stage("order", "the source's catalogue") as stage:
         count = order(run.request_file, run.order_file)
@@ -166,12 +166,13 @@ def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
         stage.outcome = f"{len(cells)} cells"
     batches = batched([acquisition.id for acquisition in made.acquisitions])
     results = _each(run, "ingest", "pixels from the source", ingest, batches, (store, run.order_file), cells)
-    ingested = [IngestResult.model_validate(result) for result in results]
-    _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file), cells)
+    dropped = [left for result in results for left in IngestResult.model_validate(result).dropped]
+    results = _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file), cells)
+    dropped += [left for result in results for left in MaskResult.model_validate(result).dropped]
     with run.stage("season", "clear fractions over the area") as stage:
         used = season(run.request_file, run.order_file, run.season_file, store)
         stage.outcome = f"{used} of {len(made.acquisitions)} acquisitions are clear enough"
-    return made, read_season(run.season_file), [dropped for result in ingested for dropped in result.dropped]
+    return made, read_season(run.season_file), dropped
 
 
 def batched(ids: Sequence[str], most: int = MOST_TASKS) -> list[list[str]]:

@@ -21,12 +21,11 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
-from rasterio.features import rasterize
 from rasterio.windows import Window as RasterWindow
 from shapely import area, force_2d
 
 from catalog.errors import RequestError
-from catalog.grid import PIXEL, Window
+from catalog.grid import PIXEL, Window, burnt
 
 _BLOCK = 512  # pixels read at once: a fine raster under it stays small
 
@@ -121,15 +120,15 @@ class VectorCodes:
 
     def read(self, window: Window) -> Coded:
         polygons, codes = self._polygons(window)
-        burnt = np.zeros(window.shape, np.int32)
+        numbered = np.zeros(window.shape, np.int32)
         distinct, numbers = np.unique(codes, return_inverse=True)
         if len(codes):
             # Not in the order of the file: with a spatial index that depends on the window asked for.
             order = np.lexsort((codes, -area(polygons)))
             shapes = ((polygons[row], int(numbers[row]) + 1) for row in order)
-            rasterize(shapes, out=burnt, transform=window.transform)
+            numbered = burnt(shapes, window)
         table = np.concatenate([np.zeros(1, np.int64), distinct])
-        return Coded(table[burnt], burnt > 0)
+        return Coded(table[numbered], numbered > 0)
 
     def present(self) -> npt.NDArray[np.int64]:
         if self.column is None:

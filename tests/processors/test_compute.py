@@ -9,14 +9,23 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from distributed import LocalCluster
 
 from catalog.errors import RequestError
 from processors.compute import Compute, open_compute
 
 
-@pytest.fixture(scope="module", params=["threads", "local"])
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a scheduler with one worker, as somebody else keeps it running."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module", params=["threads", "local", "address"])
 def compute(request: pytest.FixtureRequest) -> Iterator[Compute]:
-    with open_compute(request.param, 2) as opened:
+    address = request.getfixturevalue("scheduler") if request.param == "address" else request.param
+    with open_compute(address, 2) as opened:
         yield opened
 
 
