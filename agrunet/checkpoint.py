@@ -19,8 +19,9 @@ from agrunet.files import folder_written_whole, sha256
 from agrunet.inputs import CloudInput, Normalisation, channels
 from agrunet.metrics import Scores
 from agrunet.model_card import model_item
-from agrunet.network import MAX_DATES, AgrUNet, AgrUNetConfig
+from agrunet.network import AgrUNet, AgrUNetConfig
 from agrunet.settings import Frozen
+from agrunet.shapes import MAX_DATES
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 

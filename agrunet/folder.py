@@ -47,6 +47,9 @@ class FolderHeader(Frozen):
     patch_footprints: Annotated[
         tuple[dict[str, Any], ...] | None, Field(description="the same for each patch, where known")
     ] = None
+    folds: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...] | None, Field(description="fold of each patch, for cross-validation")
+    ] = None
     resampling: Annotated[str, Field(description="of bands coarser than 10 m")] = "nearest"
     baselines: Annotated[tuple[str, ...], Field(description="processing baselines of the products")] = ()
     atmospheric_processor: str = "unknown"
@@ -61,6 +64,8 @@ class FolderHeader(Frozen):
     def _consistent(self) -> FolderHeader:
         if self.patch_footprints is not None and len(self.patch_footprints) != self.count:
             raise ValueError(f"{len(self.patch_footprints)} patch footprints for {self.count} patches")
+        if self.folds is not None and len(self.folds) != self.count:
+            raise ValueError(f"{len(self.folds)} folds for {self.count} patches")
         return self
 
 

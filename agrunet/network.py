@@ -9,17 +9,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrunet.errors import AgrunetError
 from agrunet.layers import BiConvLSTM, Dates, DecoderLevel, EncoderLevel, SpaceTimeUnit
 from agrunet.settings import Frozen
-
-MAX_DATES = 70
-"""More dates than one year of two satellites has; longer series are refused."""
+from agrunet.shapes import check_series
 
 
 class AgrUNetConfig(Frozen):
     """All that fixes the network's shape."""
 
+    kind: Literal["agrunet"] = "agrunet"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
     classes: Annotated[int, Field(ge=2, description="what the network tells apart, background included")]
     filters: Annotated[
@@ -69,7 +67,7 @@ class AgrUNet(nn.Module):
         days since the season's start, for temporal encoders that use them. Gives (B, K, H, W); in training a list of
         logits from fine to coarse, level ``i`` at (H/2^i, W/2^i). Raises `AgrunetError` where the shape can't be taken.
         """
-        self._check(values, valid)
+        check_series(self.config, values, valid)
         B, T, C, H, W = values.shape
         dates = Dates(torch.ones((B, T), dtype=torch.bool, device=values.device) if valid is None else valid)
         images = values.reshape(B * T, C, H, W).contiguous(memory_format=torch.channels_last)
@@ -93,19 +91,3 @@ class AgrUNet(nn.Module):
             if isinstance(module, (SpaceTimeUnit, DecoderLevel)):
                 module.fold()
         return network.requires_grad_(False)
-
-    def _check(self, values: Tensor, valid: Tensor | None) -> None:
-        if values.dim() != 5 or values.shape[2] != self.config.bands or not values.shape[1]:
-            raise AgrunetError(
-                f"the network takes (B, T, {self.config.bands}, H, W), got {tuple(values.shape)}. Feed the bands it was made for."
-            )
-        T, H, W = values.shape[1], *values.shape[-2:]
-        if T > MAX_DATES:
-            raise AgrunetError(f"{T} dates in a series; the network takes 1 to {MAX_DATES}. Leave some out.")
-        if H % self.config.divisor or W % self.config.divisor or not H or not W:
-            raise AgrunetError(
-                f"patches of {H} x {W} pixels; with {len(self.config.filters)} levels both must be multiples of {self.config.divisor}. "
-                "Pad or cut them."
-            )
-        if valid is not None and valid.shape != values.shape[:2]:
-            raise AgrunetError(f"valid dates {tuple(valid.shape)} don't fit values {tuple(values.shape)}; give (B, T).")

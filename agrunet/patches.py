@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from agrunet.folder import FolderHeader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,3 +32,16 @@ class PatchSource(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> Patch: ...
+
+
+class LabelledSource(PatchSource, Protocol):
+    """Patches to learn from: a folder that `processors` wrote, or a public data set. T and the days may differ between patches."""
+
+    @property
+    def header(self) -> FolderHeader: ...
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """(H, W): index of the class, -1 unknown."""
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """(H, W): what each pixel is for, values of `agrunet.folder.SPLITS`."""
