@@ -8,33 +8,44 @@ convolution are two-dimensional: (1, 3, 3) over the N images, (3, 1, 1) over a v
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+BlockKind = Literal["space_time", "time_space", "conv3d"]
+"""What a unit of the encoder convolves: space first and time second, the other way round, or both at once."""
+
+Collapse = Literal["mean", "max", "attention"]
+"""How a skip loses its dates: their mean, their maximum, or a sum weighted by the temporal encoder's attention."""
+
+# Of one band's features. Larger ones leave the cache, smaller ones compute more rows around them twice.
+_BAND_BYTES = 16 * 2**20
+_BAND_ROWS = 8
+
 
 class Dates:
     """Which dates of a batch are real: ``valid`` (B, T), bool. Packs them and lays them out again."""
 
-    def __init__(self, valid: Tensor) -> None:
+    def __init__(self, valid: Tensor, all_valid: bool | None = None) -> None:
+        """``all_valid``: whether there is no padding, where that is known; else it is looked up."""
         self.batch, self.steps = valid.shape
         self.valid = valid
         # One look at the device per batch; a batch without padding needs no index and no copy.
-        self.all_valid = bool(valid.all())
+        self.all_valid = bool(valid.all()) if all_valid is None else all_valid
         self._index = None if self.all_valid else valid.flatten().nonzero().squeeze(1)
 
     def pack(self, images: Tensor) -> Tensor:
         """(B·T, C, H, W) to the valid ones (N, C, H, W)."""
         if self._index is None:
             return images
-        return _images(_memory(images).index_select(0, self._index))
+        return as_images(as_memory(images).index_select(0, self._index))
 
     def unpack(self, packed: Tensor) -> Tensor:
         """(N, C, H, W) to (B, T, H, W, C), contiguous, with zeros where a date is padding. No copy without padding."""
-        memory = _memory(packed)
+        memory = as_memory(packed)
         if self._index is not None:
             blank = memory.new_zeros((self.batch * self.steps, *memory.shape[1:]))
             memory = blank.index_copy(0, self._index, memory)
@@ -42,16 +53,28 @@ class Dates:
 
     def mean(self, packed: Tensor) -> Tensor:
         """Mean over the valid dates: (N, C, H, W) to (B, C, H, W)."""
-        count = self.valid.sum(1).clamp(min=1).to(packed.dtype)
-        return _images(self.unpack(packed).sum(1) / count.view(-1, 1, 1, 1))
+        series = self.unpack(packed)
+        if self.all_valid:
+            return as_images(series.mean(1))
+        # Not the mean of all, scaled: its rounding would depend on the padding.
+        count = self.valid.sum(1).clamp(min=1).view(-1, 1, 1, 1)
+        return as_images((series.sum(1) / count).to(series.dtype))
+
+    def split(self, packed: Tensor) -> list[tuple[Dates, Tensor]]:
+        """Series by series: its dates (one row) and its images."""
+        if self.batch == 1:
+            return [(self, packed)]
+        parts = torch.split(packed, self.valid.sum(1).tolist())
+        return [(Dates(valid), part) for valid, part in zip(torch.split(self.valid, 1), parts, strict=True)]
 
 
-def _memory(images: Tensor) -> Tensor:
-    # (N, C, H, W) as it lies in channels-last memory: (N, H, W, C); a view.
+def as_memory(images: Tensor) -> Tensor:
+    """(N, C, H, W) as it lies in channels-last memory: (N, H, W, C); a view."""
     return images.permute(0, 2, 3, 1)
 
 
-def _images(memory: Tensor) -> Tensor:
+def as_images(memory: Tensor) -> Tensor:
+    """(N, H, W, C) seen as (N, C, H, W) in channels-last memory; a view."""
     return memory.permute(0, 3, 1, 2)
 
 
@@ -59,6 +82,15 @@ def columns(memory: Tensor) -> Tensor:
     """(B, T, H, W, C) seen as images of T rows and H·W columns: (B, C, T, H·W), channels last, without a copy."""
     B, T, H, W, C = memory.shape
     return memory.reshape(B, T, H * W, C).permute(0, 3, 1, 2)
+
+
+def channels_last(module: nn.Module) -> None:
+    """Lay the weights of 2-D and 3-D convolutions out as the images lie, channels last, in place."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        elif parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 class SpaceTimeUnit(nn.Module):
@@ -71,13 +103,10 @@ class SpaceTimeUnit(nn.Module):
         self.time: nn.Module = nn.Conv2d(outputs, outputs, (3, 1), padding=(1, 0))
         self.time_norm: nn.Module = nn.BatchNorm2d(outputs)
 
-    def forward(self, packed: Tensor, dates: Dates) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W)."""
+    def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
+        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         packed = functional.relu_(self.space_norm(self.space(packed)))
-        H, W = packed.shape[-2:]
-        mixed = _memory(self.time(columns(dates.unpack(packed))))
-        packed = dates.pack(_images(mixed.reshape(dates.batch * dates.steps, H, W, -1)))
-        return functional.relu_(self.time_norm(packed))
+        return _over_time(self.time, self.time_norm, _cut(packed, rows), dates)
 
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
@@ -85,63 +114,122 @@ class SpaceTimeUnit(nn.Module):
         self.time, self.time_norm = _folded(self.time, self.time_norm)
 
 
-class EncoderLevel(nn.Module):
-    """Two units; what leaves is the skip (mean over the valid dates) and the halved images."""
+class TimeSpaceUnit(nn.Module):
+    """Conv3d (3, 1, 1) → BN → ReLU → Conv3d (1, 3, 3) → BN → ReLU: time first, space second."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.units = nn.ModuleList([SpaceTimeUnit(inputs, outputs), SpaceTimeUnit(outputs, outputs)])
+        self.time: nn.Module = nn.Conv2d(inputs, outputs, (3, 1), padding=(1, 0))
+        self.time_norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.space: nn.Module = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.space_norm: nn.Module = nn.BatchNorm2d(outputs)
 
-    def forward(self, packed: Tensor, dates: Dates) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to the skip (B, outputs, H, W) and (N, outputs, H/2, W/2)."""
-        for unit in self.units:
-            packed = unit(packed, dates)
-        return dates.mean(packed), functional.max_pool2d(packed, 2)
+    def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
+        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        packed = _over_time(self.time, self.time_norm, packed, dates)
+        return _cut(functional.relu_(self.space_norm(self.space(packed))), rows)
+
+    def fold(self) -> None:
+        """Put the batch norms, in evaluation mode, into their convolutions."""
+        self.time, self.time_norm = _folded(self.time, self.time_norm)
+        self.space, self.space_norm = _folded(self.space, self.space_norm)
 
 
-class BiConvLSTM(nn.Module):
-    """A ConvLSTM (Shi et al., 2015, without peepholes) in each direction; their last hidden states, mixed by a 1x1 convolution.
+class VolumeUnit(nn.Module):
+    """Conv3d (3, 3, 3) → BN → ReLU: space and time at once, at three times the work of (1, 3, 3)."""
 
-    The convolution of the inputs runs once for all dates and both directions, outside the loop over time; in the loop, one
-    grouped convolution makes the gates of both directions from their hidden states.
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.volume: nn.Module = nn.Conv3d(inputs, outputs, 3, padding=1)
+        self.volume_norm: nn.Module = nn.BatchNorm2d(outputs)
+
+    def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
+        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        mixed = self.volume(dates.unpack(packed).permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+        packed = dates.pack(as_images(mixed.reshape(dates.batch * dates.steps, *mixed.shape[2:])))
+        return _cut(functional.relu_(self.volume_norm(packed)), rows)
+
+    def fold(self) -> None:
+        """Put the batch norm, in evaluation mode, into its convolution."""
+        self.volume, self.volume_norm = _folded(self.volume, self.volume_norm)
+
+
+_UNITS: dict[BlockKind, type[SpaceTimeUnit | TimeSpaceUnit | VolumeUnit]] = {
+    "space_time": SpaceTimeUnit,
+    "time_space": TimeSpaceUnit,
+    "conv3d": VolumeUnit,
+}
+
+
+class EncoderLevel(nn.Module):
+    """Two units; what leaves is the skip, without its dates, and the halved images.
+
+    On a CPU that only evaluates, both units run over one band of rows of one series after the other, with the rows around it
+    that they look at: a band stays in the cache, and the full series is never held between the convolutions. The numbers are the same.
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, inputs: int, outputs: int, block: BlockKind = "space_time", collapse: Collapse = "mean") -> None:
         super().__init__()
-        self.hidden = hidden
-        self.inputs = nn.Conv2d(channels, 8 * hidden, 3, padding=1)
-        self.states = nn.Conv2d(2 * hidden, 8 * hidden, 3, padding=1, groups=2, bias=False)
-        self.mix = nn.Conv2d(2 * hidden, channels, 1)
-        # Both are parts of one convolution of (channels + hidden) inputs and start as that one would.
-        bound = 1 / math.sqrt((channels + hidden) * 9)
-        for parameter in (self.inputs.weight, self.states.weight, cast("Tensor", self.inputs.bias)):
-            nn.init.uniform_(parameter, -bound, bound)
+        unit = _UNITS[block]
+        self.units = nn.ModuleList([unit(inputs, outputs), unit(outputs, outputs)])
+        self.outputs, self.collapse = outputs, collapse
 
-    def forward(self, packed: Tensor, dates: Dates, days: Tensor | None) -> Tensor:  # noqa: ARG002 - other encoders use the days
-        """(N, C, h, w) to (B, C, h, w). A padded date leaves the state as it is. Gates are in the order input, forget, output, cell."""
-        gates = dates.unpack(self.inputs(packed))  # (B, T, h, w, 2 directions · 4 gates · hidden)
-        B, T, height, width, _ = gates.shape
-        gates = gates.view(B, T, height, width, 2, 4 * self.hidden)
-        forward, backward = gates[..., 0, :].unbind(1), gates[..., 1, :].unbind(1)
-        state = gates.new_zeros((B, height, width, 2 * self.hidden))
-        # In half precision the cell, which adds up over all dates, stays in float32.
-        precise = torch.promote_types(gates.dtype, torch.float32)
-        cell = torch.zeros((B, height, width, 2, self.hidden), dtype=precise, device=gates.device)
-        for step in range(T):
-            here = torch.stack((forward[step], backward[T - 1 - step]), dim=-2)
-            if step:
-                here = here + _memory(self.states(_images(state))).reshape(here.shape)
-            taken, kept, shown, fresh = here.view(B, height, width, 2, 4, self.hidden).unbind(-2)
-            new_cell = torch.sigmoid(kept) * cell + torch.sigmoid(taken) * torch.tanh(fresh)
-            new_state = (torch.sigmoid(shown) * torch.tanh(new_cell)).to(state.dtype).flatten(-2)
-            if not dates.all_valid:
-                seen = torch.stack((dates.valid[:, step], dates.valid[:, T - 1 - step]), dim=1).view(B, 1, 1, 2, 1)
-                new_cell = torch.where(seen, new_cell, cell)
-                old = state.view(B, height, width, 2, self.hidden)
-                new_state = torch.where(seen, new_state.view_as(old), old).flatten(-2)
-            cell, state = new_cell, new_state
-        mixed: Tensor = self.mix(_images(state))
-        return mixed
+    def forward(self, packed: Tensor, dates: Dates) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) to the skip (B, outputs, H, W) and (N, outputs, H/2, W/2).
+
+        With the collapse "attention" the skip keeps its dates, (N, outputs, H, W): what collapses them is known at the bottom only.
+        """
+        evaluating = not self.training and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if evaluating and packed.device.type == "cpu":
+            return self._in_bands(packed, dates)
+        for unit in self.units:
+            packed = unit(packed, dates)
+        return self._skip(packed, dates), functional.max_pool2d(packed, 2)
+
+    def _skip(self, packed: Tensor, dates: Dates) -> Tensor:
+        if self.collapse == "mean":
+            return dates.mean(packed)
+        if self.collapse == "max":
+            # After the ReLU nothing is below the zeros of padded dates; where both are zero, the ReLU stops the gradient.
+            return as_images(dates.unpack(packed).amax(1))
+        return packed
+
+    def _in_bands(self, packed: Tensor, dates: Dates) -> tuple[Tensor, Tensor]:
+        skips, halves = [], []
+        for series, images in dates.split(packed):
+            skip, half = self._series(images, series)
+            skips.append(skip)
+            halves.append(half)
+        return (skips[0], halves[0]) if len(skips) == 1 else (torch.cat(skips), torch.cat(halves))
+
+    def _series(self, images: Tensor, dates: Dates) -> tuple[Tensor, Tensor]:
+        H, W = images.shape[-2:]
+        rows = max(_BAND_ROWS, _BAND_BYTES // max(len(images) * W * self.outputs * images.element_size(), 1))
+        bands = math.ceil(H / rows)
+        rows = 2 * math.ceil(H / bands / 2)  # even, for the halved images, and all about the same
+        skip = half = None
+        for first in range(0, H, rows):
+            last = min(first + rows, H)
+            band = self._band(images, dates, first, last)
+            part, pooled = self._skip(band, dates), functional.max_pool2d(band, 2)
+            if skip is None or half is None:
+                if last == H:
+                    return part, pooled
+                skip, half = _tall(part, H), _tall(pooled, H // 2)
+            skip[:, :, first:last] = part
+            half[:, :, first // 2 : last // 2] = pooled
+        return cast("tuple[Tensor, Tensor]", (skip, half))
+
+    def _band(self, images: Tensor, dates: Dates, first: int, last: int) -> Tensor:
+        """What the units make of the rows from ``first`` to ``last``; each unit looks one row further than it keeps."""
+        H = images.shape[2]
+        top, bottom = max(first - len(self.units), 0), min(last + len(self.units), H)
+        band = images[:, :, top:bottom]
+        for around, unit in zip(reversed(range(len(self.units))), self.units, strict=True):
+            upper, lower = max(first - around, 0), min(last + around, H)
+            band = unit(band, dates, slice(upper - top, lower - top))
+            top = upper
+        return band
 
 
 class DecoderLevel(nn.Module):
@@ -168,8 +256,26 @@ class DecoderLevel(nn.Module):
             self.convolutions[index], self.norms[index] = _folded(self.convolutions[index], self.norms[index])
 
 
+def _over_time(convolution: nn.Module, norm: nn.Module, packed: Tensor, dates: Dates) -> Tensor:
+    H, W = packed.shape[-2:]
+    mixed = as_memory(convolution(columns(dates.unpack(packed))))
+    packed = dates.pack(as_images(mixed.reshape(dates.batch * dates.steps, H, W, -1)))
+    return functional.relu_(norm(packed))
+
+
+def _cut(images: Tensor, rows: slice | None) -> Tensor:
+    return images if rows is None else images[:, :, rows]
+
+
+def _tall(part: Tensor, height: int) -> Tensor:
+    # Room for parts of (N, C, rows, W) one below the other, channels last.
+    N, C, _, W = part.shape
+    return as_images(part.new_empty((N, height, W, C)))
+
+
 def _folded(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module]:
     if isinstance(norm, nn.Identity):
         return convolution, norm
     folded = fuse_conv_bn_eval(cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm))
-    return folded.to(memory_format=torch.channels_last), nn.Identity()  # type: ignore[call-overload]
+    channels_last(folded)
+    return folded, nn.Identity()

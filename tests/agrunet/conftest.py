@@ -74,9 +74,12 @@ def make_network() -> Callable[..., AgrUNet]:
     return _make_network
 
 
-def _make_network(filters: tuple[int, ...] = (8, 12), bands: int = 3, classes: int = 5) -> AgrUNet:
+def _make_network(
+    filters: tuple[int, ...] = (8, 12), bands: int = 3, classes: int = 5, **settings: str | int
+) -> AgrUNet:
     torch.manual_seed(3)
-    network = AgrUNet(AgrUNetConfig(bands=bands, classes=classes, filters=filters, hidden=6))
+    shape = {"bands": bands, "classes": classes, "filters": filters, "hidden": 6}
+    network = AgrUNet(AgrUNetConfig.model_validate(shape | settings))
     # Norms that do something: fresh ones are nearly the identity.
     for name, buffer in network.named_buffers():
         if name.endswith("running_mean"):

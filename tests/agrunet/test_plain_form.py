@@ -9,8 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrunet.layers import BiConvLSTM, SpaceTimeUnit
+from agrunet.layers import SpaceTimeUnit, TimeSpaceUnit, VolumeUnit
 from agrunet.network import AgrUNet
+from agrunet.temporal import ConvLSTM
+
+# Besides the published form; the temporal encoders have plain forms of their own in test_temporal.
+OTHERS = [
+    {"block": "time_space", "collapse": "max"},
+    {"block": "conv3d"},
+]
 
 
 def _plain_logits(network: AgrUNet, values: Tensor) -> list[Tensor]:
@@ -20,7 +27,7 @@ def _plain_logits(network: AgrUNet, values: Tensor) -> list[Tensor]:
     for level in network.encoder:
         for unit in level.units:
             x = _unit(unit, x)
-        skips.append(x.mean(2))
+        skips.append(x.mean(2) if network.config.collapse == "mean" else x.amax(2))
         x = functional.max_pool3d(x, (1, 2, 2))
     y = _bidirectional(network.temporal, x)
     logits = []
@@ -32,9 +39,19 @@ def _plain_logits(network: AgrUNet, values: Tensor) -> list[Tensor]:
     return logits
 
 
-def _unit(unit: SpaceTimeUnit, x: Tensor) -> Tensor:
+def _unit(unit: SpaceTimeUnit | TimeSpaceUnit | VolumeUnit, x: Tensor) -> Tensor:
+    if isinstance(unit, VolumeUnit):
+        x = functional.conv3d(x, unit.volume.weight, unit.volume.bias, padding=1)
+        return torch.relu(_norm(unit.volume_norm, x))
+    return _space(unit, _time(unit, x)) if isinstance(unit, TimeSpaceUnit) else _time(unit, _space(unit, x))
+
+
+def _space(unit: SpaceTimeUnit | TimeSpaceUnit, x: Tensor) -> Tensor:
     x = functional.conv3d(x, unit.space.weight.unsqueeze(2), unit.space.bias, padding=(0, 1, 1))
-    x = torch.relu(_norm(unit.space_norm, x))
+    return torch.relu(_norm(unit.space_norm, x))
+
+
+def _time(unit: SpaceTimeUnit | TimeSpaceUnit, x: Tensor) -> Tensor:
     x = functional.conv3d(x, unit.time.weight.unsqueeze(4), unit.time.bias, padding=(1, 0, 0))
     return torch.relu(_norm(unit.time_norm, x))
 
@@ -45,7 +62,7 @@ def _norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     )
 
 
-def _bidirectional(layer: BiConvLSTM, x: Tensor) -> Tensor:
+def _bidirectional(layer: ConvLSTM, x: Tensor) -> Tensor:
     weights = torch.cat((layer.inputs.weight.chunk(2)[0], layer.states.weight.chunk(2)[0]), dim=1)
     back_weights = torch.cat((layer.inputs.weight.chunk(2)[1], layer.states.weight.chunk(2)[1]), dim=1)
     bias, back_bias = layer.inputs.bias.chunk(2)
@@ -66,21 +83,28 @@ def _conv_lstm(dates: tuple[Tensor, ...], weights: Tensor, bias: Tensor, hidden:
 
 
 @pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("settings", [{}, *OTHERS])
 def test_the_arranged_network_equals_the_plain_conv3d_form(
-    make_network: Callable[..., AgrUNet], training: bool
+    make_network: Callable[..., AgrUNet], training: bool, settings: dict[str, str]
 ) -> None:
-    network = make_network((16, 24, 32), bands=10, classes=19).train(training)
+    network = make_network((16, 24, 32), bands=10, classes=19, **settings).train(training)
     values = torch.randn(2, 5, 10, 16, 24)
     wanted = _plain_logits(network, values)
     found = network(values)
-    found = found if training else [found]
-    for ours, theirs in zip(found, wanted, strict=False):
+    if not training:
+        with torch.inference_mode():
+            found = [found, network(values), network.for_inference()(values)]  # as a whole, in bands, and folded
+        wanted = [wanted[0]] * 3
+    for ours, theirs in zip(found, wanted, strict=True):
         assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
-    assert len(found) == (3 if training else 1)
+    assert len(found) == 3
 
 
-def test_the_gradients_equal_those_of_the_plain_form(make_network: Callable[..., AgrUNet]) -> None:
-    network = make_network().double().train()
+@pytest.mark.parametrize("settings", [{}, *OTHERS])
+def test_the_gradients_equal_those_of_the_plain_form(
+    make_network: Callable[..., AgrUNet], settings: dict[str, str]
+) -> None:
+    network = make_network(**settings).double().train()
     values = torch.randn(2, 4, 3, 8, 8, dtype=torch.float64)
     sum((level**2).mean() for level in network(values)).backward()
     ours = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
