@@ -15,24 +15,22 @@ from agrunet.errors import AgrunetError
 from agrunet.folder import SPLITS, PatchFolder
 from agrunet.inputs import Batch, stack
 from agrunet.losses import UNKNOWN
-from agrunet.patches import Patch
+from agrunet.patches import LabelledSource, Patch
 
 _CACHE_BYTES = 2**30
 """Patches kept in memory by one process."""
 
 
-def training_label(folder: PatchFolder, index: int) -> npt.NDArray[np.int16]:
+def training_label(folder: LabelledSource, index: int) -> npt.NDArray[np.int16]:
     """(H, W): the class where a pixel is to be learnt from, else `UNKNOWN`. Raises `AgrunetError` for a class out of range."""
     label = folder.label(index)
     classes = len(folder.header.classes)
     if label.max(initial=UNKNOWN) >= classes:
-        raise AgrunetError(
-            f"patch {index} of {folder.folder}: label {label.max()} with {classes} classes. Write the patches again."
-        )
+        raise AgrunetError(f"patch {index}: label {label.max()} with {classes} classes. Write the patches again.")
     return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
 
 
-def training_pixels(folder: PatchFolder) -> npt.NDArray[np.int64]:
+def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
     """How many pixels each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
     counts = np.zeros(len(folder), dtype=np.int64)
     classes: set[int] = set()
@@ -44,7 +42,7 @@ def training_pixels(folder: PatchFolder) -> npt.NDArray[np.int64]:
     if len(classes) < 2:
         names = [folder.header.classes[value] for value in sorted(classes)]
         raise AgrunetError(
-            f"{folder.folder}: the pixels to learn from hold {len(classes)} classes {names}; at least 2 are needed. "
+            f"the pixels to learn from hold {len(classes)} classes {names}; at least 2 are needed. "
             "Give labels that cover more of the area."
         )
     return counts

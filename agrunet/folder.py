@@ -21,10 +21,17 @@ from agrunet.settings import Frozen
 
 HEADER = "patches.json"
 
-SPLITS: dict[str, int] = {"train": 0, "stop": 1, "within-field": 2, "field-disjoint": 3, "none": 255}
-"""What each pixel is for: to learn from, to fit the temperature on, to score on (two kinds, never mixed), nothing."""
+SPLITS: dict[str, int] = {
+    "train": 0,
+    "stop": 1,
+    "within-field": 2,
+    "field-disjoint": 3,
+    "test-fold": 4,
+    "none": 255,
+}
+"""What each pixel is for: to learn from, to stop and fit the temperature on, to score on (three kinds, never mixed), nothing."""
 
-TEST_SPLITS = ("within-field", "field-disjoint")
+TEST_SPLITS = ("within-field", "field-disjoint", "test-fold")
 
 
 class FolderHeader(Frozen):
@@ -60,6 +67,12 @@ class FolderHeader(Frozen):
     max_dates: Annotated[int, Field(ge=1, description="longest series the model may be given")] = 70
     hold_out: Annotated[str, Field(description="how the scored pixels were chosen, in one sentence")] = ""
 
+    @property
+    def background(self) -> int | None:
+        """Index of the class that the legend calls background (known, but no crop); None where it has none."""
+        names = [entry.get("name") for entry in self.legend if entry.get("role") == "background"]
+        return next((index for index, name in enumerate(self.classes) if name in names), None)
+
     @model_validator(mode="after")
     def _consistent(self) -> FolderHeader:
         if self.patch_footprints is not None and len(self.patch_footprints) != self.count:
@@ -69,7 +82,8 @@ class FolderHeader(Frozen):
         return self
 
 
-def _patch_file(folder: Path, index: int) -> Path:
+def patch_file(folder: Path, index: int) -> Path:
+    """Where a patch lies in its folder."""
     return folder / f"{index:06d}.npz"
 
 
@@ -86,7 +100,7 @@ def write_patch(folder: Path, index: int, patch: Patch, split: npt.NDArray[np.ui
     problem = _misfit(patch, split)
     if problem:
         raise AgrunetError(f"patch {index} of {folder}: {problem}.")
-    with file_written_whole(_patch_file(folder, index)) as temporary, temporary.open("wb") as file:
+    with file_written_whole(patch_file(folder, index)) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             allow_pickle=False,
@@ -124,7 +138,7 @@ class PatchFolder:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise AgrunetError(f"{path}: {where}: {first['msg']}. Write the patches again.") from error
-        missing = [index for index in range(self.header.count) if not _patch_file(folder, index).is_file()]
+        missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
         if missing:
             raise AgrunetError(
                 f"{folder}: {len(missing)} of {self.header.count} patches are missing, first {missing[0]}. Write them again."
@@ -139,7 +153,7 @@ class PatchFolder:
         patch = Patch(arrays["values"], arrays["clear"], arrays["days"], arrays["label"])
         if patch.values.ndim != 4 or patch.values.shape[1] != len(self.header.bands):
             raise AgrunetError(
-                f"{_patch_file(self.folder, index)}: values {patch.values.shape}, the header has "
+                f"{patch_file(self.folder, index)}: values {patch.values.shape}, the header has "
                 f"{len(self.header.bands)} bands. Write the patches again."
             )
         return patch
@@ -155,7 +169,7 @@ class PatchFolder:
     def _load(self, index: int, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         if not 0 <= index < self.header.count:
             raise IndexError(f"patch {index} of {self.header.count}")
-        path = _patch_file(self.folder, index)
+        path = patch_file(self.folder, index)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in names}

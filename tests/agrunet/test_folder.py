@@ -102,7 +102,8 @@ def test_shapes_that_do_not_fit_are_refused_before_writing(tmp_path: Path) -> No
 
 
 def test_split_names_keep_their_numbers() -> None:
-    assert SPLITS == {"train": 0, "stop": 1, "within-field": 2, "field-disjoint": 3, "none": 255}
+    numbers = {"train": 0, "stop": 1, "within-field": 2, "field-disjoint": 3, "test-fold": 4, "none": 255}
+    assert numbers == SPLITS
 
 
 def test_a_footprint_per_patch_or_none() -> None:
