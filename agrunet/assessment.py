@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from agrunet.calibration import BINS, Calibration, Counts, calibration, reliability_counts
 from agrunet.checkpoint import CheckpointConfig
 from agrunet.distributed import Ranks
-from agrunet.folder import SPLITS, TEST_SPLITS, PatchFolder
+from agrunet.folder import SPLITS, TEST_SPLITS
 from agrunet.inference import Probabilities, predict
 from agrunet.metrics import Scores, confusion_matrix, score
-from agrunet.network import AgrUNet
+from agrunet.networks import Network
+from agrunet.patches import LabelledSource
 
 _STOP_PIXELS = 4096
 """Stop pixels taken from one patch at most, evenly spread."""
@@ -28,35 +31,55 @@ class Assessment:
 
     temperature: float
     scores: tuple[Scores, ...]
+    calibration: tuple[Calibration, ...]
 
 
-def assess(network: AgrUNet, config: CheckpointConfig, folder: PatchFolder, ranks: Ranks) -> Assessment:
-    """Predict every patch that holds stop or test pixels, once, each by one process, in full precision.
+def assess(
+    network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
+) -> Assessment:
+    """Fit the temperature on the stop pixels, then score what was held out; each patch by one process, in full precision.
 
     Each split is scored from one confusion matrix over all its pixels. Pixels that the map leaves out are counted, not scored.
     """
-    splits = {index: folder.split(index) for index in range(len(folder))}
-    used = [SPLITS["stop"], *(SPLITS[name] for name in TEST_SPLITS)]
-    indices = [index for index, split in splits.items() if np.isin(split, used).any()]
+    temperature = _temperature(network, config, source, ranks, batch)
+    config = config.model_copy(update={"temperature": temperature})
     classes = config.network.classes
     confusion = {name: np.zeros((classes, classes), dtype=np.int64) for name in TEST_SPLITS}
+    counts: dict[str, Counts] = {name: np.zeros((3, BINS)) for name in TEST_SPLITS}
     unmapped = dict.fromkeys(TEST_SPLITS, 0)
-    stop: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]] = []
-    for index, probabilities in predict(network, config, folder, indices[ranks.rank :: ranks.world], ranks.device):
-        label, mapped = folder.label(index), map_classes(probabilities)
+    mine = _patches_with(source, TEST_SPLITS)[ranks.rank :: ranks.world]
+    for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
+        label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
         for name in TEST_SPLITS:
-            truth = np.where(splits[index] == SPLITS[name], label, -1)
+            truth = np.where(split == SPLITS[name], label, -1)
             confusion[name] += confusion_matrix(truth, mapped, classes)
+            counts[name] += reliability_counts(probabilities, truth)
             unmapped[name] += int(((truth >= 0) & (mapped < 0)).sum())
-        stop.append(_thinned(probabilities, np.where(mapped >= 0, label, -1), splits[index] == SPLITS["stop"]))
-    everyone = ranks.gather((confusion, unmapped, stop))
-    scores = []
+    everyone = ranks.gather((confusion, unmapped, counts))
+    scores, calibrations = [], []
     for name in TEST_SPLITS:
         matrix = np.sum([part[0][name] for part in everyone], axis=0)
         if matrix.any():
-            scores.append(score(matrix, name, config.classes, sum(part[1][name] for part in everyone)))
-    pixels = [pair for part in everyone for pair in part[2]]
-    return Assessment(fit_temperature(pixels) if any(len(pair[1]) for pair in pixels) else 1.0, tuple(scores))
+            left_out = sum(part[1][name] for part in everyone)
+            scores.append(score(matrix, name, config.classes, left_out, source.header.background))
+            calibrations.append(calibration(np.sum([part[2][name] for part in everyone], axis=0), name))
+    return Assessment(temperature, tuple(scores), tuple(calibrations))
+
+
+def _patches_with(source: LabelledSource, splits: Sequence[str]) -> list[int]:
+    wanted = [SPLITS[name] for name in splits]
+    return [index for index in range(len(source)) if np.isin(source.split(index), wanted).any()]
+
+
+def _temperature(network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int) -> float:
+    stop: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]] = []
+    mine = _patches_with(source, ["stop"])[ranks.rank :: ranks.world]
+    for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
+        mapped = map_classes(probabilities)
+        known = np.where(mapped >= 0, source.label(index), -1)
+        stop.append(_thinned(probabilities, known, source.split(index) == SPLITS["stop"]))
+    pixels = [pair for part in ranks.gather(stop) for pair in part]
+    return fit_temperature(pixels) if any(len(truth) for _, truth in pixels) else 1.0
 
 
 def map_classes(probabilities: Probabilities) -> npt.NDArray[np.int16]:

@@ -14,16 +14,20 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from agrunet.calibration import Calibration, draw_reliability
 from agrunet.errors import AgrunetError
 from agrunet.files import folder_written_whole, sha256
+from agrunet.folder import FolderHeader
 from agrunet.inputs import CloudInput, Normalisation, channels
 from agrunet.metrics import Scores
 from agrunet.model_card import model_item
-from agrunet.network import AgrUNet, AgrUNetConfig
+from agrunet.networks import TITLES, Network, NetworkConfig, make_network
 from agrunet.settings import Frozen
 from agrunet.shapes import MAX_DATES
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
+RELIABILITY = "reliability.png"
+"""Beside them where held-out pixels were scored."""
 
 
 def code_version() -> str:
@@ -37,7 +41,7 @@ def code_version() -> str:
 class CheckpointConfig(Frozen):
     """How the network was made and must be fed. Inference applies exactly this and refuses what it can't."""
 
-    network: AgrUNetConfig
+    network: NetworkConfig
     bands: Annotated[tuple[str, ...], Field(min_length=1, description="what patches must hold, in this order")]
     resampling: Annotated[str, Field(description="of bands coarser than 10 m")] = "nearest"
     normalisation: Normalisation
@@ -67,6 +71,7 @@ class CheckpointConfig(Frozen):
     hold_out: Annotated[str, Field(description="how the scored pixels were chosen, in one sentence")] = ""
     training: Annotated[dict[str, Any], Field(description="settings of the training, for provenance")] = {}
     scores: tuple[Scores, ...] = ()
+    calibration: Annotated[tuple[Calibration, ...], Field(description="of the scored splits")] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckpointConfig:
@@ -82,8 +87,41 @@ class CheckpointConfig(Frozen):
         return self
 
 
+def describe(
+    header: FolderHeader,
+    network: NetworkConfig,
+    normalisation: Normalisation,
+    cloud_input: CloudInput,
+    training: dict[str, Any],
+) -> CheckpointConfig:
+    """The configuration of a network that learns from patches with such a header; scores and temperature come after training."""
+    return CheckpointConfig(
+        network=network,
+        bands=header.bands,
+        resampling=header.resampling,
+        normalisation=normalisation,
+        months=header.months,
+        cloud_input=cloud_input,
+        min_clear=header.min_clear,
+        min_acquisitions=header.min_acquisitions,
+        max_dates=header.max_dates,
+        level=header.level,
+        baselines=header.baselines,
+        atmospheric_processor=header.atmospheric_processor,
+        classes=header.classes,
+        legend=header.legend,
+        patch_size=header.patch_size,
+        footprint=header.footprint,
+        years=header.years,
+        synthetic=header.synthetic,
+        code_version=code_version(),
+        hold_out=header.hold_out,
+        training=training,
+    )
+
+
 def save_checkpoint(
-    folder: Path, network: AgrUNet, config: CheckpointConfig, scores: Sequence[Scores] | None = None
+    folder: Path, network: Network, config: CheckpointConfig, scores: Sequence[Scores] | None = None
 ) -> CheckpointConfig:
     """Write a checkpoint aside and rename it to ``folder``, replacing one that is there.
 
@@ -96,21 +134,29 @@ def save_checkpoint(
     with folder_written_whole(folder) as aside:
         save_file(weights, aside / WEIGHTS)
         (aside / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        if config.calibration:
+            draw_reliability(config.calibration, aside / RELIABILITY, synthetic=config.synthetic)
         item = model_item(
-            config.model_dump(mode="json"), aside / WEIGHTS, parameters, config_href=CONFIG, framework=torch.__version__
+            config.model_dump(mode="json"),
+            aside / WEIGHTS,
+            parameters,
+            architecture=TITLES[config.network.kind],
+            config_href=CONFIG,
+            diagram_href=RELIABILITY if config.calibration else None,
+            framework=torch.__version__,
         )
         (aside / ITEM).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
     return config
 
 
-def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> tuple[AgrUNet, CheckpointConfig]:
+def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> tuple[Network, CheckpointConfig]:
     """Read a checkpoint, in evaluation mode on ``device``.
 
     Raises `AgrunetError` where a file is missing, the weights aren't those that were written, or they don't fit the network.
     """
     config = read_config(folder)
     _verify(folder)
-    network = AgrUNet(config.network)
+    network = make_network(config.network)
     try:
         weights = load_file(folder / WEIGHTS)
         network.load_state_dict(weights, strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from agrunet.errors import AgrunetError
 
@@ -37,6 +37,12 @@ class Ranks:
         total = flat.detach().clone()
         distributed.all_reduce(total)
         return flat + (total - flat.detach())
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every process the first one's buffers: batch norms on CPUs keep running statistics of their own."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, 0)
 
     def gather(self, item: Item) -> list[Item]:
         """Every process's item, by rank, in every process."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from agrunet.checkpoint import CheckpointConfig
 from agrunet.errors import AgrunetError
 from agrunet.inputs import Batch, pad_edges, prepare, stack
-from agrunet.network import AgrUNet
+from agrunet.networks import Network
 from agrunet.patches import Patch, PatchSource
 from agrunet.prefetch import prefetched
 
@@ -28,7 +28,7 @@ _AHEAD = 2
 
 
 def predict(
-    network: AgrUNet,
+    network: Network,
     config: CheckpointConfig,
     source: PatchSource,
     indices: Iterable[int],
@@ -87,7 +87,7 @@ def _check(patch: Patch, index: int, config: CheckpointConfig) -> None:
         raise AgrunetError(f"patch {index} holds no date. Lower min_clear so that acquisitions are used.")
 
 
-def _probabilities(network: AgrUNet, config: CheckpointConfig, batch: Batch, precision: Precision) -> Tensor:
+def _probabilities(network: Network, config: CheckpointConfig, batch: Batch, precision: Precision) -> Tensor:
     H, W = batch.values.shape[-2:]
     padded = pad_edges(batch, config.network.divisor)
     values = prepare(padded, config.normalisation, config.cloud_input)

@@ -22,7 +22,7 @@ class LossSums:
     cross_entropy: Tensor
     """() sum of -log p of the true class."""
     pixels: Tensor
-    """() number of pixels."""
+    """() number of pixels, or the sum of their weights."""
     overlap: Tensor
     """(K,) sum of p where the class is true."""
     mapped: Tensor
@@ -40,8 +40,11 @@ class LossSums:
         return cls(flat[0], flat[1], overlap, mapped, truth)
 
 
-def loss_sums(logits: Tensor, label: Tensor) -> LossSums:
-    """Sums of one batch: ``logits`` (B, K, H, W), ``label`` (B, H, W) int64, `UNKNOWN` ignored."""
+def loss_sums(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> LossSums:
+    """Sums of one batch: ``logits`` (B, K, H, W), ``label`` (B, H, W) int64, `UNKNOWN` ignored.
+
+    ``class_weights`` (K,) weight the pixels of the cross entropy by their true class, and count them so; Dice needs none.
+    """
     classes = logits.shape[1]
     known = label != UNKNOWN
     log_probabilities = functional.log_softmax(logits.float(), dim=1)
@@ -49,10 +52,11 @@ def loss_sums(logits: Tensor, label: Tensor) -> LossSums:
     weight = known.to(torch.float32).unsqueeze(1)
     truth = functional.one_hot(label.clamp(min=0), classes).permute(0, 3, 1, 2) * weight
     probabilities = log_probabilities.exp() * weight
+    counted = truth if class_weights is None else truth * class_weights.view(1, -1, 1, 1)
     pixels = (0, 2, 3)
     return LossSums(
-        cross_entropy=-(log_probabilities * truth).sum(),
-        pixels=weight.sum(),
+        cross_entropy=-(log_probabilities * counted).sum(),
+        pixels=counted.sum(),
         overlap=(probabilities * truth).sum(pixels),
         mapped=probabilities.sum(pixels),
         truth=truth.sum(pixels),
@@ -61,7 +65,7 @@ def loss_sums(logits: Tensor, label: Tensor) -> LossSums:
 
 def cross_entropy(sums: LossSums) -> Tensor:
     """Mean over the known pixels; 0 where there is none."""
-    return sums.cross_entropy / sums.pixels.clamp(min=1)
+    return sums.cross_entropy / sums.pixels.clamp(min=_EPSILON)
 
 
 def dice_loss(sums: LossSums) -> Tensor:
@@ -76,6 +80,7 @@ def supervised_loss(
     label: Tensor,
     weights: Sequence[float],
     reduce: Callable[[Tensor], Tensor] | None = None,
+    class_weights: Tensor | None = None,
 ) -> Tensor:
     """Cross entropy + Dice of every level, weighted: ``logits`` from fine to coarse, ``label`` (B, H, W) at the finest.
 
@@ -85,7 +90,7 @@ def supervised_loss(
     total = label.new_zeros((), dtype=torch.float32)
     for level, weight in zip(logits, weights, strict=True):
         fine = functional.interpolate(level.float(), size=label.shape[-2:], mode="nearest")
-        flat = loss_sums(fine, label).flatten()
+        flat = loss_sums(fine, label, class_weights).flatten()
         sums = LossSums.from_flat(flat if reduce is None else reduce(flat))
         total = total + weight * (cross_entropy(sums) + dice_loss(sums))
     return total

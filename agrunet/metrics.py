@@ -25,12 +25,17 @@ class ClassScore(Frozen):
 
 
 class Scores(Frozen):
-    """Scores of one split. Means over classes are macro, over the classes present in the truth, background included where it is one."""
+    """Scores of one split. Means over classes are macro, over the classes present in the truth.
+
+    ``miou`` and ``dice`` include a background class; the fields of crops leave it out of the mean (its pixels stay in the matrix).
+    """
 
     split: Annotated[str, Field(description="what was held out, e.g. within-field or field-disjoint")]
     oa: Annotated[float, Field(description="overall accuracy: part of the pixels mapped as the truth says")]
     miou: Annotated[float, Field(description="mean intersection over union (Jaccard)")]
     dice: Annotated[float, Field(description="mean Dice coefficient")]
+    miou_crops: Annotated[float | None, Field(description="the same without the background, where there is one")] = None
+    dice_crops: Annotated[float | None, Field(description="the same without the background, where there is one")] = None
     n_pixels: Annotated[int, Field(description="pixels with a known truth that were mapped")]
     n_unmapped: Annotated[int, Field(description="pixels with a known truth that the map leaves out")] = 0
     per_class: tuple[ClassScore, ...] = ()
@@ -52,10 +57,17 @@ def confusion_matrix(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.i
     return counts.reshape(classes, classes).astype(np.int64)
 
 
-def score(confusion: Confusion, split: str, names: Sequence[str] | None = None, n_unmapped: int = 0) -> Scores:
-    """The scores of one confusion matrix; of an empty one all are 0 with ``n_pixels`` 0."""
+def score(
+    confusion: Confusion,
+    split: str,
+    names: Sequence[str] | None = None,
+    n_unmapped: int = 0,
+    background: int | None = None,
+) -> Scores:
+    """The scores of one confusion matrix; of an empty one all are 0 with ``n_pixels`` 0. ``background``: index of that class."""
     matrix = np.asarray(confusion, dtype=np.float64)
     hits, truth, mapped = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    present = np.flatnonzero(truth).tolist()
     per_class = tuple(
         ClassScore(
             name=names[index] if names is not None else str(index),
@@ -63,15 +75,22 @@ def score(confusion: Confusion, split: str, names: Sequence[str] | None = None, 
             dice=float(2 * hits[index] / (truth[index] + mapped[index])),
             n_pixels=int(truth[index]),
         )
-        for index in np.flatnonzero(truth).tolist()
+        for index in present
     )
+    crops = [entry for index, entry in zip(present, per_class, strict=True) if index != background]
     total = matrix.sum()
     return Scores(
         split=split,
         oa=float(hits.sum() / total) if total else 0.0,
-        miou=float(np.mean([entry.iou for entry in per_class])) if per_class else 0.0,
-        dice=float(np.mean([entry.dice for entry in per_class])) if per_class else 0.0,
+        miou=_mean([entry.iou for entry in per_class]),
+        dice=_mean([entry.dice for entry in per_class]),
+        miou_crops=None if background is None else _mean([entry.iou for entry in crops]),
+        dice_crops=None if background is None else _mean([entry.dice for entry in crops]),
         n_pixels=int(total),
         n_unmapped=n_unmapped,
         per_class=per_class,
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0

@@ -19,14 +19,21 @@ _EXTENSIONS = [
 
 
 def model_item(
-    config: dict[str, Any], weights: Path, parameters: int, *, config_href: str, framework: str
+    config: dict[str, Any],
+    weights: Path,
+    parameters: int,
+    *,
+    architecture: str,
+    config_href: str,
+    diagram_href: str | None,
+    framework: str,
 ) -> dict[str, Any]:
     """The item of the checkpoint whose configuration (as JSON) and weights file are given; hrefs are relative to the folder.
 
     The checksum is a multihash (``1220`` and the sha256), as STAC's file extension wants it.
     """
     checksum = sha256(weights)
-    name = f"agrunet-{config['level'].lower()}-{max(config['years'])}-{checksum[:8]}"
+    name = f"{config['network']['kind']}-{config['level'].lower()}-{max(config['years'])}-{checksum[:8]}"
     years = sorted(config["years"])
     first, last = config["months"]
     geometry = config["footprint"]
@@ -37,7 +44,7 @@ def model_item(
         "id": name,
         "geometry": geometry,
         "properties": {
-            "title": f"AgrUNet, {config['level']} {', '.join(map(str, years))}"
+            "title": f"{architecture}, {config['level']} {', '.join(map(str, years))}"
             + (" (synthetic)" if config["synthetic"] else ""),
             "datetime": None,
             "start_datetime": f"{years[0] - (first > last)}-{first:02d}-01T00:00:00Z",
@@ -45,7 +52,7 @@ def model_item(
             "created": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "processing:software": {"cropline": config["code_version"]},
             "mlm:name": name,
-            "mlm:architecture": "AgrUNet",
+            "mlm:architecture": architecture,
             "mlm:tasks": ["semantic-segmentation"],
             "mlm:framework": "pytorch",
             "mlm:framework_version": framework,
@@ -62,6 +69,8 @@ def model_item(
             "cropline:baselines": config["baselines"],
             "cropline:hold_out": config["hold_out"],
             "cropline:scores": config["scores"],
+            "cropline:calibration": [{"split": found["split"], "ece": found["ece"]} for found in config["calibration"]],
+            "cropline:temperature": config["temperature"],
         },
         "links": [],
         "assets": {
@@ -82,6 +91,13 @@ def model_item(
             },
         },
     }
+    if diagram_href is not None:
+        item["assets"]["reliability"] = {
+            "href": diagram_href,
+            "title": "Reliability diagram of the held-out pixels",
+            "type": "image/png",
+            "roles": ["overview"],
+        }
     if geometry is not None:
         item["bbox"] = _bbox(geometry)
     return item

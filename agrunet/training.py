@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from agrunet.assessment import assess
-from agrunet.checkpoint import CheckpointConfig, code_version, save_checkpoint
+from agrunet.checkpoint import CheckpointConfig, describe, save_checkpoint
 from agrunet.crops import Crops, training_label, training_pixels
 from agrunet.distributed import Ranks, ranks
 from agrunet.errors import AgrunetError
 from agrunet.folder import PatchFolder
-from agrunet.inference import Precision
-from agrunet.inputs import Batch, CloudInput, Normalisation, channels, measure_normalisation, prepare
-from agrunet.losses import UNKNOWN, supervised_loss
-from agrunet.network import AgrUNet, AgrUNetConfig
+from agrunet.inputs import Batch, CloudInput, Normalisation, channels, measure_normalisation
+from agrunet.learner import Learner, TrainingPrecision, fresh_network
+from agrunet.losses import UNKNOWN
+from agrunet.network import AgrUNetConfig
+from agrunet.networks import Network
 from agrunet.patches import Patch
 from agrunet.prefetch import prefetched
 from agrunet.settings import Frozen
@@ -69,7 +70,7 @@ class TrainingConfig(Frozen):
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )
-    precision: Annotated[Precision, Field(description="arithmetic of the training steps")] = "fp32"
+    precision: Annotated[TrainingPrecision, Field(description="arithmetic of the training steps")] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -105,9 +106,12 @@ def train(
         crops = Crops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
         batches = prefetched(crops.batches(steps, config.batch), _AHEAD)
         network = _learn(shape, batches, steps, normalisation, config, group, progress)
-        checkpoint = _describe(source, shape, normalisation, config, steps)
+        settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
+        checkpoint = describe(source.header, shape, normalisation, config.cloud_input, settings)
         found = assess(network, checkpoint, source, group)
-        checkpoint = checkpoint.model_copy(update={"temperature": found.temperature, "scores": found.scores})
+        checkpoint = checkpoint.model_copy(
+            update={"temperature": found.temperature, "scores": found.scores, "calibration": found.calibration}
+        )
         if group.first:
             save_checkpoint(output, network, checkpoint)
     return checkpoint
@@ -144,45 +148,28 @@ def _learn(
     config: TrainingConfig,
     group: Ranks,
     progress: Progress | None,
-) -> AgrUNet:
-    device = group.device
-    network = _fresh_network(shape, config.seed).to(device).train()
-    model = _parallel(network, group)
+) -> Network:
+    network = fresh_network(shape, config.seed).to(group.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=steps)
-    noise = torch.Generator(device).manual_seed(config.seed * 1000 + group.rank)
-    weights = [config.supervision**level for level in range(len(shape.filters))]
+    learner = Learner(
+        network,
+        optimiser,
+        group,
+        normalisation=normalisation,
+        cloud_input=config.cloud_input,
+        precision=config.precision,
+        supervision=config.supervision,
+        clip=config.clip,
+    )
+    generator = torch.Generator(group.device).manual_seed(config.seed * 1000 + group.rank)
+    noisy = partial(_noisy, bands=len(normalisation.mean), deviation=config.noise, generator=generator)
     for step, (batch, label) in enumerate(batches, start=1):
-        moved = batch.to(device)
-        values = prepare(moved, normalisation, config.cloud_input)
-        values = _noisy(values, len(normalisation.mean), config.noise, noise)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = model(values, moved.valid, moved.days)
-        loss = supervised_loss(logits, label.to(device), weights, group.add)
-        optimiser.zero_grad(set_to_none=True)
-        # The sums run over all processes; DDP averages the gradients, so the mean is made a sum again.
-        (loss * group.world).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-        optimiser.step()
+        loss = learner.step(batch, label, noisy)
         schedule.step()
         _report(step, steps, loss.item(), config, progress if group.first else None)
+    group.share_buffers(network)
     return network
-
-
-def _fresh_network(shape: AgrUNetConfig, seed: int) -> AgrUNet:
-    # The caller's random state is left as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return AgrUNet(shape)
-
-
-def _parallel(network: AgrUNet, group: Ranks) -> nn.Module:
-    if group.world == 1:
-        return network
-    if group.device.type == "cuda":
-        shared = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return DistributedDataParallel(shared, device_ids=[group.device.index])
-    return DistributedDataParallel(network)  # SyncBatchNorm refuses CPU tensors
 
 
 def _noisy(values: Tensor, bands: int, deviation: float, generator: torch.Generator) -> Tensor:
@@ -199,32 +186,3 @@ def _report(step: int, steps: int, loss: float, config: TrainingConfig, progress
         raise AgrunetError(f"the loss became {loss} at step {step} of {steps}. Lower the rate (now {config.rate}).")
     if progress is not None:
         progress(step, steps, loss)
-
-
-def _describe(
-    source: PatchFolder, shape: AgrUNetConfig, normalisation: Normalisation, config: TrainingConfig, steps: int
-) -> CheckpointConfig:
-    header = source.header
-    return CheckpointConfig(
-        network=shape,
-        bands=header.bands,
-        resampling=header.resampling,
-        normalisation=normalisation,
-        months=header.months,
-        cloud_input=config.cloud_input,
-        min_clear=header.min_clear,
-        min_acquisitions=header.min_acquisitions,
-        max_dates=header.max_dates,
-        level=header.level,
-        baselines=header.baselines,
-        atmospheric_processor=header.atmospheric_processor,
-        classes=header.classes,
-        legend=header.legend,
-        patch_size=header.patch_size,
-        footprint=header.footprint,
-        years=header.years,
-        synthetic=header.synthetic,
-        code_version=code_version(),
-        hold_out=header.hold_out,
-        training=config.model_dump(mode="json", exclude={"device"}) | {"steps": steps},
-    )

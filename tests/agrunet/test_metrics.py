@@ -32,6 +32,14 @@ def test_scores_by_hand() -> None:
     assert (scores.n_pixels, scores.n_unmapped) == (6, 1)
 
 
+def test_the_background_is_left_out_of_the_means_of_crops_by_hand() -> None:
+    scores = score(confusion_matrix(TRUTH, MAPPED, 4), "test-fold", background=0)
+    assert (scores.miou, scores.dice) == (pytest.approx(4 / 9), pytest.approx(8 / 15))
+    assert scores.miou_crops == pytest.approx((2 / 3 + 0) / 2)  # b still pays for the pixel of a that it took
+    assert scores.dice_crops == pytest.approx((4 / 5 + 0) / 2)
+    assert score(confusion_matrix(TRUTH, MAPPED, 4), "test-fold").miou_crops is None
+
+
 def test_scores_of_summed_matrices_are_not_the_mean_of_scores() -> None:
     one, other = np.array([[9, 1], [0, 0]]), np.array([[0, 0], [5, 5]])
     assert score(one + other, "within-field").miou == pytest.approx((9 / 15 + 5 / 11) / 2)

@@ -25,7 +25,7 @@ from agrunet.patches import Patch
 from agrunet.train import main
 from agrunet.training import PRESETS, TrainingConfig, step_count, train
 
-TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=40, passes=0, crop=16, rate=1e-2, device="cpu")
+TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=60, passes=0, crop=16, rate=1e-2, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +48,8 @@ def test_a_network_learns_classes_that_differ_in_time_only(trained: tuple[Path, 
 
 def test_progress_is_reported_step_by_step(trained: tuple[Path, list[tuple[int, int, float]]]) -> None:
     seen = trained[1]
-    assert [step for step, _, _ in seen] == list(range(1, 41))
-    assert {steps for _, steps, _ in seen} == {40}
+    assert [step for step, _, _ in seen] == list(range(1, 61))
+    assert {steps for _, steps, _ in seen} == {60}
     assert np.mean([loss for _, _, loss in seen[-5:]]) < 0.5 * seen[0][2]
 
 
@@ -63,7 +63,7 @@ def test_the_checkpoint_holds_what_inference_needs(
     assert (config.min_acquisitions, config.max_dates, config.patch_size) == (2, 12, 16)
     assert 0.05 <= config.temperature <= 20
     assert config.temperature != 1
-    assert config.training["steps"] == 40
+    assert config.training["steps"] == 60
 
 
 def test_the_scores_are_those_of_predict(toy_folder: Path, trained: tuple[Path, list[tuple[int, int, float]]]) -> None:
@@ -219,7 +219,7 @@ def test_the_command_says_what_is_wrong_and_fails(
 def test_two_processes_train_one_checkpoint(toy_folder: Path, tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text(
-        json.dumps({"filters": [4, 8], "hidden": 4, "steps": 40, "passes": 0, "crop": 16, "rate": 1e-2})
+        json.dumps({"filters": [4, 8], "hidden": 4, "steps": 60, "passes": 0, "crop": 16, "rate": 1e-2})
     )
     command = [
         sys.executable,
@@ -237,5 +237,5 @@ def test_two_processes_train_one_checkpoint(toy_folder: Path, tmp_path: Path) ->
     assert (tmp_path / "model").is_dir(), done.stderr[-3000:]
     _, config = load_checkpoint(tmp_path / "model")
     assert config.scores[0].oa > 0.95
-    assert done.stderr.count("step 40 of 40") == 1  # only the first process reports
+    assert done.stderr.count("step 60 of 60") == 1  # only the first process reports
     assert not any(name.startswith("module.") for name in load_file(tmp_path / "model" / "weights.safetensors"))
