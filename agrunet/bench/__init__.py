@@ -1,0 +1,1 @@
+"""The benchmark of networks: speed, memory and size of AgrUNet and its rivals in one run, beside the talk's figures."""

@@ -1,0 +1,118 @@
+"""Prediction over a patch source, end to end, beside the bare network in the same process; and its memory as the area grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from agrunet.bench.isolation import isolated, peak_memory
+from agrunet.bench.machine import device_name
+from agrunet.bench.problems import PROBLEMS, Device
+from agrunet.checkpoint import CheckpointConfig
+from agrunet.inference import Precision, predict
+from agrunet.inputs import Normalisation, prepare, stack
+from agrunet.learner import fresh_network
+from agrunet.network import AgrUNetConfig
+from agrunet.patches import PatchSource
+from agrunet.settings import Frozen
+
+_BARE = 3
+"""Images that the bare network is timed on before and after, each."""
+
+
+class PredictionRow(Frozen):
+    """One number of patches."""
+
+    patches: int
+    images_per_second: Annotated[float, Field(description="from stored blocks to probabilities")]
+    network_images_per_second: Annotated[float, Field(description="of the bare network, just before and after")]
+    share: Annotated[float, Field(description="of the bare network's speed that is left end to end")]
+    peak_bytes: Annotated[int, Field(description="most memory of the process, the network and its inputs included")]
+    dates: int
+    size: Annotated[int, Field(description="edge of a patch, pixels")]
+    device: str
+    precision: Precision
+    threads: int
+    torch: str
+
+
+def measure_prediction(
+    source: PatchSource,
+    counts: Sequence[int],
+    bands: Sequence[str],
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+    watch: Callable[[str], None] | None = None,
+) -> list[PredictionRow]:
+    """A row per number of patches in ``counts``, each in a process of its own; ``source`` travels there and holds as many.
+
+    The network is AgrUNet as for OrthoPASTIS with fresh weights: its speed doesn't depend on them.
+    """
+    rows = []
+    for count in counts:
+        if watch is not None:
+            watch(f"{count} patches, end to end and by the bare network")
+        rows.append(isolated(_measured, source, count, tuple(bands), device, precision))
+    return rows
+
+
+def _measured(
+    source: PatchSource, count: int, bands: tuple[str, ...], device: Device, precision: Precision
+) -> PredictionRow:
+    problem = PROBLEMS["orthopastis"]
+    config = AgrUNetConfig(bands=len(bands), classes=problem.classes, filters=problem.filters)
+    network = fresh_network(config, seed=0).to(device)
+    checkpoint = CheckpointConfig(
+        network=config,
+        bands=bands,
+        normalisation=Normalisation(mean=(2000.0,) * len(bands), std=(1000.0,) * len(bands)),
+        months=(1, 7),
+        min_clear=0.5,
+        min_acquisitions=1,
+        level="L2A",
+        classes=tuple(f"class {number}" for number in range(problem.classes)),
+        patch_size=problem.size,
+        years=(2019,),
+        synthetic=True,
+    )
+    batch = stack([source.read(0)]).to(torch.device(device))
+    values = prepare(batch, checkpoint.normalisation, checkpoint.cloud_input)
+    bare = network.for_inference()
+
+    def timed() -> float:
+        start = time.perf_counter()
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            for _ in range(_BARE):
+                bare(values, batch.valid, batch.days)
+            _wait(device)
+        return (time.perf_counter() - start) / _BARE
+
+    timed()  # the first steps choose their kernels
+    before = timed()
+    start = time.perf_counter()
+    for _ in predict(network, checkpoint, source, range(count), device, precision=precision):
+        pass
+    seconds = (time.perf_counter() - start) / count
+    alone = (before + timed()) / 2
+    return PredictionRow(
+        patches=count,
+        images_per_second=1 / seconds,
+        network_images_per_second=1 / alone,
+        share=alone / seconds,
+        peak_bytes=peak_memory() if device == "cpu" else torch.cuda.max_memory_allocated(),
+        dates=values.shape[1],
+        size=values.shape[-1],
+        device=device_name(device),
+        precision=precision,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+    )
+
+
+def _wait(device: Device) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
