@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agrunet.__main__ import main, read_recipe
+from agrunet.baselines.unet3d import UNet3DConfig
 from agrunet.checkpoint import load_checkpoint
 from agrunet.cross_validation import Summary, cross_validate, read_summary, train_fold
 from agrunet.distributed import Ranks
@@ -165,6 +168,30 @@ def test_a_training_that_was_cut_off_ends_with_the_same_weights(
     assert epochs == [3, 4], "whole epochs are not done again"
     weights = [folder / "model" / "weights.safetensors" for folder in (tmp_path / "fold", done[0] / "fold-1")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_recomputing_activations_changes_no_weight(
+    folds_folder: Path, done: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    view = FoldView(PatchFolder(folds_folder), fold_roles(3, 1))
+    train_fold(view, tmp_path / "fold", TINY.model_copy(update={"checkpointing": True}))
+    weights = [
+        load_file(folder / "model" / "weights.safetensors") for folder in (tmp_path / "fold", done[0] / "fold-1")
+    ]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-6, msg=name)
+    with pytest.raises(ValidationError, match="checkpointing is AgrUNet's; utae doesn't have it"):
+        Recipe(network={"kind": "utae", "bands": 10, "classes": 19}, rate=1e-3, batch=1, checkpointing=True)
+
+
+def test_a_rival_is_trained_and_scored_by_the_same_code(folds_folder: Path, tmp_path: Path) -> None:
+    recipe = TINY.model_copy(update={"network": UNet3DConfig(bands=2, classes=2, width=4), "epochs": 1})
+    config = train_fold(FoldView(PatchFolder(folds_folder), fold_roles(3, 2)), tmp_path / "fold", recipe)
+    network, loaded = load_checkpoint(tmp_path / "fold" / "model")
+    assert loaded == config
+    assert type(network).__name__ == "UNet3D"
+    item = json.loads((tmp_path / "fold" / "model" / "item.json").read_text())
+    assert item["properties"]["mlm:architecture"] == "UNet-3D"
 
 
 def test_what_is_done_is_kept_and_another_recipe_is_refused(

@@ -75,6 +75,19 @@ def test_the_scores_are_those_of_predict(toy_folder: Path, trained: tuple[Path, 
     assert config.scores[0].oa == pytest.approx(np.trace(matrix) / matrix.sum())
 
 
+def test_bf16_maps_nearly_the_same_classes(
+    toy_folder: Path, trained: tuple[Path, list[tuple[int, int, float]]]
+) -> None:
+    """At least 99.5 % of the pixels, with trained weights."""
+    network, config = load_checkpoint(trained[0])
+    folder = PatchFolder(toy_folder)
+    maps = [
+        np.stack([made.argmax(0) for _, made in predict(network, config, folder, range(6), precision=precision)])
+        for precision in ("fp32", "bf16")
+    ]
+    assert (maps[0] == maps[1]).mean() >= 0.995
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(toy_folder: Path, tmp_path: Path) -> None:
     short = TINY.model_copy(update={"steps": 3, "batch": 2})
     for name, seed in (("one", 5), ("two", 5), ("other", 6)):
