@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from agrunet.calibration import BINS, Calibration, Counts, calibration, reliability_counts
+from agrunet.calibration import BINS, Counts, calibration, reliability_counts
 from agrunet.checkpoint import CheckpointConfig
 from agrunet.distributed import Ranks
 from agrunet.folder import SPLITS, TEST_SPLITS
 from agrunet.inference import Probabilities, predict
-from agrunet.metrics import Scores, confusion_matrix, score
+from agrunet.metrics import confusion_matrix, score
 from agrunet.networks import Network
 from agrunet.patches import LabelledSource
 
@@ -25,29 +24,23 @@ _STOP_PIXELS = 4096
 _TEMPERATURES = (0.05, 20.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What goes into the checkpoint after training."""
-
-    temperature: float
-    scores: tuple[Scores, ...]
-    calibration: tuple[Calibration, ...]
-
-
 def assess(
     network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
-) -> Assessment:
-    """Fit the temperature on the stop pixels, then score what was held out; each patch by one process, in full precision.
+) -> CheckpointConfig:
+    """``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
+
+    Each patch is predicted by one process, in full precision.
 
     Each split is scored from one confusion matrix over all its pixels. Pixels that the map leaves out are counted, not scored.
     """
-    temperature = _temperature(network, config, source, ranks, batch)
+    uses = [set(np.unique(source.split(index)).tolist()) for index in range(len(source))]
+    temperature = _temperature(network, config, source, _patches_with(uses, ["stop"]), ranks, batch)
     config = config.model_copy(update={"temperature": temperature})
     classes = config.network.classes
     confusion = {name: np.zeros((classes, classes), dtype=np.int64) for name in TEST_SPLITS}
     counts: dict[str, Counts] = {name: np.zeros((3, BINS)) for name in TEST_SPLITS}
     unmapped = dict.fromkeys(TEST_SPLITS, 0)
-    mine = _patches_with(source, TEST_SPLITS)[ranks.rank :: ranks.world]
+    mine = _patches_with(uses, TEST_SPLITS)[ranks.rank :: ranks.world]
     for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
         label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
         for name in TEST_SPLITS:
@@ -63,17 +56,19 @@ def assess(
             left_out = sum(part[1][name] for part in everyone)
             scores.append(score(matrix, name, config.classes, left_out, source.header.background))
             calibrations.append(calibration(np.sum([part[2][name] for part in everyone], axis=0), name))
-    return Assessment(temperature, tuple(scores), tuple(calibrations))
+    return config.model_copy(update={"scores": tuple(scores), "calibration": tuple(calibrations)})
 
 
-def _patches_with(source: LabelledSource, splits: Sequence[str]) -> list[int]:
-    wanted = [SPLITS[name] for name in splits]
-    return [index for index in range(len(source)) if np.isin(source.split(index), wanted).any()]
+def _patches_with(uses: Sequence[set[int]], splits: Sequence[str]) -> list[int]:
+    wanted = {SPLITS[name] for name in splits}
+    return [index for index, found in enumerate(uses) if found & wanted]
 
 
-def _temperature(network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int) -> float:
+def _temperature(
+    network: Network, config: CheckpointConfig, source: LabelledSource, indices: list[int], ranks: Ranks, batch: int
+) -> float:
     stop: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]] = []
-    mine = _patches_with(source, ["stop"])[ranks.rank :: ranks.world]
+    mine = indices[ranks.rank :: ranks.world]
     for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
         mapped = map_classes(probabilities)
         known = np.where(mapped >= 0, source.label(index), -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agrunet.errors import AgrunetError
 from agrunet.folder import SPLITS, PatchFolder
-from agrunet.inputs import Batch, stack
+from agrunet.inputs import Batch, Normalisation, measure_normalisation, stack
 from agrunet.losses import UNKNOWN
 from agrunet.patches import LabelledSource, Patch
 
@@ -21,13 +21,29 @@ _CACHE_BYTES = 2**30
 """Patches kept in memory by one process."""
 
 
-def training_label(folder: LabelledSource, index: int) -> npt.NDArray[np.int16]:
-    """(H, W): the class where a pixel is to be learnt from, else `UNKNOWN`. Raises `AgrunetError` for a class out of range."""
-    label = folder.label(index)
+def training_label(
+    folder: LabelledSource, index: int, label: npt.NDArray[np.int16] | None = None
+) -> npt.NDArray[np.int16]:
+    """(H, W): the class where a pixel is to be learnt from, else `UNKNOWN`; ``label``: the patch's, where it was read already.
+
+    Raises `AgrunetError` for a class out of range.
+    """
+    label = folder.label(index) if label is None else label
     classes = len(folder.header.classes)
     if label.max(initial=UNKNOWN) >= classes:
         raise AgrunetError(f"patch {index}: label {label.max()} with {classes} classes. Write the patches again.")
     return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
+
+
+def seen_only(folder: LabelledSource, patch: Patch, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
+    seen = patch.clear.sum(0) >= folder.header.min_acquisitions
+    return np.where(seen, label, UNKNOWN).astype(np.int16)
+
+
+def training_normalisation(folder: LabelledSource, indices: Iterable[int]) -> Normalisation:
+    """Measured on the pixels to learn from, in these patches."""
+    return measure_normalisation((folder.read(index), training_label(folder, index) != UNKNOWN) for index in indices)
 
 
 def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
@@ -81,11 +97,9 @@ class Crops:
 
     def _load(self, index: int) -> _Entry:
         patch = self._folder.read(index)
-        label = training_label(self._folder, index)
+        label = training_label(self._folder, index, patch.label)
         pixels = np.flatnonzero(label != UNKNOWN)
-        # What will not be mapped for want of clear dates is not learnt from either.
-        seen = patch.clear.sum(0) >= self._folder.header.min_acquisitions
-        return _Entry(patch, np.where(seen, label, UNKNOWN).astype(np.int16), pixels)
+        return _Entry(patch, seen_only(self._folder, patch, label), pixels)
 
     def _draw(self, kept: float) -> Patch:
         entry = self._entry(int(self._rng.choice(len(self._weights), p=self._weights)))

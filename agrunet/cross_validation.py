@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +10,11 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agrunet.assessment import assess, map_classes
 from agrunet.checkpoint import CheckpointConfig, describe, read_config, save_checkpoint
-from agrunet.crops import training_label, training_pixels
+from agrunet.crops import training_normalisation, training_pixels
 from agrunet.curves import Curves
 from agrunet.datasets.months import SeasonCut
 from agrunet.datasets.pastis import Pastis
@@ -26,9 +25,8 @@ from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole
 from agrunet.folds import FoldView, fold_roles
 from agrunet.inference import predict
-from agrunet.inputs import Normalisation, channels, measure_normalisation
+from agrunet.inputs import Normalisation, channels
 from agrunet.learner import Learner, fresh_network
-from agrunet.losses import UNKNOWN
 from agrunet.metrics import Scores, confusion_matrix, score
 from agrunet.networks import Network
 from agrunet.patches import LabelledSource
@@ -124,15 +122,7 @@ def train_fold(
         with Curves(output / "curves" if group.first else None) as curves:
             history = fit.run(curves, progress if group.first else None, epoch_end)
         facts = recipe.model_dump(mode="json", exclude={"device", "readers"}) | {"best_epoch": history.best.epoch}
-        found = assess(network, checkpoint, source, group, recipe.batch)
-        checkpoint = checkpoint.model_copy(
-            update={
-                "temperature": found.temperature,
-                "scores": found.scores,
-                "calibration": found.calibration,
-                "training": facts,
-            }
-        )
+        checkpoint = assess(network, checkpoint, source, group, recipe.batch).model_copy(update={"training": facts})
         if group.first:
             save_checkpoint(model, network, checkpoint)
     return checkpoint
@@ -204,7 +194,7 @@ def _normalisation(view: FoldView, source: LabelledSource, learnt: Sequence[int]
     """Of the training folds: as the data set publishes it, else measured on the pixels to learn from."""
     if isinstance(view.source, Pastis):
         return view.source.normalisation(view.learnt_folds)
-    return measure_normalisation((source.read(index), training_label(source, index) != UNKNOWN) for index in learnt)
+    return training_normalisation(source, learnt)
 
 
 def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
@@ -247,12 +237,3 @@ def _spreads(scores: Sequence[Scores]) -> dict[str, Spread]:
             std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
             spreads[name] = Spread(mean=float(np.mean(values)), std=std)
     return spreads
-
-
-def read_summary(output: Path) -> Summary:
-    """What `cross_validate` wrote. Raises `AgrunetError` where there is none."""
-    path = output / _SUMMARY
-    try:
-        return Summary.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError) as error:
-        raise AgrunetError(f"{path} can't be read ({error}). Run the cross-validation first.") from error

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agrunet.crops import training_label
+from agrunet.crops import seen_only, training_label
 from agrunet.distributed import Ranks
 from agrunet.inputs import Batch, stack
 from agrunet.losses import UNKNOWN
@@ -59,6 +59,4 @@ class Epochs:
 
     def _read(self, index: int) -> tuple[Patch, npt.NDArray[np.int16]]:
         patch = self._source.read(int(index))
-        # What will not be mapped for want of clear dates is not learnt from either.
-        seen = patch.clear.sum(0) >= self._source.header.min_acquisitions
-        return patch, np.where(seen, training_label(self._source, int(index)), UNKNOWN).astype(np.int16)
+        return patch, seen_only(self._source, patch, training_label(self._source, int(index), patch.label))

@@ -56,7 +56,8 @@ class FoldView:
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
         """(H, W), the patch's role everywhere."""
-        return np.full(self.label(index).shape, SPLITS[self.roles[index]], dtype=np.uint8)
+        size = self.header.patch_size  # not the label's shape: that would be read for it
+        return np.full((size, size), SPLITS[self.roles[index]], dtype=np.uint8)
 
     def indices(self, role: str) -> list[int]:
         """Numbers of the patches of one role."""

@@ -7,6 +7,7 @@ attention (heads, B, T, h, w).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -22,7 +23,7 @@ Directions = Literal[1, 2]
 """Forward in time, or forward and backward."""
 
 
-class ConvRecurrence(nn.Module):
+class ConvRecurrence(nn.Module, ABC):
     """A recurrence over images, in one direction or both; the last hidden states are mixed by a 1x1 convolution.
 
     The convolution of the inputs runs once for all dates and both directions, outside the loop over time; in the loop, one
@@ -71,13 +72,13 @@ class ConvRecurrence(nn.Module):
     def _by_direction(self, gates: Tensor) -> Tensor:
         return gates.view(*gates.shape[:-1], self.directions, self.gates * self.hidden)
 
+    @abstractmethod
     def _start(self, zeros: Tensor) -> tuple[Tensor, ...]:
         """The states before the first date, the hidden one first, from zeros (B, h, w, directions, hidden)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _step(self, taken: Tensor, recalled: Tensor | None, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """One date. ``taken`` and ``recalled``: (B, h, w, directions, gates · hidden), of the inputs and of the hidden states."""
-        raise NotImplementedError
 
 
 def _met(ways: list[tuple[Tensor, ...]], step: int, dim: int) -> Tensor:

@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from agrunet.assessment import assess
 from agrunet.checkpoint import CheckpointConfig, describe, save_checkpoint
-from agrunet.crops import Crops, training_label, training_pixels
+from agrunet.crops import Crops, training_normalisation, training_pixels
 from agrunet.distributed import Ranks, ranks
 from agrunet.errors import AgrunetError
 from agrunet.folder import PatchFolder
-from agrunet.inputs import Batch, CloudInput, Normalisation, channels, measure_normalisation
+from agrunet.inputs import Batch, CloudInput, Normalisation, channels
 from agrunet.learner import Learner, TrainingPrecision, fresh_network
-from agrunet.losses import UNKNOWN
 from agrunet.network import AgrUNetConfig
 from agrunet.networks import Network
-from agrunet.patches import Patch
 from agrunet.prefetch import prefetched
 from agrunet.settings import Frozen
 
@@ -93,7 +90,7 @@ def train(
     """
     source = PatchFolder(folder)
     counts = training_pixels(source)
-    normalisation = measure_normalisation(_training_parts(source, counts))
+    normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     shape = AgrUNetConfig(
         bands=channels(len(source.header.bands), config.cloud_input),
         classes=len(source.header.classes),
@@ -108,10 +105,7 @@ def train(
         network = _learn(shape, batches, steps, normalisation, config, group, progress)
         settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
         checkpoint = describe(source.header, shape, normalisation, config.cloud_input, settings)
-        found = assess(network, checkpoint, source, group)
-        checkpoint = checkpoint.model_copy(
-            update={"temperature": found.temperature, "scores": found.scores, "calibration": found.calibration}
-        )
+        checkpoint = assess(network, checkpoint, source, group)
         if group.first:
             save_checkpoint(output, network, checkpoint)
     return checkpoint
@@ -131,13 +125,6 @@ def _crop_size(source: PatchFolder, crop: int, divisor: int) -> int:
             "Write larger patches, or take fewer filters."
         )
     return edge // divisor * divisor
-
-
-def _training_parts(
-    source: PatchFolder, counts: npt.NDArray[np.int64]
-) -> Iterator[tuple[Patch, npt.NDArray[np.bool_]]]:
-    for index in np.flatnonzero(counts).tolist():
-        yield source.read(index), training_label(source, index) != UNKNOWN
 
 
 def _learn(
