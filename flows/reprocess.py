@@ -14,6 +14,7 @@ from catalog.errors import CroplineError
 from catalog.order import make_order
 from catalog.sources import open_source
 from catalog.store import Store, open_store
+from flows.credentials import load_credentials
 from flows.crop_map import crop_map
 from flows.delivery import ordered_products, read_delivered
 from flows.request import MapRequest, check_request
@@ -74,6 +75,6 @@ def news(store: str, parameters: dict[str, Any]) -> bool:
     delivered = read_delivered(open_store(store).runs / request.digest)
     if delivered is None or not (Path(delivered.delivery) / "item.json").is_file():
         return True
-    source = open_source(str(request.source))
+    source = open_source(str(request.source), load_credentials())
     now = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
     return ordered_products(now) != delivered.ordered

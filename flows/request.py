@@ -17,6 +17,7 @@ from catalog.errors import RequestError
 from catalog.legend import read_legend
 from catalog.products import Frozen, Level, season_period
 from catalog.store import digest
+from flows.credentials import load_credentials
 from flows.settings import Settings, load_settings
 from processors.swap import check_target
 
@@ -248,7 +249,7 @@ def _check_source(request: MapRequest) -> None:
         )
     from catalog.sources import open_source  # pulls in STAC and HTTP libraries, which commands like --help don't need
 
-    open_source(request.source)
+    open_source(request.source, load_credentials())
 
 
 def processor_names() -> list[str]:

@@ -23,6 +23,7 @@ from catalog.products import LeftOut, Order
 from catalog.sources import open_source
 from catalog.store import open_store, write_json
 from flows.context import COMPUTE, Advance, Run, Zone
+from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.settings import load_settings
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
@@ -78,7 +79,7 @@ def read_season(file: Path) -> Season:
 def order(request_file: Path, order_file: Path) -> int:
     """Search the source and write down what is taken and why. Returns the number of acquisitions."""
     request = MapRequest.model_validate_json(request_file.read_text(encoding="utf-8"))
-    source = open_source(str(request.source))
+    source = open_source(str(request.source), load_credentials())
     made = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
     write_json(order_file, made.model_dump(mode="json"))
     return len(made.acquisitions)
@@ -110,7 +111,9 @@ def ingest(
     """Read acquisitions into their cells. Returns what each wrote, skipped and dropped."""
     made, compute = read_order(order_file), COMPUTE.get()
     results: list[IngestResult] = [
-        compute.run(ingest_acquisition, open_store(store), made, acquisition, _cells(cells), made.source)
+        compute.run(
+            ingest_acquisition, open_store(store), made, acquisition, _cells(cells), made.source, load_credentials()
+        )
         for acquisition in acquisitions
     ]
     return [result.model_dump(mode="json") for result in results]

@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -19,10 +21,11 @@ from pydantic import Field
 from shapely import make_valid
 from shapely.geometry import box, shape
 
+from catalog.credentials import Credentials
 from catalog.errors import ProductError, RequestError
 from catalog.grid import Cell, to_lonlat
 from catalog.products import LEVEL_BANDS, Acquisition, Asset, Frozen, LeftOut, Level, Order, Product
-from catalog.sources import Source, open_source
+from catalog.sources import Downloading, Source, open_source
 from catalog.store import Store
 from processors.cube import Cube, ensure_cell, extend
 from processors.ingest_again import Availability, LeftOutStates, product_state, recorded
@@ -100,7 +103,12 @@ def extend_cells(store: Store, order: Order, cells: Sequence[Cell]) -> list[Cell
 
 
 def ingest_acquisition(
-    store: Store, order: Order, acquisition_id: str, cells: Sequence[Cell], source_address: str
+    store: Store,
+    order: Order,
+    acquisition_id: str,
+    cells: Sequence[Cell],
+    source_address: str,
+    credentials: Credentials | None = None,
 ) -> IngestResult:
     """Write one acquisition into those of its cells that don't hold it yet.
 
@@ -109,14 +117,18 @@ def ingest_acquisition(
     the source can't be reached.
     """
     acquisition = acquisition_of(order, acquisition_id)
-    source = open_source(source_address)
+    source = open_source(source_address, credentials)
     availability = Availability(source)
     whole: list[_Place] = []
     waiting: list[_Place] = []
     for place in _places(store, order, acquisition, cells):
         (whole if _is_whole(place, availability) else waiting).append(place)
     known = {key: reason for place in whole for key, (reason, _) in _left_out(place).items()}
-    written, dropped = _ingest(waiting, source, order.level) if waiting else ((), {})
+    written: tuple[str, ...] = ()
+    dropped: dict[str, str] = {}
+    if waiting:
+        with TemporaryDirectory(prefix="cropline-") as scratch:
+            written, dropped = _ingest(waiting, source, order.level, Path(scratch))
     return IngestResult(
         acquisition=acquisition_id,
         written=written,
@@ -149,14 +161,23 @@ def _is_whole(place: _Place, availability: Availability) -> bool:
     return not availability.changed(_left_out(place), place.products)
 
 
-def _ingest(places: Sequence[_Place], source: Source, level: Level) -> tuple[tuple[str, ...], dict[str, str]]:
+def _assets(source: Source, product: Product, places: Sequence[_Place], scratch: Path) -> dict[str, Asset]:
+    if not isinstance(source, Downloading):
+        return source.assets(product)
+    windows = [place.cube.window for place in places if product in place.products]
+    return source.download(product, windows, scratch / product.id)
+
+
+def _ingest(
+    places: Sequence[_Place], source: Source, level: Level, scratch: Path
+) -> tuple[tuple[str, ...], dict[str, str]]:
     """Names of the cells written, and reasons by product or product and band."""
     products = {product.id: product for place in places for product in place.products}
     dropped: dict[str, str] = {}
     assets: dict[str, dict[str, Asset]] = {}
     for name, product in sorted(products.items()):
         try:
-            assets[name] = source.assets(product)
+            assets[name] = _assets(source, product, places, scratch)
         except ProductError as error:
             dropped[name] = str(error)
     for place in places:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from catalog.credentials import Credentials
 from catalog.errors import RequestError
-from catalog.sources.protocol import SearchResult, Source
+from catalog.sources.protocol import Downloading, SearchResult, Source
 from catalog.sources.stac import StacSource
 
-__all__ = ["SearchResult", "Source", "open_source"]
+__all__ = ["Downloading", "SearchResult", "Source", "open_source"]
 
-_KINDS: dict[str, tuple[Callable[[str], Source], str]] = {
+_KINDS: dict[str, tuple[Callable[[str, Credentials], Source], str]] = {
     "stac": (StacSource, "stac:PATH_OR_URL of a STAC catalogue or API"),
 }
 
 
-def open_source(address: str) -> Source:
+def open_source(address: str, credentials: Credentials | None = None) -> Source:
     """The source at an address such as ``stac:archive/catalog.json``; relative paths start in the current folder.
 
-    Raises `RequestError` on an unknown kind of source or a path where nothing is.
+    Raises `RequestError` on an unknown kind of source or a path where nothing is. Nothing is asked of a service yet.
     """
     kind, separator, rest = address.partition(":")
     if not separator or kind not in _KINDS:
         known = "; ".join(description for _, description in _KINDS.values())
         raise RequestError(f"source: {address!r} is of no known kind. Known are: {known}.")
     make, _ = _KINDS[kind]
-    return make(rest)
+    return make(rest, credentials or Credentials())

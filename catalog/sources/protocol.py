@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from catalog.area import Area
+from catalog.grid import Window
 from catalog.products import Asset, LeftOut, Level, Product
 
 
@@ -44,4 +47,15 @@ class Source(Protocol):
 
         Nothing is opened: an asset may turn out to be missing. Raises `ProductError` when the description of the product
         can't be understood, `SourceError` when it can't be reached.
+        """
+
+
+@runtime_checkable
+class Downloading(Source, Protocol):
+    """A source whose pixels aren't files until somebody asks for them."""
+
+    def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:
+        """Write the product's pixels over the windows, all of one zone, into a scratch folder; where they are then, as `assets` has it.
+
+        Raises `ProductError` when the service refuses this product, `SourceError` when it can't be reached or refuses everything.
         """

@@ -22,6 +22,7 @@ from shapely import GEOSException
 from shapely.geometry import shape
 
 from catalog.area import Area, as_geojson
+from catalog.credentials import Credentials
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_url, join, source_id
@@ -38,7 +39,7 @@ _TIMEOUT = 60.0
 class StacSource:
     """A STAC catalogue or API."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, credentials: Credentials) -> None:  # noqa: ARG002 - the files it names need none
         """``place``: path of a catalogue (or of its folder), or an http(s) URL. Raises `RequestError`."""
         self._root = _resolved(place)
         self.address = f"stac:{self._root}"

@@ -14,6 +14,7 @@ import rasterio
 from affine import Affine
 from shapely.geometry import box, mapping
 
+from catalog.credentials import Credentials
 from catalog.grid import PIXEL, Cell, Window, to_lonlat
 from catalog.order import group_acquisitions
 from catalog.products import BANDS, Asset, Level, Order, Product
@@ -36,7 +37,7 @@ def square(row: int = 0, column: int = 0, size: int = 120, cell: Cell = CELL) ->
 class FolderSource:
     """A source that is a folder: `products.json` and the files it names."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:  # noqa: ARG002 - a folder needs none
         self.address = address
         self.id = "kit"
         self._listed = json.loads((Path(address.removeprefix("kit:")) / "products.json").read_text(encoding="utf-8"))
