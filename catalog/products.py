@@ -77,6 +77,7 @@ class Asset(Frozen):
     nodata: Annotated[float | None, Field(description="raw value that means no data")] = 0
     offset: Annotated[int, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
     offset_from: Annotated[str, Field(description="what said so: a flag, the baseline, the metadata")] = UNKNOWN
+    warped: Annotated[str, Field(description="what the source itself resampled onto the grid; empty: nothing")] = ""
     gdal_env: Annotated[dict[str, str], Field(repr=False, exclude=True, description="GDAL options to open it")] = {}
 
 

@@ -289,7 +289,7 @@ def _merged(
             raise _BrokenProductError(name, str(error)) from error
         if values is None:
             continue
-        if (warped := reader.off_grid(window.epsg)) is not None:
+        if warped := reader.off_grid(window.epsg) or reader.warped:
             off_grid.add(warped)
         np.copyto(merged, values, where=merged == 0)
     return merged

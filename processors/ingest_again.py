@@ -11,7 +11,7 @@ import rasterio
 
 from catalog.errors import ProductError
 from catalog.products import Asset, Product
-from catalog.sources import Source
+from catalog.sources import Downloading, Source
 from catalog.store import digest
 from processors.ingest_read import AssetOpener, MissingAssetError, asset_state, environment, is_remote
 
@@ -40,7 +40,12 @@ class Availability:
         self._states: dict[str, str] = {}
 
     def changed(self, left_out: LeftOutStates, products: tuple[Product, ...]) -> bool:
-        """True where one of the products, or one of their bands, should be read again."""
+        """True where one of the products, or one of their bands, should be read again.
+
+        What a service refused or sent damaged isn't asked for on every run, at a price each time, with all that is well.
+        """
+        if isinstance(self._source, Downloading):
+            return False
         by_id = {product.id: product for product in products}
         for key, (_, state) in left_out.items():
             name, _, band = (key, "", "") if key in by_id else key.rpartition(" ")

@@ -113,6 +113,7 @@ class BandReader:
         self._dataset = dataset
         self._asset = asset
         self._categories = categories
+        self.warped = asset.warped
         self._crs = dataset.crs
         self._epsg: int | None = dataset.crs.to_epsg()
 

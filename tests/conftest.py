@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,3 +32,19 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test data at {folder}; set CROPLINE_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def sentinel_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A Sentinel Hub on this machine, a `sentinel_hub_server.SentinelHub` without scenes."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
+    # Only there: its client sends secrets by https, and this one is no further than the loopback.
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
+    monkeypatch.setattr("catalog.sources.sentinel_hub_client.PAUSE", 0.01)
+    server = importlib.import_module("sentinel_hub_server").SentinelHub()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from catalog.credentials import Credentials
 from catalog.errors import RequestError
 from catalog.sources.protocol import Downloading, SearchResult, Source
+from catalog.sources.sentinel_hub import SentinelHubSource
 from catalog.sources.stac import StacSource
 
 __all__ = ["Downloading", "SearchResult", "Source", "open_source"]
 
 _KINDS: dict[str, tuple[Callable[[str, Credentials], Source], str]] = {
+    "sentinelhub": (SentinelHubSource, "sentinelhub: (the deployment of SH_BASE_URL)"),
     "stac": (StacSource, "stac:PATH_OR_URL of a STAC catalogue or API"),
 }
 

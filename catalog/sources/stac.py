@@ -50,8 +50,8 @@ class StacSource:
         """See `Source`."""
         if self._is_api:
             found = ((href, item, False) for href, item in self._search_api(area, period, level))
-            return _select(found, area, period, level, told=False)
-        return _select(self._walk(self._root, self._document, False, {self._root}), area, period, level, told=True)
+            return select_items(found, area, period, level, told=False)
+        return select_items(self._walk(self._root, self._document, False, {self._root}), area, period, level, told=True)
 
     def assets(self, product: Product) -> dict[str, Asset]:
         """See `Source`."""
@@ -131,7 +131,7 @@ class _UnreadableError(Exception):
     """A document can't be read; the text goes on after the document's name."""
 
 
-def _select(
+def select_items(
     found: Iterator[tuple[str, Document | str, bool]],
     area: Area,
     period: tuple[datetime, datetime],
