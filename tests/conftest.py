@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,13 +36,19 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def sentinel_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A Sentinel Hub on this machine, a `sentinel_hub_server.SentinelHub` without scenes."""
+def hub_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module `sentinel_hub_kit`."""
     monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
+    return importlib.import_module("sentinel_hub_kit")
+
+
+@pytest.fixture
+def sentinel_hub(hub_kit: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A Sentinel Hub on this machine, a `sentinel_hub_server.SentinelHub` without scenes."""
     # Only there: its client sends secrets by https, and this one is no further than the loopback.
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     monkeypatch.setattr("catalog.sources.sentinel_hub_client.PAUSE", 0.01)
-    server = importlib.import_module("sentinel_hub_server").SentinelHub()
+    server = hub_kit.SentinelHub()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server

@@ -13,8 +13,8 @@ from catalog.sources.stac import StacSource
 __all__ = ["Downloading", "SearchResult", "Source", "open_source"]
 
 _KINDS: dict[str, tuple[Callable[[str, Credentials], Source], str]] = {
-    "sentinelhub": (SentinelHubSource, "sentinelhub: (the deployment of SH_BASE_URL)"),
     "stac": (StacSource, "stac:PATH_OR_URL of a STAC catalogue or API"),
+    "sentinelhub": (SentinelHubSource, "sentinelhub: for the deployment that SH_BASE_URL names"),
 }
 
 

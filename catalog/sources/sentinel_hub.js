@@ -18,14 +18,15 @@ function holds(tile, text) {
 }
 
 // Of all that was sensed within the time range only this tile, its own product first: another one of the same tile and
-// time is its other half where a datastrip ends, or another version. A deployment whose paths name no tile gives the
-// datatake's mosaic: the same pixels but where tiles overlap.
+// time is its other half where a datastrip ends, or another version. Where no path names a tile at all, the datatake's
+// mosaic: the same pixels but where tiles overlap.
 function preProcessScenes(collections) {
   var tiles = collections.scenes.tiles;
+  var named = tiles.filter(function (tile) { return holds(tile, "_T") || holds(tile, "tiles/"); });
   var own = tiles.filter(function (tile) {
     return WANTED.paths.some(function (text) { return holds(tile, text); });
   });
-  if (own.length === 0) {
+  if (named.length === 0 || WANTED.paths.length === 0) {
     own = tiles;
   }
   var first = own.filter(function (tile) { return holds(tile, WANTED.product); });

@@ -108,9 +108,7 @@ class SentinelHubSource:
             if not damaged:
                 return
             wanted = damaged
-        raise ProductError(
-            f"{product.id}: what {self._service.url} sends is damaged: {problem}. It may be whole another day."
-        )
+        raise ProductError(f"{product.id}: what {self._service.url} sends is damaged, {DAMAGED} times: {problem}.")
 
     def _named(
         self, items: Sequence[dict[str, Any]], collection: str

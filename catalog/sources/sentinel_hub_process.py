@@ -182,13 +182,13 @@ class Files:
         self.layer = layer
         self.parts = parts(layer, windows)
         self._folder, self._product, self._whole = folder, product, _around([layer.whole(window) for window in windows])
+        self._open: dict[str, DatasetWriter] = {}
         self._sums = dict.fromkeys(layer.names, 0)
 
     @contextmanager
     def opened(self) -> Iterator[None]:
         """They can be written to in the block, and hold what was written after it. Raises `StoreError` where they don't."""
         height, width = self.layer.shape(self._whole)
-        self._open: dict[str, DatasetWriter] = {}
         try:
             with ExitStack() as stack:
                 for name in self.layer.names:

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -204,7 +204,7 @@ class SentinelHub(ThreadingHTTPServer):
             for channel, source in enumerate(pick):
                 if source is not None:
                     result[channel][here] = np.clip(values[source[0]][source[1]], 0, 65535)[here]
-        return _tiff(result, epsg, transform)
+        return tiff(result, epsg, transform)
 
     def _scenes(self, data: dict[str, Any], epsg: int, bbox: list[float]) -> list[Scene]:
         """What meets place and time, the latest first."""
@@ -260,7 +260,7 @@ def _understood(
     return names, scenes, picks
 
 
-def _tiff(values: np.ndarray, epsg: int, transform: Affine) -> bytes:
+def tiff(values: np.ndarray, epsg: int, transform: Affine) -> bytes:
     count, height, width = values.shape
     with MemoryFile() as memory:
         with memory.open(
@@ -319,7 +319,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, text)
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if fault.drop else body)
-
-
-def utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import pickle
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,69 +9,17 @@ from typing import Any
 import dukpy
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from shapely.geometry import box
 
 from catalog.credentials import Credentials, SentinelHubAccess
-from catalog.errors import ProductError, RequestError, SourceError, StoreError
-from catalog.grid import Cell, Window, to_lonlat
-from catalog.order import group_acquisitions, make_order
+from catalog.errors import RequestError, SourceError
+from catalog.grid import Window, to_lonlat
+from catalog.order import make_order
 from catalog.products import LEVEL_BANDS, Product
-from catalog.sources import Downloading, open_source
-from catalog.sources.sentinel_hub_process import DamagedAnswerError, Layer, decoded, evalscript, layers, parts
-
-CELL = Cell(32633, 48, 505)
-EAST = Cell(32633, 49, 505)
-NAME = "S2A_MSI{level}_{time}_N0509_R079_T{tile}_20230815T155057"
-
-slow_service = pytest.mark.filterwarnings("ignore::sentinelhub.exceptions.SHRateLimitWarning")
-
-
-@pytest.fixture
-def kit(sentinel_hub: Any) -> ModuleType:
-    import sentinel_hub_server
-
-    return sentinel_hub_server  # type: ignore[no-any-return]
-
-
-def scene(
-    kit: ModuleType, *, level: str = "L2A", tile: str = "33TWM", time: str = "2023-08-15T09:57:31", **more: Any
-) -> Any:
-    start = "20230815T095031"
-    name = more.pop("name", NAME.format(level=level, time=start, tile=tile))
-    return kit.Scene(**{"id": name, "time": kit.utc(time), "window": CELL.window, "bands": {}, **more})
-
-
-def area_of(*cells: Cell) -> Any:
-    west, south = cells[0].window.bounds[:2]
-    east, north = cells[-1].window.bounds[2:]
-    return to_lonlat(box(west + 500, south + 500, east - 500, north - 500), cells[0].epsg)
-
-
-def period(kit: ModuleType) -> Any:
-    return kit.utc("2023-08-01"), kit.utc("2023-09-01")
-
-
-def found(server: Any, kit: ModuleType, level: str = "L2A") -> list[Product]:
-    source = open_source("sentinelhub:", server.credentials)
-    return list(source.search(area_of(CELL), period(kit), level).products)  # type: ignore[arg-type]
-
-
-def downloaded(server: Any, product: Product, folder: Path, *windows: Window) -> dict[str, Any]:
-    """(H, W) by name, read as they lie in the files, over the first window."""
-    source = open_source("sentinelhub:", server.credentials)
-    assert isinstance(source, Downloading)
-    assets = source.download(product, windows or (CELL.window,), folder / product.id)
-    made = {}
-    for name, asset in assets.items():
-        with rasterio.open(asset.href) as dataset:
-            assert dataset.nodata == asset.nodata
-            made[name] = dataset.read(1)
-    return made
-
+from catalog.sources import open_source
+from catalog.sources.sentinel_hub_process import Layer, evalscript, layers, parts
 
 # The address
 
@@ -122,7 +67,7 @@ def test_credentials_go_nowhere_but_where_they_belong(place: str, more: dict[str
 # Search
 
 
-def test_the_catalogue_is_searched_by_level_place_and_time_over_pages(sentinel_hub: Any, kit: ModuleType) -> None:
+def test_the_catalogue_is_searched_by_level_place_and_time_over_pages(sentinel_hub: Any, hub_kit: ModuleType) -> None:
     sentinel_hub.page = 2
     days = [
         "2023-07-31T23:59:59",
@@ -133,36 +78,42 @@ def test_the_catalogue_is_searched_by_level_place_and_time_over_pages(sentinel_h
     ]
     for day in days:
         start = day.replace("-", "").replace(":", "")
-        sentinel_hub.scenes.append(scene(kit, time=day, name=NAME.format(level="L2A", time=start, tile="33TWM")))
-    sentinel_hub.scenes.append(scene(kit, level="L1C"))
-    products = found(sentinel_hub, kit)
+        sentinel_hub.scenes.append(
+            hub_kit.scene(time=day, name=hub_kit.NAME.format(level="L2A", time=start, tile="33TWM"))
+        )
+    sentinel_hub.scenes.append(hub_kit.scene(level="L1C"))
+    products = hub_kit.found(sentinel_hub)
     assert [f"{product.time:%Y-%m-%dT%H:%M:%S}" for product in products] == days[3:0:-1]
     asked = sentinel_hub.requests("/search")
     assert [body.get("next") for body in asked] == [None, 2]
     assert asked[0]["collections"] == ["sentinel-2-l2a"]
-    np.testing.assert_allclose(asked[0]["bbox"], area_of(CELL).bounds)
-    assert [product.level for product in found(sentinel_hub, kit, "L1C")] == ["L1C"]
+    np.testing.assert_allclose(asked[0]["bbox"], hub_kit.area_of(hub_kit.CELL).bounds)
+    assert [product.level for product in hub_kit.found(sentinel_hub, "L1C")] == ["L1C"]
 
 
-def test_an_item_says_what_its_name_does(sentinel_hub: Any, kit: ModuleType) -> None:
-    sentinel_hub.scenes.append(scene(kit))
-    (product,) = found(sentinel_hub, kit)
+def test_an_item_says_what_its_name_does(sentinel_hub: Any, hub_kit: ModuleType) -> None:
+    sentinel_hub.scenes.append(hub_kit.scene())
+    (product,) = hub_kit.found(sentinel_hub)
     assert (product.platform, product.tile, product.relative_orbit) == ("S2A", "33TWM", "R079")
     assert (product.datatake, product.baseline, product.cloud_cover) == ("20230815T095031", "05.09", 12.5)
     assert product.synthetic
     assert product.href.startswith(f"{sentinel_hub.url}/api/v1/catalog/1.0.0/collections/sentinel-2-l2a/items/S2A_")
 
 
-def test_an_id_that_is_no_name_is_left_out(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
-    sentinel_hub.scenes.append(scene(kit, name="../S2A_MSIL2A_20230815T095031_N0509_R079_T33TWM_20230815T155057"))
-    result = open_source("sentinelhub:", sentinel_hub.credentials).search(area_of(CELL), period(kit), "L2A")
+def test_an_id_that_is_no_name_is_left_out(sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path) -> None:
+    sentinel_hub.scenes.append(hub_kit.scene(name="../S2A_MSIL2A_20230815T095031_N0509_R079_T33TWM_20230815T155057"))
+    result = open_source("sentinelhub:", sentinel_hub.credentials).search(
+        hub_kit.area_of(hub_kit.CELL), hub_kit.AUGUST, "L2A"
+    )
     assert result.products == ()
     assert "its id is no product's name" in result.left_out[0].reason
 
 
-def test_products_of_one_datatake_become_one_acquisition(sentinel_hub: Any, kit: ModuleType) -> None:
-    sentinel_hub.scenes += [scene(kit), scene(kit, tile="33TWL", time="2023-08-15T09:57:45")]
-    order = make_order(open_source("sentinelhub:", sentinel_hub.credentials), area_of(CELL), 2023, (8, 8), "L2A", 95)
+def test_products_of_one_datatake_become_one_acquisition(sentinel_hub: Any, hub_kit: ModuleType) -> None:
+    sentinel_hub.scenes += [hub_kit.scene(), hub_kit.scene(tile="33TWL", time="2023-08-15T09:57:45")]
+    order = make_order(
+        open_source("sentinelhub:", sentinel_hub.credentials), hub_kit.area_of(hub_kit.CELL), 2023, (8, 8), "L2A", 95
+    )
     (acquisition,) = order.acquisitions
     assert acquisition.id == "S2A_20230815T095031_R079"
     assert len(acquisition.products) == 2
@@ -170,23 +121,23 @@ def test_products_of_one_datatake_become_one_acquisition(sentinel_hub: Any, kit:
 
 
 @pytest.mark.parametrize("answer", [{"features": []}, [], {"context": {}}, "nothing"], ids=str)
-def test_a_catalogue_that_answers_nonsense_is_an_error(sentinel_hub: Any, kit: ModuleType, answer: Any) -> None:
-    sentinel_hub.faults.append(kit.Fault("/search", body=answer))
+def test_a_catalogue_that_answers_nonsense_is_an_error(sentinel_hub: Any, hub_kit: ModuleType, answer: Any) -> None:
+    sentinel_hub.faults.append(hub_kit.Fault("/search", body=answer))
     with pytest.raises(SourceError, match="SH_BASE_URL"):
-        found(sentinel_hub, kit)
+        hub_kit.found(sentinel_hub)
 
 
 # Pixels
 
 
-def test_all_bands_of_l2a_as_the_service_holds_them(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
+def test_all_bands_of_l2a_as_the_service_holds_them(sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     sizes = {"B02": 1024, "B03": 1024, "B04": 1024, "B08": 1024, "B01": 256, "B09": 256}
     raw: dict[str, Any] = {name: rng.integers(1, 12000, (sizes.get(name, 512),) * 2) for name in LEVEL_BANDS["L2A"]}
     raw |= {"SCL": rng.integers(0, 12, (512, 512)), "CLD": rng.integers(0, 101, (512, 512))}
-    sentinel_hub.scenes.append(scene(kit, bands=raw))
-    (product,) = found(sentinel_hub, kit)
-    made = downloaded(sentinel_hub, product, tmp_path)
+    sentinel_hub.scenes.append(hub_kit.scene(bands=raw))
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path)
     assert set(made) == {*LEVEL_BANDS["L2A"], "SCL", "CLD"}
     for name, values in made.items():
         step = len(values) // len(raw[name])
@@ -198,35 +149,35 @@ def test_all_bands_of_l2a_as_the_service_holds_them(sentinel_hub: Any, kit: Modu
         (1024, 1024),
     ]
     for body in (fine, coarse):
-        assert body["input"]["bounds"]["bbox"] == list(CELL.window.bounds)
+        assert body["input"]["bounds"]["bbox"] == list(hub_kit.CELL.window.bounds)
         assert body["input"]["bounds"]["properties"]["crs"].endswith("/EPSG/0/32633")
         assert body["input"]["data"][0]["processing"] == {
             "upsampling": "NEAREST", "downsampling": "NEAREST", "harmonizeValues": True,
         }  # fmt: skip
 
 
-def test_all_bands_of_l1c_and_no_mask(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
+def test_all_bands_of_l1c_and_no_mask(sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path) -> None:
     sentinel_hub.scenes.append(
-        scene(kit, level="L1C", bands={name: 100 + at for at, name in enumerate(LEVEL_BANDS["L1C"])})
+        hub_kit.scene(level="L1C", bands={name: 100 + at for at, name in enumerate(LEVEL_BANDS["L1C"])})
     )
-    (product,) = found(sentinel_hub, kit, "L1C")
-    made = downloaded(sentinel_hub, product, tmp_path)
+    (product,) = hub_kit.found(sentinel_hub, "L1C")
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path)
     assert {name: np.unique(values).tolist() for name, values in made.items()} == {
         name: [100 + at] for at, name in enumerate(LEVEL_BANDS["L1C"])
     }
 
 
 def test_no_data_is_what_the_data_mask_says_and_dark_pixels_stay_valid(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
     raw = np.full((1024, 1024), 3000)
     raw[0, :7] = [0, 1, 999, 1000, 1001, 65535, 32767]
     mask = np.ones((1024, 1024), int)
     mask[512:] = 0
     masks = {"SCL": 4, "CLD": 0}
-    sentinel_hub.scenes.append(scene(kit, bands={"B04": raw, "B11": 0, **masks}, mask=mask, offset=-1000))
-    (product,) = found(sentinel_hub, kit)
-    made = downloaded(sentinel_hub, product, tmp_path)
+    sentinel_hub.scenes.append(hub_kit.scene(bands={"B04": raw, "B11": 0, **masks}, mask=mask, offset=-1000))
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path)
     # harmonised by the service: 1000 less and not below 0, which is valid; the mark of saturation is kept
     assert made["B04"][0, :8].tolist() == [1, 1, 1, 1, 1, 65535, 31767, 2000]
     assert made["B04"][511:513, 0].tolist() == [2000, 0]
@@ -236,43 +187,43 @@ def test_no_data_is_what_the_data_mask_says_and_dark_pixels_stay_valid(
 
 
 def test_without_harmonising_saturation_and_valid_zero_are_the_same(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
     raw = np.full((1024, 1024), 3000)
     raw[0, :3] = [0, 1, 65535]
-    sentinel_hub.scenes.append(scene(kit, bands={"B04": raw}))
-    (product,) = found(sentinel_hub, kit)
-    assert downloaded(sentinel_hub, product, tmp_path)["B04"][0, :4].tolist() == [1, 1, 65535, 3000]
+    sentinel_hub.scenes.append(hub_kit.scene(bands={"B04": raw}))
+    (product,) = hub_kit.found(sentinel_hub)
+    assert hub_kit.downloaded(sentinel_hub, product, tmp_path)["B04"][0, :4].tolist() == [1, 1, 65535, 3000]
 
 
 def test_only_the_windows_are_asked_for_and_what_lies_between_is_no_data(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
-    wide = Window(32633, CELL.window.left, CELL.window.top, 3072, 1024)
-    far = Cell(32633, 50, 505).window
-    sentinel_hub.scenes.append(scene(kit, window=wide, bands={"B02": 700, "B05": 800, "CLD": 20}))
-    (product,) = found(sentinel_hub, kit)
-    made = downloaded(sentinel_hub, product, tmp_path, CELL.window, far)
+    wide = Window(32633, hub_kit.CELL.window.left, hub_kit.CELL.window.top, 3072, 1024)
+    far = hub_kit.FAR.window
+    sentinel_hub.scenes.append(hub_kit.scene(window=wide, bands={"B02": 700, "B05": 800, "CLD": 20}))
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path, hub_kit.CELL.window, far)
     assert made["B02"].shape == (1024, 3072)
     assert np.unique(made["B02"][:, 1024:2048]).tolist() == [0]
     assert np.unique(made["B02"][:, :1024]).tolist() == np.unique(made["B02"][:, 2048:]).tolist() == [700]
     assert np.unique(made["CLD"][:, 512:1024]).tolist() == [255]
     assert np.unique(made["CLD"][:, 1024:]).tolist() == [20]
     boxes = {tuple(body["input"]["bounds"]["bbox"]) for body in sentinel_hub.requests("/process")}
-    assert boxes == {CELL.window.bounds, far.bounds}
+    assert boxes == {hub_kit.CELL.window.bounds, far.bounds}
     assert (tmp_path / product.id / "B02.tif").stat().st_size < 300_000
 
 
 def test_what_is_larger_than_an_answer_may_be_is_split(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("catalog.sources.sentinel_hub_process.LARGEST", 400)
     rng = np.random.default_rng(2)
     raw = {"B02": rng.integers(1, 9000, (1024, 2048)), "B11": rng.integers(1, 9000, (512, 1024))}
-    both = Window(32633, CELL.window.left, CELL.window.top, 2048, 1024)
-    sentinel_hub.scenes.append(scene(kit, window=both, bands=raw))
-    (product,) = found(sentinel_hub, kit)
-    made = downloaded(sentinel_hub, product, tmp_path, CELL.window, EAST.window)
+    both = Window(32633, hub_kit.CELL.window.left, hub_kit.CELL.window.top, 2048, 1024)
+    sentinel_hub.scenes.append(hub_kit.scene(window=both, bands=raw))
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path, hub_kit.CELL.window, hub_kit.EAST.window)
     np.testing.assert_array_equal(made["B02"], raw["B02"])
     np.testing.assert_array_equal(made["B11"], raw["B11"])
     sizes = [(body["output"]["width"], body["output"]["height"]) for body in sentinel_hub.requests("/process")]
@@ -281,73 +232,90 @@ def test_what_is_larger_than_an_answer_may_be_is_split(
 
 
 def test_one_product_is_not_mixed_with_its_neighbours_of_the_same_second(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
     sentinel_hub.scenes += [
-        scene(kit, tile="33TWL", bands={"B02": 100}),
-        scene(kit, tile="33TWM", bands={"B02": 200}),
+        hub_kit.scene(tile="33TWL", bands={"B02": 100}),
+        hub_kit.scene(tile="33TWM", bands={"B02": 200}),
     ]
-    for product in found(sentinel_hub, kit):
-        made = downloaded(sentinel_hub, product, tmp_path)
+    for product in hub_kit.found(sentinel_hub):
+        made = hub_kit.downloaded(sentinel_hub, product, tmp_path)
         assert np.unique(made["B02"]).tolist() == [100 if product.tile == "33TWL" else 200]
 
 
-def test_a_product_comes_before_other_versions_and_its_other_half_fills_it(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+def test_where_a_product_has_no_pixels_its_neighbour_does_not_stand_in(
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
-    ids = [NAME.format(level="L2A", time="20230815T095031", tile="33TWM")[:-6] + end for end in ("111111", "222222")]
+    sentinel_hub.scenes += [
+        hub_kit.scene(tile="33TWL", bands={"B02": 100}),
+        hub_kit.scene(tile="33TXM", window=hub_kit.EAST.window, bands={"B02": 200}),
+    ]
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path, hub_kit.EAST.window)
+    assert np.unique(made["B02"]).tolist() == [0]
+
+
+def test_a_product_comes_before_other_versions_and_its_other_half_fills_it(
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
+) -> None:
+    ids = [
+        hub_kit.NAME.format(level="L2A", time="20230815T095031", tile="33TWM")[:-6] + end
+        for end in ("111111", "222222")
+    ]
     left = np.zeros((1024, 1024), int)
     left[:, :600] = 1
     for name, value, mask in ((ids[0], 100, left), (ids[1], 200, 1)):
         path = f"s3://eodata/Sentinel-2/MSI/L2A/2023/08/15/{name}.SAFE"
-        sentinel_hub.scenes.append(scene(kit, name=name, bands={"B02": value}, mask=mask, path=path))
-    first = next(product for product in found(sentinel_hub, kit) if product.id == ids[0])
-    made = downloaded(sentinel_hub, first, tmp_path)
+        sentinel_hub.scenes.append(hub_kit.scene(name=name, bands={"B02": value}, mask=mask, path=path))
+    first = next(product for product in hub_kit.found(sentinel_hub) if product.id == ids[0])
+    made = hub_kit.downloaded(sentinel_hub, first, tmp_path)
     assert np.unique(made["B02"][:, :600]).tolist() == [100]
     assert np.unique(made["B02"][:, 600:]).tolist() == [200]
 
 
 def test_an_archive_whose_paths_name_no_tile_gives_the_datatake(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
-    sentinel_hub.scenes.append(scene(kit, bands={"B02": 200}, path="gs://flat/4711"))
-    (product,) = found(sentinel_hub, kit)
-    assert np.unique(downloaded(sentinel_hub, product, tmp_path)["B02"]).tolist() == [200]
+    sentinel_hub.scenes.append(hub_kit.scene(bands={"B02": 200}, path="gs://flat/4711"))
+    (product,) = hub_kit.found(sentinel_hub)
+    assert np.unique(hub_kit.downloaded(sentinel_hub, product, tmp_path)["B02"]).tolist() == [200]
 
 
-def test_another_datatake_of_the_same_tile_is_never_taken(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
+def test_another_datatake_of_the_same_tile_is_never_taken(
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
+) -> None:
     sentinel_hub.scenes += [
-        scene(kit, bands={"B02": 100}),
-        scene(kit, time="2023-08-15T10:07:31", bands={"B02": 999}),
+        hub_kit.scene(bands={"B02": 100}),
+        hub_kit.scene(time="2023-08-15T10:07:31", bands={"B02": 999}),
     ]
-    product = found(sentinel_hub, kit)[1]
-    assert np.unique(downloaded(sentinel_hub, product, tmp_path)["B02"]).tolist() == [100]
+    product = hub_kit.found(sentinel_hub)[1]
+    assert np.unique(hub_kit.downloaded(sentinel_hub, product, tmp_path)["B02"]).tolist() == [100]
 
 
 def test_a_product_of_another_zone_is_asked_for_at_10_m_and_says_so(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path
+    sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path
 ) -> None:
     from catalog.grid import to_zone, window_around
 
-    there = window_around(to_zone(to_lonlat(box(*CELL.window.bounds), 32633), 32632), 32632)
+    there = window_around(to_zone(to_lonlat(box(*hub_kit.CELL.window.bounds), 32633), 32632), 32632)
     there = Window(32632, there.left // 6 * 6, there.top // 6 * 6 + 6, 1200, 1200)
     rows, columns = np.mgrid[:1200, :1200]
     sentinel_hub.scenes.append(
-        scene(kit, tile="32TQS", window=there, bands={"B02": 1000 + columns, "B11": 1000 + rows})
+        hub_kit.scene(tile="32TQS", window=there, bands={"B02": 1000 + columns, "B11": 1000 + rows})
     )
-    (product,) = found(sentinel_hub, kit)
-    made = downloaded(sentinel_hub, product, tmp_path)
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path)
     (body,) = sentinel_hub.requests("/process")
-    assert (body["output"]["width"], body["input"]["bounds"]["bbox"]) == (1024, list(CELL.window.bounds))
+    assert (body["output"]["width"], body["input"]["bounds"]["bbox"]) == (1024, list(hub_kit.CELL.window.bounds))
     from pyproj import Transformer
 
-    x = CELL.window.left * 10 + 5 + 10 * 500
-    y = CELL.window.top * 10 - 5 - 10 * 300
+    x = hub_kit.CELL.window.left * 10 + 5 + 10 * 500
+    y = hub_kit.CELL.window.top * 10 - 5 - 10 * 300
     east, north = Transformer.from_crs(32633, 32632, always_xy=True).transform(x, y)
     assert made["B02"][300, 500] == 1000 + int(east // 10) - there.left
     assert made["B11"][300, 500] == 1000 + there.top - int(np.ceil(north / 10))
     source = open_source("sentinelhub:", sentinel_hub.credentials)
-    assets = source.download(product, [CELL.window], tmp_path / "again")  # type: ignore[attr-defined]
+    assets = source.download(product, [hub_kit.CELL.window], tmp_path / "again")  # type: ignore[attr-defined]
     assert {asset.warped for asset in assets.values()} == {"EPSG:32632, nearest, by Sentinel Hub"}
     assert assets["B02"].offset_from == "Sentinel Hub, harmonizeValues: true"
 
@@ -365,9 +333,9 @@ def test_parts_cover_a_window_and_are_whole_pixels(left: int, top: int, width: i
     assert all(number % layer.step == 0 for part in made for number in (part.left, part.top, part.width, part.height))
 
 
-def test_the_script_is_one_that_a_plain_engine_reads(kit: ModuleType) -> None:
+def test_the_script_is_one_that_a_plain_engine_reads(hub_kit: ModuleType) -> None:
     product = Product(
-        id="S2A_X", href="x", level="L2A", time=kit.utc("2023-08-15"), tile="05KKB", footprint={"type": "Polygon", "coordinates": []}
+        id="S2A_X", href="x", level="L2A", time=hub_kit.utc("2023-08-15"), tile="05KKB", footprint={"type": "Polygon", "coordinates": []}
     )  # fmt: skip
     layer = layers(product, 32705)[1]
     script = evalscript(product, layer)
@@ -377,207 +345,3 @@ def test_the_script_is_one_that_a_plain_engine_reads(kit: ModuleType) -> None:
     engine.evaljs(script)
     assert engine.evaljs("setup().input[0].bands") == [*layer.names, "dataMask"]
     assert engine.evaljs("evaluatePixel([])") == [0] * (len(layer.names) + 1)
-
-
-# What goes wrong
-
-
-def ready(server: Any, kit: ModuleType) -> Product:
-    """A product, searched already: a token is there."""
-    server.scenes.append(scene(kit, bands={"B02": 700, "B11": 900}))
-    (product,) = found(server, kit)
-    return product
-
-
-def counted(server: Any) -> int:
-    return len(server.requests("/process"))
-
-
-def test_wrong_credentials_are_said_once(sentinel_hub: Any, kit: ModuleType) -> None:
-    access = sentinel_hub.credentials.sentinel_hub.model_copy(update={"client_secret": SecretStr("wrong-and-hidden")})
-    with pytest.raises(SourceError, match=r"not accepted: .*invalid_client.* Check SH_CLIENT_ID") as failure:
-        open_source("sentinelhub:", Credentials(sentinel_hub=access)).search(area_of(CELL), period(kit), "L2A")
-    assert "wrong-and-hidden" not in str(failure.value)
-    assert len(sentinel_hub.requests("/oauth/token")) == 1
-
-
-def test_an_expired_token_is_renewed(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.tokens.clear()
-    assert np.unique(downloaded(sentinel_hub, product, tmp_path)["B02"]).tolist() == [700]
-    assert sentinel_hub.issued == 2
-
-
-def test_one_token_serves_many_acquisitions(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
-    product = ready(sentinel_hub, kit)
-    for folder in ("a", "b"):
-        downloaded(sentinel_hub, product, tmp_path / folder)
-    assert sentinel_hub.issued == 1
-
-
-@pytest.mark.parametrize(
-    ("fault", "said", "error"),
-    [
-        ({"status": 401, "body": {"error": {"message": "no"}}}, "not accepted: .*no.* Check SH_CLIENT_ID", SourceError),
-        ({"status": 403, "body": {"error": {"message": "no such right"}}}, "may not do that.*no such right", SourceError),
-        (
-            {"status": 403, "body": {"error": {"message": "Insufficient processing units or requests available in your account."}}},
-            "quota is used up: .*Insufficient processing units",
-            SourceError,
-        ),
-        ({"status": 404, "body": {"error": "gone"}}, r"Check SH_BASE_URL", SourceError),
-        ({"status": 400, "body": {"error": {"message": "Invalid band"}}}, "S2A_.* refuses it: HTTP 400: .*Invalid band", ProductError),
-        ({"status": 429, "headers": {"Retry-After": "7200000"}}, "too many requests.*wait for 7200 s", SourceError),
-    ],
-    ids=["401", "403", "quota", "404", "400", "429"],
-)  # fmt: skip
-@slow_service
-def test_a_refusal_is_clear_and_not_asked_for_again(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path, fault: dict[str, Any], said: str, error: type[Exception]
-) -> None:
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.faults += [kit.Fault("/process", **fault) for _ in range(50)]
-    windows = [CELL.window, EAST.window, Cell(32633, 50, 505).window, Cell(32633, 51, 505).window]
-    with pytest.raises(error, match=said) as failure:
-        downloaded(sentinel_hub, product, tmp_path, *windows)
-    assert failure.value.__context__ is None or error is ProductError
-    assert 1 <= counted(sentinel_hub) <= (8 if "not accepted" in said else 4)
-    assert list(tmp_path.iterdir()) == []
-
-
-@slow_service
-def test_the_service_is_waited_for(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.faults += [kit.Fault("/process", status=429, headers={"Retry-After": "20"}) for _ in range(3)]
-    assert np.unique(downloaded(sentinel_hub, product, tmp_path)["B02"]).tolist() == [700]
-    assert counted(sentinel_hub) == 5
-
-
-@slow_service
-def test_waiting_ends(sentinel_hub: Any, kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.sources.sentinel_hub_client.CROWDED", 3)
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.faults += [kit.Fault("/process", status=429, headers={"Retry-After": "10"}) for _ in range(50)]
-    with pytest.raises(SourceError, match="too many requests"):
-        downloaded(sentinel_hub, product, tmp_path)
-    assert counted(sentinel_hub) <= 6
-
-
-@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503}, {"drop": True}, {"cut": 700}, {"cut": 0}], ids=str)
-def test_what_passes_is_overcome(sentinel_hub: Any, kit: ModuleType, tmp_path: Path, fault: dict[str, Any]) -> None:
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.faults.append(kit.Fault("/process", **fault))
-    made = downloaded(sentinel_hub, product, tmp_path)
-    assert (np.unique(made["B02"]).tolist(), np.unique(made["B11"]).tolist()) == ([700], [900])
-    assert counted(sentinel_hub) == 3
-
-
-@pytest.mark.parametrize("fault", [{"status": 500}, {"drop": True}], ids=str)
-def test_what_does_not_pass_is_an_error_of_the_source(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path, fault: dict[str, Any]
-) -> None:
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.faults += [kit.Fault("/process", **fault) for _ in range(50)]
-    with pytest.raises(SourceError, match="can't be reached or fails"):
-        downloaded(sentinel_hub, product, tmp_path)
-    assert counted(sentinel_hub) <= 8
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_raster_that_stays_damaged_drops_the_product(sentinel_hub: Any, kit: ModuleType, tmp_path: Path) -> None:
-    product = ready(sentinel_hub, kit)
-    sentinel_hub.faults += [kit.Fault("/process", cut=700) for _ in range(50)]
-    with pytest.raises(ProductError, match=r"S2A_MSIL2A_.*: what .* sends is damaged: B0.*no whole GeoTIFF"):
-        downloaded(sentinel_hub, product, tmp_path)
-    assert counted(sentinel_hub) == 4
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_answer_is_whole_or_refused_wherever_it_ends(kit: ModuleType) -> None:
-    layer, part = Layer(10, ("B02", "B03")), Window(32633, 0, 256, 256, 256)
-    values = np.random.default_rng(4).integers(0, 9000, (3, 256, 256)).astype(np.uint16)
-    whole = kit._tiff(values, 32633, layer.transform(part))
-    np.testing.assert_array_equal(decoded(whole, layer, part), values)
-    for end in range(0, len(whole), 2999):
-        with pytest.raises(DamagedAnswerError):
-            decoded(whole[:end], layer, part)
-    for other in (Window(32633, 0, 257, 256, 256), Window(32633, 0, 256, 256, 128)):
-        with pytest.raises(DamagedAnswerError, match=r"elsewhere|instead of"):
-            decoded(whole, layer, other)
-    with pytest.raises(DamagedAnswerError):
-        decoded(b'<VRTDataset rasterXSize="256" rasterYSize="256"></VRTDataset>', layer, part)
-
-
-def test_a_service_that_is_not_there_is_an_error_of_the_source(sentinel_hub: Any, kit: ModuleType) -> None:
-    access = sentinel_hub.credentials.sentinel_hub.model_copy(update={"token_url": "http://127.0.0.1:9/token"})
-    with pytest.raises(SourceError, match=r"can't be reached or fails: .*127\.0\.0\.1"):
-        open_source("sentinelhub:", Credentials(sentinel_hub=access)).search(area_of(CELL), period(kit), "L2A")
-
-
-def test_a_file_that_does_not_hold_what_was_written_never_counts(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import resource
-
-    product = ready(sentinel_hub, kit)
-    # pieces of blocks stay in GDAL's memory until the file is closed, and then no longer fit
-    monkeypatch.setattr("catalog.sources.sentinel_hub_process.LARGEST", 300)
-    rng = np.random.default_rng(3)
-    sentinel_hub.scenes[0].bands = {"B02": rng.integers(1, 60000, (1024, 1024))}
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
-    try:
-        with pytest.raises(StoreError, match="TMPDIR"):
-            downloaded(sentinel_hub, product, tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list(tmp_path.iterdir()) == []
-
-
-# Secrets
-
-
-def test_secrets_are_shown_nowhere(
-    sentinel_hub: Any,
-    kit: ModuleType,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    product = ready(sentinel_hub, kit)
-    downloaded(sentinel_hub, product, tmp_path)
-    credentials = sentinel_hub.credentials
-    echo = {"error": {"message": f"{kit.CLIENT} {kit.SECRET} {' '.join(sentinel_hub.tokens)}"}}
-    sentinel_hub.faults += [kit.Fault("/process", status=403, body=echo) for _ in range(4)]
-    with pytest.raises(SourceError) as failure:
-        downloaded(sentinel_hub, product, tmp_path / "b")
-    source = open_source("sentinelhub:", credentials)
-    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    shown = [
-        caplog.text, "".join(capfd.readouterr()), repr(failure.value), repr(source), source.address, source.id,
-        repr(credentials), credentials.model_dump_json(), files.decode("latin-1"), json.dumps(product.model_dump(mode="json")),
-    ]  # fmt: skip
-    assert len(sentinel_hub.tokens) == 1
-    for secret in (kit.CLIENT, kit.SECRET, *sentinel_hub.tokens):
-        assert [text for text in shown if secret in text] == []
-    assert failure.value.__context__ is None
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".tif"}
-
-
-def test_credentials_travel_to_other_processes(sentinel_hub: Any, kit: ModuleType) -> None:
-    sentinel_hub.scenes.append(scene(kit))
-    travelled = pickle.loads(pickle.dumps(sentinel_hub.credentials))
-    source = open_source(f"sentinelhub:{sentinel_hub.url}", travelled)
-    assert len(source.search(area_of(CELL), period(kit), "L2A").products) == 1
-    assert len(group_acquisitions(found(sentinel_hub, kit))) == 1
-
-
-def test_neither_the_environment_nor_a_file_of_the_user_is_read(
-    sentinel_hub: Any, kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.setenv("SH_CLIENT_ID", "somebody-else")
-    sentinel_hub.scenes.append(scene(kit))
-    assert len(found(sentinel_hub, kit)) == 1
-    assert list(tmp_path.iterdir()) == []

@@ -127,7 +127,16 @@ def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settin
     assert request.output == str(tmp_path / "out" / "map")
 
 
-@pytest.mark.parametrize("address", ["stac:https://example.org/api", "stac:/data/catalog.json", "nonsense"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "stac:https://example.org/api",
+        "stac:/data/catalog.json",
+        "sentinelhub:",
+        "sentinelhub:https://services.sentinel-hub.com",
+        "nonsense",
+    ],
+)
 def test_absolute_sources_stay_as_they_are(address: str, tmp_path: Path) -> None:
     assert absolute_source(address, tmp_path) == address
 
