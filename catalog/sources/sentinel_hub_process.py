@@ -36,9 +36,11 @@ from sentinelhub.config import SHConfig
 from sentinelhub.constants import CRS, MimeType
 from sentinelhub.download.models import DownloadRequest
 from sentinelhub.geometry import BBox
+from shapely import make_valid, segmentize
+from shapely.geometry import shape
 
 from catalog.errors import StoreError
-from catalog.grid import PIXEL, Window
+from catalog.grid import PIXEL, Window, to_zone, window_around
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, NO_DATA, SATURATED, Asset, Level, Product
 
 COLLECTIONS: dict[Level, str] = {"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2a"}
@@ -48,6 +50,9 @@ LARGEST = 2500
 
 SAME_GRANULE = timedelta(minutes=1)
 """What is sensed of one tile within this time is of one datatake."""
+
+FOOTPRINT_MARGIN = 0.01
+"""Degrees by which a footprint may fall short of the pixels: catalogues simplify them."""
 
 # Harmonising may take 1000 off the mark of saturation. No measured number comes near: the archives hold 15 bits.
 _SATURATED_FROM = SATURATED - 1000
@@ -101,9 +106,19 @@ def own_zone(product: Product) -> int | None:
     return None if tile is None else (32600 if tile[2] >= "N" else 32700) + int(tile[1])
 
 
-def parts(layer: Layer, windows: Sequence[Window]) -> list[Window]:
-    """The windows in pieces of the layer that the service answers at once."""
-    return [part for window in windows for part in layer.whole(window).blocks(LARGEST * layer.step)]
+def parts(product: Product, layer: Layer, windows: Sequence[Window]) -> list[Window]:
+    """What the product may have of the windows, in pieces of the layer that the service answers at once."""
+    reach = _reach(product, windows[0].epsg)
+    met = windows if reach is None else [met for window in windows if (met := window.intersection(reach)) is not None]
+    return [part for window in met for part in layer.whole(window).blocks(LARGEST * layer.step)]
+
+
+def _reach(product: Product, epsg: int) -> Window | None:
+    """Around the footprint: what lies outside costs as much as what has pixels. None where it can't be told."""
+    outline = make_valid(shape(product.footprint)).buffer(FOOTPRINT_MARGIN)
+    place = to_zone(segmentize(outline, 0.1), epsg)
+    # A footprint drawn across the antimeridian the long way round has vertices that no zone reaches.
+    return window_around(place, epsg) if np.isfinite(place.bounds).all() else None
 
 
 def download_request(product: Product, layer: Layer, part: Window, config: SHConfig) -> DownloadRequest:
@@ -180,7 +195,7 @@ class Files:
 
     def __init__(self, folder: Path, product: Product, layer: Layer, windows: Sequence[Window]) -> None:
         self.layer = layer
-        self.parts = parts(layer, windows)
+        self.parts = parts(product, layer, windows)
         self._folder, self._product, self._whole = folder, product, _around([layer.whole(window) for window in windows])
         self._open: dict[str, DatasetWriter] = {}
         self._sums = dict.fromkeys(layer.names, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely.geometry import box
+from shapely.geometry import box, mapping
 
 from catalog.credentials import Credentials, SentinelHubAccess
 from catalog.errors import RequestError, SourceError
@@ -324,13 +325,37 @@ def test_a_product_of_another_zone_is_asked_for_at_10_m_and_says_so(
     st.integers(-300, 300), st.integers(-300, 300), st.integers(1, 900), st.integers(1, 900), st.sampled_from([10, 20])
 )
 def test_parts_cover_a_window_and_are_whole_pixels(left: int, top: int, width: int, height: int, metres: int) -> None:
-    layer, window = Layer(metres, ("B02",)), Window(32633, left, top, width, height)
+    window = Window(32633, 40000 + left, 500000 + top, width, height)
+    around = mapping(to_lonlat(box(*window.bounds), window.epsg))
+    product = Product(id="S2A_X", href="x", level="L2A", time=datetime(2023, 8, 15, tzinfo=UTC), footprint=around)
+    layer = Layer(metres, ("B02",))
     whole = layer.whole(window)
     assert whole.intersection(window) == window
     assert max(whole.width - width, whole.height - height) < 2 * layer.step
-    made = parts(layer, [window])
+    made = parts(product, layer, [window])
     assert sum(part.width * part.height for part in made) == whole.width * whole.height
     assert all(number % layer.step == 0 for part in made for number in (part.left, part.top, part.width, part.height))
+
+
+def test_a_footprint_the_long_way_round_the_earth_cuts_nothing_off() -> None:
+    around = mapping(box(-179.5, 51, 179.5, 52))
+    product = Product(id="S2A_X", href="x", level="L2A", time=datetime(2023, 8, 15, tzinfo=UTC), footprint=around)
+    window = Window(32601, 30000, 570000, 1024, 1024)
+    assert parts(product, Layer(10, ("B02",)), [window]) == [window]
+
+
+def test_nothing_is_asked_for_far_outside_a_product(sentinel_hub: Any, hub_kit: ModuleType, tmp_path: Path) -> None:
+    half = Window(32633, hub_kit.CELL.window.left, hub_kit.CELL.window.top, 512, 1024)
+    sentinel_hub.scenes.append(hub_kit.scene(window=half, bands={"B02": 700, "B11": 900}))
+    (product,) = hub_kit.found(sentinel_hub)
+    made = hub_kit.downloaded(sentinel_hub, product, tmp_path, hub_kit.CELL.window, hub_kit.FAR.window)
+    assert np.unique(made["B02"][:, :512]).tolist() == [700]
+    assert np.unique(made["B11"][:, :256]).tolist() == [900]
+    assert np.unique(made["B02"][:, 512:]).tolist() == np.unique(made["B11"][:, 256:]).tolist() == [0]
+    for body in sentinel_hub.requests("/process"):
+        west, south, east, north = body["input"]["bounds"]["bbox"]
+        assert (west, south, north) == (half.bounds[0], half.bounds[1], half.bounds[3])
+        assert 500 < east - half.bounds[2] < 1200
 
 
 def test_the_script_is_one_that_a_plain_engine_reads(hub_kit: ModuleType) -> None:

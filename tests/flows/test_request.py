@@ -141,6 +141,15 @@ def test_absolute_sources_stay_as_they_are(address: str, tmp_path: Path) -> None
     assert absolute_source(address, tmp_path) == address
 
 
+def test_sentinel_hub_without_an_oauth_client_is_refused_when_checked(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SH_CLIENT_ID", "SH_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RequestError, match=r"source: Sentinel Hub .* set SH_CLIENT_ID and SH_CLIENT_SECRET"):
+        check_request(_request(source="sentinelhub:"), tmp_path, settings)
+
+
 @pytest.mark.usefixtures("source")
 def test_checking_twice_changes_nothing(tmp_path: Path, settings: Settings) -> None:
     once = check_request(_request(area=[3.0, 51.0, 3.1, 51.1]), tmp_path, settings)
