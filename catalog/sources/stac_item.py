@@ -16,6 +16,7 @@ from catalog.baseline import OFFSET_SINCE, baseline_number, normal_baseline
 from catalog.errors import ProductError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
 from catalog.sources.address import join
+from catalog.sources.product_name import COMPACT
 
 Item = dict[str, Any]
 
@@ -24,11 +25,6 @@ SYNTHETIC = "cropline:synthetic"
 
 _OFFSET_APPLIED = "earthsearch:boa_offset_applied"
 
-# S2A_MSIL2A_20230815T095031_N0509_R079_T33TWM_20230815T155057.SAFE; the Planetary Computer's ids leave out the baseline.
-_PRODUCT_URI = re.compile(
-    r"(?P<platform>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<start>\d{8}T\d{6})(?:_N(?P<baseline>\d{4}))?"
-    r"_R(?P<orbit>\d{3})_T(?P<tile>\d{2}[C-X][A-Z]{2})_(?P<generated>\d{8}T\d{6})"
-)
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
 
@@ -61,7 +57,7 @@ def item_time(item: Item) -> datetime:
 def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
     """The product that an item describes; ``synthetic`` is what its catalogue says. Raises `ProductError`."""
     properties = _properties(item)
-    name = _PRODUCT_URI.match(str(properties.get("s2:product_uri") or item.get("id") or ""))
+    name = COMPACT.match(str(properties.get("s2:product_uri") or item.get("id") or ""))
     parts: dict[str, str | None] = name.groupdict() if name else {}
     elevation = _number(properties.get("view:sun_elevation"))
     zenith = _number(properties.get("s2:mean_solar_zenith"))
