@@ -7,12 +7,14 @@ from collections.abc import Callable
 from catalog.credentials import Credentials
 from catalog.errors import RequestError
 from catalog.sources.protocol import Downloading, SearchResult, Source
+from catalog.sources.safe import SafeSource
 from catalog.sources.stac import StacSource
 
 __all__ = ["Downloading", "SearchResult", "Source", "open_source"]
 
 _KINDS: dict[str, tuple[Callable[[str, Credentials], Source], str]] = {
     "stac": (StacSource, "stac:PATH_OR_URL of a STAC catalogue or API"),
+    "safe": (SafeSource, "safe:PATH or safe:s3://BUCKET/PREFIX of a folder of SAFE products"),
 }
 
 
