@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -28,3 +30,10 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test data at {folder}; set CROPLINE_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def safe_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module `safe_kit`, which writes synthetic SAFE products."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
+    return importlib.import_module("safe_kit")
