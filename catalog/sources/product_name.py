@@ -36,6 +36,7 @@ class ProductName:
     """Of the datatake, or of the product's part of it."""
     end: datetime
     """No granule of it was sensed later."""
+    generated: datetime
     relative_orbit: str
     tile: str = UNKNOWN
     """Of the compact names since December 2016."""
@@ -50,8 +51,10 @@ def parse_name(name: str) -> ProductName | None:
         return None
     parts = match.groupdict()
     try:
-        start = datetime.strptime(parts["start"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-        last = datetime.strptime(parts.get("end") or parts["start"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        start, last, generated = (
+            datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+            for text in (parts["start"], parts.get("end") or parts["start"], parts["generated"])
+        )
     except ValueError:
         return None
     return ProductName(
@@ -60,6 +63,7 @@ def parse_name(name: str) -> ProductName | None:
         platform=parts["platform"],
         start=start,
         end=last + LONGEST_DATATAKE,
+        generated=generated,
         relative_orbit=f"R{parts['orbit']}",
         tile=parts.get("tile") or UNKNOWN,
         baseline=normal_baseline(parts.get("baseline")),

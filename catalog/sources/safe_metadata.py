@@ -18,6 +18,7 @@ import numpy.typing as npt
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from shapely.geometry import Polygon, mapping
+from shapely.geometry.base import BaseGeometry
 
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
@@ -162,9 +163,9 @@ def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
         footprint=footprint,
         cloud_cover=said.number("Cloud_Coverage_Assessment"),
         granules=tuple(
-            identifier
+            named
             for granule in said.all("Granule", "Granules")
-            if (identifier := granule.get("granuleIdentifier")) is not None
+            if (named := granule.get("granuleIdentifier")) is not None
         ),
         failed_checks=tuple(_failed_checks(root)),
         synthetic=(said.maybe("SYNTHETIC") or "").lower() == "true",
@@ -318,15 +319,20 @@ def _footprint(said: _Document) -> Polygon:
         )
     if not all(-180 <= longitude <= 180 and -90 <= latitude <= 90 for longitude, latitude in points):
         raise said.wrong("EXT_POS_LIST", str(points[0]), "a point of it is not on the Earth")
-    longitudes = [longitude for longitude, _ in points]
-    if max(longitudes) - min(longitudes) > 180:
+    polygon = Polygon(points)
+    check_antimeridian(polygon, said.where)
+    return polygon
+
+
+def check_antimeridian(footprint: BaseGeometry, where: str) -> None:
+    """Raise `ProductError` where a footprint in longitude and latitude lies on both sides of 180°."""
+    if footprint.bounds[2] - footprint.bounds[0] > 180:
         raise ProductError(
-            f"{said.where}: its footprint crosses the antimeridian (180°), which is not supported. Leave the product out."
+            f"{where}: its footprint crosses the antimeridian (180°), which is not supported. Leave the product out."
         )
-    return Polygon(points)
 
 
-def as_geometry(polygon: Any) -> dict[str, Any]:
+def as_geometry(polygon: BaseGeometry) -> dict[str, Any]:
     """GeoJSON of a polygon, plain lists."""
     plain = mapping(polygon)
     return {"type": plain["type"], "coordinates": _lists(plain["coordinates"])}

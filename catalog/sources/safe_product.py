@@ -35,7 +35,7 @@ _PRODUCT_FILE = re.compile(r"MTD_MSIL(?:1C|2A)\.xml|S2[A-D]_(?:OPER|USER)_MTD_SA
 _TILE_FILE = re.compile(r"MTD_TL\.xml|S2[A-D]_(?:OPER|USER)_MTD_L(?:1C|2A)_TL_.*\.xml")
 # T33TWM_20230815T095031_B02_10m.jp2, …_B02.jp2, and the long names S2A_OPER_MSI_L1C_TL_…_B02.jp2, S2A_USER_SCL_L2A_TL_…_20m.jp2
 _BAND_FILE = re.compile(r"(?:^|_)(?P<band>B\d[0-9A])(?:_(?P<metres>[126]0)m)?\.jp2$")
-_MASK_FILE = re.compile(r"(?:^|_)(?P<mask>SCL|CLDPRB|CLD)_(?:\w*_)?(?P<metres>[126]0)m\.jp2$")
+_MASK_FILE = re.compile(r"(?:^|_)(?P<band>SCL|CLDPRB|CLD)(?:_(?:\w*_)?(?P<metres>[126]0)m)?\.jp2$")
 
 _BASELINES_WITHOUT_AGE = ("00.01", "99.99")
 
@@ -106,7 +106,9 @@ def read_product(files: Files, path: str) -> SafeProduct:
     tile = tile_metadata(read_document(tree, tile_file, shown), name_of(tile_file), shown)
     name = name or parse_name(said.name)
     _check_agreement(name, said, tile, shown)
-    found = find_files(tree, [join(granule, "IMG_DATA"), join(granule, "QI_DATA")], said.level)
+    pixels, quality = join(granule, "IMG_DATA"), join(granule, "QI_DATA")
+    folders = [pixels] if said.level == "L1C" else [*(join(pixels, f"R{metres}m") for metres in (10, 20, 60)), quality]
+    found = find_files(tree, folders, said.level)
     offsets, offset_from, problems = offsets_of(said.level, said.baseline, said, shown)
     return assemble(
         Product(
@@ -172,29 +174,23 @@ class FoundFile:
 
 
 def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, FoundFile]:
-    """The best file of each band and mask of a level in these folders and the ones below; folders may be missing.
+    """The best file of each band and mask of a level in these folders; folders may be missing.
 
     Best is the native pixel size, then the next finer one, then the next coarser one. Raises `SourceError`.
     """
     wanted = LEVEL_BANDS[level] + MASK_ASSETS[level]
     best: dict[str, tuple[tuple[bool, int, str], FoundFile]] = {}
-    waiting = list(folders)
-    while waiting:
-        folder = waiting.pop()
+    for folder in folders:
         try:
             entries = files.list(folder)
         except FileNotFoundError:
             continue
         for entry in entries:
-            path = join(folder, entry.name)
-            if entry.is_folder:
-                waiting.append(path)
-                continue
-            named = _asset_of(entry.name, name_of(folder))
+            named = None if entry.is_folder else _asset_of(entry.name, name_of(folder))
             if named is None or named[0] not in wanted:
                 continue
             asset, metres = named
-            native = NATIVE[asset]
+            path, native = join(folder, entry.name), NATIVE[asset]
             rank = (metres > native, abs(metres - native), path)
             if asset not in best or rank < best[asset][0]:
                 best[asset] = rank, FoundFile(path, metres)
@@ -335,19 +331,21 @@ def _asset_of(file: str, folder: str) -> tuple[str, int] | None:
     """Name of the band or mask in a file, and its pixel size: by the file's name, else by the folder's (R10m), else native."""
     if file.startswith(("MSK_DETFOO", "MSK_QUALIT")):
         return None
-    if match := _MASK_FILE.search(file):
-        return ("SCL" if match.group("mask") == "SCL" else "CLD"), int(match.group("metres"))
-    match = _BAND_FILE.search(file)
-    if match is None or match.group("band") not in BANDS:
-        return None
+    match = _MASK_FILE.search(file)
+    if match is not None:
+        name = "SCL" if match.group("band") == "SCL" else "CLD"
+    else:
+        match = _BAND_FILE.search(file)
+        if match is None or match.group("band") not in BANDS:
+            return None
+        name = match.group("band")
     of_folder = re.fullmatch(r"R(\d{2})m", folder)
-    metres = match.group("metres") or (of_folder.group(1) if of_folder else NATIVE[match.group("band")])
-    return match.group("band"), int(metres)
+    return name, int(match.group("metres") or (of_folder.group(1) if of_folder else NATIVE[name]))
 
 
 def _check_agreement(name: ProductName | None, said: ProductMetadata, tile: TileMetadata, shown: str) -> None:
     """Raise `ProductError` where name, product and granule are not of one product."""
-    pairs = [("level", tile.file, tile.level, said.file, said.level)]
+    pairs: list[tuple[str, str, str, str, str]] = [("level", tile.file, tile.level, said.file, said.level)]
     if name is not None:
         pairs.append(("level", "its name", name.level, said.file, said.level))
         pairs.append(("platform", "its name", name.platform, said.file, said.platform))

@@ -7,13 +7,17 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import BinaryIO
+from contextlib import ExitStack
+from typing import IO, BinaryIO, cast
 
 from catalog.errors import ProductError
 from catalog.sources.files import DOCUMENT, Entry, Files, join, name_of, parent, too_long
 
 MOST_MEMBERS = 20_000
 """A product has some hundred files; the products of 2015 and 2016, of up to twenty granules each, some thousand."""
+
+DEEPEST = 20
+"""Folders inside folders. Products have six."""
 
 MOST_BYTES = 32 * 2**30
 """Unpacked. The largest products have 8 GB."""
@@ -43,9 +47,9 @@ class ZipFiles:
                 raise ProductError(
                     f"{self.address} is no zip archive that can be read, it may be truncated ({error}). Get it again."
                 ) from error
-        self._check(members, size)
+        _check(self.address, members, size)
         self._members = {member.filename: member for member in members if not member.is_dir()}
-        self._folders = self._tree(members)
+        self._folders = _tree(members)
 
     def list(self, path: str = "") -> list[Entry]:
         """See `Files`."""
@@ -67,8 +71,12 @@ class ZipFiles:
             ) from error
 
     def open(self, path: str) -> BinaryIO:
-        """See `Files`; the member is held in memory, so it is for documents."""
-        return io.BytesIO(self.read(path))
+        """See `Files`."""
+        member = self._member(path)
+        with ExitStack() as stack:
+            archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(self._files.open(self._path))))
+            inside = stack.enter_context(archive.open(member))
+            return _Opened(inside, stack.pop_all())
 
     def gdal(self, path: str) -> str:
         """See `Files`."""
@@ -79,52 +87,69 @@ class ZipFiles:
             raise FileNotFoundError(f"no file {path} in {self.address}")
         return self._members[path]
 
-    def _check(self, members: list[zipfile.ZipInfo], size: int) -> None:
-        """``size``: bytes of the archive. Raises `ProductError`."""
-        if len(members) > MOST_MEMBERS:
-            raise self._unsafe(f"it says to hold {len(members):,} files, more than {MOST_MEMBERS:,}")
-        names = [member.filename for member in members]
-        if len(set(names)) < len(names):
-            raise self._unsafe("it holds several files of one name")
-        for member in members:
-            name = member.filename
-            if name.startswith("/") or "\\" in name or "\0" in member.orig_filename or _DRIVE.match(name):
-                raise self._unsafe(f"its member {name!r} is no relative path")
-            if ".." in name.split("/"):
-                raise self._unsafe(f"its member {name!r} leads out of it")
-            if member.flag_bits & 0x1:
-                raise ProductError(f"{self.address} is encrypted ({name}). Pack it again without a password.")
-            if member.compress_type not in _METHODS:
-                raise ProductError(
-                    f"{self.address} packs {name} by method {member.compress_type}, only stored and deflated files are read. "
-                    "Pack it again."
-                )
-            if member.file_size > _SMALL and member.file_size > MOST_RATIO * member.compress_size:
-                raise self._unsafe(
-                    f"its member {name!r} would grow from {member.compress_size:,} to {member.file_size:,} bytes"
-                )
-        if (whole := sum(member.file_size for member in members)) > MOST_BYTES:
-            raise self._unsafe(f"unpacked it would have {whole:,} bytes, more than {MOST_BYTES:,}")
-        if sum(member.compress_size for member in members) > size:
-            raise self._unsafe("its members overlap")
 
-    def _unsafe(self, why: str) -> ProductError:
-        return ProductError(f"{self.address} is not a safe archive: {why}. Get the product from its publisher again.")
+class _Opened(io.BufferedReader):
+    """A member, with the archive that is open for it alone."""
 
-    def _tree(self, members: list[zipfile.ZipInfo]) -> dict[str, dict[str, Entry]]:
-        folders: dict[str, dict[str, Entry]] = {"": {}}
+    def __init__(self, inside: IO[bytes], opened: ExitStack) -> None:
+        super().__init__(cast("io.RawIOBase", inside))
+        self._opened = opened
 
-        def folder(path: str) -> dict[str, Entry]:
-            # Archives needn't list their folders.
-            if path not in folders:
-                folders[path] = {}
-                folder(parent(path))[name_of(path)] = Entry(name_of(path), True, 0)
-            return folders[path]
+    def close(self) -> None:
+        super().close()
+        self._opened.close()
 
-        for member in members:
-            path = member.filename.rstrip("/")
-            if member.is_dir():
-                folder(path)
-            else:
-                folder(parent(path))[name_of(path)] = Entry(name_of(path), False, member.file_size)
-        return folders
+
+def _check(address: str, members: list[zipfile.ZipInfo], size: int) -> None:
+    """``size``: bytes of the archive. Raises `ProductError`."""
+    if len(members) > MOST_MEMBERS:
+        raise _unsafe(address, f"it says to hold {len(members):,} files, more than {MOST_MEMBERS:,}")
+    names = [member.filename for member in members]
+    if len(set(names)) < len(names):
+        raise _unsafe(address, "it holds several files of one name")
+    for member in members:
+        name = member.filename
+        if name.startswith("/") or "\\" in name or "\0" in member.orig_filename or _DRIVE.match(name):
+            raise _unsafe(address, f"its member {name!r} is no relative path")
+        if name.count("/") > DEEPEST:
+            raise _unsafe(address, f"its member {name[:80]!r}… lies {name.count('/')} folders deep")
+        if ".." in name.split("/"):
+            raise _unsafe(address, f"its member {name!r} leads out of it")
+        if member.flag_bits & 0x1:
+            raise ProductError(f"{address} is encrypted ({name}). Pack it again without a password.")
+        if member.compress_type not in _METHODS:
+            raise ProductError(
+                f"{address} packs {name} by method {member.compress_type}, only stored and deflated files are read. "
+                "Pack it again."
+            )
+        if member.file_size > _SMALL and member.file_size > MOST_RATIO * member.compress_size:
+            raise _unsafe(
+                address, f"its member {name!r} would grow from {member.compress_size:,} to {member.file_size:,} bytes"
+            )
+    if (whole := sum(member.file_size for member in members)) > MOST_BYTES:
+        raise _unsafe(address, f"unpacked it would have {whole:,} bytes, more than {MOST_BYTES:,}")
+    if sum(member.compress_size for member in members) > size:
+        raise _unsafe(address, "its members overlap")
+
+
+def _unsafe(address: str, why: str) -> ProductError:
+    return ProductError(f"{address} is not a safe archive: {why}. Get the product from its publisher again.")
+
+
+def _tree(members: list[zipfile.ZipInfo]) -> dict[str, dict[str, Entry]]:
+    folders: dict[str, dict[str, Entry]] = {"": {}}
+
+    def folder(path: str) -> dict[str, Entry]:
+        # Archives needn't list their folders.
+        if path not in folders:
+            folders[path] = {}
+            folder(parent(path))[name_of(path)] = Entry(name_of(path), True, 0)
+        return folders[path]
+
+    for member in members:
+        path = member.filename.rstrip("/")
+        if member.is_dir():
+            folder(path)
+        else:
+            folder(parent(path))[name_of(path)] = Entry(name_of(path), False, member.file_size)
+    return folders
