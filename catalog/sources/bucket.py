@@ -18,7 +18,7 @@ from catalog.sources.files import DOCUMENT, Entry, join, name_of, too_long
 _ATTEMPTS = 3
 """At one request; pauses grow to some seconds in all."""
 
-_BLOCK = 2**20
+_BLOCK = 2**16
 """Bytes asked for at once of a file that is read piece by piece."""
 
 _REFUSALS = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "401"}
