@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
 from catalog.credentials import S3Access
 from catalog.errors import ProductError, RequestError, SourceError
@@ -53,11 +52,9 @@ class Files(Protocol):
 def open_files(address: str, access: S3Access) -> Files:
     """The tree at a path of this machine or at s3://bucket/prefix. Raises `RequestError` where nothing is, or of another kind."""
     if address.startswith("s3://"):
-        try:
-            bucket = importlib.import_module("catalog.sources.bucket")
-        except ModuleNotFoundError as error:
-            raise RequestError(f"{address}: this installation reads no buckets. Give a folder.") from error
-        return cast("Files", bucket.Bucket(address, access))
+        from catalog.sources.bucket import Bucket  # which knows this module
+
+        return Bucket(address, access)
     if "://" in address:
         raise RequestError(f"{address}: products are read from a folder or from s3://bucket/prefix.")
     if not address.strip():

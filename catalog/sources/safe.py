@@ -16,10 +16,11 @@ from shapely.geometry import shape
 
 from catalog.area import Area
 from catalog.credentials import Credentials
-from catalog.errors import ProductError, RequestError, SourceError
-from catalog.products import Asset, LeftOut, Level, Product
-from catalog.sources.address import source_id
+from catalog.errors import AccessError, ProductError, RequestError, SourceError
+from catalog.products import ACCESS_DENIED, Asset, LeftOut, Level, Product
+from catalog.sources.address import is_s3, source_id
 from catalog.sources.aws_tile import is_tile, read_tile, tile_and_day
+from catalog.sources.bucket import split_address
 from catalog.sources.files import Entry, Files, join, name_of, open_files, parent
 from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.protocol import SearchResult
@@ -61,7 +62,8 @@ class SafeSource:
         self._only = ""
         if is_product(place):
             place, self._only = _apart(place)
-        self._files = open_files(place, credentials.s3)
+        access = credentials.of_bucket(split_address(place)[0]) if is_s3(place) else credentials.s3
+        self._files = open_files(place, access)
         self.address = f"safe:{join(self._files.address, self._only)}"
         self.id = source_id("safe", self._only or name_of(self._files.address), self.address)
         self._read: dict[str, SafeProduct] = {}
@@ -119,6 +121,9 @@ class SafeSource:
         for path in paths:
             try:
                 safe = read_tile(self._files, path) if found.is_tile else read_product(self._files, path)
+            except AccessError as error:  # a bucket may refuse one product and give the others
+                results.append(LeftOut(product=_shown(found, path), reason=f"{ACCESS_DENIED}: {error}"))
+                continue
             except ProductError as error:
                 results.append(LeftOut(product=_shown(found, path), reason=f"not understood: {error}"))
                 continue
