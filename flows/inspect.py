@@ -15,10 +15,10 @@ from shapely.geometry import shape
 
 from catalog.credentials import Credentials
 from catalog.products import BANDS, LEVEL_BANDS, Frozen, Product
-from catalog.sources.headers import Header, header_problems, read_headers
 from catalog.sources.one_product import Kind, OneProduct, read_one
 from catalog.sources.safe_masks import KINDS, QualityMask, mask_features
 from catalog.sources.safe_product import NATIVE, SafeProduct
+from processors.headers import Header, header_problems, read_headers
 
 _COUNTED = ("DEFECT", "NODATA", "SATURA", "TECQUA")
 """Masks of polygons whose number tells something: most products have none."""

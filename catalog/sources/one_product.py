@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
@@ -16,8 +17,9 @@ from pystac_client.stac_api_io import StacApiIO
 from catalog.credentials import Credentials
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, Product
-from catalog.sources.address import is_url
+from catalog.sources.address import is_s3, is_url
 from catalog.sources.aws_tile import is_tile
+from catalog.sources.bucket import split_address
 from catalog.sources.files import Files, open_files
 from catalog.sources.safe import find_products, is_product, read_any
 from catalog.sources.safe_product import SafeProduct
@@ -45,13 +47,22 @@ def read_one(place: str, credentials: Credentials) -> OneProduct:
 
     Raises `RequestError` where no product is, `ProductError` where it can't be used, `SourceError` where it can't be reached.
     """
+    if is_url(place) and (urlsplit(place).username or urlsplit(place).query):
+        # It ends in what is shown.
+        raise RequestError(
+            f"the address of {urlsplit(place).hostname} carries a user name or a query, which may be a secret. Give it without."
+        )
     if is_url(place) or place.lower().endswith((".json", ".geojson")):
         return _read_item(place, credentials)
     root, path = _split(place)
-    files = open_files(root, credentials.s3)
+    files = _open(root, credentials)
     kind = _kind(files, path, place)
     safe = read_any(files, path)
     return OneProduct(kind, safe.product, safe.assets, safe)
+
+
+def _open(root: str, credentials: Credentials) -> Files:
+    return open_files(root, credentials.of_bucket(split_address(root)[0]) if is_s3(root) else credentials.s3)
 
 
 def _kind(files: Files, path: str, place: str) -> Kind:
@@ -94,7 +105,7 @@ def _read_item(place: str, credentials: Credentials) -> OneProduct:
         else:
             place = place if "://" in place else str(Path(place).expanduser().resolve())
             folder, _, name = place.rpartition("/")
-            text = open_files(folder or os.sep, credentials.s3).read(name)
+            text = _open(folder or os.sep, credentials).read(name)
         item = json.loads(text)
     except FileNotFoundError as error:
         raise RequestError(f"{place}: there is no such file.") from error
@@ -105,4 +116,4 @@ def _read_item(place: str, credentials: Credentials) -> OneProduct:
     if not isinstance(item, dict) or item.get("type") != "Feature":
         raise RequestError(f"{place} is no STAC item. Give an item of a catalogue, not the catalogue.")
     product = item_product(item, place)
-    return OneProduct("STAC item", product, item_assets(item, place, product), None)
+    return OneProduct("STAC item", product, item_assets(item, place, product, credentials), None)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
+from catalog.credentials import Credentials, S3Access
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.order import make_order
 from catalog.sources import Source, open_source
@@ -63,6 +64,37 @@ def test_any_mix_in_nested_folders_is_found(safe_kit: ModuleType, tmp_path: Path
     order = make_order(source, AREA, 2023, (6, 6), "L2A", 95)
     assert [one.id for one in order.acquisitions] == [f"S2A_2023060{number}T105621_R094" for number in range(1, 6)]
     assert order.synthetic
+
+
+def test_a_bucket_is_an_archive_as_a_folder_is(
+    safe_kit: ModuleType, tmp_path: Path, s3_server: S3Access, s3_bucket: tuple[str, Any]
+) -> None:
+    name, filesystem = s3_bucket
+    kits = [small(safe_kit, start=datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC)) for number in (1, 2, 3)]
+    folder = kits[0].write(tmp_path / "archive" / "2023")
+    safe_kit.pack(kits[1].write(tmp_path / "aside"), tmp_path / "archive" / f"{kits[1].name}.zip")
+    safe_kit.write_aws(tmp_path / "archive", kits[2])
+    filesystem.put(str(tmp_path / "archive"), f"{name}/archive", recursive=True)
+    local, bucket = (
+        open_source(f"safe:{place}", Credentials(s3=s3_server))
+        for place in (tmp_path / "archive", f"s3://{name}/archive")
+    )
+    assert bucket.address == f"safe:s3://{name}/archive"
+    expected, found = local.search(AREA, JUNE, "L2A"), bucket.search(AREA, JUNE, "L2A")
+    assert (found.left_out, found.holds) == (expected.left_out, expected.holds)
+    assert len(found.products) == 3
+    for product in expected.products:
+        twin = next(other for other in found.products if other.id == product.id)
+        assert twin.model_copy(update={"href": product.href}) == product
+        there, here = bucket.assets(twin), local.assets(product)
+        assert there.keys() == here.keys()
+        for band, asset in there.items():
+            path = here[band].href.replace(str(tmp_path), f"/vsis3/{name}")
+            assert (asset.href, asset.offset, asset.offset_from) == (path, here[band].offset, here[band].offset_from)
+            assert asset.gdal_env
+        assert "the-s3-" not in repr(there) + repr(twin) + str([asset.model_dump() for asset in there.values()])
+    one = open_source(f"safe:s3://{name}/archive/2023/{folder.name}", Credentials(s3=s3_server))
+    assert [product.id for product in one.search(AREA, JUNE, "L2A").products] == [kits[0].name]
 
 
 def test_names_spare_the_opening_of_what_does_not_fit(safe_kit: ModuleType, tmp_path: Path, read: list[str]) -> None:

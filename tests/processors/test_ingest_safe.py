@@ -97,10 +97,6 @@ def test_large_rasters_are_tiled_as_real_ones_are(safe_kit: ModuleType, tmp_path
     np.testing.assert_array_equal(cube.read("reflectance", 0)[3], (numbers - 1000)[:1024, :1024])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="processors.ingest_read.asset_state takes /vsizip/{archive}/member for a path of its own: every band of it is 'absent'",
-)
 def test_a_folder_and_its_archive_make_the_same_cube(safe_kit: ModuleType, tmp_path: Path) -> None:
     kit = safe_kit.Kit(bands=raw_numbers(safe_kit.EDGE))
     path = kit.write(tmp_path / "archive")

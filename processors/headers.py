@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Annotated
 
 import rasterio
-from affine import Affine
 from pydantic import Field
-from rasterio.errors import RasterioError
 
+from catalog.errors import ProductError
 from catalog.products import BANDS, Asset, Frozen
 from catalog.sources.safe_metadata import TileMetadata
-
-THREADS = 8
-
-# Whoever looks waits for it: no second try.
-_HURRIED = {
-    "GDAL_HTTP_CONNECTTIMEOUT": "5",
-    "GDAL_HTTP_TIMEOUT": "20",
-    "GDAL_HTTP_MAX_RETRY": "0",
-}
+from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError
 
 
 class Header(Frozen):
@@ -43,8 +34,8 @@ class Header(Frozen):
 
 def read_headers(assets: Mapping[str, Asset]) -> dict[str, Header | str]:
     """The header of each asset, or why it can't be opened."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return dict(zip(assets, pool.map(_read, assets.values()), strict=True))
+    with rasterio.Env(**GDAL_ENVIRONMENT):
+        return {name: _read(asset) for name, asset in assets.items()}
 
 
 def header_problems(headers: Mapping[str, Header | str], tile: TileMetadata | None) -> Iterator[str]:
@@ -75,20 +66,20 @@ def header_problems(headers: Mapping[str, Header | str], tile: TileMetadata | No
 
 
 def _read(asset: Asset) -> Header | str:
-    try:
-        with rasterio.Env(**{**asset.gdal_env, **_HURRIED}), rasterio.open(asset.href) as file:
-            transform: Affine = file.transform
-            return Header(
-                height=file.height,
-                width=file.width,
-                dtype=file.dtypes[0],
-                epsg=file.crs.to_epsg() if file.crs is not None else None,
-                pixel=transform.a,
-                west=transform.c,
-                north=transform.f,
-            )
-    except RasterioError as error:
-        return str(error.__cause__ or error).strip().rstrip(".")
+    with ExitStack() as stack:
+        try:
+            file = AssetOpener(stack).open(asset)
+        except (MissingAssetError, ProductError) as error:
+            return str(error)
+        return Header(
+            height=file.height,
+            width=file.width,
+            dtype=file.dtypes[0],
+            epsg=file.crs.to_epsg(),
+            pixel=file.transform.a,
+            west=file.transform.c,
+            north=file.transform.f,
+        )
 
 
 def _alike(one: Iterable[float], other: Iterable[float], within: float) -> bool:
