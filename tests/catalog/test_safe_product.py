@@ -19,7 +19,7 @@ from catalog.sources.aws_tile import read_tile
 from catalog.sources.files import LocalFiles
 from catalog.sources.product_name import parse_name
 from catalog.sources.safe_masks import mask_features
-from catalog.sources.safe_product import granules, read_product
+from catalog.sources.safe_product import find_files, granules, read_product
 from catalog.sources.safe_sizes import check_sizes
 
 NAME = "{}_MSI{}_20230601T105621_N0509_R094_T{}_20230601T160000.SAFE"
@@ -291,3 +291,30 @@ def test_archives_that_hold_no_product(safe_kit: ModuleType, l2a: Path, tmp_path
 def test_names(name: str, expected: tuple[str, str, str] | None) -> None:
     parsed = parse_name(name)
     assert (None if parsed is None else (parsed.level, parsed.tile, parsed.baseline)) == expected
+
+
+def test_files_are_known_by_all_the_names_that_bands_have_had(tmp_path: Path) -> None:
+    for folder, names in {
+        "R10m": ["L2A_T32TQR_20170401T101021_B02_10m.jp2", "T31UES_20230601T105621_TCI_10m.jp2"],
+        "R20m": ["S2A_USER_MSI_L2A_TL_EPA__20160605T113933_A000734_T32TQR_B8A_20m.jp2", "SCL.jp2", "B11.jp2"],
+        "R60m": ["T31UES_20230601T105621_SCL_60m.jp2", "B01.jp2", "T31UES_20230601T105621_AOT_60m.jp2"],
+        "QI_DATA": [
+            "S2A_USER_CLD_L2A_TL_EPA__20160605T113933_A000734_T32TQR_20m.jp2",
+            "MSK_CLDPRB_60m.jp2",
+            "MSK_SNWPRB_20m.jp2",
+            "MSK_DETFOO_B03.jp2",
+            "MSK_QUALIT_B04.jp2",
+        ],
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    found = find_files(LocalFiles(tmp_path), ["R10m", "R20m", "R60m", "QI_DATA", "none"], "L2A")
+    assert {name: (file.path.partition("/")[0], file.resolution) for name, file in found.items()} == {
+        "B01": ("R60m", 60),
+        "B02": ("R10m", 10),
+        "B8A": ("R20m", 20),
+        "B11": ("R20m", 20),
+        "SCL": ("R20m", 20),
+        "CLD": ("QI_DATA", 20),
+    }

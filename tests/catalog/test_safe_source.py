@@ -131,6 +131,28 @@ def test_only_what_meets_the_area_is_taken(safe_kit: ModuleType, tmp_path: Path)
     assert len(source.search(AREA, JUNE, "L2A").products) == 1
 
 
+def test_one_product_of_a_tile_that_lies_elsewhere_is_opened(
+    safe_kit: ModuleType, tmp_path: Path, read: list[str]
+) -> None:
+    days = [datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC) for number in range(1, 6)]
+    for day in days:
+        small(safe_kit, start=day).write(tmp_path)
+        small(safe_kit, start=day, tile="31UGS", west=773_440).write(tmp_path)
+    found = open_source(f"safe:{tmp_path}").search(AREA, JUNE, "L2A")
+    assert {product.tile for product in found.products} == {"31UES"}
+    assert len(found.products) == 5
+    opened = {path.partition("/")[0] for path in read}
+    assert sum("31UGS" in name for name in opened) == 1
+    # The one that is opened may be broken: then the others are.
+    (broken,) = [name for name in opened if "31UGS" in name]
+    (tmp_path / broken / "MTD_MSIL2A.xml").unlink()
+    read.clear()
+    found = open_source(f"safe:{tmp_path}").search(AREA, JUNE, "L2A")
+    assert len(found.products) == 5
+    assert [left.product for left in found.left_out] == [broken.removesuffix(".SAFE")]
+    assert sum("31UGS" in name for name in {path.partition("/")[0] for path in read}) == 4
+
+
 def test_bad_products_are_named_and_the_others_kept(safe_kit: ModuleType, tmp_path: Path) -> None:
     good = small(safe_kit)
     good.write(tmp_path)
