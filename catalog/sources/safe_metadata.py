@@ -141,7 +141,7 @@ def read_document(files: Files, path: str, product: str) -> Element:
 def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
     """What the product's document says. Raises `ProductError` naming product and document."""
     said = _Document(root, f"{product}: {file}")
-    datatake = root.find(".//{*}Datatake")
+    datatake = said.first("Datatake")
     identifier = datatake.get("datatakeIdentifier", "") if datatake is not None else ""
     level = _level(said.text("PROCESSING_LEVEL"), said)
     orbit = said.number("SENSING_ORBIT_NUMBER")
@@ -167,7 +167,7 @@ def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
             for granule in said.all("Granule", "Granules")
             if (named := granule.get("granuleIdentifier")) is not None
         ),
-        failed_checks=tuple(_failed_checks(root)),
+        failed_checks=tuple(_failed_checks(said)),
         synthetic=(said.maybe("SYNTHETIC") or "").lower() == "true",
     )  # fmt: skip
 
@@ -196,7 +196,7 @@ def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
         epsg=int(code.group(1)),
         upper_left=_upper_left(said),
         sizes=_sizes(said),
-        sun=_sun(root, said),
+        sun=_sun(said),
         view=_view(said),
         cloud_cover=said.number("CLOUDY_PIXEL_PERCENTAGE"),
         nodata_share=said.number("NODATA_PIXEL_PERCENTAGE"),
@@ -211,12 +211,19 @@ class _Document:
     """Values of an XML document by the names of their elements, wherever they stand."""
 
     def __init__(self, root: Element, where: str) -> None:
-        self._root, self.where = root, where
+        self.where = where
+        # One pass: a search from the root for each name takes as long as the parsing.
+        self._elements: dict[str, list[Element]] = {}
+        for element in root.iter():
+            self._elements.setdefault(element.tag.rpartition("}")[2], []).append(element)
+
+    def first(self, name: str) -> Element | None:
+        return next(iter(self._elements.get(name, ())), None)
 
     def maybe(self, *names: str) -> str | None:
         """The text of the first element of one of these names; None where there is none or it is empty."""
         for name in names:
-            element = self._root.find(f".//{{*}}{name}")
+            element = self.first(name)
             if element is not None and element.text and element.text.strip():
                 return element.text.strip()
         return None
@@ -251,7 +258,7 @@ class _Document:
 
     def all(self, *names: str) -> Iterator[Element]:
         for name in names:
-            yield from self._root.iterfind(f".//{{*}}{name}")
+            yield from self._elements.get(name, ())
 
     def wrong(self, name: str, value: str | None, why: str) -> ProductError:
         return ProductError(f"{self.where}: {name} is {value!r}: {why}. Get the product again.")
@@ -342,12 +349,12 @@ def _lists(value: Any) -> Any:
     return [_lists(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _failed_checks(root: Element) -> Iterator[str]:
-    for check in root.iterfind(".//{*}quality_check"):
+def _failed_checks(said: _Document) -> Iterator[str]:
+    for check in said.all("quality_check"):
         if (check.text or "").strip().upper() not in ("PASSED", ""):
             yield f"{check.get('checkType')} {(check.text or '').strip()}"
     for name in _FLAGS:
-        if (flag := root.find(f".//{{*}}{name}_FLAG")) is not None and (flag.text or "").strip().upper() != "PASSED":
+        if (flag := said.first(f"{name}_FLAG")) is not None and (flag.text or "").strip().upper() != "PASSED":
             yield f"{name} {(flag.text or '').strip()}"
 
 
@@ -372,20 +379,20 @@ def _upper_left(said: _Document) -> tuple[float, float]:
     return east, north
 
 
-def _sun(root: Element, said: _Document) -> SunAngles | None:
-    mean = root.find(".//{*}Mean_Sun_Angle")
-    grids = [_grid(root, kind, said) for kind in ("Zenith", "Azimuth")]
+def _sun(said: _Document) -> SunAngles | None:
+    mean, grid = said.first("Mean_Sun_Angle"), said.first("Sun_Angles_Grid")
     if mean is None:
         return None
     angles = [mean.find(f"{{*}}{name}") for name in ("ZENITH_ANGLE", "AZIMUTH_ANGLE")]
     zenith, azimuth = (said.as_number("Mean_Sun_Angle", None if angle is None else angle.text) for angle in angles)
-    step = root.find(".//{*}Sun_Angles_Grid/{*}Zenith/{*}COL_STEP")
+    step = None if grid is None else grid.find("{*}Zenith/{*}COL_STEP")
     metres = 5000.0 if step is None else said.as_number("COL_STEP", step.text)
-    return SunAngles(zenith, azimuth % 360, grids[0], grids[1], metres)
+    return SunAngles(zenith, azimuth % 360, _grid(grid, "Zenith", said), _grid(grid, "Azimuth", said), metres)
 
 
-def _grid(root: Element, kind: str, said: _Document) -> Grid:
-    rows = [(row.text or "").split() for row in root.iterfind(f".//{{*}}Sun_Angles_Grid/{{*}}{kind}//{{*}}VALUES")]
+def _grid(grid: Element | None, kind: str, said: _Document) -> Grid:
+    found = () if grid is None else grid.iterfind(f"{{*}}{kind}//{{*}}VALUES")
+    rows = [(row.text or "").split() for row in found]
     if not rows:
         return np.zeros((0, 0), np.float32)
     try:

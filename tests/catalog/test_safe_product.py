@@ -257,6 +257,12 @@ def test_a_band_of_another_size_is_named(safe_kit: ModuleType, tmp_path: Path) -
     assert re.search(r"B03 \(.*_B03_10m.jp2\) has 240 x 120 pixels, at 10 m the product has 240 x 240", said)
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"<VRTDataset rasterXSize='1' rasterYSize='1'/>"])
+def test_a_file_that_is_no_jp2_is_named(l2a: Path, content: bytes) -> None:
+    next(l2a.rglob("*_B03_10m.jp2")).write_bytes(content)
+    assert re.search(r"_B03_10m.jp2 is no JP2, it may be truncated", refused(l2a))
+
+
 def test_a_product_shrunk_as_a_whole_is_no_error(safe_kit: ModuleType, tmp_path: Path) -> None:
     kit = safe_kit.Kit(level="L1C")
     path = kit.write(tmp_path)
