@@ -1,31 +1,170 @@
-"""Where credentials come from: environment variables with the names that their services gave them."""
+"""Where credentials come from: environment variables with the names that their services gave them, else a Prefect block.
+
+Each service is looked up by itself: what the environment holds of it counts, and only what it lacks is taken from the block that
+CROPLINE_CREDENTIALS_BLOCK names. So a variable set for one command overrules what an installation shares.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import urllib.error
+import urllib.request
+from typing import Annotated
+from urllib.parse import quote
 
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
-from catalog.credentials import CDSE_ENDPOINT, Credentials, S3Access
+from catalog.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
+from catalog.errors import RequestError, SourceError
+
+BLOCK = "CROPLINE_CREDENTIALS_BLOCK"
+"""Names the block of this type to take what the environment lacks from."""
+
+BLOCK_SLUG = "cropline-credentials"
+
+SENTINEL_HUB = "https://services.sentinel-hub.com"
+_TOKEN_PATH = "/auth/realms/main/protocol/openid-connect/token"  # noqa: S105 - an address
+_TOKEN_URLS = {
+    "https://sh.dataspace.copernicus.eu": (
+        "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
+    ),
+}
+"""Of deployments that don't give tokens themselves."""
+
+
+class CredentialValues(BaseModel):
+    """What there may be, all optional: the fields of a block."""
+
+    s3_endpoint: Annotated[str | None, Field(description="Address of the S3 endpoint; empty for AWS.")] = None
+    s3_region: Annotated[str | None, Field(description="Region of the S3 endpoint, such as eu-central-1.")] = None
+    s3_key: Annotated[SecretStr | None, Field(description="Access key of s3:// addresses.")] = None
+    s3_secret: Annotated[SecretStr | None, Field(description="Secret key of s3:// addresses.")] = None
+    s3_token: Annotated[SecretStr | None, Field(description="Session token, where keys end.")] = None
+    s3_requester_pays: Annotated[bool, Field(description="Agree to pay for reading, as some AWS buckets ask for.")] = (
+        False
+    )
+    cdse_endpoint: Annotated[str | None, Field(description="Another endpoint of the bucket eodata.")] = None
+    cdse_key: Annotated[SecretStr | None, Field(description="S3 access key of the Copernicus Data Space.")] = None
+    cdse_secret: Annotated[SecretStr | None, Field(description="S3 secret key of the Copernicus Data Space.")] = None
+    sh_client_id: Annotated[SecretStr | None, Field(description="OAuth client of Sentinel Hub.")] = None
+    sh_client_secret: Annotated[SecretStr | None, Field(description="Its secret.")] = None
+    sh_base_url: Annotated[str | None, Field(description=f"Address of the services; {SENTINEL_HUB} if empty.")] = None
+    sh_token_url: Annotated[
+        str | None, Field(description="Where tokens are had; what belongs to the services if empty.")
+    ] = None
 
 
 def load_credentials() -> Credentials:
-    """The credentials of this process."""
+    """The credentials of this process.
+
+    Raises `RequestError` where CROPLINE_CREDENTIALS_BLOCK names a block that isn't there, `SourceError` where no Prefect server answers.
+    """
+    found = _environment()
+    name = os.environ.get(BLOCK)
+    if not name or all(key is not None for key in (found.s3_key, found.cdse_key, found.sh_client_id)):
+        return as_credentials(found)
+    block = _block(name)
+    update = {
+        field: getattr(block, field)
+        for service, key in (("s3_", "s3_key"), ("cdse_", "cdse_key"), ("sh_", "sh_client_id"))
+        if getattr(found, key) is None
+        for field in CredentialValues.model_fields
+        if field.startswith(service)
+    }
+    return as_credentials(found.model_copy(update=update))
+
+
+def as_credentials(values: CredentialValues) -> Credentials:
+    """What sources are handed."""
+    hub = None
+    if values.sh_client_id is not None and values.sh_client_secret is not None:
+        base = (values.sh_base_url or SENTINEL_HUB).rstrip("/")
+        token_url = values.sh_token_url or _TOKEN_URLS.get(base, base + _TOKEN_PATH)
+        hub = SentinelHubAccess(
+            client_id=values.sh_client_id, client_secret=values.sh_client_secret, base_url=base, token_url=token_url
+        )
     return Credentials(
         s3=S3Access(
-            endpoint=_text("AWS_ENDPOINT_URL_S3") or _text("AWS_ENDPOINT_URL"),
-            region=_text("AWS_REGION") or _text("AWS_DEFAULT_REGION"),
-            key=_secret("AWS_ACCESS_KEY_ID"),
-            secret=_secret("AWS_SECRET_ACCESS_KEY"),
-            token=_secret("AWS_SESSION_TOKEN"),
-            requester_pays=_text("AWS_REQUEST_PAYER") == "requester",
+            endpoint=values.s3_endpoint,
+            region=values.s3_region,
+            key=values.s3_key,
+            secret=values.s3_secret,
+            token=values.s3_token,
+            requester_pays=values.s3_requester_pays,
         ),
         cdse=S3Access(
-            endpoint=_text("CDSE_S3_ENDPOINT") or CDSE_ENDPOINT,
+            endpoint=values.cdse_endpoint or CDSE_ENDPOINT,
             region="default",
-            key=_secret("CDSE_S3_ACCESS_KEY"),
-            secret=_secret("CDSE_S3_SECRET_KEY"),
+            key=values.cdse_key,
+            secret=values.cdse_secret,
         ),
+        sentinel_hub=hub,
+    )
+
+
+def _block(name: str) -> CredentialValues:
+    """What a block holds, asked of the server without Prefect itself: importing that takes seconds, and would fix its settings
+    before `cropline run` makes a Prefect of its own."""
+    api = os.environ.get("PREFECT_API_URL") or _own_server()
+    where = f"{BLOCK}: the block {name!r}"
+    if api is None:
+        raise SourceError(
+            f"{where} can't be had, for no Prefect server runs. Start it with `cropline up`, or set the variables themselves."
+        )
+    request = urllib.request.Request(  # noqa: S310 - the address that this installation is set to
+        f"{api.rstrip('/')}/block_types/slug/{BLOCK_SLUG}/block_documents/name/{quote(name, safe='')}?include_secrets=true",
+        headers=_authorization(),
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return CredentialValues.model_validate(json.load(answer)["data"])
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 404:
+            raise RequestError(
+                f"{where} is not at {api}. Make it there as a block of type Cropline credentials."
+            ) from None
+        raise SourceError(f"{where} can't be had from {api}: HTTP {error.code}.") from None
+    except (OSError, ValueError, KeyError) as error:
+        # A validation error would repeat the values.
+        raise SourceError(f"{where} can't be had from {api} ({type(error).__name__}). Look at it there.") from None
+
+
+def _own_server() -> str | None:
+    """The API of the server that `cropline up` started for this store."""
+    from flows.services import read_services
+    from flows.settings import load_settings
+
+    services = read_services(load_settings().open_store())
+    return None if services is None else services.api
+
+
+def _authorization() -> dict[str, str]:
+    """As Prefect's own client says who asks."""
+    if secret := _text("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
+    if secret := _text("PREFECT_API_KEY"):
+        return {"Authorization": f"Bearer {secret}"}
+    return {}
+
+
+def _environment() -> CredentialValues:
+    return CredentialValues(
+        s3_endpoint=_text("AWS_ENDPOINT_URL_S3") or _text("AWS_ENDPOINT_URL"),
+        s3_region=_text("AWS_REGION") or _text("AWS_DEFAULT_REGION"),
+        s3_key=_secret("AWS_ACCESS_KEY_ID"),
+        s3_secret=_secret("AWS_SECRET_ACCESS_KEY"),
+        s3_token=_secret("AWS_SESSION_TOKEN"),
+        s3_requester_pays=_text("AWS_REQUEST_PAYER") == "requester",
+        cdse_endpoint=_text("CDSE_S3_ENDPOINT"),
+        cdse_key=_secret("CDSE_S3_ACCESS_KEY"),
+        cdse_secret=_secret("CDSE_S3_SECRET_KEY"),
+        sh_client_id=_secret("SH_CLIENT_ID"),
+        sh_client_secret=_secret("SH_CLIENT_SECRET"),
+        sh_base_url=_text("SH_BASE_URL"),
+        sh_token_url=_text("SH_TOKEN_URL"),
     )
 
 

@@ -212,6 +212,7 @@ def _deploy(api: str, environment: Mapping[str, str]) -> None:
         _prefect(["work-pool", "create", POOL, "--type", "process"], environment)
     if not PREFECT_FILE.is_file():
         raise ServiceError(f"no {PREFECT_FILE}: run `cropline up` from an installation of the checkout (make install).")
+    _prefect(["block", "register", "--module", "flows.credentials_block"], environment)
     _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)], environment)
 
 

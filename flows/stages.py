@@ -13,10 +13,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture, as_completed
+from prefect.runtime import task_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from catalog.errors import CroplineError, SourceError
+from catalog.errors import AccessError, CroplineError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
@@ -43,6 +44,8 @@ def _worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bo
     """A source that can't be reached may come back, and so may a network; other errors stay what they are."""
     try:
         state.result()
+    except AccessError:
+        return False
     except (SourceError, ConnectionError, TimeoutError):
         return True
     except CroplineError:
@@ -108,7 +111,11 @@ def ingest(
     cells: Sequence[str],
     label: str,  # noqa: ARG001 - names the run
 ) -> list[dict[str, Any]]:
-    """Read acquisitions into their cells. Returns what each wrote, skipped and dropped."""
+    """Read acquisitions into their cells. Returns what each wrote, skipped and dropped.
+
+    While attempts are left, what is not reachable now is a failure: the next attempt reads what this one could not, and the last one
+    goes on without.
+    """
     made, compute = read_order(order_file), COMPUTE.get()
     results: list[IngestResult] = [
         compute.run(
@@ -116,6 +123,9 @@ def ingest(
         )
         for acquisition in acquisitions
     ]
+    passing = [left for result in results for left in result.dropped if left.passing]
+    if passing and 0 < task_run.run_count <= _SETTINGS.ingest_retries:
+        raise SourceError(f"{_first(passing)} It is tried again.")
     return [result.model_dump(mode="json") for result in results]
 
 
@@ -169,13 +179,37 @@ def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
         stage.outcome = f"{len(cells)} cells"
     batches = batched([acquisition.id for acquisition in made.acquisitions])
     results = _each(run, "ingest", "pixels from the source", ingest, batches, (store, run.order_file), cells)
-    dropped = [left for result in results for left in IngestResult.model_validate(result).dropped]
+    ingested = [IngestResult.model_validate(result) for result in results]
+    _refuse_nothing(ingested, made.source)
+    dropped = [left for result in ingested for left in result.dropped]
     results = _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file), cells)
     dropped += [left for result in results for left in MaskResult.model_validate(result).dropped]
     with run.stage("season", "clear fractions over the area") as stage:
-        used = season(run.request_file, run.order_file, run.season_file, store)
+        try:
+            used = season(run.request_file, run.order_file, run.season_file, store)
+        except NotEnoughAcquisitionsError as error:
+            if not dropped:
+                raise
+            raise NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}") from error
         stage.outcome = f"{used} of {len(made.acquisitions)} acquisitions are clear enough"
     return made, read_season(run.season_file), dropped
+
+
+def _refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
+    """Raises `AccessError` or `SourceError` where the network left nothing at all of a source."""
+    if any(result.written or result.skipped for result in results):
+        return
+    dropped = [left for result in results for left in result.dropped]
+    if dropped and all(left.denied for left in dropped):
+        raise AccessError(f"source {source}: nothing of it may be read. {_first(dropped)}")
+    if dropped and all(left.denied or left.passing for left in dropped):
+        raise SourceError(f"source {source}: nothing of it can be reached. {_first(dropped)} Try again later.")
+
+
+def _first(left: Sequence[LeftOut]) -> str:
+    """What was left out, by its first example."""
+    rest = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"{left[0].product}{rest}: {left[0].reason.rstrip('.')}."
 
 
 def batched(ids: Sequence[str], most: int = MOST_TASKS) -> list[list[str]]:

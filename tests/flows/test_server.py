@@ -115,6 +115,31 @@ def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> 
     assert all(run["auto_scheduled"] for run in runs)
 
 
+def test_credentials_block_is_registered_and_read(installation: Installation) -> None:
+    """Saved by Prefect itself, as its pages do; read by this project's own question."""
+    env = {**installation.env, "PREFECT_API_URL": installation.services.api}
+    save = (
+        "from flows.credentials_block import CroplineCredentials\n"
+        "CroplineCredentials(cdse_key='the-key', cdse_secret='the-secret', s3_requester_pays=True).save('shared')"
+    )
+    saved = installation.command("python", "-c", save, cwd=installation.folder, env=env)
+    assert saved.returncode == 0, saved.stderr
+    types = installation.ask("block_types/filter", {"block_types": {"slug": {"any_": ["cropline-credentials"]}}})
+    assert [found["name"] for found in types] == ["Cropline credentials"]
+    shown = installation.ask("block_documents/filter", {"include_secrets": False})
+    assert [document["name"] for document in shown] == ["shared"]
+    assert "the-key" not in json.dumps(shown)
+    assert "the-secret" not in json.dumps(shown)
+    read = (
+        "from flows.credentials import load_credentials\nfound = load_credentials()\n"
+        "print(found.cdse.secret.get_secret_value(), found.s3.requester_pays, found)"
+    )
+    env = {**installation.env, "CROPLINE_CREDENTIALS_BLOCK": "shared"}
+    done = installation.command("python", "-c", read, cwd=installation.folder, env=env)
+    assert done.stdout.startswith("the-secret True "), done.stderr
+    assert done.stdout.count("the-secret") == 1
+
+
 def test_down_leaves_no_process_and_up_and_down_repeat_safely(
     installation: Installation, processes_of: Callable[[Path], list[list[str]]]
 ) -> None:
