@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import rasterio
 
 from catalog.errors import ProductError, SourceError
-from catalog.products import Asset, Product
+from catalog.products import Asset, LeftOut, Product
 from catalog.sources import Downloading, Source
 from catalog.store import digest
 from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
@@ -44,7 +44,7 @@ class Availability:
         What a service refused or sent damaged isn't asked for on every run, at a price each time, with all that is well.
         """
         if isinstance(self._source, Downloading):
-            return False
+            return any(LeftOut(product=key, reason=reason).passing for key, (reason, _) in left_out.items())
         by_id = {product.id: product for product in products}
         for key, (_, state) in left_out.items():
             name, _, band = (key, "", "") if key in by_id else key.rpartition(" ")

@@ -28,7 +28,7 @@ from sentinelhub.exceptions import (
 from sentinelhub.geometry import BBox
 
 from catalog.credentials import SentinelHubAccess
-from catalog.errors import SourceError
+from catalog.errors import AccessError, SourceError
 
 Answer = TypeVar("Answer")
 
@@ -155,18 +155,18 @@ class SentinelHubService:
         status, said = _status(error), self._without_secrets(_said(error), error)
         where = f"source {self.url}"
         if status == 401 or isinstance(error, OAuth2Error):
-            return SourceError(
+            return AccessError(
                 f"{where}: the OAuth client or its token is not accepted: {said}. Check SH_CLIENT_ID and SH_CLIENT_SECRET, "
                 "and that SH_BASE_URL and SH_TOKEN_URL belong to one deployment."
             )
         if isinstance(error, OutOfRequestsException):
             return SourceError(f"{where}: too many requests (HTTP 429): {said}. Go on later, or with a larger quota.")
         if status in (402, 403) and "processing units" in said.lower():
-            return SourceError(
+            return AccessError(
                 f"{where}: the quota is used up: {said}. Wait until it is renewed, or ask for a smaller area."
             )
         if status == 403:
-            return SourceError(f"{where}: this OAuth client may not do that (HTTP 403): {said}. Check its account.")
+            return AccessError(f"{where}: this OAuth client may not do that (HTTP 403): {said}. Check its account.")
         if status is None or status == 404 or status >= 500:
             return SourceError(f"{where} can't be reached or fails: {said}. Check SH_BASE_URL, or go on later.")
         return RefusedError(f"HTTP {status}: {said}")

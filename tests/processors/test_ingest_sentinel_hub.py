@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from catalog.errors import SourceError
 from catalog.grid import Cell, Window
 from catalog.order import make_order
 from catalog.products import LEVEL_BANDS, Level, Order
@@ -120,9 +119,25 @@ def test_a_failing_service_leaves_nothing_that_counts_and_the_next_run_goes_on(
     sentinel_hub.scenes.append(hub_kit.scene(bands={"B02": 100, "SCL": 4}))
     order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
     sentinel_hub.faults += [hub_kit.Fault("/process", status=500) for _ in range(8)]
-    with pytest.raises(SourceError, match="can't be reached or fails"):
-        ingest(store, sentinel_hub, order, hub_kit.CELL)
+    failed = ingest(store, sentinel_hub, order, hub_kit.CELL)
+    assert failed.written == ()
+    assert [left.passing for left in failed.dropped] == [True]
+    assert "can't be reached or fails" in failed.dropped[0].reason
     assert cube(store, order, hub_kit.CELL).flags("ingested").tolist() == [False]
     sentinel_hub.faults.clear()
     assert ingest(store, sentinel_hub, order, hub_kit.CELL).written == (hub_kit.CELL.name,)
     assert cube(store, order, hub_kit.CELL).read("reflectance", 0)[1, 0, 0] == 100
+
+
+def test_what_a_service_could_not_give_then_is_asked_for_again(
+    sentinel_hub: Any, hub_kit: ModuleType, store: Store
+) -> None:
+    sentinel_hub.scenes += [
+        hub_kit.scene(tile="33TWL", bands={"B02": 100, "SCL": 4}),
+        hub_kit.scene(tile="33TWM", bands={"B02": 200, "SCL": 5}),
+    ]
+    order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
+    sentinel_hub.faults += [hub_kit.Fault("/process", status=500) for _ in range(8)]
+    assert ingest(store, sentinel_hub, order, hub_kit.CELL).dropped[0].passing
+    again = ingest(store, sentinel_hub, order, hub_kit.CELL)
+    assert (again.written, again.dropped) == ((hub_kit.CELL.name,), ())
