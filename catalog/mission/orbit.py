@@ -130,6 +130,8 @@ class Flight:
     start: datetime
     end: datetime
     """Exclusive."""
+    station: Station
+    """Its place in the constellation meanwhile."""
 
     @property
     def platform(self) -> str:
@@ -197,7 +199,7 @@ def flights(start: datetime, end: datetime, elements: Sequence[Elements] = ()) -
         if first < last:
             sets = [Orbit(one) for one in elements if one.platform == station.platform]
             orbit = _nearest(sets, station, first, last) if sets else reference_orbit(station.platform, station.day)
-            found.append(Flight(orbit, first, last))
+            found.append(Flight(orbit, first, last, station))
     if not found:
         raise RequestError(
             f"no Sentinel-2 satellite observed between {start:%Y-%m-%d} and {end:%Y-%m-%d}: the first began on "

@@ -52,6 +52,8 @@ class Station:
     until: datetime | None
     day: int
     """Relative orbit 1 starts on the days since 2000-01-01 UTC that leave this remainder when divided by ten."""
+    note: str = ""
+    """What its users should know."""
 
     def holds(self, time: datetime) -> bool:
         return self.since <= time and (self.until is None or time < self.until)
@@ -65,10 +67,10 @@ STATIONS: tuple[Station, ...] = (
     Station("S2A", _date(2015, 7, 4), _date(2025, 1, 21), 1),
     Station("S2B", _date(2017, 7, 1), None, 6),
     Station("S2C", _date(2025, 1, 21), None, 1),
-    Station("S2A", _date(2025, 3, 13), None, 3),
+    Station("S2A", _date(2025, 3, 13), None, 3, "since March 2025 S2A observes part of the land only, Europe first"),
 )
 """Who observed where, as known at the end of 2026. Dates as ESA announced them: the archives of 2A and 2B begin; 2C takes the place
-of 2A, which then moves to 36 degrees from 2B (three days before it) for a campaign that observes part of the land only."""
+of 2A, which then moves to 36 degrees from 2B (three days before it) for a campaign."""
 
 
 def relative_orbit(node_longitude: float) -> int:

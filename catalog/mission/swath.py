@@ -34,7 +34,7 @@ HALF_SWATH = 145.0
 """Half the width of what the instrument sees, km (ESA, Sentinel-2 User Handbook, 2015)."""
 
 MIN_SUN = 5.0
-"""Lowest sun, degrees, at which the mission observes: it was 8 until 2019-10, when ESA extended the plan to a zenith of 85."""
+"""Lowest sun, degrees, at which the mission observes: up to a zenith of 85 (ESA, observation scenario of 2019-10-23)."""
 
 MOST_TILES = 400
 """Largest area in tiles; more is a continent."""
@@ -124,7 +124,7 @@ def earth_fixed(longitudes: Floats, latitudes: Floats, heights: Floats | float =
 
 
 @dataclass(frozen=True, slots=True)
-class _Approach:
+class Approach:
     """How one descending half of a revolution passes some places."""
 
     relative_orbit: int
@@ -134,8 +134,8 @@ class _Approach:
     """(M,) how far from the track then, km."""
 
 
-def _approaches(track: Track, places: Floats) -> list[_Approach]:
-    """The descending halves of revolutions that see any of the places (M, 3), earth-fixed km."""
+def approaches(track: Track, places: Floats) -> list[Approach]:
+    """The descending halves of revolutions, by day or night, that see any of the places (M, 3), earth-fixed km; one cycle of them."""
     middle = places.mean(axis=0)
     reach = np.linalg.norm(places - middle, axis=1).max() + HALF_SWATH + 1.5 * _STEP * 6.8
     near = np.flatnonzero(track.descending & (np.linalg.norm(track.below - middle, axis=1) <= reach))
@@ -148,7 +148,9 @@ def _approaches(track: Track, places: Floats) -> list[_Approach]:
             indices = np.roll(indices, -(gap[0] + 1))
         count = indices.size + 2
         indices = (indices[0] - 1 + np.arange(count)) % track.seconds.size
-        squares = ((track.below[indices][:, None, :] - places[None, :, :]) ** 2).sum(axis=2)
+        # Squared distances (steps, M) by the binomial formula, from the middle to keep figures small: no (steps, M, 3) in memory.
+        ground, around = track.below[indices] - middle, places - middle
+        squares = (ground**2).sum(axis=1)[:, None] - 2 * ground @ around.T + (around**2).sum(axis=1)[None, :]
         lowest = np.clip(squares.argmin(axis=0), 1, count - 2)
         columns = np.arange(places.shape[0])
         before, at, after = (squares[lowest + shift, columns] for shift in (-1, 0, 1))
@@ -159,7 +161,7 @@ def _approaches(track: Track, places: Floats) -> list[_Approach]:
         distances = np.sqrt(np.maximum(least, 0))
         if (distances <= HALF_SWATH).any():
             seconds = track.seconds[indices[0]] + (lowest + shift) * _STEP
-            found.append(_Approach(int(orbit), seconds, distances))
+            found.append(Approach(int(orbit), seconds, distances))
     return found
 
 
@@ -186,7 +188,7 @@ def passes_over(flights: Sequence[Flight], area: BaseGeometry, min_sun: float = 
     found = []
     for flight in flights:
         first, last = seconds_of(flight.start), seconds_of(flight.end)
-        for approach in _approaches(track_of(flight.orbit), positions):
+        for approach in approaches(track_of(flight.orbit), positions):
             middle = float(np.median(approach.seconds))
             for cycle in range(int((first - middle) // CYCLE), int((last - middle) // CYCLE) + 2):
                 made = _pass(flight.platform, approach, cycle * CYCLE, places, min_sun)
@@ -195,7 +197,7 @@ def passes_over(flights: Sequence[Flight], area: BaseGeometry, min_sun: float = 
     return sorted(found, key=lambda one: (one.time, one.platform))
 
 
-def _pass(platform: str, approach: _Approach, later: float, places: _Places, min_sun: float) -> Pass | None:
+def _pass(platform: str, approach: Approach, later: float, places: _Places, min_sun: float) -> Pass | None:
     """The pass that an approach makes some seconds later; None where the sun is too low for all that is near enough."""
     seconds = approach.seconds + later
     elevations = sun_elevation(seconds, *places.points.T)
