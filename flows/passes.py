@@ -16,6 +16,7 @@ from catalog.area import parse_place
 from catalog.errors import RequestError
 from catalog.mission.elements import read_elements
 from catalog.mission.orbit import Flight, flights
+from catalog.mission.reference import AS_OF
 from catalog.mission.swath import Pass, passes_over
 from catalog.mission.timeline import Timeline, timelines
 from flows.request import read_parameters
@@ -121,7 +122,9 @@ def _notes(found: Forecast) -> list[str]:
         if flight.platform not in names:
             names.append(flight.platform)
     orbits = "; ".join(f"{', '.join(names)} by {origin}" for origin, names in satellites.items())
-    notes = dict.fromkeys(flight.station.note for flight in found.flights if flight.station.note)
+    notes = list(dict.fromkeys(flight.station.note for flight in found.flights if flight.station.note))
+    if found.start > AS_OF + timedelta(days=365):
+        notes.append(f"where the satellites stand is known as of {AS_OF:%Y-%m}; later moves are not in these dates")
     return [
         "seen: share of the area in the swath, whatever the weather. Every pass by day counts, whether it is in the plan or not.",
         f"Orbits: {orbits}. Passes are right to about half a minute, L2A to some hours.",

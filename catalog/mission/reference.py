@@ -63,13 +63,16 @@ def _date(year: int, month: int, day: int) -> datetime:
     return datetime(year, month, day, tzinfo=UTC)
 
 
+AS_OF = _date(2026, 11, 1)
+"""What the stations are known as of; a satellite may be moved later."""
+
 STATIONS: tuple[Station, ...] = (
     Station("S2A", _date(2015, 7, 4), _date(2025, 1, 21), 1),
     Station("S2B", _date(2017, 7, 1), None, 6),
     Station("S2C", _date(2025, 1, 21), None, 1),
     Station("S2A", _date(2025, 3, 13), None, 3, "since March 2025 S2A observes part of the land only, Europe first"),
 )
-"""Who observed where, as known at the end of 2026. Dates as ESA announced them: the archives of 2A and 2B begin; 2C takes the place
+"""Who observed where. Dates as ESA announced them: the archives of 2A and 2B begin; 2C takes the place
 of 2A, which then moves to 36 degrees from 2B (three days before it) for a campaign."""
 
 

@@ -100,6 +100,12 @@ def test_the_table_fits_eighty_columns_and_says_what_it_rests_on(tmp_path: Path)
     assert "S2A observes part of the land only" in text
 
 
+def test_a_far_future_says_what_it_can_not_know(tmp_path: Path) -> None:
+    out = io.StringIO()
+    show(forecast(_file(tmp_path, POINT), 5, "2031-01-01"), Console(file=out, width=120))
+    assert "known as of 2026-11; later moves are not in these dates" in out.getvalue()
+
+
 def test_no_pass_is_said(tmp_path: Path) -> None:
     out = io.StringIO()
     dark = {"type": "Point", "coordinates": [25.0, 75.0]}
