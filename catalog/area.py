@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pyproj import Geod
@@ -38,6 +38,24 @@ def parse_area(value: Any) -> Area:
     if not isinstance(united, Polygon | MultiPolygon):
         raise RequestError("area: its polygons don't make up a surface.")
     return united
+
+
+def parse_place(value: Any) -> BaseGeometry:
+    """Make one geometry (longitude, latitude, degrees) of any GeoJSON, points and lines too, or of a bbox.
+
+    Heights are passed over: they say nothing about where it lies. Raises `RequestError` as `parse_area` does.
+    """
+    if not isinstance(value, dict):
+        return parse_area(value)
+    parts = [part for geometry in _geometries(value) for part in _parts(geometry)]
+    if not parts:
+        raise RequestError("area: the FeatureCollection holds no feature. Give at least one point, line or polygon.")
+    place = parts[0] if len(parts) == 1 else unary_union(parts)
+    if place.bounds[2] - place.bounds[0] > 180:
+        raise RequestError(
+            "area: it spans more than half of the earth, or crosses the antimeridian (180°): split it there."
+        )
+    return place
 
 
 def area_km2(area: BaseGeometry) -> float:
@@ -102,17 +120,7 @@ def _from_geometry(geometry: dict[str, Any]) -> Area:
         raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {kind!r}.")
     coordinates = geometry.get("coordinates")
     rings = coordinates if kind == "Polygon" else [ring for part in _listed(coordinates) for ring in _listed(part)]
-    vertices = [vertex for ring in _listed(rings) for vertex in _listed(ring)]
-    for vertex in vertices:
-        if not isinstance(vertex, list | tuple) or not all(
-            isinstance(number, int | float) and not isinstance(number, bool) for number in vertex
-        ):
-            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
-        if len(vertex) == 3:
-            raise RequestError("area: its coordinates are three-dimensional. Drop the heights: [longitude, latitude].")
-        if len(vertex) != 2:
-            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
-    _check_coordinates(vertices)
+    _check_vertices([vertex for ring in _listed(rings) for vertex in _listed(ring)])
     try:
         polygon = shape({"type": kind, "coordinates": coordinates})
     except (ValueError, TypeError, GEOSException) as error:
@@ -133,6 +141,54 @@ def _from_geometry(geometry: dict[str, Any]) -> Area:
     if not isinstance(polygon, Polygon | MultiPolygon):
         raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {polygon.geom_type}.")
     return polygon
+
+
+_DEPTHS = {"Point": 0, "MultiPoint": 1, "LineString": 1, "MultiLineString": 2, "Polygon": 2, "MultiPolygon": 3}
+
+
+def _parts(geometry: dict[str, Any]) -> Iterator[BaseGeometry]:
+    """The geometry, or those of a collection, without heights."""
+    kind = geometry.get("type")
+    if kind == "GeometryCollection":
+        for part in _listed(geometry.get("geometries")):
+            yield from _parts(part if isinstance(part, dict) else {"type": part})
+        return
+    if kind not in _DEPTHS:
+        raise RequestError(f"area: a GeoJSON geometry is needed, such as a Point or a Polygon, got {kind!r}.")
+    coordinates = _without_heights(geometry.get("coordinates"), _DEPTHS[kind])
+    if "Polygon" in kind:
+        yield _from_geometry({"type": kind, "coordinates": coordinates})
+        return
+    vertices = [coordinates]
+    for _ in range(_DEPTHS[kind]):
+        vertices = [vertex for part in vertices for vertex in _listed(part)]
+    _check_vertices(vertices)
+    try:
+        made = shape({"type": kind, "coordinates": coordinates})
+    except (ValueError, TypeError, GEOSException) as error:
+        raise RequestError(f"area: not a {kind}. A line needs at least two vertices.") from error
+    if made.is_empty:
+        raise RequestError(f"area: the {kind} is empty. Give coordinates.")
+    yield made
+
+
+def _without_heights(coordinates: Any, depth: int) -> Any:
+    if depth:
+        return [_without_heights(part, depth - 1) for part in _listed(coordinates)]
+    return coordinates[:2] if isinstance(coordinates, list) and len(coordinates) == 3 else coordinates
+
+
+def _check_vertices(vertices: Sequence[Any]) -> None:
+    for vertex in vertices:
+        if not isinstance(vertex, list | tuple) or not all(
+            isinstance(number, int | float) and not isinstance(number, bool) for number in vertex
+        ):
+            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
+        if len(vertex) == 3:
+            raise RequestError("area: its coordinates are three-dimensional. Drop the heights: [longitude, latitude].")
+        if len(vertex) != 2:
+            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
+    _check_coordinates(vertices)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -180,6 +180,29 @@ def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline su
 
 
 @app.command()
+def passes(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request, or any GeoJSON: a point will do.")],
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to look ahead.")] = 30,
+    start: Annotated[str | None, typer.Option(metavar="DATE", help="First day or time, UTC; now.")] = None,
+    tle: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Two-line elements to take instead of the reference orbit.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
+) -> None:
+    """Say when Sentinel-2 sees an area, and when the products will be there."""
+    from rich.console import Console
+
+    from flows.passes import as_json as listed
+    from flows.passes import forecast, show
+
+    found = forecast(file, days, start, tle)
+    if as_json:
+        _say(listed(found))
+    else:
+        show(found, Console(width=None if sys.stdout.isatty() else 120))
+
+
+@app.command()
 def processors(as_json: AsJson = False) -> None:
     """List the thematic processors that are installed, with their parameters."""
     from processors.thematic.registry import describe_processors

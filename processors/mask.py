@@ -18,6 +18,7 @@ from shapely.geometry import Point
 from catalog.grid import CELL, PIXEL, Cell, Window, cells_of_window, to_lonlat
 from catalog.products import NO_DATA, REFLECTANCE_SCALE, SATURATED, Acquisition, Frozen, LeftOut, Order
 from catalog.store import Store
+from catalog.sun import sun_angles
 from processors.clouds import (
     CIRRUS_REFLECTANCE,
     CLOUD_AVERAGE,
@@ -34,7 +35,6 @@ from processors.clouds import (
 from processors.cube import Cube
 from processors.cube_layout import CLEAR_NO_DATA
 from processors.ingest import acquisition_of
-from processors.sun import sun_angles
 
 SCL_CLEAR = (4, 5, 6, 7)
 """Vegetation, bare soil, water, unclassified. Not clear: 1 defective, 2 dark, 3 shadow, 8-9 cloud, 10 cirrus, 11 snow."""

@@ -18,8 +18,8 @@ from catalog.errors import NotEnoughAcquisitionsError
 from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.store import Store
+from catalog.sun import sun_angles
 from processors.cube import Cube
-from processors.sun import sun_angles
 
 
 class SeasonAcquisition(Frozen):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from datetime import UTC, datetime
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -19,7 +16,6 @@ from processors.clouds import cast_shadows, dilated
 from processors.cube import Cube
 from processors.ingest import extend_cells, ingest_acquisition
 from processors.mask import MaskResult, mask_acquisition
-from processors.sun import sun_angles
 
 CELL = Cell(32631, 56, 549)
 
@@ -133,36 +129,3 @@ def test_nothing_casts_no_shadow_and_does_not_spread() -> None:
     nothing = np.zeros((8, 8), bool)
     assert not cast_shadows(nothing, 50, 100, 10).any()
     assert not dilated(nothing, 3).any()
-
-
-@pytest.mark.parametrize(
-    ("time", "place", "zenith", "azimuth"),
-    [
-        # Equinox, 12:00 on the equator: 7.5 min (1.86 degrees) before the true noon, declination -0.165: 90 + atan(0.165 / 1.86)
-        (datetime(2019, 3, 20, 12, 0, tzinfo=UTC), (0.0, 0.0), 1.86, 95.1),
-        # Summer solstice, true noon in the south, on the tropic's complement: 51.44 - 23.44 degrees
-        (datetime(2019, 6, 21, 12, 1, 52, tzinfo=UTC), (0.0, 51.44), 28.0, 180.0),
-        # The same in the southern hemisphere: the sun in the north
-        (datetime(2019, 12, 22, 11, 58, 15, tzinfo=UTC), (0.0, -51.44), 28.0, 0.0),
-    ],
-)
-def test_the_sun_of_equinox_and_solstices(
-    time: datetime, place: tuple[float, float], zenith: float, azimuth: float
-) -> None:
-    found = sun_angles(time, *place)
-    assert found[0] == pytest.approx(zenith, abs=0.05)
-    assert abs((found[1] - azimuth + 180) % 360 - 180) < (1 if zenith < 5 else 0.3)
-
-
-def test_the_sun_of_real_products(real_data: Path) -> None:
-    worst = 0.0
-    items = sorted((real_data / "flanders-2019" / "sentinel-2-l2a").glob("*/*.json"))
-    for item in items:
-        said = json.loads(item.read_text(encoding="utf-8"))["properties"]
-        time = datetime.fromisoformat(said["datetime"])
-        if time < datetime(2018, 11, 12, tzinfo=UTC):  # these say the datatake's start, up to 7 minutes early
-            continue
-        zenith, azimuth = sun_angles(time, 4.063, 50.746)
-        worst = max(worst, abs(zenith - said["s2:mean_solar_zenith"]), abs(azimuth - said["s2:mean_solar_azimuth"]))
-    assert len(items) == 72
-    assert worst < 0.5  # the product's angles are the tile's mean
