@@ -22,9 +22,9 @@ from catalog.sources import open_source
 from catalog.sources.files import LocalFiles
 from catalog.sources.safe_product import read_product
 from catalog.store import Store, open_store
+from catalog.sun import sun_angles
 from processors.cube import Cube
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
-from processors.sun import sun_angles
 
 CELL = Cell(32631, 56, 549)
 AREA = to_lonlat(box(573_440, 5_629_600, 575_840, 5_632_000), 32631)
