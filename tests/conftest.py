@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -39,6 +41,13 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test data at {folder}; set CROPLINE_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def safe_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module `safe_kit`, which writes synthetic SAFE products."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
+    return importlib.import_module("safe_kit")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
 from catalog.products import UNKNOWN, Product
+from catalog.sources.document import read_document
 from catalog.sources.files import Entry, Files, join
 from catalog.sources.product_name import parse_name
 from catalog.sources.safe_masks import quality_masks
@@ -25,7 +26,6 @@ from catalog.sources.safe_metadata import (
     as_geometry,
     check_antimeridian,
     product_metadata,
-    read_document,
     tile_metadata,
 )
 from catalog.sources.safe_product import SafeProduct, assemble, find_files, offsets_of

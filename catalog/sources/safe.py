@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from shapely import GEOSException
-from shapely.geometry import shape
+from shapely.geometry import box, shape
 
 from catalog.area import Area
 from catalog.credentials import Credentials
 from catalog.errors import AccessError, ProductError, RequestError, SourceError
-from catalog.products import ACCESS_DENIED, Asset, LeftOut, Level, Product
+from catalog.grid import to_lonlat
+from catalog.products import ACCESS_DENIED, UNKNOWN, Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, source_id
 from catalog.sources.aws_tile import is_tile, read_tile, tile_and_day
 from catalog.sources.bucket import split_address
@@ -42,6 +43,14 @@ class Found:
     is_tile: bool
     """As AWS lays it out."""
     name: ProductName | None
+
+    @property
+    def tile(self) -> str:
+        """`UNKNOWN` where only its metadata tell."""
+        if self.name is not None:
+            return self.name.tile
+        of_tile = tile_and_day(self.path) if self.is_tile else None
+        return of_tile[0] if of_tile else UNKNOWN
 
     @property
     def span(self) -> tuple[datetime, datetime] | None:
@@ -74,10 +83,15 @@ class SafeSource:
             found = list(find_products(self._files, self._only, pool.map))
             likely = [one for one in found if _may_lie_in(one, period)]
             of_level = [one for one in likely if one.name is None or one.name.level == level]
-            read = [result for results in pool.map(self._granules, of_level) for result in results]
+            # One product of a tile tells where the tile lies; the others aren't opened where that is elsewhere.
+            firsts = {one.tile: one for one in reversed(of_level)}
+            read = dict(zip(firsts.values(), pool.map(self._granules, firsts.values()), strict=True))
+            elsewhere = {one.tile for one, results in read.items() if self._lies_elsewhere(one, results, area)}
+            others = [one for one in of_level if one not in read and one.tile not in elsewhere]
+            read |= dict(zip(others, pool.map(self._granules, others), strict=True))
         products: list[Product] = []
         left_out: list[LeftOut] = []
-        for result in read:
+        for result in (result for one in of_level for result in read.get(one, ())):
             if isinstance(result, LeftOut):
                 left_out.append(result)
                 continue
@@ -111,11 +125,21 @@ class SafeSource:
         check_sizes(safe)
         return dict(safe.assets)
 
+    def _lies_elsewhere(self, found: Found, results: list[Product | LeftOut], area: Area) -> bool:
+        """True where the tile that a product is of doesn't touch the area."""
+        if found.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):
+            return False
+        tile = self._read[results[0].href].tile
+        # Edges that are straight in the zone are bent in longitude and latitude.
+        return not to_lonlat(box(*tile.bounds), tile.epsg).buffer(0.1).intersects(area)
+
     def _granules(self, found: Found) -> list[Product | LeftOut]:
         """All granules of a product, or why not."""
         results: list[Product | LeftOut] = []
         try:
-            paths = [found.path] if found.is_tile else granules(self._files, found.path)
+            # The names that carry a tile are of products with one granule.
+            one = found.is_tile or found.tile != UNKNOWN
+            paths = [found.path] if one else granules(self._files, found.path)
         except ProductError as error:
             return [LeftOut(product=name_of(found.path), reason=f"not understood: {error}")]
         for path in paths:

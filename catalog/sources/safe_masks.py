@@ -16,8 +16,8 @@ from shapely.geometry import Polygon
 
 from catalog.errors import ProductError
 from catalog.products import BANDS
+from catalog.sources.document import read_document
 from catalog.sources.files import Files, join
-from catalog.sources.safe_metadata import read_document
 
 KINDS: dict[str, str] = {
     "DETFOO": "detector footprints",

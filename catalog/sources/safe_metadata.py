@@ -5,25 +5,22 @@ After the Sentinel-2 Products Specification Document, versions 13 to 14.9 (ESA),
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError  # types only: documents are parsed by defusedxml
+from xml.etree.ElementTree import Element  # a type only: documents are parsed by defusedxml
 
 import numpy as np
 import numpy.typing as npt
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from shapely.geometry import Polygon, mapping
 from shapely.geometry.base import BaseGeometry
 
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.products import BANDS, NO_DATA, SATURATED, UNKNOWN, Level
-from catalog.sources.files import Files
+from catalog.sources.document import Document
 
 QUANTIFICATION = 10_000
 """Numbers per unit of reflectance. All products since 2015 have it, and the cube's numbers are of this unit."""
@@ -118,30 +115,10 @@ class TileMetadata:
         return west, north - height * metres, west + width * metres, north
 
 
-def read_document(files: Files, path: str, product: str) -> Element:
-    """An XML document of a product. Raises `ProductError` naming both, and `SourceError` where nothing can be read."""
-    try:
-        text = files.read(path)
-    except FileNotFoundError as error:
-        raise ProductError(f"{product}: {path} is missing. Get the product again.") from error
-    try:
-        root: Element = fromstring(text, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise ProductError(
-            f"{product}: {path} defines entities or a document type, which metadata of Sentinel-2 never do; it isn't read. "
-            "Get the product from its publisher."
-        ) from error
-    except (ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that doesn't exist
-        raise ProductError(
-            f"{product}: {path} is no XML, it may be truncated ({error}). Get the product again."
-        ) from error
-    return root
-
-
 def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
     """What the product's document says. Raises `ProductError` naming product and document."""
-    said = _Document(root, f"{product}: {file}")
-    datatake = root.find(".//{*}Datatake")
+    said = Document(root, f"{product}: {file}")
+    datatake = said.first("Datatake")
     identifier = datatake.get("datatakeIdentifier", "") if datatake is not None else ""
     level = _level(said.text("PROCESSING_LEVEL"), said)
     orbit = said.number("SENSING_ORBIT_NUMBER")
@@ -167,14 +144,14 @@ def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
             for granule in said.all("Granule", "Granules")
             if (named := granule.get("granuleIdentifier")) is not None
         ),
-        failed_checks=tuple(_failed_checks(root)),
+        failed_checks=tuple(_failed_checks(said)),
         synthetic=(said.maybe("SYNTHETIC") or "").lower() == "true",
     )  # fmt: skip
 
 
 def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
     """What the granule's document says. Raises `ProductError` naming product and document."""
-    said = _Document(root, f"{product}: {file}")
+    said = Document(root, f"{product}: {file}")
     # Sen2Cor's older documents call it TILE_ID_2A.
     granule = said.text("TILE_ID", "TILE_ID_2A")
     tile = _TILE.search(granule)
@@ -196,7 +173,7 @@ def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
         epsg=int(code.group(1)),
         upper_left=_upper_left(said),
         sizes=_sizes(said),
-        sun=_sun(root, said),
+        sun=_sun(said),
         view=_view(said),
         cloud_cover=said.number("CLOUDY_PIXEL_PERCENTAGE"),
         nodata_share=said.number("NODATA_PIXEL_PERCENTAGE"),
@@ -207,64 +184,14 @@ def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
     )
 
 
-class _Document:
-    """Values of an XML document by the names of their elements, wherever they stand."""
-
-    def __init__(self, root: Element, where: str) -> None:
-        self._root, self.where = root, where
-
-    def maybe(self, *names: str) -> str | None:
-        """The text of the first element of one of these names; None where there is none or it is empty."""
-        for name in names:
-            element = self._root.find(f".//{{*}}{name}")
-            if element is not None and element.text and element.text.strip():
-                return element.text.strip()
-        return None
-
-    def text(self, *names: str) -> str:
-        value = self.maybe(*names)
-        if value is None:
-            raise ProductError(f"{self.where} says no {names[0]}, it may be truncated. Get the product again.")
-        return value
-
-    def number(self, *names: str) -> float | None:
-        value = self.maybe(*names)
-        if value is None:
-            return None
-        return self.as_number(names[0], value)
-
-    def as_number(self, name: str, value: str | None) -> float:
-        try:
-            number = float(value or "")
-        except ValueError as error:
-            raise self.wrong(name, value, "it is no number") from error
-        if not math.isfinite(number):
-            raise self.wrong(name, value, "it is not finite")
-        return number
-
-    def time(self, *names: str) -> datetime | None:
-        try:
-            time = datetime.fromisoformat(self.maybe(*names) or "")
-        except ValueError:
-            return None
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-    def all(self, *names: str) -> Iterator[Element]:
-        for name in names:
-            yield from self._root.iterfind(f".//{{*}}{name}")
-
-    def wrong(self, name: str, value: str | None, why: str) -> ProductError:
-        return ProductError(f"{self.where}: {name} is {value!r}: {why}. Get the product again.")
-
-
-def _level(text: str, said: _Document) -> Level:
+def _level(text: str, said: Document) -> Level:
     match = re.search(r"Level-(1C|2A)", text)
     if match is None:
         raise said.wrong("PROCESSING_LEVEL", text, "only Level-1C and Level-2A are read")
     return "L1C" if match.group(1) == "1C" else "L2A"
 
 
-def _quantification(said: _Document, level: Level) -> int:
+def _quantification(said: Document, level: Level) -> int:
     # L2A lists those of aerosol and water vapour too, and in Sen2Cor's older documents the one of its L1C.
     names = (
         ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE") if level == "L2A" else ("QUANTIFICATION_VALUE",)
@@ -277,7 +204,7 @@ def _quantification(said: _Document, level: Level) -> int:
     return QUANTIFICATION
 
 
-def _special_values(said: _Document) -> int:
+def _special_values(said: Document) -> int:
     """The number that means no data. Raises `ProductError` where saturation isn't the cube's own number."""
     values = {}
     for entry in said.all("Special_Values"):
@@ -292,7 +219,7 @@ def _special_values(said: _Document) -> int:
     return values.get("NODATA", NO_DATA)
 
 
-def _offsets(said: _Document, level: Level) -> dict[str, int]:
+def _offsets(said: Document, level: Level) -> dict[str, int]:
     name = "BOA_ADD_OFFSET" if level == "L2A" else "RADIO_ADD_OFFSET"
     offsets = {}
     for element in said.all(name):
@@ -310,7 +237,7 @@ def _band(element: Element) -> str | None:
     return _BAND_OF_ID.get(int(text)) if text.isdecimal() else None
 
 
-def _footprint(said: _Document) -> Polygon:
+def _footprint(said: Document) -> Polygon:
     numbers = [said.as_number("EXT_POS_LIST", text) for text in said.text("EXT_POS_LIST").split()]
     points = list(zip(numbers[1::2], numbers[::2], strict=False))  # they go latitude, longitude
     if len(numbers) % 2 or len(points) < 4:
@@ -342,16 +269,16 @@ def _lists(value: Any) -> Any:
     return [_lists(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _failed_checks(root: Element) -> Iterator[str]:
-    for check in root.iterfind(".//{*}quality_check"):
+def _failed_checks(said: Document) -> Iterator[str]:
+    for check in said.all("quality_check"):
         if (check.text or "").strip().upper() not in ("PASSED", ""):
             yield f"{check.get('checkType')} {(check.text or '').strip()}"
     for name in _FLAGS:
-        if (flag := root.find(f".//{{*}}{name}_FLAG")) is not None and (flag.text or "").strip().upper() != "PASSED":
+        if (flag := said.first(f"{name}_FLAG")) is not None and (flag.text or "").strip().upper() != "PASSED":
             yield f"{name} {(flag.text or '').strip()}"
 
 
-def _sizes(said: _Document) -> dict[int, tuple[int, int]]:
+def _sizes(said: Document) -> dict[int, tuple[int, int]]:
     sizes = {}
     for entry in said.all("Size"):
         rows, columns = entry.find("{*}NROWS"), entry.find("{*}NCOLS")
@@ -365,27 +292,27 @@ def _sizes(said: _Document) -> dict[int, tuple[int, int]]:
     return sizes
 
 
-def _upper_left(said: _Document) -> tuple[float, float]:
+def _upper_left(said: Document) -> tuple[float, float]:
     east, north = said.number("ULX"), said.number("ULY")
     if east is None or north is None:
         raise said.wrong("Geoposition", None, "it says no corner")
     return east, north
 
 
-def _sun(root: Element, said: _Document) -> SunAngles | None:
-    mean = root.find(".//{*}Mean_Sun_Angle")
-    grids = [_grid(root, kind, said) for kind in ("Zenith", "Azimuth")]
+def _sun(said: Document) -> SunAngles | None:
+    mean, grid = said.first("Mean_Sun_Angle"), said.first("Sun_Angles_Grid")
     if mean is None:
         return None
     angles = [mean.find(f"{{*}}{name}") for name in ("ZENITH_ANGLE", "AZIMUTH_ANGLE")]
     zenith, azimuth = (said.as_number("Mean_Sun_Angle", None if angle is None else angle.text) for angle in angles)
-    step = root.find(".//{*}Sun_Angles_Grid/{*}Zenith/{*}COL_STEP")
+    step = None if grid is None else grid.find("{*}Zenith/{*}COL_STEP")
     metres = 5000.0 if step is None else said.as_number("COL_STEP", step.text)
-    return SunAngles(zenith, azimuth % 360, grids[0], grids[1], metres)
+    return SunAngles(zenith, azimuth % 360, _grid(grid, "Zenith", said), _grid(grid, "Azimuth", said), metres)
 
 
-def _grid(root: Element, kind: str, said: _Document) -> Grid:
-    rows = [(row.text or "").split() for row in root.iterfind(f".//{{*}}Sun_Angles_Grid/{{*}}{kind}//{{*}}VALUES")]
+def _grid(grid: Element | None, kind: str, said: Document) -> Grid:
+    found = () if grid is None else grid.iterfind(f"{{*}}{kind}//{{*}}VALUES")
+    rows = [(row.text or "").split() for row in found]
     if not rows:
         return np.zeros((0, 0), np.float32)
     try:
@@ -394,7 +321,7 @@ def _grid(root: Element, kind: str, said: _Document) -> Grid:
         raise said.wrong("Sun_Angles_Grid", kind, "its rows are no numbers of one length") from error
 
 
-def _view(said: _Document) -> dict[str, tuple[float, float]]:
+def _view(said: Document) -> dict[str, tuple[float, float]]:
     views = {}
     for entry in said.all("Mean_Viewing_Incidence_Angle"):
         band, zenith, azimuth = _band(entry), entry.find("{*}ZENITH_ANGLE"), entry.find("{*}AZIMUTH_ANGLE")

@@ -13,6 +13,7 @@ from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, UNKNOWN, Asset, Level, Product
+from catalog.sources.document import read_document
 from catalog.sources.files import Files, join, name_of, parent
 from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.safe_masks import QualityMask, quality_masks
@@ -23,7 +24,6 @@ from catalog.sources.safe_metadata import (
     TileMetadata,
     as_geometry,
     product_metadata,
-    read_document,
     tile_metadata,
 )
 from catalog.sources.zip_files import ZipFiles

@@ -14,19 +14,25 @@ _HEAD = 4096
 """Bytes. The image header is the first box after the signature and the file type."""
 
 
-def jp2_size(files: Files, path: str, product: str) -> tuple[int, int] | None:
-    """(height, width) of a JP2; None of another format, which GDAL reads all the same, or of a torn file, which it refuses.
+# GDAL opens a file by what it holds, not by its name: a VRT in its place would lead to any other file, or into the network.
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-    Raises `ProductError` where no file is, `SourceError` where it can't be read.
+
+def jp2_size(files: Files, path: str, product: str) -> tuple[int, int] | None:
+    """(height, width) of a JP2; None of a TIFF, as some copies have in its place.
+
+    Raises `ProductError` where it is neither or no file is there, `SourceError` where it can't be read.
     """
     try:
         with files.open(path) as file:
             head = file.read(_HEAD)
     except FileNotFoundError as error:
         raise ProductError(f"{product}: {path} is missing. Get the product again.") from error
+    if head.startswith(_TIFF):
+        return None
     at = head.find(b"ihdr")
     if head[4:8] != b"jP  " or at < 0 or len(head) < at + 12:
-        return None
+        raise ProductError(f"{product}: {path} is no JP2, it may be truncated. Get the product again.")
     height, width = struct.unpack(">II", head[at + 4 : at + 12])
     return height, width
 
@@ -44,7 +50,7 @@ def check_sizes(safe: SafeProduct) -> Mapping[str, tuple[int, int]]:
         of_one = {asset: sizes[asset] for asset in sizes if safe.resolutions[asset] == metres}
         said = safe.tile.sizes.get(metres)
         usual, _ = Counter(of_one.values()).most_common(1)[0]
-        expected = said if said in of_one.values() else usual
+        expected = said if said is not None and said in of_one.values() else usual
         for asset, size in of_one.items():
             if size != expected:
                 raise ProductError(

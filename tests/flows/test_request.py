@@ -127,9 +127,23 @@ def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settin
     assert request.output == str(tmp_path / "out" / "map")
 
 
-@pytest.mark.parametrize("address", ["stac:https://example.org/api", "stac:/data/catalog.json", "nonsense"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "stac:https://example.org/api",
+        "stac:/data/catalog.json",
+        "safe:s3://bucket/prefix",
+        "safe:/data/safe",
+        "nonsense",
+    ],
+)
 def test_absolute_sources_stay_as_they_are(address: str, tmp_path: Path) -> None:
     assert absolute_source(address, tmp_path) == address
+
+
+def test_relative_sources_start_where_the_command_runs(tmp_path: Path) -> None:
+    for address in ("safe:archive", "safe:./archive/", "stac:archive", f"safe:{tmp_path}/archive"):
+        assert absolute_source(address, tmp_path) == f"{address.partition(':')[0]}:{tmp_path / 'archive'}"
 
 
 @pytest.mark.usefixtures("source")
