@@ -40,7 +40,7 @@ _RETRY_DELAYS = [_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTIN
 """Pauses before the next attempts at what reads a source, s."""
 
 
-def _worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
+def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
     """A source that can't be reached may come back, and so may a network; other errors stay what they are."""
     try:
         state.result()
@@ -77,7 +77,7 @@ def read_season(file: Path) -> Season:
     persist_result=False,
     retries=_SETTINGS.ingest_retries,
     retry_delay_seconds=_RETRY_DELAYS,
-    retry_condition_fn=_worth_retrying,
+    retry_condition_fn=worth_retrying,
 )
 def order(request_file: Path, order_file: Path) -> int:
     """Search the source and write down what is taken and why. Returns the number of acquisitions."""
@@ -102,7 +102,7 @@ def extend(store: str, order_file: Path, cells: Sequence[str]) -> list[str]:
     persist_result=False,
     retries=_SETTINGS.ingest_retries,
     retry_delay_seconds=_RETRY_DELAYS,
-    retry_condition_fn=_worth_retrying,
+    retry_condition_fn=worth_retrying,
 )
 def ingest(
     store: str,
@@ -180,7 +180,7 @@ def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
     batches = batched([acquisition.id for acquisition in made.acquisitions])
     results = _each(run, "ingest", "pixels from the source", ingest, batches, (store, run.order_file), cells)
     ingested = [IngestResult.model_validate(result) for result in results]
-    _refuse_nothing(ingested, made.source)
+    refuse_nothing(ingested, made.source)
     dropped = [left for result in ingested for left in result.dropped]
     results = _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file), cells)
     dropped += [left for result in results for left in MaskResult.model_validate(result).dropped]
@@ -188,14 +188,12 @@ def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
         try:
             used = season(run.request_file, run.order_file, run.season_file, store)
         except NotEnoughAcquisitionsError as error:
-            if not dropped:
-                raise
-            raise NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}") from error
+            raise with_reasons(error, dropped) from None
         stage.outcome = f"{used} of {len(made.acquisitions)} acquisitions are clear enough"
     return made, read_season(run.season_file), dropped
 
 
-def _refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
+def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
     """Raises `AccessError` or `SourceError` where the network left nothing at all of a source."""
     if any(result.written or result.skipped for result in results):
         return
@@ -204,6 +202,11 @@ def _refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
         raise AccessError(f"source {source}: nothing of it may be read. {_first(dropped)}")
     if dropped and all(left.denied or left.passing for left in dropped):
         raise SourceError(f"source {source}: nothing of it can be reached. {_first(dropped)} Try again later.")
+
+
+def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) -> NotEnoughAcquisitionsError:
+    """The error with what could not be read, which may be why too little is left."""
+    return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}") if dropped else error
 
 
 def _first(left: Sequence[LeftOut]) -> str:

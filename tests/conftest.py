@@ -124,7 +124,10 @@ class FileServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.faults: dict[str, str] = {}
-        """By file name: an HTTP status, ``expired`` (S3's word for a token), ``drop`` (in the middle of the file), ``silent``."""
+        """By file name, ``*`` for every raster: an HTTP status, ``expired`` (S3's word for a token), ``drop`` (in the middle of
+        the file), ``silent``."""
+        self.faults_left: dict[str, int] = {}
+        """Requests after which a fault ends, by file name; one that isn't here stays."""
         self.asked: Counter[str] = Counter()
         """Requests by file name."""
         self.closing = threading.Event()
@@ -135,6 +138,15 @@ class FileServer:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
+
+    def fault_of(self, name: str) -> str:
+        """The fault of one request."""
+        left = self.faults_left.get(name)
+        if left is not None:
+            self.faults_left[name] = left - 1
+            if left <= 0:
+                return ""
+        return self.faults.get(name, self.faults.get("*", "") if name.endswith(".tif") else "")
 
     def close(self) -> None:
         self.closing.set()
@@ -156,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         name = path.rsplit("/", 1)[-1]
         self.files.asked[name] += 1
-        fault = self.files.faults.get(name, "")
+        fault = self.files.fault_of(name)
         file = self.files.folder / path.lstrip("/")
         if fault == "silent":
             self.files.closing.wait(30)
