@@ -113,14 +113,16 @@ def item_assets(item: Item, href: str, product: Product) -> dict[str, Asset]:
 
 def _asset(name: str, asset: Item, item: Item, href: str, product: Product) -> Asset:
     address = join(href, asset["href"])
-    nodata = _number(_of_band(asset, "nodata"))
+    said = _number(_of_band(asset, "nodata"))
+    # A cloud probability of 0 % is a value like any other, also where an item lists 0 as the no data of all its assets.
+    nodata = None if name == "CLD" else 0 if said is None else said
     if name in BANDS:
         offset, said_by = _offset(name, asset, _properties(item), product)
     else:
         offset, said_by = 0, "a mask has none"
     return Asset(
         href=address,
-        nodata=0 if nodata is None else nodata,
+        nodata=nodata,
         offset=offset,
         offset_from=said_by,
         gdal_env=_REMOTE_ENV if "://" in address else {},
