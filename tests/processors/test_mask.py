@@ -11,6 +11,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.ndimage import distance_transform_edt
 
 from catalog.grid import Cell
 from catalog.products import Order
@@ -133,6 +137,15 @@ def test_nothing_casts_no_shadow_and_does_not_spread() -> None:
     nothing = np.zeros((8, 8), bool)
     assert not cast_shadows(nothing, 50, 100, 10).any()
     assert not dilated(nothing, 3).any()
+
+
+@given(
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=24)),
+    st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 6.0, 6.5, 12.0, 30.0]),
+)
+def test_dilation_is_by_distance_between_centres(mask: np.ndarray, radius: float) -> None:
+    expected = distance_transform_edt(~mask) <= radius if mask.any() else mask
+    np.testing.assert_array_equal(dilated(mask, radius), expected)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import rasterio
 from catalog.grid import Cell
 from catalog.products import LEVEL_BANDS
 from catalog.store import Store
-from processors import mask
 from processors.clouds import cloud_mask, cloud_probability
 from processors.cube import Cube
 from processors.ingest import extend_cells, ingest_acquisition
-from processors.mask import WORKING_PIXELS, mask_acquisition
+from processors.mask import MaskResult, mask_acquisition
+from processors.mask_options import USUAL_MASK, L1CMask, MaskOptions
 
 CELL = Cell(32631, 56, 549)
 BANDS = LEVEL_BANDS["L1C"]
@@ -50,12 +50,12 @@ def test_the_reference_of_slovenia(real_data: Path) -> None:
 def test_averaging_and_dilation_are_meant_in_metres() -> None:
     probability = np.zeros((99, 99), np.float32)
     probability[40:60, 40:60] = 1
-    found = cloud_mask(probability, 40)  # averaged over 6 pixels, dilated by 3
+    found = cloud_mask(probability, L1CMask(resolution=40))  # averaged over 6 pixels, dilated by 3
     assert found[50, 50]
     assert 26 <= int(found[50].sum()) <= 30  # 20 pixels, wider by 3 and a little on each side
     speck = np.zeros((99, 99), np.float32)
     speck[50, 50] = 1
-    assert not cloud_mask(speck, 40).any()  # one pixel among a hundred
+    assert not cloud_mask(speck, L1CMask(resolution=40)).any()  # one pixel among a hundred
 
 
 def scene(side: int, clouds: list[tuple[int, int, int]], **changes: np.ndarray) -> dict[str, np.ndarray]:
@@ -73,12 +73,12 @@ def clear_of(store: Store, *cells: Cell) -> list[np.ndarray]:
     return [Cube(store.cube("kit", "L1C", cell)).read("clear", 0) for cell in cells]
 
 
-def make(store: Store, archive: object, *cells: Cell) -> mask.MaskResult:
+def make(store: Store, archive: object, *cells: Cell, options: MaskOptions = USUAL_MASK) -> MaskResult:
     order = archive.order()  # type: ignore[attr-defined]
     extend_cells(store, order, cells)
     (one,) = order.acquisitions
     ingest_acquisition(store, order, one.id, cells, order.source)
-    return mask_acquisition(store, order, one.id, cells)
+    return mask_acquisition(store, order, one.id, cells, options)
 
 
 def test_clouds_cirrus_shadows_and_no_data(cube_kit: ModuleType, store: Store) -> None:
@@ -111,9 +111,10 @@ def test_clouds_cirrus_shadows_and_no_data(cube_kit: ModuleType, store: Store) -
     assert cube.values("clear_fraction")[0] == np.float32((clear == 1).mean())
 
 
-def test_the_edges_of_cells_leave_no_seam(cube_kit: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The same scene twice: once inside one cell, once across four. Shadows are looked for within 1 km here.
-    monkeypatch.setattr(mask, "SHADOW_REACH", 1000)
+@pytest.mark.parametrize("distance", [1000, 5120])
+def test_the_edges_of_cells_leave_no_seam(cube_kit: ModuleType, store: Store, distance: int) -> None:
+    # The same scene twice: once inside one cell, once across four.
+    options = MaskOptions(l1c=L1CMask(shadow_distance=distance))
     dark = np.full((240, 240), GREEN_FIELD["B08"])
     dark[:100] = 700
     dark[120:180, 90:150] = CLOUD["B08"]
@@ -127,7 +128,7 @@ def test_the_edges_of_cells_leave_no_seam(cube_kit: ModuleType, store: Store, mo
         archive = cube_kit.Archive(store.root / f"archive{number}", level="L1C")
         archive.add("p", bands, window=window, **about)
         part_store = Store(store.root / f"store{number}")
-        make(part_store, archive, *cells)
+        make(part_store, archive, *cells, options=options)
         whole = np.full((240, 240), 7, np.uint8)
         for cell in cells:
             part = window.intersection(cell.window)
@@ -167,8 +168,9 @@ def test_without_its_bands_a_cell_is_not_masked_and_says_so(cube_kit: ModuleType
 def test_the_working_resolution_gets_nearly_the_native_mask(real_data: Path) -> None:
     reflectance = np.load(real_data / "clouds" / "s2cloudless_reference.npz")["reflectance"][0]
     native_probability = np.load(real_data / "clouds" / "s2cloudless_reference.npz")["cloud_probability"][0]
-    k = WORKING_PIXELS
+    options = L1CMask()
+    k = options.resolution // 10
     means = reflectance.reshape(256 // k, k, 256 // k, k, 13).mean(axis=(1, 3))
-    found = cloud_mask(cloud_probability(means), 10 * k).repeat(k, axis=0).repeat(k, axis=1)
-    native = cloud_mask(native_probability, 10)
+    found = cloud_mask(cloud_probability(means), options).repeat(k, axis=0).repeat(k, axis=1)
+    native = cloud_mask(native_probability, L1CMask(resolution=10))
     assert (found == native).mean() > 0.99
