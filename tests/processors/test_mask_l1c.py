@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -26,25 +28,33 @@ CLOUD = dict(zip(BANDS, (5000, 5000, 4900, 5100, 5200, 5400, 5600, 5500, 5700, 2
 
 def test_the_authors_published_probabilities(real_data: Path) -> None:
     reference = np.load(real_data / "clouds" / "s2cloudless_reference.npz")
-    part = np.s_[:, 64:128, 0:256]  # holds clouds; the whole takes 2 s
-    found = cloud_probability(reference["reflectance"][part])
-    assert found.max() > 0.9
-    np.testing.assert_allclose(found, reference["cloud_probability"][part], rtol=0, atol=1e-6)
+    found = cloud_probability(reference["reflectance"])
+    assert (found.max() > 0.9, found.min() < 0.1) == (True, True)
+    assert np.abs(found - reference["cloud_probability"]).max() <= 1e-6
 
 
 def test_the_reference_of_slovenia(real_data: Path) -> None:
+    """All five dates on their native pixels: probabilities and masks, without any difference."""
     folder = real_data / "slovenia-l1c-2015"
-    for name, cloudy in (("S2A_33TWM_20150711T100008_L1C", False), ("S2A_33TWM_20150731T100009_L1C", True)):
-        bands = []
-        for band in BANDS:
-            with rasterio.open(folder / "sentinel-2-l1c" / name / f"{band}.tif") as file:
-                bands.append(file.read(1)[:40])
-        with rasterio.open(folder / "reference" / f"{name}_cloud_probability.tif") as file:
-            expected = file.read(1)[:40]
-        found = cloud_probability(np.stack(bands, axis=-1) * np.float32(1e-4))
-        assert bool(found.mean() > 0.4) is cloudy
-        scale = 100 if expected.max() > 1.5 else 1
-        np.testing.assert_allclose(found * scale, expected, rtol=0, atol=2e-3 * scale)
+    cloudy = {}
+    for stored in sorted((folder / "reference").glob("*_cloud_probability.tif")):
+        name = stored.stem.removesuffix("_cloud_probability")
+        bands = [_read(folder / "sentinel-2-l1c" / name / f"{band}.tif") for band in BANDS]
+        found = cloud_probability(np.stack(bands, axis=-1) / 10000)
+        np.testing.assert_array_equal(found, _read(stored))
+        # Theirs: averaged over 4 pixels of these and dilated by 2.
+        mask = cloud_mask(found, L1CMask(resolution=10, average=40, dilation=20))
+        np.testing.assert_array_equal(mask, _read(stored.with_name(f"{name}_cloud_mask.tif")))
+        cloudy[name[10:18]] = bool(mask.mean() > 0.5)
+    assert cloudy == {
+        "20150711": False, "20150731": True, "20150820": True, "20150830": False, "20150909": False,
+    }  # fmt: skip
+
+
+def _read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as file:
+        band: np.ndarray = file.read(1)
+    return band
 
 
 def test_averaging_and_dilation_are_meant_in_metres() -> None:
@@ -139,6 +149,105 @@ def test_the_edges_of_cells_leave_no_seam(cube_kit: ModuleType, store: Store, di
     assert set(np.unique(found[0])) == {0, 1}
     assert (found[0][:100] == 0).any()  # there is a shadow, and it lies in the north
     np.testing.assert_array_equal(found[0], found[1])
+
+
+def shadow_scene(height: float, zenith: float, azimuth: float) -> dict[str, np.ndarray]:
+    """400 px with a cloud of 300 m in the middle, and four dark squares of 300 m: where its shadow falls, and as far away in the
+    three other directions."""
+    nir = np.full((400, 400), GREEN_FIELD["B08"])
+    away = height * math.tan(math.radians(zenith)) / 10
+    for turn in (0, 90, 180, 270):
+        # away from the sun: the shadow lies at the azimuth of the sun plus 180
+        row, column = spot(away, azimuth + 180 + turn)
+        nir[row - 15 : row + 15, column - 15 : column + 15] = 500
+    nir[185:215, 185:215] = CLOUD["B08"]
+    return scene(400, [(185, 185, 30)], B08=nir)
+
+
+def spot(away: float, direction: float) -> tuple[int, int]:
+    """Row and column that lie ``away`` pixels from the middle, ``direction`` degrees from north, clockwise."""
+    north, east = math.cos(math.radians(direction)), math.sin(math.radians(direction))
+    return round(200 - away * north), round(200 + away * east)
+
+
+def shaded(clear: np.ndarray, away: float, azimuth: float) -> list[bool]:
+    """Whether the dark squares opposite the sun, and 90, 180 and 270 degrees further, are taken for shadow."""
+    return [bool(clear[spot(away, azimuth + 180 + turn)] == 0) for turn in (0, 90, 180, 270)]
+
+
+@pytest.mark.parametrize("azimuth", [25.0, 100.0, 155.0, 250.0, 340.0])
+def test_the_shadow_of_a_cloud_of_known_height_in_every_quadrant(
+    cube_kit: ModuleType, store: Store, azimuth: float
+) -> None:
+    archive = cube_kit.Archive(store.root / "archive", level="L1C")
+    bands = shadow_scene(1200, 48, azimuth)
+    archive.add("p", bands, window=cube_kit.square(size=400), sun_zenith=48.0, sun_azimuth=azimuth)
+    make(store, archive, CELL)
+    (clear,) = clear_of(store, CELL)
+    assert clear[200, 200] == 0
+    assert shaded(clear, 1200 * math.tan(math.radians(48)) / 10, azimuth) == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("cell", "time", "zenith", "azimuth"),
+    [
+        # As two real products say, over the middles of their tiles: 33TWM (46° N) and 56JMM (30° S).
+        (Cell(32633, 54, 502), datetime(2023, 8, 15, 9, 57, 57, tzinfo=UTC), 35.0, 152.4),
+        (Cell(32756, 44, 648), datetime(2018, 6, 29, 0, 2, 41, tzinfo=UTC), 59.5, 29.0),
+    ],
+)
+def test_shadows_on_both_hemispheres_where_the_source_does_not_say_the_sun(
+    cube_kit: ModuleType, store: Store, cell: Cell, time: datetime, zenith: float, azimuth: float
+) -> None:
+    archive = cube_kit.Archive(store.root / "archive", level="L1C")
+    bands = shadow_scene(900, zenith, azimuth)
+    archive.add("p", bands, window=cube_kit.square(size=400, cell=cell), time=time)
+    make(store, archive, cell)
+    (clear,) = clear_of(store, cell)
+    assert shaded(clear, 900 * math.tan(math.radians(zenith)) / 10, azimuth) == [True, False, False, False]
+
+
+def test_another_threshold_asks_for_no_new_probability_and_another_resolution_does(
+    cube_kit: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = cube_kit.Archive(store.root / "archive", level="L1C")
+    archive.add("p", scene(160, [(40, 40, 60)]), window=cube_kit.square(size=160), sun_zenith=40.0, sun_azimuth=150.0)
+    lower = MaskOptions(l1c=L1CMask(cloud_threshold=0.05, dilation=0))
+    fresh = Store(store.root / "fresh")
+    make(fresh, archive, CELL, options=lower)
+    make(store, archive, CELL)
+
+    def asked(*arguments: object) -> None:
+        raise AssertionError("s2cloudless was asked again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("processors.mask_l1c.cloud_probability", asked)
+        assert make(store, archive, CELL).skipped == (CELL.name,)
+        assert make(store, archive, CELL, options=lower).masked == (CELL.name,)
+        with pytest.raises(AssertionError, match="asked again"):
+            make(store, archive, CELL, options=MaskOptions(l1c=L1CMask(resolution=20)))
+    for name in ("clear", "cloud_probability"):
+        of_both = [Cube(one.cube("kit", "L1C", CELL)).read(name, 0) for one in (store, fresh)]
+        np.testing.assert_array_equal(*of_both)
+    make(store, archive, CELL, options=lower)  # heals what was stopped
+    assert Cube(store.cube("kit", "L1C", CELL)).values("masked_with").tolist() == [lower.record("L1C")]
+
+
+def test_cirrus_dark_ground_and_widths_are_options(cube_kit: ModuleType, store: Store) -> None:
+    cirrus = np.full((240, 240), GREEN_FIELD["B10"])
+    cirrus[100:120, 100:120] = 150
+    archive = cube_kit.Archive(store.root / "archive", level="L1C")
+    bands = scene(240, [], B10=cirrus)
+    archive.add("p", bands, window=cube_kit.square(size=240), sun_zenith=40.0, sun_azimuth=180.0)
+    make(store, archive, CELL, options=MaskOptions(l1c=L1CMask(cirrus=0.02)))
+    assert (clear_of(store, CELL)[0][:240, :240] == 1).all()
+    # Cirrus now, not widened; the field is dark enough to be shadow: of B08 0.28
+    options = L1CMask(dilation=0, dark_nir=0.3, shadow_distance=400, shadow_dilation=0)
+    make(store, archive, CELL, options=MaskOptions(l1c=options))
+    rows = np.flatnonzero((clear_of(store, CELL)[0][:240, :240] == 0).any(axis=1))
+    assert (rows.min(), rows.max()) == (100 - 40, 119)  # shadow 400 m to the north
+    columns = np.flatnonzero((clear_of(store, CELL)[0][:240, :240] == 0).any(axis=0))
+    assert (columns.min(), columns.max()) == (100, 119)
 
 
 def test_a_cell_masked_before_gives_the_next_one_its_clouds(cube_kit: ModuleType, store: Store) -> None:
