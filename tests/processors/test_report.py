@@ -113,7 +113,7 @@ def test_the_options_of_the_masks_are_told(kit: Any, tmp_path: Path) -> None:
     season = kit.season().model_copy(update={"masks": (json.loads(USUAL_MASK.record("L2A")),)})
     words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
     assert (
-        "clear pixels clear 4, 5, 6, 7; cloud threshold none; dilated 3, 8, 9; dilation 60; version 1 (lengths in m)"
+        "clear pixels scene classification: clear 4, 5, 6, 7; cloud threshold none; dilated 3, 8, 9; dilation 60; version 1 (lengths in m)"
         in words
     )
 
