@@ -107,6 +107,7 @@ def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str,
             "cloud (tile, %)": "unknown" if item.cloud_cover is None else f"{item.cloud_cover:.0f}",
             "valid": f"{item.valid_fraction:.2f}",
             "clear": f"{item.clear_fraction:.2f}",
+            "low sun": "yes" if item.low_sun else "no",
             "used": "yes" if item.used else "no",
             "reason": item.reason,
         }

@@ -40,6 +40,7 @@ class AcquisitionShown(Shown):
     cloud_cover: Annotated[float | None, Field(description="tile-wide, percent")]
     valid_fraction: Annotated[float, Field(description="of the area, 0 to 1")]
     clear_fraction: Annotated[float, Field(description="of the area, 0 to 1")]
+    low_sun: Annotated[bool, Field(description="the sun stood less than 20° high")] = False
     used: bool
     reason: str
 

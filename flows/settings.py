@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
 from catalog.store import Store, open_store
+from processors.mask_options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"
 
@@ -33,6 +34,10 @@ class Settings(BaseSettings):
     processes: Annotated[int, Field(ge=1, description="processes that share the patches of an inference")] = 1
     ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 2
     retry_delay: Annotated[float, Field(ge=0, description="pause before the first of these attempts, s; then x4")] = 5
+    mask: Annotated[
+        MaskOptions,
+        Field(description="how clear pixels are told: a JSON object of the options that differ, by level (l1c, l2a)"),
+    ] = USUAL_MASK
     debug: Annotated[bool, Field(description="show the traceback of an error")] = False
 
     @model_validator(mode="after")
@@ -57,7 +62,12 @@ def load_settings() -> Settings:
     """The settings of this process. Raises `RequestError` naming the variable that can't be understood."""
     try:
         return Settings()
+    except SettingsError as error:  # the mask alone is JSON; the cause says where it breaks
+        raise RequestError(
+            f"{PREFIX}MASK: no JSON object ({error.__cause__ or error}). Correct or unset it."
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise RequestError(f"{name}: {first['msg']}, got {first['input']!r}. Correct or unset it.") from error
+        name, *inside = map(str, first["loc"] or ("settings",))
+        place = PREFIX + name.upper() + "".join(f" {part}" for part in inside)
+        raise RequestError(f"{place}: {first['msg']}, got {first['input']!r}. Correct or unset it.") from error

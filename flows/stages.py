@@ -29,6 +29,7 @@ from flows.request import MapRequest
 from flows.settings import load_settings
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
 from processors.mask import MaskResult, mask_acquisition
+from processors.mask_options import MaskOptions
 from processors.season import Season, choose_season
 
 MOST_TASKS = 400
@@ -133,14 +134,16 @@ def ingest(
 def mask(
     store: str,
     order_file: Path,
+    options: dict[str, Any],
     acquisitions: Sequence[str],
     cells: Sequence[str],
     label: str,  # noqa: ARG001 - names the run
 ) -> list[dict[str, Any]]:
-    """Say where acquisitions are clear. Returns the fractions of each."""
+    """Say where acquisitions are clear. Returns what became of each."""
     made, compute = read_order(order_file), COMPUTE.get()
+    told = MaskOptions.model_validate(options)
     results: list[MaskResult] = [
-        compute.run(mask_acquisition, open_store(store), made, acquisition, _cells(cells))
+        compute.run(mask_acquisition, open_store(store), made, acquisition, _cells(cells), told)
         for acquisition in acquisitions
     ]
     return [result.model_dump(mode="json") for result in results]
@@ -182,7 +185,8 @@ def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
     ingested = [IngestResult.model_validate(result) for result in results]
     refuse_nothing(ingested, made.source)
     dropped = [left for result in ingested for left in result.dropped]
-    results = _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file), cells)
+    options = run.settings.mask.model_dump(mode="json")
+    results = _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file, options), cells)
     dropped += [left for result in results for left in MaskResult.model_validate(result).dropped]
     with run.stage("season", "clear fractions over the area") as stage:
         try:
@@ -227,12 +231,12 @@ def _each(
     waits_for: str,
     work: Task[Any, list[dict[str, Any]]],
     batches: Sequence[Sequence[str]],
-    paths: tuple[str, Path],
+    given: tuple[Any, ...],
     cells: list[str],
 ) -> list[dict[str, Any]]:
     """One task run per batch, several at once; what they return, in the order of the acquisitions."""
     with run.stage(name, waits_for, total=sum(len(batch) for batch in batches)) as stage:
-        futures = [work.submit(*paths, batch, cells, label=_label(batch)) for batch in batches]
+        futures = [work.submit(*given, batch, cells, label=_label(batch)) for batch in batches]
         sizes = dict(zip(futures, (len(batch) for batch in batches), strict=True))
         _follow(futures, sizes, stage.advance)
         results = [result for future in futures for result in future.result()]

@@ -40,7 +40,7 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
     Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails.
     """
     kept = [acquisition.products for acquisition in season.used]
-    folder = run.folder / "training" / digest([kept, run.request.training, order.source_id])
+    folder = run.folder / "training" / digest([kept, run.request.training, order.source_id, season.masks])
     with run.stage("patches", "training patches") as stage:
         count = write_patches(run.folder, str(run.store.root), folder / "patches")
         stage.outcome = f"{count} training patches"

@@ -25,7 +25,7 @@ from filelock import FileLock
 from catalog.errors import StoreError
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
-from processors.cube_layout import create_arrays, geozarr_attributes, open_arrays, variables
+from processors.cube_layout import VARIABLES, add_arrays, create_arrays, geozarr_attributes, open_arrays
 
 SAME_PASS = timedelta(minutes=20)
 """Products of one platform closer in time than this are of one pass: an orbit takes 100 minutes."""
@@ -83,7 +83,7 @@ class Cube:
 
     def values(self, variable: str) -> npt.NDArray[Any]:
         """A variable that has one value (or one per band) a date: (T,) or (T, B)."""
-        return np.asarray(self.arrays[variable][: len(self)])
+        return np.asarray(self._array(variable)[: len(self)])
 
     def flags(self, variable: Literal["ingested", "masked"]) -> npt.NDArray[np.bool_]:
         """(T,): True where the slab (or its mask) is whole."""
@@ -111,12 +111,12 @@ class Cube:
         self, variable: str, index: int, rows: slice = slice(None), columns: slice = slice(None)
     ) -> npt.NDArray[Any]:
         """Part of one date's slab: (B, H, W) of `reflectance`, (H, W) of the others."""
-        array = self.arrays[variable]
+        array = self._array(variable)
         return np.asarray(array[index, :, rows, columns] if array.ndim == 4 else array[index, rows, columns])
 
     def write_slab(self, variable: str, index: int, slab: npt.NDArray[Any]) -> None:
         """Write a whole shard; a slab of nothing but no data takes no room. Raises `StoreError` where the disk is full."""
-        array = self.arrays[variable]
+        array = self._array(variable)
         if slab.shape != array.shape[1:]:
             raise ValueError(f"{variable} of a cell is written whole, {array.shape[1:]}, not {slab.shape}")
         with _writing(self.path):
@@ -126,8 +126,15 @@ class Cube:
         """Write values of one date, in the order given, each whole or not at all. Raises `StoreError`."""
         with _writing(self.path):
             for name, value in values.items():
-                array = self.arrays[name]
+                array = self._array(name)
                 array[index : index + 1] = np.array([value], dtype=object if isinstance(value, str) else array.dtype)
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        if name in VARIABLES and name not in self.arrays:
+            raise StoreError(
+                f"{self.path} was made by an older version and lacks {name}: order again, which extends it."
+            )
+        return self.arrays[name]
 
 
 @contextmanager
@@ -182,10 +189,15 @@ def extend(path: Path, acquisitions: Sequence[Acquisition]) -> None:
 
     ``acquisitions`` hold the products that touch this cell. One whose products are all known already is left alone; else its flags
     are cleared, then its variables renewed. A known product stays listed although this request doesn't ask for it, unless a newer
-    one of the same tile and datastrip replaces it. Takes the cell's lock. Raises `StoreError` where it can't be written.
+    one of the same tile and datastrip replaces it. A cell of an older layout gets the variables that it lacks. Takes the cell's
+    lock. Raises `StoreError` where it can't be written.
     """
     with FileLock(f"{path}.lock"):
         cube = Cube(path, "r+")
+        if absent := VARIABLES.keys() - cube.arrays.keys():
+            with _writing(path):
+                add_arrays(path, cube.level, absent, len(cube))
+            cube = Cube(path, "r+")
         added: list[Acquisition] = []
         for acquisition in acquisitions:
             index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
@@ -200,7 +212,7 @@ def extend(path: Path, acquisitions: Sequence[Acquisition]) -> None:
 def _grow(cube: Cube, added: Sequence[Acquisition]) -> None:
     known = len(cube)
     length = known + len(added)
-    for name in variables(cube.level):
+    for name in VARIABLES:
         array = cube.arrays[name]
         if array.shape[0] > known:  # what a killed writer left behind
             array.resize((known, *array.shape[1:]))

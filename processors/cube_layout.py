@@ -9,6 +9,7 @@ leaves the old value or the new one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -49,28 +50,19 @@ class Variable:
     by_band: bool = False
 
 
-def variables(level: Level) -> dict[str, Variable]:
-    """The variables of a cell by name."""
-    return {variable.name: variable for variable in (*_slabs(level), *_AXIS, *_TASK)}
-
-
-def mask_variable(level: Level) -> str:
-    """Name of the slab that `clear` is made from."""
-    return "scl" if level == "L2A" else "cloud_probability"
-
-
-def _slabs(level: Level) -> tuple[Variable, ...]:
-    made_from = (
-        Variable("scl", "slab", np.uint8, 0, "scene classification of Sen2Cor, 0 = no data")
-        if level == "L2A"
-        else Variable("cloud_probability", "slab", np.uint8, CLEAR_NO_DATA, "s2cloudless, %, 255 = no data")
-    )
-    return (
-        Variable("reflectance", "slab", np.uint16, 0, "reflectance x 10000, 0 = no data, 65535 = saturated", True),
-        Variable("clear", "slab", np.uint8, CLEAR_NO_DATA, "1 clear, 0 not clear, 255 no data"),
-        made_from,
-    )
-
+# The same at both levels, so that cubes of one area differ in their level alone; what is never written takes no room.
+_SLABS = (
+    Variable("reflectance", "slab", np.uint16, 0, "reflectance x 10000, 0 = no data, 65535 = saturated", True),
+    Variable("clear", "slab", np.uint8, CLEAR_NO_DATA, "1 clear, 0 not clear, 255 no data"),
+    Variable(
+        "cloud_probability",
+        "slab",
+        np.uint8,
+        CLEAR_NO_DATA,
+        "L1C: s2cloudless, L2A: Sen2Cor where the product has it; %, 255 = no data",
+    ),
+    Variable("scl", "slab", np.uint8, 0, "scene classification of Sen2Cor, 0 = no data, as everywhere in L1C"),
+)
 
 _AXIS = (
     Variable("acquisition", "axis", str, "", "name of the acquisition"),
@@ -98,14 +90,21 @@ _TASK = (
     Variable("valid_fraction", "task", np.float32, np.nan, "part of the cell with data in every band present"),
     Variable("clear_fraction", "task", np.float32, np.nan, "part of the cell that is clear"),
     Variable("ingested", "task", np.uint8, 0, "1 when the slab is whole"),
+    Variable("masked_with", "task", str, "", "version and options of the mask, a JSON object"),
     Variable("masked", "task", np.uint8, 0, "1 when `clear` is whole"),
 )
+
+VARIABLES = {variable.name: variable for variable in (*_SLABS, *_AXIS, *_TASK)}
+"""The variables of a cell by name."""
+
+_ADDED: dict[Level, tuple[str, ...]] = {"L1C": ("scl", "masked_with"), "L2A": ("cloud_probability", "masked_with")}
+"""What cells of the first layout lack until they are extended."""
 
 
 def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
     """All arrays of a new cell, without dates."""
-    for variable in variables(level).values():
-        _create(group, variable, len(LEVEL_BANDS[level]))
+    for variable in VARIABLES.values():
+        _create(group, variable, level)
     west, south, east, north = cell.window.bounds
     half = PIXEL / 2
     _coordinate(group, "x", np.arange(west + half, east, PIXEL, dtype=np.float64), "projection_x_coordinate")
@@ -115,9 +114,16 @@ def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
     reference.attrs.update(_grid_mapping(cell))
 
 
-def _create(group: zarr.Group, variable: Variable, bands: int) -> None:
+def add_arrays(path: Path, level: Level, names: Iterable[str], dates: int) -> None:
+    """Arrays that an older cell lacks, for ``dates`` dates, without values."""
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    for name in sorted(names):
+        _create(group, VARIABLES[name], level, dates)
+
+
+def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0) -> None:
     slab, by_band = variable.kind == "slab", variable.by_band
-    shape = (0, *((bands,) if by_band else ()), *((CELL, CELL) if slab else ()))
+    shape = (dates, *((len(LEVEL_BANDS[level]),) if by_band else ()), *((CELL, CELL) if slab else ()))
     chunks: tuple[int, ...] = (_AXIS_CHUNK if variable.kind == "axis" else 1, *shape[1:])
     shards = None
     if slab:
@@ -202,14 +208,18 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
 
 
 def open_arrays(path: Path, level: Level, mode: Literal["r", "r+"]) -> dict[str, zarr.Array[Any]]:
-    """The arrays of a cell by name, each with the codecs that suit its kind. Raises `KeyError`, `OSError` where one is missing."""
-    table = variables(level)
+    """The arrays of a cell by name, each with the codecs that suit its kind; an older cell's without those added since.
+
+    Raises `KeyError`, `OSError` where another one is missing.
+    """
     # An array keeps the codecs that were configured when it was opened; the lock keeps the two kinds apart in threads.
     with _OPENING:
         group = zarr.open_group(path, mode=mode, use_consolidated=False)
-        arrays = {name: _array(group, name) for name, variable in table.items() if variable.kind == "slab"}
+        absent = {name for name in _ADDED[level] if name not in group}
+        there = [variable for variable in VARIABLES.values() if variable.name not in absent]
+        arrays = {variable.name: _array(group, variable.name) for variable in there if variable.kind == "slab"}
         with zarr.config.set({"codec_pipeline.path": _ATOMIC}):
-            arrays |= {name: _array(group, name) for name, variable in table.items() if variable.kind != "slab"}
+            arrays |= {variable.name: _array(group, variable.name) for variable in there if variable.kind != "slab"}
     return arrays
 
 

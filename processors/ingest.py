@@ -27,6 +27,7 @@ from catalog.grid import Cell, to_lonlat
 from catalog.products import (
     ACCESS_DENIED,
     LEVEL_BANDS,
+    MASK_ASSETS,
     NOT_REACHABLE,
     Acquisition,
     Asset,
@@ -39,6 +40,7 @@ from catalog.products import (
 from catalog.sources import Downloading, Source, open_source
 from catalog.store import Store
 from processors.cube import Cube, ensure_cell, extend
+from processors.cube_layout import CLEAR_NO_DATA
 from processors.ingest_again import Availability, LeftOutStates, product_state, recorded
 from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, BandReader, MissingAssetError, asset_state
 
@@ -223,7 +225,8 @@ def _open(
 ) -> _Readers:
     """Open all bands of all products; those products that can't be used go to ``dropped``."""
     readers = _Readers()
-    wanted = (*LEVEL_BANDS[level], *(("SCL",) if level == "L2A" else ()))
+    masks = MASK_ASSETS[level]
+    wanted = (*LEVEL_BANDS[level], *masks)
     for name, listed in assets.items():
         bands: dict[str, BandReader] = {}
         missing: dict[str, str] = {}
@@ -232,13 +235,13 @@ def _open(
                 if band not in listed:  # archives hold what they hold; `bands_present` says it
                     continue
                 try:
-                    bands[band] = BandReader(opener.open(listed[band]), listed[band], categories=band == "SCL")
+                    bands[band] = BandReader(opener.open(listed[band]), listed[band], categories=band in masks)
                 except MissingAssetError as error:
                     missing[band] = str(error)
         except ProductError as error:
             dropped[name] = str(error)
             continue
-        if not set(bands) - {"SCL"}:
+        if not set(bands) - set(masks):
             dropped[name] = f"none of its bands can be read: {next(iter(missing.values()), 'none is listed')}"
         elif level == "L2A" and "SCL" not in bands:
             reason = missing.get("SCL", "none is listed")
@@ -274,8 +277,9 @@ def _write_slabs(place: _Place, readers: _Readers) -> _Facts | None:
         valid &= slab[row] != 0
     cube.write_slab("reflectance", place.index, slab)
     if cube.level == "L2A":
-        scl = _merged(place, readers, names, "SCL", off_grid)
-        cube.write_slab("scl", place.index, scl.astype(np.uint8))
+        scl, probability = _merged_masks(place, readers, names, off_grid)
+        cube.write_slab("scl", place.index, scl)
+        cube.write_slab("cloud_probability", place.index, np.where(valid, probability, CLEAR_NO_DATA))
     return _Facts(
         products=tuple(names),
         bands_present=np.array([band in present for band in cube.bands], np.uint8),
@@ -288,20 +292,45 @@ def _merged(
     place: _Place, readers: _Readers, names: Sequence[str], band: str, off_grid: set[str]
 ) -> npt.NDArray[np.uint16]:
     """(H, W): the first product with data, in the order of their names, which doesn't depend on the request."""
-    window = place.cube.window
-    merged = np.zeros(window.shape, np.uint16)
+    merged = np.zeros(place.cube.window.shape, np.uint16)
     for name in names:
-        reader = readers.bands[name][band]
-        try:
-            values = reader.read(window)
-        except ProductError as error:
-            raise _BrokenProductError(name, str(error)) from error
-        if values is None:
-            continue
-        if warped := reader.off_grid(window.epsg) or reader.warped:
-            off_grid.add(warped)
-        np.copyto(merged, values, where=merged == 0)
+        values = _read(place, readers, name, band, off_grid)
+        if values is not None:
+            np.copyto(merged, values, where=merged == 0)
     return merged
+
+
+def _merged_masks(
+    place: _Place, readers: _Readers, names: Sequence[str], off_grid: set[str]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """(H, W) twice: scene classification and cloud probability, both of the first product that classifies the pixel.
+
+    So 0 % stays 0 %: the classification says where a product has data. 255 where the product has no probability.
+    """
+    scl = np.zeros(place.cube.window.shape, np.uint8)
+    probability = np.full_like(scl, CLEAR_NO_DATA)
+    for name in names:
+        classes = _read(place, readers, name, "SCL", off_grid)
+        if classes is None:
+            continue
+        first = (scl == 0) & (classes != 0)
+        np.copyto(scl, classes, where=first, casting="unsafe")
+        percent = _read(place, readers, name, "CLD", off_grid) if "CLD" in readers.bands[name] else None
+        if percent is not None:
+            np.copyto(probability, percent, where=first & (percent <= 100), casting="unsafe")
+    return scl, probability
+
+
+def _read(place: _Place, readers: _Readers, name: str, band: str, off_grid: set[str]) -> npt.NDArray[np.uint16] | None:
+    """(H, W) of one product, or None where it doesn't reach the cell; what was warped is noted."""
+    window, reader = place.cube.window, readers.bands[name][band]
+    try:
+        values = reader.read(window)
+    except ProductError as error:
+        raise _BrokenProductError(name, str(error)) from error
+    if values is not None and (warped := reader.off_grid(window.epsg) or reader.warped):
+        off_grid.add(warped)
+    return values
 
 
 def _finish(

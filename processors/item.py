@@ -87,6 +87,8 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         "cropline:source_id": facts.source_id,
         "cropline:level": facts.level,
         "cropline:acquisitions": [acquisition.id for acquisition in facts.used],
+        "cropline:low_sun": [acquisition.id for acquisition in facts.used if acquisition.low_sun],
+        "cropline:masks": list(facts.season.masks),
         "cropline:products": list(facts.products),
         "cropline:notes": list(facts.notes),
         "cropline:scores": [score.model_dump(mode="json") for score in facts.scores],

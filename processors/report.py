@@ -18,6 +18,7 @@ from catalog.grid import PIXEL
 from catalog.store import written_whole
 from processors.areas import HECTARE, NO_ESTIMATE, AreaTable
 from processors.provenance import DeliveryFacts, months_text, place_text
+from processors.season import LOW_SUN_ZENITH
 
 SMALL_AREA = 100.0
 """km² below which no accuracy measured in an area says how good maps are elsewhere."""
@@ -66,6 +67,8 @@ def write_report(
         model=_lines(facts.model.summary) if facts.model else [],
         request=json.dumps(facts.request, indent=2, ensure_ascii=False, default=str),
         total=sum(facts.seconds.values()),
+        masks=[_mask(mask) for mask in facts.season.masks],
+        low_sun=f"{90 - LOW_SUN_ZENITH:g}" if any(one.low_sun for one in facts.season.acquisitions) else "",
     )
     with written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
@@ -95,6 +98,17 @@ def _small_area(facts: DeliveryFacts) -> str | None:
         f"This area has {size:,.2f} km². Figures from one small area carry no claim of accuracy: neighbouring fields share "
         "weather, soil and farmers, and other places don't."
     )
+
+
+def _mask(options: dict[str, Any]) -> str:
+    """What dates were masked with, on one line."""
+
+    def figure(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        return "none" if value is None else f"{value:g}"
+
+    return "; ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in options.items())
 
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.store import Store
 from catalog.sun import sun_angles
 from processors.cube import Cube
+
+LOW_SUN_ZENITH = 70.0
+"""Zenith of the sun above which it stands low, degrees."""
 
 
 class SeasonAcquisition(Frozen):
@@ -37,6 +41,11 @@ class SeasonAcquisition(Frozen):
     used: bool
     reason: Annotated[str, Field(description="why it is not used; empty where it is")]
 
+    @property
+    def low_sun(self) -> bool:
+        """Less than 20° above the horizon: shadows are long and reflectance less certain. Flagged, and used all the same."""
+        return self.sun_zenith > LOW_SUN_ZENITH
+
 
 class Season(Frozen):
     """What `choose_season` decided."""
@@ -45,6 +54,12 @@ class Season(Frozen):
     start: Annotated[AwareDatetime, Field(description="first instant of the season, UTC")]
     acquisitions: Annotated[tuple[SeasonAcquisition, ...], Field(description="all candidates, sorted by time")]
     bands: Annotated[tuple[str, ...], Field(description="bands present in every acquisition used, in the cube's order")]
+    masks: Annotated[
+        tuple[dict[str, Any], ...],
+        Field(
+            description="version and options that the acquisitions used were masked with; one entry where all are alike"
+        ),
+    ] = ()
 
     @property
     def used(self) -> tuple[SeasonAcquisition, ...]:
@@ -63,6 +78,7 @@ class _Found:
     clear: int = 0
     bands: npt.NDArray[np.bool_] | None = None
     unmasked: int = 0
+    masks: set[str] = field(default_factory=set)
 
 
 def choose_season(
@@ -100,7 +116,14 @@ def choose_season(
         present = found[candidate.id].bands
         common &= False if present is None else present
     names = tuple(name for name, present in zip(LEVEL_BANDS[order.level], common, strict=True) if present)
-    return Season(level=order.level, start=order.start, acquisitions=tuple(candidates), bands=names)
+    masks = sorted(set().union(*(found[candidate.id].masks for candidate in used)))
+    return Season(
+        level=order.level,
+        start=order.start,
+        acquisitions=tuple(candidates),
+        bands=names,
+        masks=tuple(json.loads(record) for record in masks if record),
+    )
 
 
 def _usual_bands(candidates: Sequence[SeasonAcquisition], found: dict[str, _Found], level: Level) -> tuple[str, ...]:
@@ -145,6 +168,8 @@ def _count_in_cell(
     if valid:
         found.valid += valid
         found.clear += int((clear == 1).sum())
+        if "masked_with" in cube.arrays:
+            found.masks.add(str(cube.arrays["masked_with"][index]))
         present = np.asarray(cube.arrays["bands_present"][index]) == 1
         found.bands = present if found.bands is None else found.bands & present
 
@@ -195,6 +220,7 @@ def _too_few(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqu
     lines = [
         f"  {candidate.time:%Y-%m-%d} {candidate.id}: valid {candidate.valid_fraction:.3f}, clear {candidate.clear_fraction:.3f}"
         f" {'used' if candidate.used else f'not used ({candidate.reason})'}"
+        f"{f', sun only {90 - candidate.sun_zenith:.0f}° high' if candidate.low_sun else ''}"
         for candidate in candidates
     ]
     return (

@@ -118,14 +118,16 @@ def _asset(name: str, asset: Item, item: Item, href: str, product: Product, cred
         except RequestError as error:
             raise ProductError(f"{product.id}: {name}: {error}") from error
         address, gdal_env = f"/vsis3/{bucket}/{key}", gdal_options(credentials.of_bucket(bucket), bucket)
-    nodata = _number(_of_band(asset, "nodata"))
+    said = _number(_of_band(asset, "nodata"))
+    # A cloud probability of 0 % is a value like any other, also where an item lists 0 as the no data of all its assets.
+    nodata = None if name == "CLD" else 0 if said is None else said
     if name in BANDS:
         offset, said_by = _offset(name, asset, _properties(item), product)
     else:
         offset, said_by = 0, "a mask has none"
     return Asset(
         href=address,
-        nodata=0 if nodata is None else nodata,
+        nodata=nodata,
         offset=offset,
         offset_from=said_by,
         gdal_env=gdal_env,

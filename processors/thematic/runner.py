@@ -52,7 +52,8 @@ def run_processor(
     """Write the fields of every patch to ``results`` (see `Results`); what is there of the same run is not done again.
 
     ``patches`` and the job travel to other processes (pickled). ``devices``: worker i sees GPU ``devices[i % len(devices)]``
-    alone (CUDA_VISIBLE_DEVICES). Results of another job, processor version, model, products or windows are replaced.
+    alone (CUDA_VISIBLE_DEVICES). Results of another job, processor version, model, products, masks or windows are
+    replaced.
     Raises what the processor raises, and `WorkerError` where a worker process dies: what was done stays done.
     """
     processor = make_processor(name, job)
@@ -77,7 +78,7 @@ def _origin(patches: PatchSource) -> list[Any]:
         return [len(patches)]
     windows = [(window.epsg, window.left, window.top, *window.shape) for window in patches.windows]
     products = [(acquisition.id, acquisition.products) for acquisition in patches.season.used]
-    return [patches.source_id, patches.level, patches.bands, products, windows]
+    return [patches.source_id, patches.level, patches.bands, products, windows, patches.season.masks]
 
 
 def _model(job: Job) -> list[Any]:

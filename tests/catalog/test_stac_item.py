@@ -194,6 +194,15 @@ def test_nodata_is_zero_unless_said() -> None:
     assert one_band({"nodata": 7}).nodata == 7
 
 
+@pytest.mark.parametrize("declared", [{}, {"raster:bands": [{"nodata": 0}]}, {"nodata": 0}], ids=str)
+def test_zero_percent_of_cloud_is_a_value_and_class_zero_is_none(declared: dict[str, Any]) -> None:
+    described = item(
+        {"processing:level": "L2A"}, assets={key: {"href": "a.tif", **declared} for key in ("cloud", "scl")}
+    )
+    read = item_assets(described, "/a/item.json", item_product(described, "/a/item.json"))
+    assert {name: asset.nodata for name, asset in read.items()} == {"SCL": 0, "CLD": None}
+
+
 @pytest.mark.parametrize(
     ("item_href", "href", "address"),
     [

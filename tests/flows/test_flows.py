@@ -43,7 +43,14 @@ def test_large_picture_is_made_small_enough(tmp_path: Path) -> None:
 def test_acquisition_row_says_unknown_where_the_source_does() -> None:
     time = datetime(2019, 3, 1, 10, 50, tzinfo=UTC)
     shown = AcquisitionShown(
-        id="a", time=time, cloud_cover=None, valid_fraction=1, clear_fraction=0.456, used=False, reason="too cloudy"
+        id="a",
+        time=time,
+        cloud_cover=None,
+        valid_fraction=1,
+        clear_fraction=0.456,
+        low_sun=True,
+        used=False,
+        reason="too cloudy",
     )
     assert acquisition_rows([shown]) == [
         {
@@ -51,6 +58,7 @@ def test_acquisition_row_says_unknown_where_the_source_does() -> None:
             "cloud (tile, %)": "unknown",
             "valid": "1.00",
             "clear": "0.46",
+            "low sun": "yes",
             "used": "no",
             "reason": "too cloudy",
         }

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from processors.cube import Cube
+from processors.mask_options import USUAL_MASK, L2AMask, MaskOptions
+
 Environment = Callable[..., dict[str, str]]
 
 
@@ -99,17 +102,38 @@ def _shards(folder: Path) -> list[Path]:
     return [file for file in folder.glob("store/cubes/*/*/*.zarr/reflectance/c/**/*") if file.is_file()]
 
 
-def test_error_is_one_message_and_no_traceback(
+SNOW_IS_CLEAR = MaskOptions(l2a=L2AMask(clear=(4, 5, 6, 7, 11)))
+
+
+@pytest.fixture(scope="module")
+def refused(
     undisturbed: tuple[Path, Any],
+    tmp_path_factory: pytest.TempPathFactory,
     parameters: dict[str, Any],
-    tmp_path: Path,
     run_command: Any,
     environment_of: Environment,
-) -> None:
-    """A failure in the middle of the flow, beyond what the request's check can see; the cube is there already."""
-    (tmp_path / "aoi.json").write_text(json.dumps({**parameters, "min_clear": 1.0, "min_acquisitions": 30}))
-    done = run_command("cropline", "run", "aoi.json", cwd=tmp_path, env=environment_of(undisturbed[0] / "store"))
+) -> tuple[Path, Any]:
+    """A run that fails in its middle, beyond what the request's check can see; the cube is there, masked with other options."""
+    folder = tmp_path_factory.mktemp("refused")
+    (folder / "aoi.json").write_text(json.dumps({**parameters, "min_clear": 1.0, "min_acquisitions": 30}))
+    env = environment_of(undisturbed[0] / "store", CROPLINE_MASK=json.dumps({"l2a": {"clear": [4, 5, 6, 7, 11]}}))
+    return folder, run_command("cropline", "run", "aoi.json", cwd=folder, env=env)
+
+
+def test_error_is_one_message_and_no_traceback(refused: tuple[Path, Any]) -> None:
+    folder, done = refused
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "min_clear" in done.stderr, "the message names the knob"
-    assert not (tmp_path / "deliveries").exists()
+    assert not (folder / "deliveries").exists()
+
+
+def test_the_options_of_masks_reach_the_cells_and_the_delivery(
+    undisturbed: tuple[Path, Any],
+    refused: tuple[Path, Any],
+) -> None:
+    item = json.loads((undisturbed[0] / "map" / "item.json").read_text())
+    assert item["properties"]["cropline:masks"] == [json.loads(USUAL_MASK.record("L2A"))]
+    cells = list(undisturbed[0].glob("store/cubes/*/L2A/*.zarr"))
+    records = {str(record) for cell in cells for record in Cube(cell).values("masked_with")}
+    assert records == {SNOW_IS_CLEAR.record("L2A")}

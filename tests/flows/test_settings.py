@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from catalog.errors import RequestError, StoreError
 from flows.settings import Settings, load_settings
+from processors.mask_options import USUAL_MASK
 
 
 def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -25,6 +26,30 @@ def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, 
 def test_variable_that_cannot_be_understood_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(RequestError, match=rf"^{name}: .*got '{value}'"):
+        load_settings()
+
+
+def test_options_of_masks_are_a_json_object_of_those_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().mask == USUAL_MASK
+    monkeypatch.setenv("CROPLINE_MASK", '{"l2a": {"dilation": 80, "clear": [4, 5, 6, 7, 11]}}')
+    mask = load_settings().mask
+    assert (mask.l2a.dilation, mask.l2a.clear, mask.l2a.dilated) == (80, (4, 5, 6, 7, 11), (3, 8, 9))
+    assert mask.l1c == USUAL_MASK.l1c
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('{"l2a": {"dilation": -5}}', r"^CROPLINE_MASK l2a dilation: .*greater than or equal to 0, got -5\. Correct"),
+        ('{"l2a": {"dilated": [4]}}', r"^CROPLINE_MASK l2a: .*both clear and dilated"),
+        ('{"l3": {}}', r"^CROPLINE_MASK l3: Extra inputs"),
+        ("60", r"^CROPLINE_MASK: .*got 60"),
+        ('{"l2a": ', r"^CROPLINE_MASK: no JSON object .*column 9.*Correct or unset it"),
+    ],
+)
+def test_options_of_masks_that_make_no_sense_are_named(value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROPLINE_MASK", value)
+    with pytest.raises(RequestError, match=said):
         load_settings()
 
 

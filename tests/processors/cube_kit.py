@@ -86,9 +86,9 @@ class Archive:
                 shape = window.height * PIXEL // metres, window.width * PIXEL // metres
             else:
                 epsg, transform, shape = place
-            write(path, np.broadcast_to(raw, shape), epsg, transform, np.uint8 if band == "SCL" else np.uint16)
-            assets[band] = self._asset(str(path), offset if band in BANDS else 0)
-        assets |= {band: self._asset(href, 0) for band, href in (hrefs or {}).items()}
+            write(path, np.broadcast_to(raw, shape), epsg, transform, np.uint16 if band in BANDS else np.uint8)
+            assets[band] = self._asset(band, str(path), offset if band in BANDS else 0)
+        assets |= {band: self._asset(band, href, 0) for band, href in (hrefs or {}).items()}
         footprint = mapping(to_lonlat(box(*window.bounds), window.epsg))
         values: dict[str, Any] = {
             "platform": "S2A", "datatake": f"{time:%Y%m%dT%H%M%S}_000001", "tile": "31UES", "datastrip": "S1", **about,
@@ -100,8 +100,9 @@ class Archive:
         (self.folder / "products.json").write_text(text, encoding="utf-8")
         return product
 
-    def _asset(self, href: str, offset: int) -> dict[str, Any]:
-        return Asset(href=href, offset=offset, offset_from="the test").model_dump(mode="json")
+    def _asset(self, band: str, href: str, offset: int) -> dict[str, Any]:
+        nodata = None if band == "CLD" else 0
+        return Asset(href=href, nodata=nodata, offset=offset, offset_from="the test").model_dump(mode="json")
 
     def order(self, *names: str) -> Order:
         """An order of all products, or of those named."""

@@ -167,6 +167,7 @@ def test_the_item_tells_what_the_map_was_made_of(delivered: Path, kit: Any) -> N
     assert properties["attribution"] == NOTICE
     assert properties["cropline:request_digest"] == "0123456789ab"
     assert properties["cropline:synthetic"] is False
+    assert (properties["cropline:low_sun"], properties["cropline:masks"]) == ([], [])
     assert properties["cropline:products"] == [
         "S2A_MSIL2A_20190410_T31UES", "S2A_MSIL2A_20190520_T31UES", "S2A_MSIL2A_20190609_T31UES",
     ]  # fmt: skip

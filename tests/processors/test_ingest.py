@@ -106,6 +106,52 @@ def test_two_products_of_a_datatake_are_merged_in_the_order_of_their_names(cube_
     assert cube_of(store).values("product_ids").tolist() == ['["a", "b"]']
 
 
+def test_the_cloud_probability_of_l2a_keeps_its_zeros_and_is_255_without_data(
+    cube_kit: ModuleType, store: Store
+) -> None:
+    blue, percent = np.full((120, 120), 100), np.tile(np.arange(60), (60, 1))  # 20 m
+    blue[0, :4] = 0
+    percent[1, :3] = [0, 100, 101]
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": blue, "SCL": 4, "CLD": percent})
+    (result,) = ingest(store, archive.order())
+    assert result.dropped == ()
+    read = cube_of(store).read("cloud_probability", 0)
+    assert read[0, :8].tolist() == [255, 255, 255, 255, 2, 2, 3, 3]  # where reflectance has no data, neither has this
+    assert read[2, :8].tolist() == [0, 0, 100, 100, 255, 255, 3, 3]  # no percentage says nothing
+    np.testing.assert_array_equal(read[4:120, :120], np.tile(np.arange(60).repeat(2), (116, 1)))
+    assert (int(read[120:].min()), int(read[:, 120:].min())) == (255, 255)
+
+
+def test_cloud_probability_and_class_of_a_pixel_come_from_one_product(cube_kit: ModuleType, store: Store) -> None:
+    first = np.full((120, 120), 100)
+    first[:, 60:] = 0
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("a", {"B02": first, "SCL": np.where(first > 0, 4, 0), "CLD": 0}, datastrip="S1")
+    archive.add("b", {"B02": 200, "SCL": 5, "CLD": 70}, datastrip="S2")
+    ingest(store, archive.order())
+    read = cube_of(store).read("cloud_probability", 0)[:120, :120]
+    assert np.unique(read[:, :60]).tolist() == [0]  # 0 % of the first is not filled up by the second
+    assert np.unique(read[:, 60:]).tolist() == [70]
+
+
+def test_a_product_without_cloud_probability_is_as_good(cube_kit: ModuleType, store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("a", {"B02": 100, "SCL": 4}, time=cube_kit.day(1))
+    gone = archive.folder / "gone.tif"
+    archive.add("b", {"B02": 100, "SCL": 4}, time=cube_kit.day(2), hrefs={"CLD": str(gone)})
+    first, second = ingest(store, archive.order())
+    assert (first.written, first.dropped) == ((CELL.name,), ())
+    assert second.written == (CELL.name,)
+    assert second.dropped == (LeftOut(product="b CLD", reason=f"{gone}: no such file"),)  # listed, and not there
+    cube = cube_of(store)
+    assert [int(cube.read("cloud_probability", index).min()) for index in (0, 1)] == [255, 255]
+    assert not list((cube.path / "cloud_probability").rglob("c/*"))
+    cube_kit.write(gone, np.full((120, 120), 30), 32631, cube_kit.square().transform, np.uint8)  # it arrives
+    assert ingest(store, archive.order())[1].written == (CELL.name,)
+    assert int(cube_of(store).read("cloud_probability", 1)[0, 0]) == 30
+
+
 def test_a_band_that_one_of_two_products_lacks_is_absent(cube_kit: ModuleType, store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 100, "B03": 100, "SCL": 4})
@@ -335,7 +381,7 @@ def test_all_thirteen_bands_of_l1c_and_no_classification(cube_kit: ModuleType, s
     cube = cube_of(store, level="L1C")
     assert result.dropped == ()
     assert cube.read("reflectance", 0, slice(0, 1), slice(0, 1)).ravel().tolist() == list(range(100, 113))
-    assert "scl" not in cube.arrays
+    assert int(cube.read("scl", 0).max()) == 0
     assert int(cube.read("cloud_probability", 0).min()) == 255
 
 

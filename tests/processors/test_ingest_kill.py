@@ -38,7 +38,7 @@ def pause(cube, variable, index, slab):
     global writes
     write(cube, variable, index, slab)
     writes += 1
-    if writes == 5:  # two slabs an acquisition: the third has its reflectance and nothing more
+    if writes == 7:  # three slabs an acquisition: the third has its reflectance and nothing more
         print("in the middle", flush=True)
         time.sleep(60)
 

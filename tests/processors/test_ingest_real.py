@@ -66,6 +66,16 @@ def test_all_acquisitions_of_flanders_are_in_the_cube_as_in_their_files(real_dat
                 np.testing.assert_array_equal(read[L2A.index(name)], raw)
             assert cube.read("reflectance", index).astype(bool).sum() <= 10 * 64 * 64  # nothing beside it
 
+    # In Flanders the sun stands lower than 20° from November to January; the items say by how much.
+    low = {}
+    for order in (order_2018, order_2019):
+        for candidate in choose_season(store, order, area, 32631, 0, 1).acquisitions:
+            item = folder / "sentinel-2-l2a" / candidate.products[0] / f"{candidate.products[0]}.json"
+            said = json.loads(item.read_text(encoding="utf-8"))["properties"]["s2:mean_solar_zenith"]
+            assert candidate.low_sun == (said > 70)
+            low[candidate.time.date()] = candidate.low_sun
+    assert 0 < sum(low.values()) < len(low) / 4
+    assert {day.month for day, is_low in low.items() if is_low} <= {11, 12, 1, 2}
     season = make_order(source, area, 2019, (1, 7), "L2A", 100)
     chosen = choose_season(store, season, area, 32631, 0.5, 5)
     assert len(chosen.acquisitions) == 30

@@ -8,7 +8,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.ndimage import distance_transform_edt
 
+from catalog.errors import StoreError
 from catalog.grid import Cell
 from catalog.products import Order
 from catalog.store import Store
@@ -16,16 +21,17 @@ from processors.clouds import cast_shadows, dilated
 from processors.cube import Cube
 from processors.ingest import extend_cells, ingest_acquisition
 from processors.mask import MaskResult, mask_acquisition
+from processors.mask_options import USUAL_MASK, L2AMask, MaskOptions
 
 CELL = Cell(32631, 56, 549)
 
 
-def make(store: Store, order: Order, *cells: Cell) -> list[MaskResult]:
+def make(store: Store, order: Order, *cells: Cell, options: MaskOptions = USUAL_MASK) -> list[MaskResult]:
     cells = cells or (CELL,)
     extend_cells(store, order, cells)
     for one in order.acquisitions:
         ingest_acquisition(store, order, one.id, cells, order.source)
-    return [mask_acquisition(store, order, one.id, cells) for one in order.acquisitions]
+    return [mask_acquisition(store, order, one.id, cells, options) for one in order.acquisitions]
 
 
 def clear_of(store: Store, cell: Cell = CELL) -> np.ndarray:
@@ -100,6 +106,76 @@ def test_a_masked_cell_is_not_masked_again_and_an_empty_one_not_at_all(cube_kit:
     assert (result.masked, result.skipped, shard.stat().st_mtime_ns) == ((), (CELL.name,), before)
 
 
+def test_the_options_decide_what_is_clear_and_what_spreads(cube_kit: ModuleType, store: Store) -> None:
+    scl = np.full((120, 120), 4)
+    scl[0, 0], scl[0, 40], scl[60, 60] = 11, 6, 10
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": scl})
+    make(store, archive.order(), options=MaskOptions(l2a=L2AMask(clear=(4, 11), dilated=(10,), dilation=25)))
+    expected = np.ones((120, 120), np.uint8)
+    expected[0, 40] = 0  # water is not clear here, snow is
+    rows, columns = np.mgrid[:120, :120]
+    expected[np.hypot(rows - 60, columns - 60) <= 2.5] = 0  # cirrus spreads
+    np.testing.assert_array_equal(clear_of(store)[:120, :120], expected)
+
+
+def test_cloud_probability_of_l2a_counts_where_asked_for(cube_kit: ModuleType, store: Store) -> None:
+    percent = np.zeros((120, 120))
+    percent[30, 30], percent[30, 60], percent[90, 90] = 60, 61, 255  # 255: the product says nothing there
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": 4, "CLD": percent})
+    make(store, archive.order())
+    assert np.unique(clear_of(store)[:120, :120]).tolist() == [1]  # not used unless asked for
+    make(store, archive.order(), options=MaskOptions(l2a=L2AMask(cloud_threshold=0.6)))
+    rows, columns = np.mgrid[:120, :120]
+    np.testing.assert_array_equal(clear_of(store)[:120, :120], np.hypot(rows - 30, columns - 60) > 6)
+
+
+def test_other_options_mask_again_and_the_same_ones_nothing(cube_kit: ModuleType, store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    for number in (1, 2):
+        archive.add(f"p{number}", {"B02": 100, "SCL": 5}, time=cube_kit.day(number))
+    order, path = archive.order(), store.cube("kit", "L2A", CELL)
+    make(store, order)
+    before = cube_kit.files_of(path)
+    assert [(one.masked, one.skipped) for one in make(store, order)] == [((), (CELL.name,))] * 2
+    assert cube_kit.files_of(path) == before
+
+    bare = MaskOptions(l2a=L2AMask(clear=(4, 6, 7)))  # bare soil is not clear
+    first = order.acquisitions[0].id
+    assert mask_acquisition(store, order, first, [CELL], bare).masked == (CELL.name,)
+    cube = Cube(path)
+    assert [cube.read("clear", index)[0, 0] for index in (0, 1)] == [0, 1]
+    assert cube.values("masked_with").tolist() == [bare.record("L2A"), USUAL_MASK.record("L2A")]
+    assert cube.values("clear_fraction")[0] == 0
+    assert mask_acquisition(store, order, first, [CELL], bare).masked == ()
+    assert mask_acquisition(store, order, first, [CELL]).masked == (CELL.name,)
+    assert cube_kit.files_of(path) == before
+
+    Cube(path, "r+").set(1, masked_with="")  # masked before there were records
+    assert [one.masked for one in make(store, order)] == [(), (CELL.name,)]
+    assert cube_kit.files_of(path) == before
+
+
+def test_masking_again_that_is_stopped_leaves_no_mask(
+    cube_kit: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 100, "SCL": 5})
+    order, path = archive.order(), store.cube("kit", "L2A", CELL)
+    make(store, order)
+
+    def full(*arguments: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cube, "write_slab", full)
+        with pytest.raises(StoreError):
+            make(store, order, options=MaskOptions(l2a=L2AMask(dilation=0)))
+    assert Cube(path).flags("masked").tolist() == [False]
+    assert make(store, order)[0].masked == (CELL.name,)
+
+
 # Shadows and the sun
 
 
@@ -125,7 +201,25 @@ def test_shadows_of_each_quarter(azimuth: float, row: int, column: int) -> None:
     assert {(down, right) for down, right in found.tolist()} == {(row * step, column * step) for step in range(7)}
 
 
+def test_shadows_lie_no_further_than_asked() -> None:
+    clouds = np.zeros((101, 101), bool)
+    clouds[50, 50] = True
+    rows, _ = np.nonzero(cast_shadows(clouds, 60, 180, 100, 2500))  # 6 km high: 10 km away
+    assert (50 - rows).min() * 100 == pytest.approx(200 * math.tan(math.radians(60)), abs=100)
+    assert (50 - rows).max() == 25
+    assert not cast_shadows(clouds, 60, 180, 100, 300).any()  # the lowest clouds' are 346 m away
+
+
 def test_nothing_casts_no_shadow_and_does_not_spread() -> None:
     nothing = np.zeros((8, 8), bool)
     assert not cast_shadows(nothing, 50, 100, 10).any()
     assert not dilated(nothing, 3).any()
+
+
+@given(
+    arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=24)),
+    st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 6.0, 6.5, 12.0, 30.0]),
+)
+def test_dilation_is_by_distance_between_centres(mask: np.ndarray, radius: float) -> None:
+    expected = distance_transform_edt(~mask) <= radius if mask.any() else mask
+    np.testing.assert_array_equal(dilated(mask, radius), expected)

@@ -6,6 +6,7 @@ import base64
 import html
 import importlib
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from shapely.geometry import box, shape
 from catalog.grid import to_zone
 from processors.areas import count_areas
 from processors.deliver import DeliveryFacts
+from processors.mask_options import USUAL_MASK
 from processors.report import write_report
 
 
@@ -89,11 +91,31 @@ def test_without_scores_nothing_is_said_of_accuracy(kit: Any, tmp_path: Path) ->
 
 def test_acquisitions_used_and_not_are_listed_with_reasons(kit: Any, tmp_path: Path) -> None:
     words = Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
-    assert "2019-04-10 10:50 S2A unknown 100.0 % 90.0 % yes" in words
-    assert "2019-04-30 10:50 S2A 20 % 100.0 % 10.0 % no: clear over 10 % of the area, min_clear is 50 %" in words
+    assert "2019-04-10 10:50 S2A unknown 100.0 % 90.0 % 50° yes" in words
+    assert "2019-04-30 10:50 S2A 20 % 100.0 % 10.0 % 50° no: clear over 10 % of the area, min_clear is 50 %" in words
     assert "1 product found and left out" in words
     assert "S2A_CLOUDY 98 % cloudy, max_cloud is 95" in words
     assert "3 acquisitions used" in words
+
+
+def test_a_low_sun_is_flagged_and_explained_only_where_there_is_one(kit: Any, tmp_path: Path) -> None:
+    season = kit.season()
+    first, *others = season.acquisitions
+    winter = season.model_copy(update={"acquisitions": (first.model_copy(update={"sun_zenith": 74.6}), *others)})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=winter))).words
+    assert "90.0 % 15° low yes" in words
+    assert "75.0 % 50° yes" in words
+    assert "below 20° is low" in words
+    assert "is low" not in Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+
+
+def test_the_options_of_the_masks_are_told(kit: Any, tmp_path: Path) -> None:
+    season = kit.season().model_copy(update={"masks": (json.loads(USUAL_MASK.record("L2A")),)})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
+    assert (
+        "clear pixels scene classification: clear 4, 5, 6, 7; cloud threshold none; dilated 3, 8, 9; dilation 60; version 1 (lengths in m)"
+        in words
+    )
 
 
 def test_model_software_timings_and_request_are_told(kit: Any, tmp_path: Path) -> None:

@@ -109,17 +109,18 @@ def test_results_of_another_job_are_replaced(kit: ModuleType, tmp_path: Path, ch
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_the_same_windows_of_other_products_are_done_again(
+def test_the_same_windows_of_other_products_or_masks_are_done_again(
     kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
 
-    def patches(product: str, left: int = 0) -> CubePatches:
+    def patches(product: str, left: int = 0, dilation: int = 60) -> CubePatches:
         acquisition = SeasonAcquisition(
             id="a", time=START, platform="S2A", baseline="05.09", cloud_cover=None, valid_fraction=1, clear_fraction=1,
             sun_zenith=40, products=(product,), used=True, reason="",
         )  # fmt: skip
-        season = Season(level="L2A", start=START, acquisitions=(acquisition,), bands=("B04",))
+        masks = ({"version": 1, "dilation": dilation},)
+        season = Season(level="L2A", start=START, acquisitions=(acquisition,), bands=("B04",), masks=masks)
         return CubePatches(tmp_path, "source", "L2A", season, [Window(32631, left, 9, 4, 4)], ["B04"])
 
     def made(self: CubePatches, index: int) -> Patch:
@@ -128,9 +129,15 @@ def test_the_same_windows_of_other_products_are_done_again(
         return patch
 
     monkeypatch.setattr(CubePatches, "read", made)
-    for source in (patches("old"), patches("old"), patches("new"), patches("new", left=1)):
+    for source in (
+        patches("old"),
+        patches("old"),
+        patches("new"),
+        patches("new", left=1),
+        patches("new", 1, dilation=80),
+    ):
         run_processor("sum", JOB, source, tmp_path / "r")
-    assert read == [0, 0, 0]
+    assert read == [0, 0, 0, 0]
 
 
 def test_a_killed_worker_is_told_and_what_was_done_is_kept(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from catalog.products import Order
 from catalog.store import Store
 from processors.ingest import extend_cells, ingest_acquisition
 from processors.mask import mask_acquisition
+from processors.mask_options import USUAL_MASK, L2AMask, MaskOptions
 from processors.season import Season, choose_season
 
 CELL = Cell(32631, 56, 549)
@@ -100,6 +102,38 @@ def test_too_few_lists_every_date_and_the_knob(five: Order, west: BaseGeometry, 
     with pytest.raises(NotEnoughAcquisitionsError, match="months") as raised:
         choose_season(store, five, west, 32631, 0.6, 6)
     assert "instead of" not in str(raised.value)  # no min_clear would give six
+
+
+def test_a_low_sun_is_flagged_and_used_all_the_same(cube_kit: ModuleType, store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    for number, zenith in enumerate((69.9, 70.0, 70.1, 84.6), start=1):
+        archive.add(f"p{number}", {"B02": 100, "SCL": 4}, time=cube_kit.day(number), sun_zenith=zenith)
+    order, area = archive.order(), area_of(cube_kit.square())
+    prepare(store, order, area)
+    season = choose_season(store, order, area, 32631, 0.5, 1)
+    assert [one.low_sun for one in season.acquisitions] == [False, False, True, True]
+    assert len(season.used) == 4
+    with pytest.raises(NotEnoughAcquisitionsError) as raised:
+        choose_season(store, order, area, 32631, 0.5, 5)
+    lines = str(raised.value).splitlines()
+    assert lines[-1].endswith("valid 1.000, clear 1.000 used, sun only 5° high")
+    assert sum("sun only" in line for line in lines) == 2
+
+
+def test_a_season_says_what_its_dates_were_masked_with(cube_kit: ModuleType, store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    for number in (1, 2, 3):
+        scl = 4 if number < 3 else 10
+        archive.add(f"p{number}", {"B02": 100, "SCL": scl}, time=cube_kit.day(number))
+    order, area = archive.order(), area_of(cube_kit.square())
+    prepare(store, order, area)
+    usual = json.loads(USUAL_MASK.record("L2A"))
+    assert choose_season(store, order, area, 32631, 0.5, 1).masks == (usual,)
+    other = MaskOptions(l2a=L2AMask(dilation=0))
+    mask_acquisition(store, order, order.acquisitions[2].id, [CELL], other)  # not used: not said
+    assert choose_season(store, order, area, 32631, 0.5, 1).masks == (usual,)
+    mask_acquisition(store, order, order.acquisitions[0].id, [CELL], other)
+    assert choose_season(store, order, area, 32631, 0.5, 1).masks == (json.loads(other.record("L2A")), usual)
 
 
 def test_a_needed_band_decides_too(cube_kit: ModuleType, store: Store) -> None:
