@@ -144,6 +144,7 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite is busy while many tasks report at once
         "CROPLINE_STORE": str(store.root),
+        "CROPLINE_CUBES": str(store.cubes),
         "CROPLINE_BASE": str(settings.folder),
         "PYTHONUNBUFFERED": "1",
     }

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catalog.errors import RequestError
 from catalog.store import Store, open_store
+from flows.credentials import load_credentials
 
 PREFIX = "CROPLINE_"
 
@@ -20,7 +21,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    store: Annotated[str, Field(description="folder of cubes, models, maps, subscriptions and runs")] = ".cropline"
+    store: Annotated[str, Field(description="folder of models, maps, subscriptions and runs")] = ".cropline"
+    cubes: Annotated[
+        str | None, Field(description="folder or s3://bucket/prefix of the cubes; by default a folder of the store")
+    ] = None
     source: Annotated[str | None, Field(description="address of the source of requests that name none")] = None
     base: Annotated[
         Path | None, Field(description="folder that relative paths of a request start from; where the command runs")
@@ -45,12 +49,17 @@ class Settings(BaseSettings):
 
     def open_store(self) -> Store:
         """The store, created if need be. Raises `StoreError`."""
-        return open_store(self.store)
+        return open_store(self.store, self.cubes, load_credentials().s3)
 
     @property
     def folder(self) -> Path:
         """Where relative paths start from."""
         return (self.base or Path.cwd()).resolve()
+
+
+def store_at(root: str) -> Store:
+    """The store of a run: its cubes are where the settings of this process say. Raises `StoreError`."""
+    return load_settings().model_copy(update={"store": root}).open_store()
 
 
 def load_settings() -> Settings:

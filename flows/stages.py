@@ -21,11 +21,11 @@ from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
 from catalog.sources import open_source
-from catalog.store import open_store, write_json
+from catalog.store import write_json
 from flows.context import COMPUTE, Advance, Run, Zone
 from flows.credentials import load_credentials
 from flows.request import MapRequest
-from flows.settings import load_settings
+from flows.settings import load_settings, store_at
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
 from processors.mask import MaskResult, mask_acquisition
 from processors.season import Season, choose_season
@@ -88,7 +88,7 @@ def order(request_file: Path, order_file: Path) -> int:
 @task(name="extend", cache_policy=NO_CACHE, persist_result=False)
 def extend(store: str, order_file: Path, cells: Sequence[str]) -> list[str]:
     """Extend the time axes of the cells. Returns those that have any date."""
-    extended = COMPUTE.get().run(extend_cells, open_store(store), read_order(order_file), _cells(cells))
+    extended = COMPUTE.get().run(extend_cells, store_at(store), read_order(order_file), _cells(cells))
     return [cell.name for cell in extended]
 
 
@@ -112,7 +112,7 @@ def ingest(
     made, compute = read_order(order_file), COMPUTE.get()
     results: list[IngestResult] = [
         compute.run(
-            ingest_acquisition, open_store(store), made, acquisition, _cells(cells), made.source, load_credentials()
+            ingest_acquisition, store_at(store), made, acquisition, _cells(cells), made.source, load_credentials()
         )
         for acquisition in acquisitions
     ]
@@ -130,8 +130,7 @@ def mask(
     """Say where acquisitions are clear. Returns the fractions of each."""
     made, compute = read_order(order_file), COMPUTE.get()
     results: list[MaskResult] = [
-        compute.run(mask_acquisition, open_store(store), made, acquisition, _cells(cells))
-        for acquisition in acquisitions
+        compute.run(mask_acquisition, store_at(store), made, acquisition, _cells(cells)) for acquisition in acquisitions
     ]
     return [result.model_dump(mode="json") for result in results]
 
@@ -143,7 +142,7 @@ def season(request_file: Path, order_file: Path, season_file: Path, store: str) 
     zone = Zone.of(request.polygon)
     chosen = COMPUTE.get().run(
         choose_season,
-        open_store(store),
+        store_at(store),
         read_order(order_file),
         zone.area,
         zone.epsg,

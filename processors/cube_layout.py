@@ -1,22 +1,24 @@
-"""What a cell looks like on disk: its variables, their chunks and the attributes that let others open it.
+"""What a cell looks like: its variables, their chunks and the attributes that let others open it.
 
 Three kinds of variables: *slabs* (large, one shard per date, through the Rust codecs), *axis* variables (written when the time
 axis grows, all dates in one chunk) and *task* variables (written by tasks, one chunk per date, so that processes that write
-different dates never share a chunk). The small ones go through zarr-python's codecs, which write aside and rename: a kill
-leaves the old value or the new one.
+different dates never share a chunk). On disk the small ones go through zarr-python's codecs, which write aside and rename: a kill
+leaves the old value or the new one. In a bucket every object is written whole or not at all, and all arrays go through
+zarr-python's codecs: the Rust ones don't know s3fs.
 """
 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import zarr
 from pyproj import CRS
 from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore
 
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
@@ -33,6 +35,7 @@ _FAST = "zarrs.ZarrsCodecPipeline"
 _ATOMIC = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 _AXIS_CHUNK = 1024
 _OPENING = threading.Lock()
+_OPENED_AT_ONCE = 8
 
 zarr.config.set({"codec_pipeline.path": _FAST})
 
@@ -201,12 +204,14 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
     }
 
 
-def open_arrays(path: Path, level: Level, mode: Literal["r", "r+"]) -> dict[str, zarr.Array[Any]]:
+def open_arrays(group: zarr.Group, level: Level) -> dict[str, zarr.Array[Any]]:
     """The arrays of a cell by name, each with the codecs that suit its kind. Raises `KeyError`, `OSError` where one is missing."""
     table = variables(level)
+    if not isinstance(group.store, LocalStore):
+        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
+            return dict(zip(table, pool.map(lambda name: _array(group, name), table), strict=True))
     # An array keeps the codecs that were configured when it was opened; the lock keeps the two kinds apart in threads.
     with _OPENING:
-        group = zarr.open_group(path, mode=mode, use_consolidated=False)
         arrays = {name: _array(group, name) for name, variable in table.items() if variable.kind == "slab"}
         with zarr.config.set({"codec_pipeline.path": _ATOMIC}):
             arrays |= {name: _array(group, name) for name, variable in table.items() if variable.kind != "slab"}
