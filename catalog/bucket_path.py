@@ -126,10 +126,11 @@ def file_system(access: S3Access, asynchronous: bool = False) -> s3fs.S3FileSyst
         config_kwargs={
             "connect_timeout": 10,
             "read_timeout": 60,
-            "retries": {"mode": "standard", "max_attempts": 4},
+            "retries": {"mode": "standard", "max_attempts": 3},
             "max_pool_connections": 32,
         },
         requester_pays=access.requester_pays,
+        max_concurrency=1,  # one request reads an object: in parts it might be parts of two, and its size is asked for first
         use_listings_cache=False,
         skip_instance_cache=True,  # fsspec keeps one per thread, and each a pool of connections
         asynchronous=asynchronous,

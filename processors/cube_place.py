@@ -71,8 +71,9 @@ class BucketStore(FsspecStore):
             return await super().exists(key)
 
     async def delete(self, key: str) -> None:
+        # fsspec would look for what lies below the key first; an object store takes the deletion of nothing for done
         with reaching(self.at):
-            await super().delete(key)
+            await self.fs._rm_file(f"{self.path}/{key}")
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         with reaching(self.at):
