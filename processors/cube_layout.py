@@ -10,7 +10,9 @@ zarr-python's codecs: the Rust ones don't know s3fs.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -210,12 +212,17 @@ def open_arrays(group: zarr.Group, level: Level) -> dict[str, zarr.Array[Any]]:
     if not isinstance(group.store, LocalStore):
         with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
             return dict(zip(table, pool.map(lambda name: _array(group, name), table), strict=True))
-    # An array keeps the codecs that were configured when it was opened; the lock keeps the two kinds apart in threads.
     with _OPENING:
         arrays = {name: _array(group, name) for name, variable in table.items() if variable.kind == "slab"}
-        with zarr.config.set({"codec_pipeline.path": _ATOMIC}):
-            arrays |= {name: _array(group, name) for name, variable in table.items() if variable.kind != "slab"}
-    return arrays
+    with plain_codecs():
+        return arrays | {name: _array(group, name) for name, variable in table.items() if variable.kind != "slab"}
+
+
+@contextmanager
+def plain_codecs() -> Iterator[None]:
+    """Arrays opened or made in the block use zarr-python's codecs, and keep them; the lock keeps the two kinds apart in threads."""
+    with _OPENING, zarr.config.set({"codec_pipeline.path": _ATOMIC}):
+        yield
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
