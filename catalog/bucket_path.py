@@ -13,13 +13,15 @@ from functools import lru_cache
 from typing import Any
 
 import s3fs
+from aiohttp import ClientError
 from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 from fsspec.asyn import sync
 
 from catalog.credentials import S3Access
-from catalog.errors import StoreError
+from catalog.errors import StoreError, StoreUnreachableError
 
 _UNMET = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
 
@@ -146,11 +148,18 @@ def reaching(path: BucketPath) -> Iterator[None]:
     """Errors of the object store become `StoreError`, with what to do next."""
     try:
         yield
-    except (OSError, BotoCoreError) as error:
-        raise StoreError(f"{path}: {_told(path, error)}") from error
+    except (OSError, BotoCoreError, ClientError) as error:
+        told = _told(path, error)
+        if told is None:
+            raise StoreUnreachableError(
+                f"{path}: {path.access.endpoint or 'AWS'} can't be reached ({error}). Check the network, AWS_ENDPOINT_URL and "
+                "AWS_REGION, and run again; what was finished is kept."
+            ) from error
+        raise StoreError(f"{path}: {told}") from error
 
 
-def _told(path: BucketPath, error: Exception) -> str:
+def _told(path: BucketPath, error: Exception) -> str | None:
+    """What is wrong and what to do; None where the object store doesn't answer."""
     code, endpoint = _code(error), path.access.endpoint or "AWS"
     if code == "NoSuchBucket":
         return f"there is no bucket {path.bucket} at {endpoint}. Make it, or correct CROPLINE_CUBES."
@@ -165,11 +174,8 @@ def _told(path: BucketPath, error: Exception) -> str:
         return f"the object store is full ({error}). Free some space and run again; what was finished is kept."
     if code == "NotImplemented":
         return f"{endpoint} lacks what cubes need, puts with a condition among it ({error}). Use another object store."
-    if isinstance(error, BotoCoreError | ConnectionError | TimeoutError):
-        return (
-            f"{endpoint} can't be reached ({error}). Check the network, AWS_ENDPOINT_URL and AWS_REGION, and run again; "
-            "what was finished is kept."
-        )
+    if isinstance(error, BotoCoreError | ClientError | ConnectionError | TimeoutError) or code in _BUSY:
+        return None
     return f"the object store failed ({error}). Run again; what was finished is kept."
 
 

@@ -16,7 +16,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from catalog.errors import CroplineError, SourceError
+from catalog.errors import CroplineError, SourceError, StoreUnreachableError
 from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
@@ -40,10 +40,10 @@ _RETRY_DELAYS = [_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTIN
 
 
 def _worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
-    """A source that can't be reached may come back, and so may a network; other errors stay what they are."""
+    """A source or an object store that can't be reached may come back, and so may a network; other errors stay what they are."""
     try:
         state.result()
-    except (SourceError, ConnectionError, TimeoutError):
+    except (SourceError, StoreUnreachableError, ConnectionError, TimeoutError):
         return True
     except CroplineError:
         return False

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from catalog.bucket_path import BucketPath, bucket_path
 from catalog.credentials import S3Access
-from catalog.errors import StoreError
+from catalog.errors import StoreError, StoreUnreachableError
 from catalog.grid import Cell
 from catalog.products import Acquisition, Product
 from catalog.store import CellPath, open_store
@@ -236,9 +236,9 @@ def test_an_endpoint_that_does_not_answer_is_named() -> None:
 
 
 class Refusing:
-    """An S3 endpoint that answers every request with one error."""
+    """An S3 endpoint that answers every request with one error, or stops in the middle of its answer."""
 
-    def __init__(self, status: int, code: str) -> None:
+    def __init__(self, status: int, code: str, cut: bool = False) -> None:
         from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
         body = f"<Error><Code>{code}</Code><Message>told by the endpoint</Message></Error>".encode()
@@ -247,7 +247,7 @@ class Refusing:
             def _answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(body) + (1000 if cut else 0)))
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(body)
@@ -273,8 +273,8 @@ class Refusing:
 def refusing() -> Iterator[Any]:
     servers: list[Refusing] = []
 
-    def start(status: int, code: str) -> BucketPath:
-        servers.append(Refusing(status, code))
+    def start(status: int, code: str, cut: bool = False) -> BucketPath:
+        servers.append(Refusing(status, code, cut))
         return servers[-1].path()
 
     yield start
@@ -292,12 +292,18 @@ def refusing() -> Iterator[Any]:
         (507, "XMinioStorageFull", "the object store is full .* Free some space"),
         (501, "NotImplemented", "lacks what cubes need"),
         (400, "Whatever", "the object store failed"),
+        (500, "InternalError", "can't be reached"),
     ],
 )
 def test_what_an_object_store_refuses_is_told_with_what_to_do(refusing: Any, status: int, code: str, told: str) -> None:
     path = refusing(status, code)
     with pytest.raises(StoreError, match=rf"(?s)^{path}/lock: .*{told}"):
         (path / "lock").put(b"")
+
+
+def test_a_connection_that_breaks_in_the_middle_of_an_object_may_come_back(refusing: Any) -> None:
+    with pytest.raises(StoreUnreachableError, match="can't be reached"):
+        refusing(200, "", cut=True).read()
 
 
 def test_reading_a_cell_that_may_not_be_read_is_the_same_error(refusing: Any) -> None:
