@@ -33,5 +33,9 @@ class StoreError(CroplineError):
     """The store can't be written, or holds something that isn't what its name says."""
 
 
+class StoreUnreachableError(StoreError):
+    """The object store of the cubes doesn't answer; it may come back."""
+
+
 class DeliveryError(CroplineError):
     """The delivery folder can't be written or belongs to another request."""

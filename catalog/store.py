@@ -13,16 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catalog.bucket_path import BucketPath, bucket_path
+from catalog.credentials import S3Access
 from catalog.errors import StoreError
 from catalog.grid import Cell
 from catalog.products import Level
 
+_SCHEME = re.compile(r"^[a-z0-9]+://")
+
+CellPath = Path | BucketPath
+"""Where a cell is: in a folder of this machine, or in a bucket."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The folders of a store; nothing is created by looking."""
+    """The folders of a store; nothing is created by looking.
+
+    Only the cubes may lie in a bucket (``cubes_at``): they are what grows, and what several machines share. All else needs files.
+    """
 
     root: Path
+    cubes_at: CellPath | None = None
 
     @property
     def models(self) -> Path:
@@ -44,18 +55,23 @@ class Store:
     def prefect(self) -> Path:
         return self.root / "prefect"
 
-    def cubes(self, source_id: str, level: Level) -> Path:
-        return self.root / "cubes" / source_id / level
+    @property
+    def cubes(self) -> CellPath:
+        return self.root / "cubes" if self.cubes_at is None else self.cubes_at
 
-    def cube(self, source_id: str, level: Level, cell: Cell) -> Path:
-        return self.cubes(source_id, level) / f"{cell.name}.zarr"
+    def cube(self, source_id: str, level: Level, cell: Cell) -> CellPath:
+        return self.cubes / source_id / level / f"{cell.name}.zarr"
 
 
-def open_store(address: str) -> Store:
-    """The store at a local address, created if need be. Raises `StoreError` where that can't be."""
-    if re.match(r"^[a-z0-9]+://", address):
+def open_store(address: str, cubes: str | None = None, access: S3Access | None = None) -> Store:
+    """The store at a local address, created if need be. Raises `StoreError` where that can't be.
+
+    ``cubes``: a folder or ``s3://bucket/prefix`` for the cubes, entered with ``access``; by default a folder of the store.
+    """
+    if _SCHEME.match(address):
         raise StoreError(
-            f"store {address}: only folders of this machine are supported so far. Set CROPLINE_STORE to a folder."
+            f"store {address}: models, maps and runs need a folder of this machine. Set CROPLINE_STORE to a folder; "
+            "the cubes may go to a bucket: set CROPLINE_CUBES to s3://bucket/prefix."
         )
     root = Path(address).expanduser().resolve()
     try:
@@ -64,7 +80,15 @@ def open_store(address: str) -> Store:
         raise StoreError(
             f"store {root}: can't be created ({error.strerror}). Set CROPLINE_STORE to a folder you may write."
         ) from error
-    return Store(root)
+    return Store(root, None if cubes is None else _cubes_at(cubes, access or S3Access()))
+
+
+def _cubes_at(address: str, access: S3Access) -> CellPath:
+    if address.startswith("s3://"):
+        return bucket_path(address, access)
+    if _SCHEME.match(address):
+        raise StoreError(f"cubes at {address}: unknown. Set CROPLINE_CUBES to a folder or to s3://bucket/prefix.")
+    return Path(address).expanduser().resolve()
 
 
 def digest(value: Any) -> str:

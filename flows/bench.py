@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -98,13 +98,11 @@ def predict(
     ] = None,
 ) -> None:
     """Measure prediction over a synthetic cube, from stored blocks to probabilities, beside the bare network; and its memory."""
-    import json
     from tempfile import TemporaryDirectory
 
     from agrunet.bench.machine import cpu_threads
     from agrunet.bench.prediction import measure_prediction
     from agrunet.errors import AgrunetError
-    from agrunet.files import file_written_whole
     from processors.bench_cube import write_bench_cube
     from processors.thematic.protocol import PatchGrid
 
@@ -125,11 +123,49 @@ def predict(
             f"(share {row.share:.2f}), peak {row.peak_bytes / 2**30:.2f} GiB",
             err=json_file == STDOUT,
         )
-    text = json.dumps([row.model_dump() for row in rows], indent=1)
-    if json_file == STDOUT:
+    _write_json(json_file, [row.model_dump() for row in rows])
+
+
+@bench.command()
+def cube(
+    dates: Annotated[int, typer.Option(min=1, max=80, help="Acquisitions of the synthetic cell.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="How often every layout is measured; the fastest counts.")] = 2,
+    folder: Annotated[
+        Path | None, typer.Option(help="On the disk that is measured; by default where temporary files go.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure chunk and shard shapes of the cube: written date by date, read as all dates of one patch."""
+    from tempfile import TemporaryDirectory
+
+    from agrunet.bench.machine import device_name
+    from processors.bench_layout import measure_layouts
+
+    with TemporaryDirectory(prefix="cropline-bench-", dir=folder) as scratch, _watched() as watch:
+        rows = measure_layouts(Path(scratch), dates, rounds, device_name("cpu"), watch=watch)
+    head = f"{dates} dates, 12 bands, synthetic fields, from the system's cache; the fastest of {rounds} rounds"
+    lines = [head, "layout         pipeline      write Mpx/s  patch ms  straddling ms  bytes/px  files/date"]
+    lines += [
+        f"{row.layout.name:<14} {row.pipeline:<12} {row.write_megapixels_per_second:12.0f} {row.patch_ms:9.1f} "
+        f"{row.straddling_patch_ms:14.1f} {row.bytes_per_pixel:9.2f} {row.files:11d}"
+        for row in rows
+    ]
+    typer.echo("\n".join(lines), err=json_file == STDOUT)
+    _write_json(json_file, [row.model_dump() for row in rows])
+
+
+def _write_json(file: Path | None, rows: list[dict[str, Any]]) -> None:
+    import json
+
+    from catalog.store import written_whole
+
+    text = json.dumps(rows, indent=1)
+    if file == STDOUT:
         typer.echo(text)
-    elif json_file is not None:
-        with file_written_whole(json_file) as temporary:
+    elif file is not None:
+        with written_whole(file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
 
 

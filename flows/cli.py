@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import traceback
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -254,6 +256,79 @@ def models(as_json: AsJson = False) -> None:
         _say(entry.name)
     if not found:
         _tell("No models yet. A request with labels trains one, or `cropline retrain aoi.json`.")
+
+
+@app.command()
+def cells(as_json: AsJson = False) -> None:
+    """List the cells of the cubes: their dates and their size."""
+    from processors.cells import summaries
+
+    store = _settings().open_store()
+    found = list(summaries(store))
+    if as_json:
+        _say(json.dumps([entry.model_dump(mode="json") for entry in found]))
+        return
+    for entry in found:
+        period = f"{entry.first:%Y-%m-%d} to {entry.last:%Y-%m-%d}" if entry.first and entry.last else "no dates"
+        _say(
+            f"{entry.cell}  {entry.level}  {entry.source}{'  synthetic' if entry.synthetic else ''}  "
+            + (entry.problem or f"{period}, {entry.ingested} of {entry.dates} dates ingested, {entry.masked} masked")
+            + f"  {entry.size / 1e6:.1f} MB"
+        )
+    if not found:
+        _tell(f"No cells in {store.cubes} yet. `cropline run aoi.json` makes them.")
+
+
+class ExportFormat(StrEnum):
+    cog = "cog"
+    zarr = "zarr"
+
+
+class CellLevel(StrEnum):
+    L1C = "L1C"
+    L2A = "L2A"
+
+
+@app.command()
+def export(
+    cell: Annotated[str, typer.Argument(help="Name of a cell, as `cropline cells` lists it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the files; one .tif for one date; or the Zarr copy.")
+    ],
+    form: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="One Cloud Optimized GeoTIFF a date, or a Zarr copy without shards."),
+    ] = ExportFormat.cog,
+    dates: Annotated[
+        list[datetime] | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day; may be given repeatedly; all."),
+    ] = None,
+    bands: Annotated[str | None, typer.Option(metavar="NAMES", help="Separated by commas; all that are there.")] = None,
+    source: Annotated[str | None, typer.Option(help="Id of the source, where several hold the cell.")] = None,
+    level: Annotated[CellLevel | None, typer.Option(help="Where both levels hold the cell.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a cell's dates in forms that any software reads."""
+    from flows.progress import terminal
+    from processors.cells import find_cell
+    from processors.export import export_cell
+
+    path = find_cell(_settings().open_store(), cell, source, None if level is None else level.value)
+    with terminal() as reporter:
+        reporter.stage("export", 1, f"the dates of {cell}")
+        files = export_cell(
+            path,
+            output,
+            form.value,
+            [one.date() for one in dates or ()],
+            [band.strip() for band in bands.split(",")] if bands else (),
+            reporter.advance,
+        )
+    if as_json:
+        _say(json.dumps({"files": [str(file) for file in files]}))
+        return
+    for file in files:
+        _say(str(file))
 
 
 def _show(delivery: Delivery, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from catalog.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
 from catalog.errors import RequestError, SourceError
+from catalog.store import open_store
 
 BLOCK = "CROPLINE_CREDENTIALS_BLOCK"
 """Names the block of this type to take what the environment lacks from."""
@@ -137,7 +138,7 @@ def _own_server() -> str | None:
     from flows.services import read_services
     from flows.settings import load_settings
 
-    services = read_services(load_settings().open_store())
+    services = read_services(open_store(load_settings().store))  # without its cubes, which may need credentials
     return None if services is None else services.api
 
 

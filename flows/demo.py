@@ -31,5 +31,5 @@ def prepare_demo(folder: Path, settings: Settings, size: int = 256) -> tuple[Map
         "output": str(folder / "delivery"),
     }
     write_json(folder / "aoi.json", parameters)
-    apart = settings.model_copy(update={"store": str(folder / "store")})
+    apart = settings.model_copy(update={"store": str(folder / "store"), "cubes": None})
     return check_request(parameters, folder, apart), apart

@@ -33,9 +33,13 @@ def train_in_process(request: MapRequest, processes: int, settings: Settings) ->
 @contextmanager
 def _prefect(settings: Settings) -> Iterator[None]:
     """The flow reads its settings from the environment, as it does in a worker: those given are put there."""
-    os.environ[f"{PREFIX}STORE"] = str(settings.open_store().root)
+    store = settings.open_store()
+    os.environ[f"{PREFIX}STORE"] = str(store.root)
+    os.environ.pop(f"{PREFIX}CUBES", None)
+    if store.cubes_at is not None:
+        os.environ[f"{PREFIX}CUBES"] = str(store.cubes_at)
     os.environ[f"{PREFIX}BASE"] = str(settings.folder)
-    with isolated_prefect(settings.open_store()), terminal() as reporter:
+    with isolated_prefect(store), terminal() as reporter:
         reporter.stage("start", 1, "Prefect")
         from flows.context import REPORTER
 

@@ -17,10 +17,11 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
-from catalog.store import Store, open_store, sha256, write_json
+from catalog.store import Store, sha256, write_json
 from flows.context import ADVANCE, COMPUTE, Run, Zone
 from flows.delivery import AcquisitionShown, Delivery, ScoreShown, write_delivered
 from flows.request import MapRequest
+from flows.settings import store_at
 from flows.stages import prepare, read_order, read_season
 from flows.training import request_labels, train_model
 from processors.deliver import DeliveryFacts, ModelUsed, Score, check_target, deliver
@@ -75,9 +76,7 @@ class Work:
     @property
     def patches(self) -> CubePatches:
         order = self.order
-        return CubePatches(
-            self.store.root, order.source_id, order.level, self.season, self.windows, self.processor.bands
-        )
+        return CubePatches(self.store, order.source_id, order.level, self.season, self.windows, self.processor.bands)
 
 
 def map_area(run: Run) -> tuple[Delivery, DeliveryFacts]:
@@ -131,7 +130,7 @@ def find_model(run: Run, order: Order, season: Season) -> Path:
 @task(name="patch", cache_policy=NO_CACHE, persist_result=False)
 def patch(folder: Path, store: str, model: Path | None) -> int:
     """Write the processor's job down and check that it can be done. Returns the number of patches."""
-    work = Work(open_store(store), folder)
+    work = Work(store_at(store), folder)
     request, order, season = work.request, work.order, work.season
     job = Job(
         level=request.level,
@@ -151,7 +150,7 @@ def patch(folder: Path, store: str, model: Path | None) -> int:
 @task(name="thematic", cache_policy=NO_CACHE, persist_result=False)
 def thematic(folder: Path, store: str, processes: int) -> Path:
     """Run the processor over the patches. Returns their results."""
-    work = Work(open_store(store), folder)
+    work = Work(store_at(store), folder)
     advance = ADVANCE.get()
     run_processor(
         work.request.processor,
@@ -167,7 +166,7 @@ def thematic(folder: Path, store: str, processes: int) -> Path:
 @task(name="mosaic", cache_policy=NO_CACHE, persist_result=False)
 def blend(folder: Path, store: str) -> dict[str, Path]:
     """Blend the patches. Returns the raster of each variable."""
-    work = Work(open_store(store), folder)
+    work = Work(store_at(store), folder)
     mask = None if work.request.crop_mask is None else open_crop_mask(Path(work.request.crop_mask))
     if mask is not None:
         mask.check(work.zone.geometry, work.zone.epsg)
@@ -191,7 +190,7 @@ def blend(folder: Path, store: str) -> dict[str, Path]:
 @task(name="deliver", cache_policy=NO_CACHE, persist_result=False)
 def hand_over(folder: Path, store: str, rasters: dict[str, Path], facts: dict[str, Any]) -> list[Path]:
     """Write the delivery and list it in the store. Returns its files."""
-    work = Work(open_store(store), folder)
+    work = Work(store_at(store), folder)
     told = DeliveryFacts.model_validate(facts)
     files = deliver(Path(str(work.request.output)), rasters, work.processor.variables, told)
     Registry(work.store).add_map(next(file for file in files if file.name == "item.json"))

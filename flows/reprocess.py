@@ -13,12 +13,12 @@ from catalog import subscriptions
 from catalog.errors import CroplineError
 from catalog.order import make_order
 from catalog.sources import open_source
-from catalog.store import Store, open_store
+from catalog.store import Store
 from flows.credentials import load_credentials
 from flows.crop_map import crop_map
 from flows.delivery import ordered_products, read_delivered
 from flows.request import MapRequest, check_request
-from flows.settings import load_settings
+from flows.settings import load_settings, store_at
 
 
 class ReprocessError(CroplineError):
@@ -72,7 +72,7 @@ def _map_again(store: Store, request: MapRequest, everything: bool) -> str:
 def news(store: str, parameters: dict[str, Any]) -> bool:
     """True when the source offers what the last delivery of a request was not made from, or there is no delivery."""
     request = MapRequest.model_validate(parameters)
-    delivered = read_delivered(open_store(store).runs / request.digest)
+    delivered = read_delivered(store_at(store).runs / request.digest)
     if delivered is None or not (Path(delivered.delivery) / "item.json").is_file():
         return True
     source = open_source(str(request.source), load_credentials())

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from catalog.errors import CroplineError
 from catalog.products import Frozen
-from catalog.store import Store, write_json
+from catalog.store import Store, open_store, write_json
 from flows.isolation import QUIET
 from flows.settings import Settings
 
@@ -57,7 +57,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
 
     Raises `ServiceError` with the end of the log of what didn't start.
     """
-    store = settings.open_store()
+    store = open_store(settings.store)  # cubes, and what they need, are not asked for
     store.prefect.mkdir(parents=True, exist_ok=True)
     with FileLock(store.prefect / "services.lock"):
         services = read_services(store)
@@ -82,7 +82,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
 
 def down(settings: Settings, tell: Callable[[str], None]) -> bool:
     """Stop worker and server, and what they started. False when nothing was running."""
-    store = settings.open_store()
+    store = open_store(settings.store)
     if not store.prefect.is_dir():
         return False
     with FileLock(store.prefect / "services.lock"):
@@ -144,6 +144,7 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite is busy while many tasks report at once
         "CROPLINE_STORE": str(store.root),
+        "CROPLINE_CUBES": str(store.cubes),
         "CROPLINE_BASE": str(settings.folder),
         "PYTHONUNBUFFERED": "1",
     }

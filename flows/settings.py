@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
 from catalog.store import Store, open_store
+from flows.credentials import load_credentials
 from processors.mask_options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"
@@ -21,7 +22,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    store: Annotated[str, Field(description="folder of cubes, models, maps, subscriptions and runs")] = ".cropline"
+    store: Annotated[str, Field(description="folder of models, maps, subscriptions and runs")] = ".cropline"
+    cubes: Annotated[
+        str | None, Field(description="folder or s3://bucket/prefix of the cubes; by default a folder of the store")
+    ] = None
     source: Annotated[str | None, Field(description="address of the source of requests that name none")] = None
     base: Annotated[
         Path | None, Field(description="folder that relative paths of a request start from; where the command runs")
@@ -50,12 +54,19 @@ class Settings(BaseSettings):
 
     def open_store(self) -> Store:
         """The store, created if need be. Raises `StoreError`."""
-        return open_store(self.store)
+        # Credentials may have to be asked for: only where cubes lie in a bucket.
+        in_bucket = self.cubes is not None and self.cubes.startswith("s3://")
+        return open_store(self.store, self.cubes, load_credentials().s3 if in_bucket else None)
 
     @property
     def folder(self) -> Path:
         """Where relative paths start from."""
         return (self.base or Path.cwd()).resolve()
+
+
+def store_at(root: str) -> Store:
+    """The store of a run: its cubes are where the settings of this process say. Raises `StoreError`."""
+    return load_settings().model_copy(update={"store": root}).open_store()
 
 
 def load_settings() -> Settings:

@@ -17,16 +17,22 @@ from prefect.runtime import task_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from catalog.errors import AccessError, CroplineError, NotEnoughAcquisitionsError, SourceError
+from catalog.errors import (
+    AccessError,
+    CroplineError,
+    NotEnoughAcquisitionsError,
+    SourceError,
+    StoreUnreachableError,
+)
 from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
 from catalog.sources import open_source
-from catalog.store import open_store, write_json
+from catalog.store import write_json
 from flows.context import COMPUTE, Advance, Run, Zone
 from flows.credentials import load_credentials
 from flows.request import MapRequest
-from flows.settings import load_settings
+from flows.settings import load_settings, store_at
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
 from processors.mask import MaskResult, mask_acquisition
 from processors.mask_options import MaskOptions
@@ -42,12 +48,12 @@ _RETRY_DELAYS = [_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTIN
 
 
 def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
-    """A source that can't be reached may come back, and so may a network; other errors stay what they are."""
+    """A source or an object store that can't be reached may come back, and so may a network; other errors stay what they are."""
     try:
         state.result()
     except AccessError:
         return False
-    except (SourceError, ConnectionError, TimeoutError):
+    except (SourceError, StoreUnreachableError, ConnectionError, TimeoutError):
         return True
     except CroplineError:
         return False
@@ -92,7 +98,7 @@ def order(request_file: Path, order_file: Path) -> int:
 @task(name="extend", cache_policy=NO_CACHE, persist_result=False)
 def extend(store: str, order_file: Path, cells: Sequence[str]) -> list[str]:
     """Extend the time axes of the cells. Returns those that have any date."""
-    extended = COMPUTE.get().run(extend_cells, open_store(store), read_order(order_file), _cells(cells))
+    extended = COMPUTE.get().run(extend_cells, store_at(store), read_order(order_file), _cells(cells))
     return [cell.name for cell in extended]
 
 
@@ -120,7 +126,7 @@ def ingest(
     made, compute = read_order(order_file), COMPUTE.get()
     results: list[IngestResult] = [
         compute.run(
-            ingest_acquisition, open_store(store), made, acquisition, _cells(cells), made.source, load_credentials()
+            ingest_acquisition, store_at(store), made, acquisition, _cells(cells), made.source, load_credentials()
         )
         for acquisition in acquisitions
     ]
@@ -143,7 +149,7 @@ def mask(
     made, compute = read_order(order_file), COMPUTE.get()
     told = MaskOptions.model_validate(options)
     results: list[MaskResult] = [
-        compute.run(mask_acquisition, open_store(store), made, acquisition, _cells(cells), told)
+        compute.run(mask_acquisition, store_at(store), made, acquisition, _cells(cells), told)
         for acquisition in acquisitions
     ]
     return [result.model_dump(mode="json") for result in results]
@@ -156,7 +162,7 @@ def season(request_file: Path, order_file: Path, season_file: Path, store: str) 
     zone = Zone.of(request.polygon)
     chosen = COMPUTE.get().run(
         choose_season,
-        open_store(store),
+        store_at(store),
         read_order(order_file),
         zone.area,
         zone.epsg,

@@ -17,9 +17,10 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import CROP_BANDS, Order
 from catalog.registry import Registry
-from catalog.store import digest, open_store
+from catalog.store import digest
 from flows.context import ADVANCE, Run, Zone
 from flows.request import MapRequest, Training
+from flows.settings import store_at
 from flows.stages import read_order, read_season
 from processors.labels import Labels, open_labels
 from processors.patches import CubePatches, training_windows
@@ -58,7 +59,7 @@ def write_patches(run_folder: Path, store: str, folder: Path) -> int:
     order, season = read_order(run_folder / "order.json"), read_season(run_folder / "season.json")
     zone = Zone.of(request.polygon)
     windows = training_windows(zone.window, patch_size(zone.window))
-    patches = CubePatches(open_store(store).root, order.source_id, order.level, season, windows, learnt_bands(season))
+    patches = CubePatches(store_at(store), order.source_id, order.level, season, windows, learnt_bands(season))
     labels = request_labels(request, zone.window)
     if labels is None:
         raise ModelError("no labels to train from. Give `labels`, or a model that fits.")
@@ -74,7 +75,7 @@ def train(store: str, folder: Path, training: Training, processes: int) -> Path:
     checkpoint = folder / "checkpoint"
     if not (checkpoint / "item.json").is_file():
         _run(training_command(folder / "patches", checkpoint, training, processes), checkpoint)
-    return Registry(open_store(store)).add_model(checkpoint)
+    return Registry(store_at(store)).add_model(checkpoint)
 
 
 def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:

@@ -28,7 +28,8 @@ def write_bench_cube(
 ) -> CubePatches:
     """One whole L2A cell of ``dates`` acquisitions of noisy fields in the store ``root``; gives the patches that cover it."""
     acquisitions = [_acquisition(number, dates) for number in range(dates)]
-    path = Store(root).cube(_SOURCE, "L2A", _PLACE)
+    store = Store(root)
+    path = store.cube(_SOURCE, "L2A", _PLACE)
     ensure_cell(path, _PLACE, "L2A", source=_SOURCE, synthetic=True)
     extend(path, acquisitions)
     cube = Cube(path, "r+")
@@ -48,7 +49,7 @@ def write_bench_cube(
         bands=CROP_BANDS,
         acquisitions=tuple(_candidate(acquisition) for acquisition in acquisitions),
     )
-    return CubePatches(root, _SOURCE, "L2A", season, cover(_PLACE.window, grid), CROP_BANDS)
+    return CubePatches(store, _SOURCE, "L2A", season, cover(_PLACE.window, grid), CROP_BANDS)
 
 
 def _acquisition(number: int, dates: int) -> Acquisition:

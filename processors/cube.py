@@ -2,30 +2,28 @@
 
 A date exists from the moment that its entry in `time` is set, which is the last thing that growing does; arrays that are
 longer than that come from a kill and are cut back by the next one who grows the cell. What a date holds is to be trusted where
-`ingested` (and `masked`) is 1.
+`ingested` (and `masked`) is 1. All this holds on disk and in a bucket alike; what differs is in `cube_place`.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import zarr
-from filelock import FileLock
 
 from catalog.errors import StoreError
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
+from catalog.store import CellPath
 from processors.cube_layout import VARIABLES, add_arrays, create_arrays, geozarr_attributes, open_arrays
+from processors.cube_place import StillHeld, create, files_in_memory, locked, open_group
 
 SAME_PASS = timedelta(minutes=20)
 """Products of one platform closer in time than this are of one pass: an orbit takes 100 minutes."""
@@ -37,18 +35,19 @@ _MICROSECOND = timedelta(microseconds=1)
 class Cube:
     """One cell, open. Reading is thread-safe; dates added after the opening are not seen.
 
-    Raises `StoreError` where the folder is no cell.
+    Raises `StoreError` where the path is no cell, or its bucket can't be reached.
     """
 
-    def __init__(self, path: Path, mode: Literal["r", "r+"] = "r") -> None:
+    def __init__(self, path: CellPath, mode: Literal["r", "r+"] = "r") -> None:
         self.path = path
         try:
-            attributes = zarr.open_group(path, mode="r", use_consolidated=False).attrs.asdict()
+            group = open_group(path, mode)
+            attributes = group.attrs.asdict()
             self.cell = Cell.from_name(str(attributes["cell"]))
             self.level: Level = "L1C" if attributes["level"] == "L1C" else "L2A"
             self.source = str(attributes["source"])
             self.synthetic = bool(attributes["synthetic"])
-            self.arrays = open_arrays(path, self.level, mode)
+            self.arrays = open_arrays(group, self.level)
         except (OSError, KeyError, ValueError) as error:
             raise StoreError(
                 f"{path}: not a cell of this project ({type(error).__name__}: {error}). Move it away and run again."
@@ -138,7 +137,7 @@ class Cube:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: CellPath) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # the Rust codecs raise RuntimeError for the system's errors
@@ -148,7 +147,7 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def ensure_cell(path: Path, cell: Cell, level: Level, *, source: str, synthetic: bool) -> None:
+def ensure_cell(path: CellPath, cell: Cell, level: Level, *, source: str, synthetic: bool) -> None:
     """Create an empty cell where there is none, whole or not at all; check the one that is there.
 
     Raises `StoreError` where the folder holds another cell, level or kind of data, or can't be written.
@@ -164,27 +163,19 @@ def ensure_cell(path: Path, cell: Cell, level: Level, *, source: str, synthetic:
         )
 
 
-def _create(path: Path, cell: Cell, level: Level, source: str, synthetic: bool) -> None:
+def _create(path: CellPath, cell: Cell, level: Level, source: str, synthetic: bool) -> None:
     attributes: dict[str, Any] = {"cell": cell.name, "level": level, "source": source, "synthetic": synthetic}
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{cell.name}-", dir=path.parent))
-        whole = aside / path.name
-    try:
-        group = zarr.open_group(whole, mode="w-", zarr_format=3)
+
+    def fill(group: zarr.Group) -> None:
         create_arrays(group, cell, level)
         # CF: variables that `coordinates` names become coordinates in xarray, which is where it looks for the CRS
         group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref acquisition", **attributes})
         group.attrs.update(geozarr_attributes(cell))
-        whole.rename(path)
-    except OSError as error:
-        if not path.exists():  # else another process was first, with the same cell
-            raise StoreError(f"can't create {path}: {error}. Free some space or check the permissions.") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+    create(path, files_in_memory(fill))
 
 
-def extend(path: Path, acquisitions: Sequence[Acquisition]) -> None:
+def extend(path: CellPath, acquisitions: Sequence[Acquisition]) -> None:
     """Add the acquisitions that a cell lacks to its time axis; renew those whose products changed.
 
     ``acquisitions`` hold the products that touch this cell. One whose products are all known already is left alone; else its flags
@@ -192,27 +183,29 @@ def extend(path: Path, acquisitions: Sequence[Acquisition]) -> None:
     one of the same tile and datastrip replaces it. A cell of an older layout gets the variables that it lacks. Takes the cell's
     lock. Raises `StoreError` where it can't be written.
     """
-    with FileLock(f"{path}.lock"):
+    with locked(path) as still_held:
         cube = Cube(path, "r+")
         if absent := VARIABLES.keys() - cube.arrays.keys():
             with _writing(path):
-                add_arrays(path, cube.level, absent, len(cube))
+                add_arrays(open_group(path, "r+"), cube.level, absent, len(cube))
             cube = Cube(path, "r+")
         added: list[Acquisition] = []
         for acquisition in acquisitions:
+            still_held()
             index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
             if index is None:
                 added.append(acquisition)
             else:
                 _renew(cube, index, acquisition)
         with _writing(path):
-            _grow(cube, added)
+            _grow(cube, added, still_held)
 
 
-def _grow(cube: Cube, added: Sequence[Acquisition]) -> None:
+def _grow(cube: Cube, added: Sequence[Acquisition], still_held: StillHeld) -> None:
     known = len(cube)
     length = known + len(added)
     for name in VARIABLES:
+        still_held()
         array = cube.arrays[name]
         if array.shape[0] > known:  # what a killed writer left behind
             array.resize((known, *array.shape[1:]))
@@ -221,6 +214,7 @@ def _grow(cube: Cube, added: Sequence[Acquisition]) -> None:
     if added:
         columns: list[dict[str, Any]] = [_axis_values(acquisition, acquisition.products) for acquisition in added]
         for name in columns[0]:
+            still_held()
             array = cube.arrays[name]
             values = [column[name] for column in columns]
             array[known:length] = np.array(values, dtype=object if isinstance(values[0], str) else array.dtype)

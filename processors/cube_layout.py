@@ -1,23 +1,26 @@
-"""What a cell looks like on disk: its variables, their chunks and the attributes that let others open it.
+"""What a cell looks like: its variables, their chunks and the attributes that let others open it.
 
 Three kinds of variables: *slabs* (large, one shard per date, through the Rust codecs), *axis* variables (written when the time
 axis grows, all dates in one chunk) and *task* variables (written by tasks, one chunk per date, so that processes that write
-different dates never share a chunk). The small ones go through zarr-python's codecs, which write aside and rename: a kill
-leaves the old value or the new one.
+different dates never share a chunk). On disk the small ones go through zarr-python's codecs, which write aside and rename: a kill
+leaves the old value or the new one. In a bucket every object is written whole or not at all, and all arrays go through
+zarr-python's codecs: the Rust ones don't know s3fs.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import zarr
 from pyproj import CRS
 from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore
 
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
@@ -34,6 +37,7 @@ _FAST = "zarrs.ZarrsCodecPipeline"
 _ATOMIC = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 _AXIS_CHUNK = 1024
 _OPENING = threading.Lock()
+_OPENED_AT_ONCE = 8
 
 zarr.config.set({"codec_pipeline.path": _FAST})
 
@@ -114,9 +118,8 @@ def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
     reference.attrs.update(_grid_mapping(cell))
 
 
-def add_arrays(path: Path, level: Level, names: Iterable[str], dates: int) -> None:
+def add_arrays(group: zarr.Group, level: Level, names: Iterable[str], dates: int) -> None:
     """Arrays that an older cell lacks, for ``dates`` dates, without values."""
-    group = zarr.open_group(path, mode="r+", use_consolidated=False)
     for name in sorted(names):
         _create(group, VARIABLES[name], level, dates)
 
@@ -207,20 +210,26 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
     }
 
 
-def open_arrays(path: Path, level: Level, mode: Literal["r", "r+"]) -> dict[str, zarr.Array[Any]]:
+def open_arrays(group: zarr.Group, level: Level) -> dict[str, zarr.Array[Any]]:
     """The arrays of a cell by name, each with the codecs that suit its kind; an older cell's without those added since.
 
     Raises `KeyError`, `OSError` where another one is missing.
     """
-    # An array keeps the codecs that were configured when it was opened; the lock keeps the two kinds apart in threads.
+    names = [name for name in VARIABLES if name not in _ADDED[level] or name in group]
+    if not isinstance(group.store, LocalStore):
+        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
+            return dict(zip(names, pool.map(lambda name: _array(group, name), names), strict=True))
     with _OPENING:
-        group = zarr.open_group(path, mode=mode, use_consolidated=False)
-        absent = {name for name in _ADDED[level] if name not in group}
-        there = [variable for variable in VARIABLES.values() if variable.name not in absent]
-        arrays = {variable.name: _array(group, variable.name) for variable in there if variable.kind == "slab"}
-        with zarr.config.set({"codec_pipeline.path": _ATOMIC}):
-            arrays |= {variable.name: _array(group, variable.name) for variable in there if variable.kind != "slab"}
-    return arrays
+        arrays = {name: _array(group, name) for name in names if VARIABLES[name].kind == "slab"}
+    with plain_codecs():
+        return arrays | {name: _array(group, name) for name in names if VARIABLES[name].kind != "slab"}
+
+
+@contextmanager
+def plain_codecs() -> Iterator[None]:
+    """Arrays opened or made in the block use zarr-python's codecs, and keep them; the lock keeps the two kinds apart in threads."""
+    with _OPENING, zarr.config.set({"codec_pipeline.path": _ATOMIC}):
+        yield
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

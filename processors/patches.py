@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from agrunet.patches import Patch
 from catalog.errors import RequestError
 from catalog.grid import Cell, Window, cells_of_window
 from catalog.products import LEVEL_BANDS, Level
-from catalog.store import Store
+from catalog.store import CellPath, Store
 from processors.cube import Cube
 from processors.cube_layout import BLOCK
 from processors.season import Season
@@ -88,13 +87,14 @@ class _Block:
 class CubePatches:
     """The patches of a season, in the order of ``windows``: implements `agrunet.patches.PatchSource`.
 
-    Thread-safe. Travels to other processes as what it was made of; cells are opened at their first use. Patches that overlap share
-    blocks: these are decoded whole and the last ones kept, so that patches read in their order decode each about once.
+    Thread-safe. Travels to other processes as what it was made of, the keys to a bucket included: through pipes, never files.
+    Cells are opened at their first use. Patches that overlap share blocks: these are decoded whole and the last ones kept, so that
+    patches read in their order decode each about once.
     """
 
     def __init__(
         self,
-        store_root: Path,
+        store: Store,
         source_id: str,
         level: Level,
         season: Season,
@@ -110,7 +110,7 @@ class CubePatches:
             )
         if not windows or len({window.shape for window in windows}) > 1:
             raise RequestError(f"{len(windows)} windows: all patches of one source have one size.")
-        self.store_root, self.source_id, self.level = store_root, source_id, level
+        self.store, self.source_id, self.level = store, source_id, level
         self.season, self.windows, self.bands = season, tuple(windows), tuple(bands)
         if not season.used:
             raise RequestError("the season uses no acquisition.")
@@ -177,7 +177,7 @@ class CubePatches:
 
     def _open(self, cell: Cell) -> _OpenCell | None:
         if cell not in self._cells:
-            path = Store(self.store_root).cube(self.source_id, self.level, cell)
+            path = self.store.cube(self.source_id, self.level, cell)
             self._cells[cell] = _open_cell(path, self.season) if path.exists() else None
         return self._cells[cell]
 
@@ -189,7 +189,7 @@ def _blocks_of(window: Window) -> Iterator[Window]:
             yield Window(window.epsg, left * BLOCK, top * BLOCK, BLOCK, BLOCK)
 
 
-def _open_cell(path: Path, season: Season) -> _OpenCell:
+def _open_cell(path: CellPath, season: Season) -> _OpenCell:
     cube = Cube(path)
     whole = cube.flags("ingested") & cube.flags("masked")
     found = [cube.index_of(acquisition.id, acquisition.time, acquisition.platform) for acquisition in season.used]

@@ -32,10 +32,10 @@ CACHE = 64 << 20
 class RasterWriter:
     """A tiled, compressed GeoTIFF of one variable, written by blocks; whole when its `with` block ends well, else absent.
 
-    Raises `StoreError` where it can't be written, on a full disk for instance.
+    ``scale``: what the numbers are to be multiplied by. Raises `StoreError` where it can't be written, on a full disk for instance.
     """
 
-    def __init__(self, path: Path, variable: Variable, window: Window) -> None:
+    def __init__(self, path: Path, variable: Variable, window: Window, scale: float = 1.0) -> None:
         self._path = path
         self._window = window
         self._temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
@@ -48,6 +48,8 @@ class RasterWriter:
                 bigtiff="IF_SAFER", **_compression(variable),
             )  # fmt: skip
             _describe(self._dataset, variable)
+            if scale != 1:
+                self._dataset.scales = (scale,) * len(variable.bands)
 
     def write(self, block: Window, values: npt.NDArray[Any]) -> None:
         """Write ``values`` (bands, H, W) of a block inside the raster's window."""

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 from pydantic import SecretStr
 
+from catalog.bucket_path import BucketPath, file_system
 from catalog.credentials import S3Access
 
 # Property tests are judged by their results, not by how busy the machine is.
@@ -216,3 +217,18 @@ def file_server(tmp_path: Path) -> Iterator[FileServer]:
     server = FileServer(folder)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def cubes_bucket(s3_server: S3Access) -> Iterator[BucketPath]:
+    """A bucket of this session, emptied and removed at its end."""
+    files, name = file_system(s3_server), f"cropline-test-{uuid4().hex[:12]}"
+    files.call_s3("create_bucket", Bucket=name)
+    yield BucketPath(name, "", s3_server)
+    files.rm(name, recursive=True)
+
+
+@pytest.fixture
+def bucket(cubes_bucket: BucketPath) -> BucketPath:
+    """A place in a bucket where nothing is yet."""
+    return cubes_bucket / uuid4().hex[:12]

@@ -49,7 +49,7 @@ def main(stage: str, run: Path, folder: Path) -> None:
             for acquisition in order.acquisitions:
                 mask_acquisition(store, order, acquisition.id, cells)
         case "thematic":
-            patches = CubePatches(store.root, order.source_id, order.level, season, windows, processor.bands)
+            patches = CubePatches(store, order.source_id, order.level, season, windows, processor.bands)
             run_processor("crop-map", job, patches, folder / "results.zarr")
         case "mosaic":
             (folder / "mosaic").mkdir(exist_ok=True)

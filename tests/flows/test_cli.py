@@ -6,14 +6,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from catalog.grid import Cell
+from catalog.products import Acquisition, Product
+from catalog.store import Store
 from flows.demo import prepare_demo
 from flows.settings import Settings
 from flows.stages import batched
+from processors.cube import Cube, ensure_cell, extend
 
 Run = Callable[..., Any]
 
@@ -85,3 +91,24 @@ def test_acquisitions_share_task_runs_beyond_the_limit(count: int, most: int, gr
     made = batched(ids, most)
     assert len(made) == groups
     assert [name for batch in made for name in batch] == ids
+
+
+def test_cells_are_listed_and_exported(cropline: Run, tmp_path: Path) -> None:
+    assert "No cells in" in cropline("cells").stderr
+    path = Store(tmp_path / "store").cube("stac-a", "L2A", Cell(32631, 56, 549))
+    ensure_cell(path, Cell(32631, 56, 549), "L2A", source="stac:a", synthetic=True)
+    listed = json.loads(cropline("cells", "--json").stdout)
+    assert [(one["cell"], one["dates"], one["synthetic"]) for one in listed] == [("32631_0056_0549", 0, True)]
+    assert "32631_0056_0549  L2A  stac-a  synthetic  no dates" in cropline("cells").stdout
+    time = datetime(2019, 4, 1, 11, tzinfo=UTC)
+    product = Product(id="p", href="", level="L2A", time=time, footprint={"type": "Point"})
+    extend(path, [Acquisition(id="a", time=time, platform="S2A", products=(product,))])
+    cube = Cube(path, "r+")
+    cube.set(0, bands_present=np.ones(12, np.uint8), ingested=1)
+    done = cropline("export", "32631_0056_0549", "-o", "out", "--date", "2019-04-01", "--bands", "B02,B8A", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"files": ["out/32631_0056_0549_20190401T110000_S2A.tif"]}
+    assert (tmp_path / "out" / "32631_0056_0549_20190401T110000_S2A.tif").is_file()
+    refused = cropline("export", "32631_0056_0549", "-o", "out", "--level", "L1C")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "no cell 32631_0056_0549 at level L1C" in refused.stderr

@@ -71,7 +71,7 @@ class Mapped:
     def patches(self, windows: list[Window]) -> CubePatches:
         order = self.order
         bands = make_processor("crop-map", self.job).bands
-        return CubePatches(self.store.root, order.source_id, order.level, self.season, windows, bands)
+        return CubePatches(self.store, order.source_id, order.level, self.season, windows, bands)
 
     def rasters(self, name: str) -> npt.NDArray[Any]:
         with rasterio.open(self.folder / "map" / f"{name}.tif") as file:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from catalog.bucket_path import BucketPath
 from processors.cube import Cube
 from processors.mask_options import USUAL_MASK, L2AMask, MaskOptions
 
@@ -74,6 +75,40 @@ def test_killed_run_finishes_with_the_same_pixels(
         with rasterio.open(undisturbed[0] / "map" / name) as one, rasterio.open(tmp_path / "map" / name) as other:
             np.testing.assert_array_equal(one.read(), other.read())
     assert processes_of(tmp_path / "store") == [], "also the server of the killed run is gone"
+
+
+def test_cubes_in_a_bucket_give_the_same_map_and_the_keys_stay_secret(
+    undisturbed: tuple[Path, Any],
+    parameters: dict[str, Any],
+    tmp_path: Path,
+    bucket: BucketPath,
+    run_command: Any,
+    environment_of: Environment,
+) -> None:
+    (tmp_path / "aoi.json").write_text(json.dumps({**parameters, "output": "map"}))
+    access = bucket.access
+    assert access.key is not None
+    assert access.secret is not None
+    secret = access.secret.get_secret_value()
+    env = environment_of(
+        tmp_path / "store",
+        CROPLINE_CUBES=str(bucket),
+        CROPLINE_PROCESSES="2",  # which read the cubes themselves
+        AWS_ENDPOINT_URL=str(access.endpoint),
+        AWS_ACCESS_KEY_ID=access.key.get_secret_value(),
+        AWS_SECRET_ACCESS_KEY=secret,
+        AWS_REGION=access.region or "us-east-1",
+    )
+    done = run_command("cropline", "run", "aoi.json", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    for name in ("ndvi.tif", "ndvi_deviation.tif"):
+        with rasterio.open(undisturbed[0] / "map" / name) as one, rasterio.open(tmp_path / "map" / name) as other:
+            np.testing.assert_array_equal(one.read(), other.read())
+    assert not (tmp_path / "store" / "cubes").exists()
+    assert any(name.endswith(".zarr/zarr.json") for name in bucket.sizes())
+    assert secret not in done.stdout + done.stderr
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert [file for file in written if secret.encode() in file.read_bytes()] == []
 
 
 def _kill_in_ingest(folder: Path, env: dict[str, str]) -> dict[Path, int]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
+from catalog.bucket_path import BucketPath
 from catalog.errors import RequestError, StoreError
-from flows.settings import Settings, load_settings
+from catalog.grid import Cell
+from flows.settings import Settings, load_settings, store_at
 from processors.mask_options import USUAL_MASK
 
 
@@ -59,9 +61,24 @@ def test_dask_takes_threads_local_or_an_address() -> None:
         Settings(dask="many")
 
 
-def test_object_store_is_refused_for_now() -> None:
-    with pytest.raises(StoreError, match="only folders of this machine"):
+def test_only_the_cubes_may_lie_in_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(
+        StoreError, match="Set CROPLINE_STORE to a folder; the cubes may go to a bucket: set CROPLINE_CUBES"
+    ):
         Settings(store="s3://bucket/cropline").open_store()
+    monkeypatch.setenv("CROPLINE_CUBES", "s3://bucket/cubes")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    store = store_at(str(tmp_path))
+    assert str(store.cube("s", "L2A", Cell(32631, 56, 549))) == "s3://bucket/cubes/s/L2A/32631_0056_0549.zarr"
+    assert isinstance(store.cubes, BucketPath)
+    assert store.cubes.access.secret == SecretStr("hush")
+    assert "hush" not in repr(store)
+    monkeypatch.setenv("CROPLINE_CUBES", str(tmp_path / "elsewhere"))
+    assert store_at(str(tmp_path)).cubes == tmp_path / "elsewhere"
+    monkeypatch.delenv("CROPLINE_CUBES")
+    assert store_at(str(tmp_path)).cubes == tmp_path / "cubes"
+    with pytest.raises(StoreError, match="CROPLINE_CUBES to a folder or to s3://"):
+        Settings(cubes="gs://bucket/cubes").open_store()
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from catalog.store import Store, open_store
+from catalog.store import CellPath, Store, open_store
 
 
 @pytest.fixture
@@ -23,3 +23,10 @@ def cube_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> CellPath:
+    """Where cubes may lie: in a folder, or in a bucket."""
+    found: CellPath = tmp_path / "cubes" if request.param == "folder" else request.getfixturevalue("bucket")
+    return found

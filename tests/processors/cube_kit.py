@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +15,13 @@ import rasterio
 from affine import Affine
 from shapely.geometry import box, mapping
 
+from catalog.bucket_path import BucketPath, bucket_path
 from catalog.credentials import Credentials
 from catalog.grid import PIXEL, Cell, Window, to_lonlat
 from catalog.order import group_acquisitions
 from catalog.products import BANDS, Asset, Level, Order, Product
+from catalog.store import CellPath
+from flows.credentials import load_credentials
 
 CELL = Cell(32631, 56, 549)
 NORTH, EAST = Cell(32631, 56, 550), Cell(32631, 57, 549)
@@ -127,10 +131,34 @@ def write(path: Path, array: npt.NDArray[Any], epsg: int, transform: Affine, dty
         file.write(array.astype(dtype), 1)
 
 
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder, locks aside."""
+def files_of(place: CellPath) -> dict[str, bytes]:
+    """Every file or object under a place, locks aside."""
+    if isinstance(place, BucketPath):
+        found = {name: (place / name).read() for name in place.sizes() if not name.endswith(".lock")}
+        return {name: file[0] for name, file in found.items() if file is not None}
     return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
+        str(path.relative_to(place)): path.read_bytes()
+        for path in sorted(place.rglob("*"))
         if path.is_file() and path.suffix != ".lock"
     }
+
+
+def environment_for(place: CellPath) -> dict[str, str]:
+    """What a child process is told so that `place_at` finds a place again."""
+    if not isinstance(place, BucketPath):
+        return dict(os.environ)
+    access = place.access
+    assert access.key is not None
+    assert access.secret is not None
+    return {
+        **os.environ,
+        "AWS_ENDPOINT_URL": str(access.endpoint),
+        "AWS_REGION": access.region or "us-east-1",
+        "AWS_ACCESS_KEY_ID": access.key.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": access.secret.get_secret_value(),
+    }
+
+
+def place_at(address: str) -> CellPath:
+    """The place of an address, with the keys that the environment holds."""
+    return bucket_path(address, load_credentials().s3) if address.startswith("s3://") else Path(address)

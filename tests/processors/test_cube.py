@@ -8,6 +8,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import product as product_of
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,12 +17,15 @@ import numpy as np
 import pytest
 import xarray
 import zarr
+import zarr_cm
 from pyproj import CRS
 
 from catalog.errors import StoreError
 from catalog.grid import Cell
 from catalog.products import Acquisition, Product
+from catalog.store import CellPath
 from processors.cube import Cube, ensure_cell, extend
+from processors.cube_place import open_group
 
 CELL = Cell(32631, 56, 549)
 TIME = datetime(2019, 4, 1, 10, 56, 58, 24001, tzinfo=UTC)
@@ -38,13 +42,39 @@ def acquisition(
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / f"{CELL.name}.zarr"
+def path(place: CellPath) -> CellPath:
+    """An empty cell, on disk and in a bucket."""
+    return made(place)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty cell on disk, for what only files show."""
+    return made(tmp_path)
+
+
+def as_a_user(path: CellPath) -> xarray.Dataset:
+    """The cell as somebody opens it who doesn't have this project."""
+    if isinstance(path, Path):
+        return xarray.open_zarr(path, consolidated=False)
+    access = path.access
+    assert access.key is not None
+    assert access.secret is not None
+    options = {
+        "endpoint_url": access.endpoint,
+        "key": access.key.get_secret_value(),
+        "secret": access.secret.get_secret_value(),
+    }
+    return xarray.open_zarr(str(path), consolidated=False, storage_options=options)
+
+
+def made(place: Any) -> Any:
+    path = place / f"{CELL.name}.zarr"
     ensure_cell(path, CELL, "L2A", source="stac:somewhere", synthetic=False)
     return path
 
 
-def test_a_cell_has_the_chunks_that_the_design_says(path: Path) -> None:
+def test_a_cell_has_the_chunks_that_the_design_says(path: CellPath) -> None:
     extend(path, [acquisition("a")])
     cube = Cube(path)
     reflectance, clear = cube.arrays["reflectance"], cube.arrays["clear"]
@@ -108,14 +138,14 @@ def test_a_cell_that_lacks_more_is_refused(path: Path) -> None:
         Cube(path)
 
 
-def test_xarray_opens_a_cell_with_its_dates_scale_and_crs(path: Path) -> None:
+def test_xarray_opens_a_cell_with_its_dates_scale_and_crs(path: CellPath) -> None:
     extend(path, [acquisition("a", sun_zenith=41.5), acquisition("b", time=TIME + timedelta(days=5))])
     slab = np.zeros((12, 1024, 1024), np.uint16)
     slab[3, 0, 0], slab[3, 1023, 1023] = 1234, 65535
     Cube(path, "r+").write_slab("reflectance", 1, slab)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        opened = xarray.open_zarr(path, consolidated=False)
+        opened = as_a_user(path)
     assert opened.sizes == {"time": 2, "band": 12, "y": 1024, "x": 1024}
     assert opened.time.values[0] == np.datetime64("2019-04-01T10:56:58.024001")
     assert (float(opened.x[0]), float(opened.y[0])) == (573440 + 5, 5632000 - 5)
@@ -130,17 +160,19 @@ def test_xarray_opens_a_cell_with_its_dates_scale_and_crs(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # odc-geo with affine 3
-def test_odc_geo_finds_the_grid_of_a_cell(path: Path) -> None:
+def test_odc_geo_finds_the_grid_of_a_cell(path: CellPath) -> None:
     import odc.geo.xr  # noqa: F401 - adds `.odc`
 
     extend(path, [acquisition("a")])
-    box = xarray.open_zarr(path, consolidated=False).reflectance.odc.geobox
+    box = as_a_user(path).reflectance.odc.geobox
     assert (box.crs.epsg, box.shape) == (32631, (1024, 1024))
     assert tuple(box.transform)[:6] == tuple(CELL.window.transform)[:6]
 
 
-def test_the_attributes_follow_the_geozarr_conventions(path: Path) -> None:
-    attributes = zarr.open_group(path, mode="r").attrs.asdict()
+def test_the_attributes_follow_the_geozarr_conventions(path: CellPath) -> None:
+    attributes = open_group(path, "r").attrs.asdict()
+    zarr_cm.proj.validate(zarr_cm.proj.extract(attributes)[1])
+    zarr_cm.spatial.validate(zarr_cm.spatial.extract(attributes)[1])
     assert attributes["proj:code"] == "EPSG:32631"
     assert attributes["spatial:dimensions"] == ["y", "x"]
     assert attributes["spatial:shape"] == [1024, 1024]
@@ -150,7 +182,7 @@ def test_the_attributes_follow_the_geozarr_conventions(path: Path) -> None:
     assert (attributes["synthetic"], attributes["source"]) == (False, "stac:somewhere")
 
 
-def test_dates_arrive_in_order_and_known_ones_stay(path: Path) -> None:
+def test_dates_arrive_in_order_and_known_ones_stay(path: CellPath) -> None:
     extend(path, [acquisition("b", time=TIME + timedelta(days=5))])
     Cube(path, "r+").set(0, ingested=1, valid_fraction=0.25)
     extend(path, [acquisition("a"), acquisition("b", time=TIME + timedelta(days=5))])
@@ -162,7 +194,7 @@ def test_dates_arrive_in_order_and_known_ones_stay(path: Path) -> None:
     assert [one.id for one in cube.products(1)] == ["a-p"]
 
 
-def test_what_the_source_does_not_say_is_unknown(path: Path) -> None:
+def test_what_the_source_does_not_say_is_unknown(path: CellPath) -> None:
     extend(path, [acquisition("a", platform="unknown")])
     cube = Cube(path)
     for name in ("platform", "relative_orbit", "processing_baseline", "datatake"):
@@ -170,7 +202,7 @@ def test_what_the_source_does_not_say_is_unknown(path: Path) -> None:
     assert np.isnan(cube.values("sun_zenith")).all()
 
 
-def test_dates_without_a_datatake_are_matched_by_time_others_by_name(path: Path) -> None:
+def test_dates_without_a_datatake_are_matched_by_time_others_by_name(path: CellPath) -> None:
     named = product("n", datatake="20190401T105031_020000")
     extend(path, [acquisition("nameless"), acquisition("named", named, time=TIME + timedelta(days=1))])
     cube = Cube(path)
@@ -183,7 +215,7 @@ def test_dates_without_a_datatake_are_matched_by_time_others_by_name(path: Path)
     assert cube.index_of("other", TIME + timedelta(days=1), "S2A") is None  # its datatake is known: another one
 
 
-def test_a_newer_product_clears_the_flags_and_replaces_the_older(path: Path) -> None:
+def test_a_newer_product_clears_the_flags_and_replaces_the_older(path: CellPath) -> None:
     old = product("old", baseline="02.11", datatake="d")
     south = product("south", tile="31UER", datatake="d")
     extend(path, [acquisition("a", old, south, baseline="02.11")])
@@ -200,7 +232,7 @@ def test_a_newer_product_clears_the_flags_and_replaces_the_older(path: Path) -> 
     assert len(cube) == 1
 
 
-def test_a_grown_area_renews_a_date_whose_name_changed(path: Path) -> None:
+def test_a_grown_area_renews_a_date_whose_name_changed(path: CellPath) -> None:
     first = product("first")
     extend(path, [acquisition("S2A_105658", first)])
     earlier = product("earlier", tile="31UER", time=TIME - timedelta(minutes=1))
@@ -210,15 +242,17 @@ def test_a_grown_area_renews_a_date_whose_name_changed(path: Path) -> None:
     assert [one.id for one in cube.products(0)] == ["earlier", "first"]
 
 
-@pytest.mark.parametrize("same", [True, False])
-@pytest.mark.parametrize("survived", [2, 21, 23, 31])  # of 23 arrays that grow and 10 that are then written
+@pytest.mark.parametrize(
+    ("place", "survived", "same"),  # of 23 arrays that grow and 10 that are then written
+    [*product_of(("folder",), (2, 21, 23, 31), (True, False)), ("bucket", 21, True), ("bucket", 31, False)],
+    indirect=["place"],
+)
 def test_growing_stopped_anywhere_leaves_a_readable_cell_that_heals(
-    path: Path, tmp_path: Path, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
+    path: CellPath, place: CellPath, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
 ) -> None:
     acquisitions = [acquisition("b", time=TIME + timedelta(days=5)), acquisition("c", time=TIME + timedelta(days=9))]
     extend(path, [acquisition("a")])
-    undisturbed = tmp_path / "undisturbed.zarr"
-    ensure_cell(undisturbed, CELL, "L2A", source="stac:somewhere", synthetic=False)
+    undisturbed = made(place / "undisturbed")
     extend(undisturbed, [acquisition("a")])
     extend(undisturbed, acquisitions)
 
@@ -249,32 +283,33 @@ def test_growing_stopped_anywhere_leaves_a_readable_cell_that_heals(
         assert {array.shape[0] for array in Cube(path).arrays.values()} == {2}
 
 
-def test_a_cell_is_created_once_by_many(tmp_path: Path) -> None:
-    path = tmp_path / "cubes" / f"{CELL.name}.zarr"
+def test_a_cell_is_created_once_by_many(place: CellPath) -> None:
+    path = place / f"{CELL.name}.zarr"
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: ensure_cell(path, CELL, "L1C", source="s", synthetic=True), range(8)))
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    if isinstance(place, Path):
+        assert [entry.name for entry in place.iterdir()] == [path.name]
     assert Cube(path).level == "L1C"
 
 
-def test_a_cell_of_other_data_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_cell_of_other_data_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"synthetic=False; expected .* synthetic=True"):
-        ensure_cell(path, CELL, "L2A", source="s", synthetic=True)
+        ensure_cell(folder, CELL, "L2A", source="s", synthetic=True)
     with pytest.raises(StoreError, match="L2A"):
-        ensure_cell(path, CELL, "L1C", source="s", synthetic=False)
+        ensure_cell(folder, CELL, "L1C", source="s", synthetic=False)
     (tmp_path / "junk.zarr").mkdir()
     with pytest.raises(StoreError, match=r"junk\.zarr: not a cell"):
         Cube(tmp_path / "junk.zarr")
 
 
-def test_a_slab_without_data_takes_no_room_also_after_one_with_data(path: Path) -> None:
-    extend(path, [acquisition("a")])
-    cube = Cube(path, "r+")
+def test_a_slab_without_data_takes_no_room_also_after_one_with_data(folder: Path) -> None:
+    extend(folder, [acquisition("a")])
+    cube = Cube(folder, "r+")
     slab = np.full((12, 1024, 1024), 7, np.uint16)
     cube.write_slab("reflectance", 0, slab)
-    assert (path / "reflectance" / "c").exists()
+    assert (folder / "reflectance" / "c").exists()
     cube.write_slab("reflectance", 0, np.zeros_like(slab))
-    assert not [file for file in (path / "reflectance").rglob("*") if file.is_file() and file.name != "zarr.json"]
+    assert not [file for file in (folder / "reflectance").rglob("*") if file.is_file() and file.name != "zarr.json"]
     assert int(cube.read("reflectance", 0).max()) == 0
     with pytest.raises(ValueError, match="written whole"):
         cube.write_slab("clear", 0, np.zeros((10, 10), np.uint8))
@@ -296,23 +331,24 @@ except StoreError as error:
 """
 
 
-def test_a_disk_that_fills_up_is_a_clear_error(path: Path, repository: Path) -> None:
-    extend(path, [acquisition("a")])
+def test_a_disk_that_fills_up_is_a_clear_error(folder: Path, repository: Path) -> None:
+    extend(folder, [acquisition("a")])
     ran = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, str(path)], cwd=repository, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _FULL_DISK, str(folder)], cwd=repository, capture_output=True, text=True, check=True
     )
-    assert f"can't write {path}" in ran.stdout
+    assert f"can't write {folder}" in ran.stdout
     assert "Free some space" in ran.stdout
-    assert Cube(path).flags("ingested").tolist() == [False]
+    assert Cube(folder).flags("ingested").tolist() == [False]
 
 
 _WRITER = """
 import sys
-from pathlib import Path
+sys.path.insert(0, sys.argv[3])
 import numpy as np
+from cube_kit import place_at
 from processors.cube import Cube
-path, first = Path(sys.argv[1]), int(sys.argv[2])
-cube = Cube(path, "r+")
+first = int(sys.argv[2])
+cube = Cube(place_at(sys.argv[1]), "r+")
 for index in range(first, len(cube), 2):
     slab = np.zeros((12, 1024, 1024), np.uint16)
     slab[:, :300, :300] = index + 1
@@ -321,11 +357,15 @@ for index in range(first, len(cube), 2):
 """
 
 
-def test_two_processes_that_write_different_dates_lose_nothing(path: Path, repository: Path) -> None:
+def test_two_processes_that_write_different_dates_lose_nothing(
+    path: CellPath, repository: Path, cube_kit: ModuleType
+) -> None:
     dates = 12
     extend(path, [acquisition(f"a{number}", time=TIME + timedelta(days=number)) for number in range(dates)])
+    kit, environment = str(Path(__file__).parent), cube_kit.environment_for(path)
     writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(first)], cwd=repository) for first in (0, 1)
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), str(first), kit], cwd=repository, env=environment)
+        for first in (0, 1)
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0]
     cube = Cube(path)

@@ -148,7 +148,7 @@ def window_at(row: int, column: int, size: int = 128) -> Window:
 
 
 def patches_of(root: Path, *windows: Window, bands: tuple[str, ...] = ("B08", "B02")) -> CubePatches:
-    return CubePatches(root, "kit", "L2A", SEASON, windows, bands)
+    return CubePatches(Store(root), "kit", "L2A", SEASON, windows, bands)
 
 
 def expected(number: int, band: str, row: int, column: int, size: int = 128) -> np.ndarray:

@@ -16,6 +16,7 @@ import zarr
 from agrunet.patches import Patch
 from catalog.errors import CroplineError, RequestError, StoreError
 from catalog.grid import Window
+from catalog.store import Store
 from processors.patches import CubePatches
 from processors.season import Season, SeasonAcquisition
 from processors.thematic.protocol import Job
@@ -121,7 +122,7 @@ def test_the_same_windows_of_other_products_or_masks_are_done_again(
         )  # fmt: skip
         masks = ({"version": 1, "dilation": dilation},)
         season = Season(level="L2A", start=START, acquisitions=(acquisition,), bands=("B04",), masks=masks)
-        return CubePatches(tmp_path, "source", "L2A", season, [Window(32631, left, 9, 4, 4)], ["B04"])
+        return CubePatches(Store(tmp_path), "source", "L2A", season, [Window(32631, left, 9, 4, 4)], ["B04"])
 
     def made(self: CubePatches, index: int) -> Patch:
         read.append(index)
