@@ -90,6 +90,7 @@ _AXIS = (
 
 _TASK = (
     Variable("offset_from", "task", str, UNKNOWN, "what the radiometric offset was taken from"),
+    Variable("offset_check", "task", str, UNKNOWN, "whether the numbers agree with that offset: ok, or why not known"),
     Variable("off_grid", "task", str, "", "what was warped onto the grid, a JSON list; empty where pixels were copied"),
     Variable(
         "left_out", "task", str, "{}", "products and bands that could not be read, with the reason, a JSON object"
