@@ -75,16 +75,17 @@ class _Job:
 class _Slab:
     """The arrays of a cell on their way; each counts as one of `SLABS` until it is written or given up."""
 
-    def __init__(self, job: _Job) -> None:
-        cube = job.place.cube
-        self.job = job
-        self.reflectance = np.zeros((len(cube.bands), *cube.window.shape), np.uint16)
-        self.scl = np.zeros(cube.window.shape, np.uint8) if cube.level == "L2A" else None
+    def __init__(self, cube: Cube) -> None:
+        self.reflectance = np.empty((len(cube.bands), *cube.window.shape), np.uint16)
+        self.scl = np.empty(cube.window.shape, np.uint8) if cube.level == "L2A" else None
         self.layers: list[Future[set[str]]] = []
 
-    def fill(self, readers: Readers, pool: ThreadPoolExecutor) -> None:
-        """Begin to read all layers."""
-        self.layers = [pool.submit(self._read, layer, readers) for layer in self.job.layers]
+    def fill(self, job: _Job, readers: Readers, pool: ThreadPoolExecutor) -> None:
+        """Begin to read all layers of a cell."""
+        self.job = job
+        self.layers = [pool.submit(self._read, layer, readers) for layer in job.layers]
+        for band in set(job.place.cube.bands) - set(job.present):
+            self._array(band).fill(NO_DATA)
 
     def wait(self) -> Facts:
         """What is written beside the slab, once it is read. Raises `BrokenProductError`."""
@@ -122,6 +123,7 @@ class _Slab:
     def _read(self, layer: str, readers: Readers) -> set[str]:
         """Merge the products' pixels of a layer: of the first one that has data. What had to be warped for it."""
         window, out, fresh, off_grid = self.job.place.cube.window, self._array(layer), True, set()
+        out.fill(NO_DATA)
         for name in self.job.names:
             reader = readers.bands[name][layer]
             try:
@@ -143,7 +145,8 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
     jobs = [_job(place, readers) for place in places]
     _plan(jobs, readers, scratch)
     facts: list[Facts | None] = []
-    held: list[_Slab] = []
+    held: list[_Slab] = []  # at most two: one on its way to the disk while the next one is read
+    free: list[_Slab] = []  # used again, for the time that it takes to clear fresh memory
     with ThreadPoolExecutor(_threads(readers), thread_name_prefix="cropline-read") as pool:
         try:
             for job in jobs:
@@ -151,27 +154,25 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
                     facts.append(None)
                     continue
                 # Where all slabs are taken, ours is written first: nobody who waits for one holds another.
-                if not _slabs.acquire(blocking=not held):
-                    _write_first(held)
-                    _slabs.acquire()
-                held.append(_Slab(job))
-                held[-1].fill(readers, pool)
+                if not free and not _slabs.acquire(blocking=not held):
+                    free.append(_written_first(held))
+                held.append(free.pop() if free else _Slab(job.place.cube))
+                held[-1].fill(job, readers, pool)
                 if len(held) > 1:
-                    _write_first(held)
+                    free.append(_written_first(held))
                 facts.append(held[0].wait())
             while held:
-                _write_first(held)
+                free.append(_written_first(held))
         finally:
-            for slab in held:
+            for slab in (*held, *free):
                 slab.give_up()
                 _slabs.release()
     return facts
 
 
-def _write_first(held: list[_Slab]) -> None:
+def _written_first(held: list[_Slab]) -> _Slab:
     held[0].write()
-    del held[0]
-    _slabs.release()
+    return held.pop(0)
 
 
 def _job(place: Place, readers: Readers) -> _Job:
