@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +15,7 @@ import rasterio
 from scipy.ndimage import zoom
 from shapely.geometry import box, mapping
 
-from catalog.grid import CELL, Cell, Window, to_lonlat
+from catalog.grid import Cell, Window, to_lonlat
 from catalog.products import CROP_BANDS
 from catalog.sources.stac_item import SYNTHETIC
 
@@ -41,15 +39,19 @@ DISTINCT = 2
 
 START = datetime(2023, 1, 5, 10, 56, tzinfo=UTC)
 
-_CORNER = Cell(32631, 56, 549)
-_EAST, _SOUTH = 846, 368
-"""Pixels by which the files are off the cells, as tile 31UES is: its blocks reach over several cells."""
+PLACE = Cell(32631, 56, 549)
+"""The cell that archives begin in."""
+
+TILE_OFFSET = (846, 368)
+"""Columns and rows by which tile 31UES, as an example, begins beside a cell: its blocks reach over several cells."""
 
 _FIELD = 32
 """Edge of a field, pixels."""
 _NOISE = 20
 """Standard deviation within a field, raw numbers: lossless JP2 takes about 7 bits a pixel, as real bands do."""
-_SOURCE_ASSETS = (*CROP_BANDS, "SCL")
+
+ASSETS = (*CROP_BANDS, "SCL")
+"""What each acquisition holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,57 +68,72 @@ class Archive:
         """The source's address."""
         return f"stac:{self.folder / 'catalog.json'}"
 
-    @property
-    def pixels(self) -> int:
-        """Pixels of reflectance in the whole archive."""
-        return self.acquisitions * len(CROP_BANDS) * self.window.width * self.window.height
+    def pixels_of(self, acquisitions: int) -> int:
+        """Pixels of reflectance in so many of its acquisitions."""
+        return acquisitions * len(CROP_BANDS) * self.window.width * self.window.height
 
     def items(self) -> list[Path]:
         """The STAC item of each acquisition, by time."""
         return [self.folder / f"{number:03d}" / "item.json" for number in range(self.acquisitions)]
 
-    def bands(self, number: int) -> list[Path]:
-        """Files of one acquisition: ten bands of 10 m and a scene classification of 20 m."""
-        return [self.folder / f"{number:03d}" / _name(asset, self.codec) for asset in _SOURCE_ASSETS]
+    def file(self, number: int, asset: str) -> Path:
+        """A band (10 m) or the scene classification (20 m) of one acquisition."""
+        return self.folder / f"{number:03d}" / f"{asset}.{'tif' if self.codec == 'cog' else 'jp2'}"
 
 
-def write_archive(folder: Path, codec: Codec, acquisitions: int, size: int, threads: int) -> Archive:
-    """Ten bands of ``size`` x ``size`` pixels of 10 m an acquisition, written by so many threads."""
-    cell = _CORNER.window
-    archive = Archive(folder, codec, Window(cell.epsg, cell.left + _EAST, cell.top - _SOUTH, size, size), acquisitions)
-    with ThreadPoolExecutor(threads) as pool:
-        work = []
-        for number in range(acquisitions):
-            (folder / f"{number:03d}").mkdir(parents=True)
-            if number < DISTINCT:
-                work += [pool.submit(_write, archive, number, asset) for asset in _SOURCE_ASSETS]
-        for one in work:
-            one.result()
-    for number in range(DISTINCT, acquisitions):
-        for path, made in zip(archive.bands(number), archive.bands(number % DISTINCT), strict=True):
-            os.link(made, path)
-    for number, path in enumerate(archive.items()):
-        path.write_text(json.dumps(_item(archive, number)), encoding="utf-8")
-    links = [{"rel": "item", "href": str(path.relative_to(folder))} for path in archive.items()]
-    catalogue = {"type": "Catalog", "id": f"bench-{codec}", "stac_version": "1.0.0", "links": links, SYNTHETIC: True}
-    (folder / "catalog.json").write_text(
-        json.dumps(catalogue | {"description": "synthetic, for benchmarks"}), encoding="utf-8"
+def write_archive(
+    folder: Path,
+    codec: Codec,
+    acquisitions: int,
+    size: int,
+    threads: int,
+    *,
+    offset: tuple[int, int] = (0, 0),
+    distinct_bands: int = len(CROP_BANDS),
+) -> Archive:
+    """Ten bands of ``size`` x ``size`` pixels of 10 m an acquisition, written by so many threads.
+
+    ``offset``: columns and rows from the cell's corner; ``distinct_bands``: the others are links to these.
+    """
+    cell = PLACE.window
+    archive = Archive(
+        folder, codec, Window(cell.epsg, cell.left + offset[0], cell.top - offset[1], size, size), acquisitions
     )
+    for path in archive.items():
+        path.parent.mkdir(parents=True)
+    made = min(DISTINCT, acquisitions)
+    originals = [(number, asset) for number in range(made) for asset in (*CROP_BANDS[:distinct_bands], "SCL")]
+    with ThreadPoolExecutor(threads) as pool:
+        for written in [pool.submit(_write, archive, number, asset) for number, asset in originals]:
+            written.result()
+    for number in range(acquisitions):
+        for position, asset in enumerate(ASSETS):
+            original = asset if asset == "SCL" else CROP_BANDS[position % distinct_bands]
+            path = archive.file(number, asset)
+            if not path.exists():
+                path.hardlink_to(archive.file(number % made, original))
+        archive.items()[number].write_text(json.dumps(_item(archive, number)), encoding="utf-8")
+    links = [{"rel": "item", "href": str(path.relative_to(folder))} for path in archive.items()]
+    catalogue = {
+        "type": "Catalog",
+        "id": f"bench-{codec}",
+        "stac_version": "1.0.0",
+        "description": "Synthetic, for benchmarks",
+        "links": links,
+        SYNTHETIC: True,
+    }
+    (folder / "catalog.json").write_text(json.dumps(catalogue), encoding="utf-8")
     return archive
 
 
-def _name(asset: str, codec: Codec) -> str:
-    return f"{asset}.{'tif' if codec == 'cog' else 'jp2'}"
-
-
 def _write(archive: Archive, number: int, asset: str) -> None:
-    rng = np.random.default_rng([number, _SOURCE_ASSETS.index(asset)])
+    rng = np.random.default_rng([number, ASSETS.index(asset)])
     step = 2 if asset == "SCL" else 1
     size = archive.window.width // step
     values = _classes(rng, size) if asset == "SCL" else _reflectance(rng, size)
     transform = archive.window.transform
     with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(
-        archive.folder / f"{number:03d}" / _name(asset, archive.codec), "w", width=size, height=size, count=1, dtype=values.dtype,
+        archive.file(number, asset), "w", width=size, height=size, count=1, dtype=values.dtype,
         crs=f"EPSG:{archive.window.epsg}", transform=transform @ transform.scale(step), **CODECS[archive.codec],
     ) as file:  # fmt: skip
         file.write(values, 1)
@@ -158,7 +175,7 @@ def _item(archive: Archive, number: int) -> dict[str, Any]:
             "https://stac-extensions.github.io/projection/v1.1.0/schema.json",
             "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
         ],
-        "assets": {asset: _asset(archive, asset) for asset in _SOURCE_ASSETS},
+        "assets": {asset: _asset(archive, asset) for asset in ASSETS},
     }
 
 
@@ -166,17 +183,9 @@ def _asset(archive: Archive, asset: str) -> dict[str, Any]:
     step = 2 if asset == "SCL" else 1
     transform = archive.window.transform @ archive.window.transform.scale(step)
     return {
-        "href": f"./{_name(asset, archive.codec)}",
+        "href": f"./{archive.file(0, asset).name}",
         "roles": ["data"],
         "proj:shape": [archive.window.height // step, archive.window.width // step],
         "proj:transform": list(transform)[:6],
         "raster:bands": [{"data_type": "uint8" if asset == "SCL" else "uint16", "nodata": 0}],
     }
-
-
-def places(archive: Archive, cells: Sequence[Cell]) -> int:
-    """How many of the cells the archive's window meets."""
-    return sum(archive.window.intersection(cell.window) is not None for cell in cells)
-
-
-EDGE = CELL

@@ -13,6 +13,7 @@ from shapely.geometry import box, shape
 
 from catalog.errors import ProductError
 from catalog.products import LEVEL_BANDS, Asset, Level, Product
+from processors.ingest_offset import CHECKED_BANDS
 from processors.ingest_read import AssetOpener, BandReader, MissingAssetError
 
 FOOTPRINT_MARGIN = 0.01
@@ -45,7 +46,9 @@ def open_products(
                 if band not in listed:  # archives hold what they hold; `bands_present` says it
                     continue
                 try:
-                    bands[band] = BandReader(opener.open(listed[band]), listed[band], categories=band == "SCL")
+                    bands[band] = BandReader(
+                        opener.open(listed[band]), listed[band], categories=band == "SCL", counted=band in CHECKED_BANDS
+                    )
                 except MissingAssetError as error:
                     missing[band] = str(error)
             _check_places(products[name], bands)

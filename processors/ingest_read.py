@@ -107,12 +107,16 @@ class AssetOpener:
 
 
 class BandReader:
-    """One open band. ``categories``: class numbers (nearest, no offset) instead of reflectance (bilinear). One thread at a time."""
+    """One open band. One thread at a time."""
 
-    def __init__(self, dataset: rasterio.DatasetReader, asset: Asset, *, categories: bool = False) -> None:
+    def __init__(
+        self, dataset: rasterio.DatasetReader, asset: Asset, *, categories: bool = False, counted: bool = False
+    ) -> None:
+        """``categories``: class numbers (nearest, no offset), not reflectance (bilinear); ``counted``: its raw numbers go to `counts`."""
         self._dataset = dataset
         self.asset = asset
         self._categories = categories
+        self._counted = counted
         self._crs = dataset.crs
         self._epsg: int | None = dataset.crs.to_epsg()
         self._blocks: BlockReader | None = None
@@ -159,7 +163,8 @@ class BandReader:
         try:
             with rasterio.Env(**environment([self.asset])):
                 raw = read_part(self._dataset, part) if self._blocks is None else self._blocks.read(part)
-                self.counts.add(raw, self.asset.nodata)
+                if self._counted:
+                    self.counts.add(raw, self.asset.nodata)
                 if self.off_grid(window.epsg) is None:
                     self._copy(raw, part, window, out, fresh)
                 else:
