@@ -169,6 +169,32 @@ def _write_json(file: Path | None, rows: list[dict[str, Any]]) -> None:
             temporary.write_text(text + "\n", encoding="utf-8")
 
 
+@bench.command()
+def ingest(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny files and one round: shows that it runs, nothing about speed.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory."""
+    from tempfile import TemporaryDirectory
+
+    from catalog.store import written_whole
+    from processors.bench_ingest import QUICK, IngestPlan, measure_ingest
+
+    with TemporaryDirectory(prefix="cropline-bench-") as folder, _watched() as watch:
+        rates = measure_ingest(Path(folder), QUICK if quick else IngestPlan(), watch)
+    typer.echo(rates.as_text(), err=json_file == STDOUT)
+    text = rates.model_dump_json(indent=1)
+    if json_file == STDOUT:
+        typer.echo(text)
+    elif json_file is not None:
+        with written_whole(json_file) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
 @contextmanager
 def _watched() -> Iterator[Callable[[int, int, str], None]]:
     """One bar on standard error, with what is measured now; plain lines where that is no terminal."""

@@ -86,6 +86,7 @@ _AXIS = (
 
 _TASK = (
     Variable("offset_from", "task", str, UNKNOWN, "what the radiometric offset was taken from"),
+    Variable("offset_check", "task", str, UNKNOWN, "whether the numbers agree with that offset: ok, or why not known"),
     Variable("off_grid", "task", str, "", "what was warped onto the grid, a JSON list; empty where pixels were copied"),
     Variable(
         "left_out", "task", str, "{}", "products and bands that could not be read, with the reason, a JSON object"
@@ -101,7 +102,10 @@ _TASK = (
 VARIABLES = {variable.name: variable for variable in (*_SLABS, *_AXIS, *_TASK)}
 """The variables of a cell by name."""
 
-_ADDED: dict[Level, tuple[str, ...]] = {"L1C": ("scl", "masked_with"), "L2A": ("cloud_probability", "masked_with")}
+_ADDED: dict[Level, tuple[str, ...]] = {
+    "L1C": ("scl", "masked_with", "offset_check"),
+    "L2A": ("cloud_probability", "masked_with", "offset_check"),
+}
 """What cells of the first layout lack until they are extended."""
 
 

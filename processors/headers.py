@@ -12,7 +12,7 @@ from pydantic import Field
 from catalog.errors import ProductError
 from catalog.products import BANDS, Asset, Frozen
 from catalog.sources.safe_metadata import TileMetadata
-from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError
+from processors.ingest_open import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError
 
 
 class Header(Frozen):

@@ -1,7 +1,7 @@
 """From an order to slabs of cells. The only place that reads pixels of products.
 
-An acquisition is the unit of work: its products are opened once, its cells written row by row from the north (blocks of a file
-that reach over several cells stay in GDAL's cache and are decoded once), and the flags of all its cells are set last.
+An acquisition is the unit of work: its products are opened once, its cells written row by row from the north, each block of a file
+decoded once whatever its place among the cells, and the flags of all its cells are set last.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 from pydantic import Field
 from shapely import make_valid
@@ -26,8 +24,6 @@ from catalog.errors import AccessError, ProductError, RequestError, SourceError
 from catalog.grid import Cell, to_lonlat
 from catalog.products import (
     ACCESS_DENIED,
-    LEVEL_BANDS,
-    MASK_ASSETS,
     NOT_REACHABLE,
     Acquisition,
     Asset,
@@ -40,12 +36,12 @@ from catalog.products import (
 from catalog.sources import Downloading, Source, open_source
 from catalog.store import Store
 from processors.cube import Cube, ensure_cell, extend
-from processors.cube_layout import CLEAR_NO_DATA
 from processors.ingest_again import Availability, LeftOutStates, product_state, recorded
-from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, BandReader, MissingAssetError, asset_state
-
-FOOTPRINT_MARGIN = 0.01
-"""Degrees by which a footprint may fall short of the pixels: catalogues simplify them."""
+from processors.ingest_blocks import Scratch
+from processors.ingest_offset import CHECKED_BANDS, check_offset
+from processors.ingest_open import GDAL_ENVIRONMENT, AssetOpener, asset_state
+from processors.ingest_products import FOOTPRINT_MARGIN, Readers, open_products
+from processors.ingest_slabs import BrokenProductError, Facts, Place, write_slabs
 
 
 class IngestResult(Frozen):
@@ -55,31 +51,6 @@ class IngestResult(Frozen):
     written: Annotated[tuple[str, ...], Field(description="cells written now")] = ()
     skipped: Annotated[tuple[str, ...], Field(description="cells that were whole before")] = ()
     dropped: Annotated[tuple[LeftOut, ...], Field(description="products, or bands of them, that can't be read")] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """An acquisition in one cell."""
-
-    cube: Cube
-    index: int
-    products: tuple[Product, ...]
-
-
-@dataclass(slots=True)
-class _Readers:
-    """The open bands of the products that are usable, and what isn't, by product id."""
-
-    bands: dict[str, dict[str, BandReader]] = field(default_factory=dict)
-    missing: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-class _BrokenProductError(Exception):
-    """A product failed in its middle; what was written of it has to be written again without it."""
-
-    def __init__(self, product: str, reason: str) -> None:
-        super().__init__(reason)
-        self.product = product
 
 
 def acquisition_of(order: Order, name: str) -> Acquisition:
@@ -131,8 +102,8 @@ def ingest_acquisition(
     acquisition = acquisition_of(order, acquisition_id)
     source = open_source(source_address, credentials)
     availability = Availability(source)
-    whole: list[_Place] = []
-    waiting: list[_Place] = []
+    whole: list[Place] = []
+    waiting: list[Place] = []
     for place in _places(store, order, acquisition, cells):
         (whole if _is_whole(place, availability) else waiting).append(place)
     known = {key: reason for place in whole for key, (reason, _) in _left_out(place).items()}
@@ -149,7 +120,7 @@ def ingest_acquisition(
     )
 
 
-def _places(store: Store, order: Order, acquisition: Acquisition, cells: Sequence[Cell]) -> list[_Place]:
+def _places(store: Store, order: Order, acquisition: Acquisition, cells: Sequence[Cell]) -> list[Place]:
     """The cells that have the acquisition, row by row from the north: the order in which files are laid out."""
     places = []
     for cell in sorted(cells, key=lambda cell: (-cell.row, cell.column)):
@@ -159,21 +130,21 @@ def _places(store: Store, order: Order, acquisition: Acquisition, cells: Sequenc
         cube = Cube(path, "r+")
         index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
         if index is not None:
-            places.append(_Place(cube, index, cube.products(index)))
+            places.append(Place(cube, index, cube.products(index)))
     return places
 
 
-def _left_out(place: _Place) -> LeftOutStates:
+def _left_out(place: Place) -> LeftOutStates:
     return recorded(str(place.cube.arrays["left_out"][place.index]))
 
 
-def _is_whole(place: _Place, availability: Availability) -> bool:
+def _is_whole(place: Place, availability: Availability) -> bool:
     if place.cube.arrays["ingested"][place.index] != 1:
         return False
     return not availability.changed(_left_out(place), place.products)
 
 
-def _assets(source: Source, product: Product, places: Sequence[_Place], scratch: Path) -> dict[str, Asset]:
+def _assets(source: Source, product: Product, places: Sequence[Place], scratch: Path) -> dict[str, Asset]:
     if not isinstance(source, Downloading):
         return source.assets(product)
     windows = [place.cube.window for place in places if product in place.products]
@@ -181,7 +152,7 @@ def _assets(source: Source, product: Product, places: Sequence[_Place], scratch:
 
 
 def _ingest(
-    places: Sequence[_Place], source: Source, level: Level, scratch: Path
+    places: Sequence[Place], source: Source, level: Level, scratch: Path
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Names of the cells written, and reasons by product or product and band."""
     products = {product.id: product for place in places for product in place.products}
@@ -198,21 +169,29 @@ def _ingest(
         if place.cube.arrays["ingested"][place.index] or place.cube.arrays["masked"][place.index]:
             place.cube.set(place.index, masked=0, ingested=0)
     with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
-        opener = AssetOpener(stack)
-        readers = _open(opener, {name: assets[name] for name in sorted(assets)}, level, dropped)
+        readers = open_products(AssetOpener(stack), products, assets, level, dropped)
         while True:
+            kept = Scratch(scratch)
             try:
-                facts = [_write_slabs(place, readers) for place in places]
+                facts = write_slabs(places, readers, kept)
+                checks = _check_offsets(products, readers)
                 break
-            except _BrokenProductError as broken:
+            except BrokenProductError as broken:
                 dropped[broken.product] = str(broken)
                 del readers.bands[broken.product]
+            finally:
+                kept.close()
+    empty = {
+        name: f"no data: all {len(bands)} bands read are empty in the cells asked for"
+        for name, bands in readers.bands.items()
+        if any(band.reached for band in bands.values()) and not any(band.has_data for band in bands.values())
+    }
     written = []
     for place, values in zip(places, facts, strict=True):
         if values is not None:
-            _finish(place, values, readers, assets, dropped)
+            _finish(place, values, readers, assets, dropped, checks)
             written.append(place.cube.cell.name)
-    return tuple(written), dropped | {
+    return tuple(written), dropped | empty | {
         f"{name} {band}": reason
         for name, bands in readers.missing.items()
         if name in readers.bands
@@ -220,125 +199,29 @@ def _ingest(
     }
 
 
-def _open(
-    opener: AssetOpener, assets: Mapping[str, Mapping[str, Asset]], level: Level, dropped: dict[str, str]
-) -> _Readers:
-    """Open all bands of all products; those products that can't be used go to ``dropped``."""
-    readers = _Readers()
-    masks = MASK_ASSETS[level]
-    wanted = (*LEVEL_BANDS[level], *masks)
-    for name, listed in assets.items():
-        bands: dict[str, BandReader] = {}
-        missing: dict[str, str] = {}
+def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[str, str]:
+    """What `check_offset` says of each product. Raises `BrokenProductError` for the first one whose offset is wrong."""
+    checks = {}
+    for name, bands in sorted(readers.bands.items()):
+        checked = {band: bands[band] for band in CHECKED_BANDS if band in bands}
         try:
-            for band in wanted:
-                if band not in listed:  # archives hold what they hold; `bands_present` says it
-                    continue
-                try:
-                    bands[band] = BandReader(opener.open(listed[band]), listed[band], categories=band in masks)
-                except MissingAssetError as error:
-                    missing[band] = str(error)
+            checks[name] = check_offset(
+                products[name],
+                {band: reader.asset for band, reader in checked.items()},
+                {band: reader.counts for band, reader in checked.items()},
+            )
         except ProductError as error:
-            dropped[name] = str(error)
-            continue
-        if not set(bands) - set(masks):
-            dropped[name] = f"none of its bands can be read: {next(iter(missing.values()), 'none is listed')}"
-        elif level == "L2A" and "SCL" not in bands:
-            reason = missing.get("SCL", "none is listed")
-            dropped[name] = f"no scene classification (SCL), without which clouds can't be told: {reason}"
-        else:
-            readers.bands[name], readers.missing[name] = bands, missing
-    return readers
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is written beside a slab."""
-
-    products: tuple[str, ...]
-    bands_present: npt.NDArray[np.uint8]
-    valid_fraction: float
-    off_grid: tuple[str, ...]
-
-
-def _write_slabs(place: _Place, readers: _Readers) -> _Facts | None:
-    """Merge the products of a cell and write it; None where no product of the cell is usable."""
-    cube, window = place.cube, place.cube.window
-    names = sorted(product.id for product in place.products if product.id in readers.bands)
-    if not names:
-        return None
-    present = [band for band in cube.bands if all(band in readers.bands[name] for name in names)]
-    slab = np.zeros((len(cube.bands), *window.shape), np.uint16)
-    valid = np.ones(window.shape, bool)
-    off_grid: set[str] = set()
-    for band in present:
-        row = cube.bands.index(band)
-        slab[row] = _merged(place, readers, names, band, off_grid)
-        valid &= slab[row] != 0
-    cube.write_slab("reflectance", place.index, slab)
-    if cube.level == "L2A":
-        scl, probability = _merged_masks(place, readers, names, off_grid)
-        cube.write_slab("scl", place.index, scl)
-        cube.write_slab("cloud_probability", place.index, np.where(valid, probability, CLEAR_NO_DATA))
-    return _Facts(
-        products=tuple(names),
-        bands_present=np.array([band in present for band in cube.bands], np.uint8),
-        valid_fraction=float(valid.mean()) if present else 0.0,
-        off_grid=tuple(sorted(off_grid)),
-    )
-
-
-def _merged(
-    place: _Place, readers: _Readers, names: Sequence[str], band: str, off_grid: set[str]
-) -> npt.NDArray[np.uint16]:
-    """(H, W): the first product with data, in the order of their names, which doesn't depend on the request."""
-    merged = np.zeros(place.cube.window.shape, np.uint16)
-    for name in names:
-        values = _read(place, readers, name, band, off_grid)
-        if values is not None:
-            np.copyto(merged, values, where=merged == 0)
-    return merged
-
-
-def _merged_masks(
-    place: _Place, readers: _Readers, names: Sequence[str], off_grid: set[str]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """(H, W) twice: scene classification and cloud probability, both of the first product that classifies the pixel.
-
-    So 0 % stays 0 %: the classification says where a product has data. 255 where the product has no probability.
-    """
-    scl = np.zeros(place.cube.window.shape, np.uint8)
-    probability = np.full_like(scl, CLEAR_NO_DATA)
-    for name in names:
-        classes = _read(place, readers, name, "SCL", off_grid)
-        if classes is None:
-            continue
-        first = (scl == 0) & (classes != 0)
-        np.copyto(scl, classes, where=first, casting="unsafe")
-        percent = _read(place, readers, name, "CLD", off_grid) if "CLD" in readers.bands[name] else None
-        if percent is not None:
-            np.copyto(probability, percent, where=first & (percent <= 100), casting="unsafe")
-    return scl, probability
-
-
-def _read(place: _Place, readers: _Readers, name: str, band: str, off_grid: set[str]) -> npt.NDArray[np.uint16] | None:
-    """(H, W) of one product, or None where it doesn't reach the cell; what was warped is noted."""
-    window, reader = place.cube.window, readers.bands[name][band]
-    try:
-        values = reader.read(window)
-    except ProductError as error:
-        raise _BrokenProductError(name, str(error)) from error
-    if values is not None and (warped := reader.off_grid(window.epsg) or reader.warped):
-        off_grid.add(warped)
-    return values
+            raise BrokenProductError(name, str(error)) from error
+    return checks
 
 
 def _finish(
-    place: _Place,
-    facts: _Facts,
-    readers: _Readers,
+    place: Place,
+    facts: Facts,
+    readers: Readers,
     assets: Mapping[str, Mapping[str, Asset]],
     dropped: Mapping[str, str],
+    checks: Mapping[str, str],
 ) -> None:
     """Write what is known of a whole slab, and its flag last."""
     left_out: LeftOutStates = {}
@@ -354,6 +237,7 @@ def _finish(
     place.cube.set(
         place.index,
         offset_from="; ".join(sorted(offsets)),
+        offset_check="; ".join(sorted({checks[name] for name in facts.products})),
         off_grid=json.dumps(facts.off_grid) if facts.off_grid else "",
         left_out=json.dumps(left_out, sort_keys=True),
         bands_present=facts.bands_present,

@@ -12,7 +12,7 @@ from catalog.errors import ProductError, SourceError
 from catalog.products import Asset, LeftOut, Product
 from catalog.sources import Downloading, Source
 from catalog.store import digest
-from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
+from processors.ingest_open import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
 
 LeftOutStates = dict[str, tuple[str, str]]
 """Reason and state of the file, by product, or by product and band with a space between."""

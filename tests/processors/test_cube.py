@@ -243,8 +243,8 @@ def test_a_grown_area_renews_a_date_whose_name_changed(path: CellPath) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "survived", "same"),  # of 23 arrays that grow and 10 that are then written
-    [*product_of(("folder",), (2, 21, 23, 31), (True, False)), ("bucket", 21, True), ("bucket", 31, False)],
+    ("place", "survived", "same"),  # of 24 arrays that grow and 10 that are then written
+    [*product_of(("folder",), (2, 22, 24, 32), (True, False)), ("bucket", 22, True), ("bucket", 32, False)],
     indirect=["place"],
 )
 def test_growing_stopped_anywhere_leaves_a_readable_cell_that_heals(

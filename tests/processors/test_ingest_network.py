@@ -18,7 +18,7 @@ from catalog.grid import Cell
 from catalog.products import LEVEL_BANDS, Asset, LeftOut
 from catalog.sources.bucket import gdal_options
 from catalog.store import Store
-from processors import ingest_read
+from processors import ingest_open
 from processors.cube import Cube
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
 
@@ -31,8 +31,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and time limits of seconds, without which these tests would take minutes; no host is known to be silent."""
     quick = {"GDAL_HTTP_RETRY_DELAY": "0.05", "GDAL_HTTP_LOW_SPEED_TIME": "1", "GDAL_HTTP_CONNECTTIMEOUT": "1"}
     for name, value in quick.items():
-        monkeypatch.setitem(ingest_read.GDAL_ENVIRONMENT, name, value)
-    monkeypatch.setattr(ingest_read, "_silent", {})
+        monkeypatch.setitem(ingest_open.GDAL_ENVIRONMENT, name, value)
+    monkeypatch.setattr(ingest_open, "_silent", {})
 
 
 def noise(seed: int) -> np.ndarray:
@@ -159,8 +159,8 @@ def raster(path: Path, value: int) -> bytes:
 
 def opened(*assets: Asset) -> list[int]:
     """The value of each asset, all open at once."""
-    with rasterio.Env(**ingest_read.GDAL_ENVIRONMENT), ingest_read.ExitStack() as stack:
-        opener = ingest_read.AssetOpener(stack)
+    with rasterio.Env(**ingest_open.GDAL_ENVIRONMENT), ingest_open.ExitStack() as stack:
+        opener = ingest_open.AssetOpener(stack)
         files = [opener.open(asset) for asset in assets]
         return [int(file.read(1).max()) for file in files]
 
@@ -199,7 +199,7 @@ def test_a_bucket_that_fails_is_told_without_its_keys(
     )
     asset = Asset(href="/vsis3/eodata/a.tif", gdal_env=gdal_options(access, "eodata"))
     file_server.faults["a.tif"] = fault
-    with pytest.raises(ingest_read.MissingAssetError) as failure:
+    with pytest.raises(ingest_open.MissingAssetError) as failure:
         opened(asset)
     left = LeftOut(product="a", reason=str(failure.value))
     assert (left.denied, left.passing) == (kind == "denied", kind == "passing"), left
@@ -215,15 +215,15 @@ def test_a_bucket_that_fails_is_told_without_its_keys(
 def test_the_planetary_computer_says_that_a_token_is_missing() -> None:
     asset = Asset(href="https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/31/U/ES/B04.tif")
     for status in (403, 409):
-        assert "need a SAS token" in ingest_read._why_absent(asset, f"HTTP response code: {status}")
+        assert "need a SAS token" in ingest_open._why_absent(asset, f"HTTP response code: {status}")
 
 
 def test_a_zip_archive_on_disk_is_there_and_one_in_a_bucket_remote(tmp_path: Path) -> None:
     (tmp_path / "p.zip").write_bytes(b"PK")
     inside = Asset(href=f"/vsizip/{{{tmp_path}/p.zip}}/P.SAFE/B04.jp2")
-    assert not ingest_read.is_remote(inside)
-    assert ingest_read.asset_state(inside).startswith("2:")
+    assert not ingest_open.is_remote(inside)
+    assert ingest_open.asset_state(inside).startswith("2:")
     (tmp_path / "p.zip").unlink()
-    assert ingest_read.asset_state(inside) == "absent"
-    assert ingest_read.is_remote(Asset(href="/vsizip/{/vsis3/b/p.zip}/P.SAFE/B04.jp2"))
-    assert ingest_read.is_remote(Asset(href="/vsizip//vsicurl/http://host/p.zip/B04.jp2"))
+    assert ingest_open.asset_state(inside) == "absent"
+    assert ingest_open.is_remote(Asset(href="/vsizip/{/vsis3/b/p.zip}/P.SAFE/B04.jp2"))
+    assert ingest_open.is_remote(Asset(href="/vsizip//vsicurl/http://host/p.zip/B04.jp2"))

@@ -21,7 +21,8 @@ from catalog.store import Store, open_store
 from processors.compute import open_compute
 from processors.cube import Cube
 from processors.ingest import IngestResult, extend_cells, ingest_acquisition
-from processors.ingest_read import GDAL_ENVIRONMENT, BandReader
+from processors.ingest_open import GDAL_ENVIRONMENT
+from processors.ingest_read import BandReader
 from processors.mask import mask_acquisition
 from processors.season import choose_season
 

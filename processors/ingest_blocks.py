@@ -1,0 +1,164 @@
+"""A file read in many pieces, each of its blocks decoded once.
+
+A block (a JP2 tile, a block of a COG) reaches over several cells. Whoever needs it first decodes it; what the others need of it
+is kept until they come. GDAL's block cache isn't relied on: it is one of the process, and of a fixed size.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.windows import Window as RasterWindow
+
+from catalog.errors import StoreError
+
+KEPT_BYTES = 32 * 2**20
+"""Kept in memory at most, by all acquisitions of the process together; the rest waits in scratch files."""
+
+_counting = threading.Lock()
+_kept_bytes = 0
+
+
+class Part(NamedTuple):
+    """A rectangle of a file's own pixels."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.bottom - self.top, self.right - self.left
+
+    def intersection(self, other: Part) -> Part | None:
+        """What both cover, or None."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
+        return Part(top, left, bottom, right) if top < bottom and left < right else None
+
+    def slices(self, inner: Part) -> tuple[slice, slice]:
+        """Row and column slices of ``inner`` (which lies inside) in an array of this part."""
+        return (
+            slice(inner.top - self.top, inner.bottom - self.top),
+            slice(inner.left - self.left, inner.right - self.left),
+        )
+
+
+class Scratch:
+    """Keeps arrays: in memory while the process keeps few, else in files of a folder. For one acquisition, then closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held = 0
+
+    def keep(self, values: npt.NDArray[Any]) -> npt.NDArray[Any] | Path:
+        """Gives what `take` wants. Raises `StoreError` where the disk is full."""
+        if self._count(values.nbytes):
+            return values.copy()
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".npy", delete=False) as file:
+                np.save(file, values)
+        except OSError as error:
+            raise StoreError(
+                f"can't write scratch files in {self._folder}: {error}. Free some space, or set TMPDIR to a larger disk."
+            ) from error
+        return Path(file.name)
+
+    def take(self, kept: npt.NDArray[Any] | Path) -> npt.NDArray[Any]:
+        """What was kept, once."""
+        if isinstance(kept, Path):
+            values: npt.NDArray[Any] = np.load(kept)
+            kept.unlink()
+            return values
+        self._count(-kept.nbytes)
+        return kept
+
+    def close(self) -> None:
+        """Give up what wasn't taken."""
+        self._count(-self._held)
+
+    def _count(self, number: int) -> bool:
+        global _kept_bytes
+        with _counting:
+            if number > 0 and _kept_bytes + number > KEPT_BYTES:
+                return False
+            _kept_bytes += number
+            self._held += number
+            return True
+
+
+class BlockReader:
+    """Reads parts of a dataset's first band. One thread at a time."""
+
+    def __init__(self, dataset: rasterio.DatasetReader, parts: Iterable[Part], scratch: Scratch) -> None:
+        """``parts``: all that will be asked for, each as often as it will be; the order doesn't matter."""
+        self._dataset = dataset
+        self._waiting = list(parts)
+        self._scratch = scratch
+        self._decoded: set[tuple[int, int]] = set()
+        self._kept: dict[Part, list[tuple[Part, npt.NDArray[Any] | Path]]] = defaultdict(list)
+
+    def read(self, part: Part) -> npt.NDArray[Any]:
+        """Raw numbers (H, W). Raises `RasterioError` where they can't be read."""
+        self._waiting.remove(part)
+        pieces = [(piece, self._scratch.take(kept)) for piece, kept in self._kept.pop(part, [])]
+        for whole in self._undecoded(part):
+            values = read_part(self._dataset, whole)
+            for other in set(self._waiting):
+                if (shared := whole.intersection(other)) is not None:
+                    self._kept[other].append((shared, self._scratch.keep(values[whole.slices(shared)])))
+            if (inner := whole.intersection(part)) is not None:
+                pieces.append((inner, values[whole.slices(inner)]))
+        if len(pieces) == 1:  # a block, or all of what was kept: no need to copy it
+            return pieces[0][1]
+        raw = np.empty(part.shape, self._dataset.dtypes[0])
+        for piece, values in pieces:
+            raw[part.slices(piece)] = values
+        return raw
+
+    def _undecoded(self, part: Part) -> Iterator[Part]:
+        """Rectangles of whole blocks that the part needs and nobody had yet; from now on they count as decoded."""
+        height, width = self._dataset.block_shapes[0]
+        rectangles: list[list[int]] = []  # in blocks: top, left, bottom, right
+        for row in range(part.top // height, -(-part.bottom // height)):
+            for left, right in self._runs(row, part.left // width, -(-part.right // width)):
+                above = next((one for one in rectangles if one[1:] == [left, row, right]), None)
+                if above is not None:
+                    above[2] = row + 1
+                else:
+                    rectangles.append([row, left, row + 1, right])
+        for top, left, bottom, right in rectangles:
+            yield Part(
+                top * height,
+                left * width,
+                min(bottom * height, self._dataset.height),
+                min(right * width, self._dataset.width),
+            )
+
+    def _runs(self, row: int, first: int, end: int) -> list[tuple[int, int]]:
+        runs: list[tuple[int, int]] = []
+        for column in range(first, end):
+            if (row, column) in self._decoded:
+                continue
+            self._decoded.add((row, column))
+            if runs and runs[-1][1] == column:
+                runs[-1] = runs[-1][0], column + 1
+            else:
+                runs.append((column, column + 1))
+        return runs
+
+
+def read_part(dataset: rasterio.DatasetReader, part: Part) -> npt.NDArray[Any]:
+    """The only call that decodes. Raises `RasterioError`."""
+    height, width = part.shape
+    values: npt.NDArray[Any] = dataset.read(1, window=RasterWindow(part.left, part.top, width, height))
+    return values

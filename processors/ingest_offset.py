@@ -1,0 +1,93 @@
+"""Whether a radiometric offset fits the numbers: catalogues say one thing and files hold another.
+
+Land, water and shadows are dark in blue, green and red: nearly every scene that isn't all cloud has pixels of a reflectance of a
+few per cent there. An offset that was applied already takes them far below zero; real products go there by a per cent or two of
+reflectance at most, in few pixels (Sen2Cor since baseline 04.00: 0.05 % of a swath over coast and sea lies below -0.02).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.baseline import OFFSET_SINCE, baseline_number
+from catalog.errors import ProductError
+from catalog.products import SATURATED, Asset, Product
+
+CHECKED_BANDS = ("B02", "B03", "B04")
+
+DARKEST_SHARE = 0.01
+"""The darkest pixels are this share of those with data: fewer may be artefacts."""
+
+LOWEST = -200
+"""Where these may lie at least, in 1e-4 reflectance."""
+
+DARK = 1500
+"""Where nothing is darker than this, in 1e-4 reflectance, there is only cloud, snow or sand, which says nothing about offsets."""
+
+SHIFT = 1000
+"""What baselines since 04.00 add to raw numbers."""
+
+LEAST_PIXELS = 1000
+"""Pixels with data that a check needs."""
+
+_SAMPLE = 128
+"""A part of a band is looked at in about as many rows and columns."""
+
+_BIN = 8
+
+
+class NumberCounts:
+    """How often raw numbers occur in a band, sampled."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((SATURATED + 1) // _BIN, np.int64)
+
+    def add(self, raw: npt.NDArray[Any], nodata: float | None) -> None:
+        """Count a part of the band (H, W)."""
+        rows, columns = (max(1, size // _SAMPLE) for size in raw.shape)
+        sample = raw[::rows, ::columns]
+        if sample.dtype.kind == "f":
+            sample = sample[np.isfinite(sample)]
+        known = sample[(sample != nodata) & (sample >= 0) & (sample < SATURATED)].astype(np.int64)
+        self._counts += np.bincount(known // _BIN, minlength=len(self._counts))
+
+    @property
+    def total(self) -> int:
+        return int(self._counts.sum())
+
+    def darkest(self) -> int:
+        """The raw number that only `DARKEST_SHARE` lie below, to within 8."""
+        return int(np.searchsorted(self._counts.cumsum(), DARKEST_SHARE * self.total, side="right")) * _BIN
+
+
+def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[str, NumberCounts]) -> str:
+    """``ok``, or why the offset couldn't be checked or is suspicious. ``counts``: by band, of `CHECKED_BANDS`.
+
+    Raises `ProductError` where the offset takes the darkest pixels of a band too far below zero.
+    """
+    darkest = {band: one.darkest() for band, one in counts.items() if one.total >= LEAST_PIXELS}
+    if not darkest:
+        return "not checked: too few pixels of B02, B03 or B04"
+    shifted = {band: number + assets[band].offset for band, number in darkest.items()}
+    band, least = min(shifted.items(), key=lambda one: one[1])
+    if least < LOWEST:
+        asset = assets[band]
+        raise ProductError(
+            f"{product.id}: the offset {asset.offset} ({asset.offset_from}) doesn't fit the numbers of {band}, {asset.href}: "
+            f"{DARKEST_SHARE:.0%} of its pixels lie below {darkest[band]}, which would become {least * 1e-4:.3f} reflectance. "
+            "It seems to be applied already: correct the catalogue's offset."
+        )
+    if least > DARK:
+        return f"not checked: nothing darker than {least * 1e-4:.2f} in {', '.join(sorted(darkest))}"
+    baseline = baseline_number(product.baseline)
+    unshifted = all(assets[band].offset == 0 for band in darkest) and len(darkest) == len(CHECKED_BANDS)
+    if unshifted and least >= SHIFT and (baseline is None or baseline >= OFFSET_SINCE):
+        said_by = assets[band].offset_from
+        return (
+            f"suspicious: nothing darker than {least * 1e-4:.2f}, as if an offset of -{SHIFT} were missing ({said_by})"
+        )
+    return "ok"

@@ -1,0 +1,235 @@
+"""From open bands to slabs: one acquisition over all its cells, its bands decoded side by side while the cell before is written.
+
+Memory is of a fixed size, whatever the area and however many acquisitions are read at once: so many slabs, the blocks that threads
+read just now, and what `Scratch` keeps.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import ProductError
+from catalog.products import NO_DATA, Product
+from processors.cube import Cube
+from processors.cube_layout import CLEAR_NO_DATA
+from processors.ingest_blocks import Scratch
+from processors.ingest_open import is_remote
+from processors.ingest_products import Readers
+
+SLABS = 4
+"""Slabs of cells (25 MB each) in memory at once, of all acquisitions of the process."""
+
+REMOTE_THREADS = 13
+"""Bands read at once over a network, where threads mostly wait: all of a product."""
+
+_slabs = threading.BoundedSemaphore(SLABS)
+
+
+class BrokenProductError(Exception):
+    """A product failed in its middle; what was written of it has to be written again without it."""
+
+    def __init__(self, product: str, reason: str) -> None:
+        super().__init__(reason)
+        self.product = product
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An acquisition in one cell."""
+
+    cube: Cube
+    index: int
+    products: tuple[Product, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is written beside a slab."""
+
+    products: tuple[str, ...]
+    bands_present: npt.NDArray[np.uint8]
+    valid_fraction: float
+    off_grid: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is read for a cell: these bands of these products, in the order of their names, which doesn't depend on the request."""
+
+    place: Place
+    names: tuple[str, ...]
+    present: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (*self.present, "SCL") if self.place.cube.level == "L2A" else self.present
+
+
+class _Slab:
+    """The arrays of a cell on their way; each counts as one of `SLABS` until it is written or given up."""
+
+    def __init__(self, cube: Cube) -> None:
+        self.reflectance = np.empty((len(cube.bands), *cube.window.shape), np.uint16)
+        self.masks = np.empty((2, *cube.window.shape), np.uint8) if cube.level == "L2A" else None
+        """Scene classification and cloud probability."""
+        self.layers: list[Future[set[str]]] = []
+
+    def fill(self, job: _Job, readers: Readers, pool: ThreadPoolExecutor) -> None:
+        """Begin to read all layers of a cell."""
+        self.job = job
+        self.layers = [pool.submit(self._read, layer, readers) for layer in job.layers]
+        for band in set(job.place.cube.bands) - set(job.present):
+            self._array(band).fill(NO_DATA)
+
+    def wait(self) -> Facts:
+        """What is written beside the slab, once it is read. Raises `BrokenProductError`."""
+        off_grid = set().union(*(layer.result() for layer in self.layers))
+        bands, present = self.job.place.cube.bands, self.job.present
+        valid = np.ones(self.reflectance.shape[1:], bool)
+        for band in present:
+            valid &= self._array(band) != NO_DATA
+        if self.masks is not None:
+            self.masks[1][~valid] = CLEAR_NO_DATA
+        return Facts(
+            products=self.job.names,
+            bands_present=np.array([band in present for band in bands], np.uint8),
+            valid_fraction=float(valid.mean()) if present else 0.0,
+            off_grid=tuple(sorted(off_grid)),
+        )
+
+    def write(self) -> None:
+        """Raises `StoreError`."""
+        cube, index = self.job.place.cube, self.job.place.index
+        cube.write_slab("reflectance", index, self.reflectance)
+        if self.masks is not None:
+            cube.write_slab("scl", index, self.masks[0])
+            cube.write_slab("cloud_probability", index, self.masks[1])
+
+    def give_up(self) -> None:
+        """Let what is being read end, and read nothing more."""
+        for layer in self.layers:
+            layer.cancel()
+        wait(self.layers)
+
+    def _array(self, band: str) -> npt.NDArray[np.uint16]:
+        """(H, W): where a band is put."""
+        values: npt.NDArray[np.uint16] = self.reflectance[self.job.place.cube.bands.index(band)]
+        return values
+
+    def _read(self, layer: str, readers: Readers) -> set[str]:
+        """Merge the products' pixels of a layer: of the first one that has data. What had to be warped for it."""
+        if self.masks is not None and layer == "SCL":
+            return self._read_masks(self.masks[0], self.masks[1], readers)
+        window, out, fresh, off_grid = self.job.place.cube.window, self._array(layer), True, set()
+        out.fill(NO_DATA)
+        for name in self.job.names:
+            reader = readers.bands[name][layer]
+            with _blamed_on(name):
+                reached = reader.fill(window, out, fresh=fresh)
+            if reached:
+                fresh = False
+                off_grid |= reader.warped(window.epsg)
+        return off_grid
+
+    def _read_masks(self, scl: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], readers: Readers) -> set[str]:
+        """Merge classification and cloud probability, both of the first product that classifies the pixel.
+
+        So 0 % stays 0 %: the classification says where a product has data. 255 where the product has no probability.
+        """
+        window, off_grid = self.job.place.cube.window, set()
+        scl.fill(NO_DATA)
+        probability.fill(CLEAR_NO_DATA)
+        for name in self.job.names:
+            bands = readers.bands[name]
+            with _blamed_on(name):
+                classes = bands["SCL"].read(window)
+                percent = bands["CLD"].read(window) if "CLD" in bands else None
+            if classes is None:
+                continue
+            first = (scl == NO_DATA) & (classes != NO_DATA)
+            np.copyto(scl, classes, where=first, casting="unsafe")
+            if percent is not None:
+                np.copyto(probability, percent, where=first & (percent <= 100), casting="unsafe")
+            off_grid |= bands["SCL"].warped(window.epsg)
+        return off_grid
+
+
+@contextmanager
+def _blamed_on(product: str) -> Iterator[None]:
+    try:
+        yield
+    except ProductError as error:
+        raise BrokenProductError(product, str(error)) from error
+
+
+def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> list[Facts | None]:
+    """Merge the products of each cell and write it; None for a cell of which no product is usable.
+
+    Raises `BrokenProductError`, `StoreError`.
+    """
+    jobs = [_job(place, readers) for place in places]
+    _plan(jobs, readers, scratch)
+    facts: list[Facts | None] = []
+    held: list[_Slab] = []  # at most two: one on its way to the disk while the next one is read
+    free: list[_Slab] = []  # used again, for the time that it takes to clear fresh memory
+    with ThreadPoolExecutor(_threads(readers), thread_name_prefix="cropline-read") as pool:
+        try:
+            for job in jobs:
+                if not job.names:
+                    facts.append(None)
+                    continue
+                # Where all slabs are taken, ours is written first: nobody who waits for one holds another.
+                if not free and not _slabs.acquire(blocking=not held):
+                    free.append(_written_first(held))
+                held.append(free.pop() if free else _Slab(job.place.cube))
+                held[-1].fill(job, readers, pool)
+                if len(held) > 1:
+                    free.append(_written_first(held))
+                facts.append(held[0].wait())
+            while held:
+                free.append(_written_first(held))
+        finally:
+            for slab in (*held, *free):
+                slab.give_up()
+                _slabs.release()
+    return facts
+
+
+def _written_first(held: list[_Slab]) -> _Slab:
+    held[0].write()
+    return held.pop(0)
+
+
+def _job(place: Place, readers: Readers) -> _Job:
+    names = tuple(sorted(product.id for product in place.products if product.id in readers.bands))
+    present = tuple(band for band in place.cube.bands if names and all(band in readers.bands[name] for name in names))
+    return _Job(place, names, present)
+
+
+def _plan(jobs: Sequence[_Job], readers: Readers, scratch: Scratch) -> None:
+    """Tell each reader what it will be asked for. Raises `BrokenProductError`."""
+    for name, bands in readers.bands.items():
+        for layer, reader in bands.items():
+            # The cloud probability is read along with the classification.
+            with_it = "SCL" if layer == "CLD" else layer
+            windows = [job.place.cube.window for job in jobs if name in job.names and with_it in job.layers]
+            with _blamed_on(name):
+                reader.plan(windows, scratch)
+
+
+def _threads(readers: Readers) -> int:
+    remote = any(is_remote(reader.asset) for bands in readers.bands.values() for reader in bands.values())
+    return max(cores(), REMOTE_THREADS if remote else 1)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
