@@ -102,7 +102,7 @@ class AssetOpener:
             raise ProductError(f"{asset.href} can't be opened, it may be truncated: {reason}") from error
         _silent.pop(host, None)
         if dataset.crs is None:
-            raise ProductError(f"{asset.href} has no coordinate reference system")
+            raise ProductError(f"{asset.href} has no coordinate reference system, it may be truncated")
         return dataset
 
 
