@@ -32,7 +32,8 @@ PIXEL = 10
 CELL = 1024
 """Edge of a cell, pixels."""
 
-_BURNING = threading.Lock()
+MEMORY_RASTERS = threading.Lock()
+"""Held where rasterio makes rasters in memory: it does so under `warnings.catch_warnings`, whose state all threads share."""
 
 _CELL_NAME = re.compile(r"(\d{5})_(\d{4})_(\d{4})")
 
@@ -187,7 +188,6 @@ def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDAr
 def burnt(shapes: Iterable[tuple[BaseGeometry | dict[str, Any], int]], window: Window) -> npt.NDArray[np.int32]:
     """(height, width): the number of the last geometry, in the zone's metres, that holds a pixel's centre; 0 where none does."""
     numbers = np.zeros(window.shape, np.int32)
-    # rasterio makes its raster in memory under `warnings.catch_warnings`, whose state all threads share.
-    with _BURNING:
+    with MEMORY_RASTERS:
         rasterize(shapes, out=numbers, transform=window.transform)
     return numbers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,11 +113,17 @@ class BlockReader:
         pieces = [(piece, self._scratch.take(kept)) for piece, kept in self._kept.pop(part, [])]
         for whole in self._undecoded(part):
             values = read_part(self._dataset, whole)
-            for other in set(self._waiting):
+            for other in set(self._waiting) - {part}:
                 if (shared := whole.intersection(other)) is not None:
                     self._kept[other].append((shared, self._scratch.keep(values[whole.slices(shared)])))
             if (inner := whole.intersection(part)) is not None:
                 pieces.append((inner, values[whole.slices(inner)]))
+        raw = self._joined(part, pieces)
+        if part in self._waiting:  # a small file is all that several cells need
+            self._kept[part] = [(part, self._scratch.keep(raw))]
+        return raw
+
+    def _joined(self, part: Part, pieces: Sequence[tuple[Part, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
         if len(pieces) == 1:  # a block, or all of what was kept: no need to copy it
             return pieces[0][1]
         raw = np.empty(part.shape, self._dataset.dtypes[0])

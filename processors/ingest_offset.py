@@ -47,13 +47,16 @@ class NumberCounts:
         self._counts = np.zeros((SATURATED + 1) // _BIN, np.int64)
 
     def add(self, raw: npt.NDArray[Any], nodata: float | None) -> None:
-        """Count a part of the band (H, W)."""
+        """Count a part of the band (H, W). Not where no data is next to a pixel: at a swath's edge, means of both are too dark."""
         rows, columns = (max(1, size // _SAMPLE) for size in raw.shape)
-        sample = raw[::rows, ::columns]
-        if sample.dtype.kind == "f":
-            sample = sample[np.isfinite(sample)]
-        known = sample[(sample != nodata) & (sample >= 0) & (sample < SATURATED)].astype(np.int64)
-        self._counts += np.bincount(known // _BIN, minlength=len(self._counts))
+        if min(raw.shape) < 3:
+            return
+        around = [[_strided(raw, top, left, rows, columns) for left in range(3)] for top in range(3)]
+        sample = around[1][1]
+        known = (sample >= 0) & (sample < SATURATED)
+        for near in (part for line in around for part in line):
+            known &= np.isfinite(near) & (near != nodata)
+        self._counts += np.bincount(sample[known].astype(np.int64) // _BIN, minlength=len(self._counts))
 
     @property
     def total(self) -> int:
@@ -62,6 +65,12 @@ class NumberCounts:
     def darkest(self) -> int:
         """The raw number that only `DARKEST_SHARE` lie below, to within 8."""
         return int(np.searchsorted(self._counts.cumsum(), DARKEST_SHARE * self.total, side="right")) * _BIN
+
+
+def _strided(raw: npt.NDArray[Any], top: int, left: int, rows: int, columns: int) -> npt.NDArray[Any]:
+    """Every so many of the inner pixels (``top`` and ``left`` 1), or of their neighbours (0 and 2)."""
+    height, width = raw.shape
+    return raw[top : height - 2 + top : rows, left : width - 2 + left : columns]
 
 
 def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[str, NumberCounts]) -> str:

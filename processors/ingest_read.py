@@ -15,7 +15,7 @@ from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform_bounds
 
 from catalog.errors import ProductError
-from catalog.grid import PIXEL, Window
+from catalog.grid import MEMORY_RASTERS, PIXEL, Window
 from catalog.products import NO_DATA, SATURATED, Asset
 from processors.ingest_blocks import BlockReader, Part, Scratch, read_part
 from processors.ingest_numbers import Values, class_numbers, reflectance_numbers, repeat_into, write_reflectance
@@ -93,7 +93,9 @@ class BandReader:
                 if self.off_grid(window.epsg) is None:
                     self._copy(raw, part, window, out, fresh)
                 else:
-                    self._merge(self._warp(raw, part, window), out)
+                    with MEMORY_RASTERS:
+                        warped = self._warp(raw, part, window)
+                    self._merge(warped, out)
         except RasterioError as error:
             raise ProductError(why_unread(self.asset, cause(error))) from error
         return True

@@ -88,17 +88,19 @@ def test_a_cell_has_the_chunks_that_the_design_says(path: CellPath) -> None:
     assert cube.arrays["bands_present"].chunks == (1, 12)
 
 
-def test_both_levels_have_the_same_variables_and_unwritten_ones_take_no_room(path: Path, tmp_path: Path) -> None:
+def test_both_levels_have_the_same_variables_and_unwritten_ones_take_no_room(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "l1c.zarr"
     ensure_cell(other, CELL, "L1C", source="stac:somewhere", synthetic=False)
-    extend(path, [acquisition("a")])
+    extend(folder, [acquisition("a")])
     extend(other, [acquisition("a")])
-    l2a, l1c = Cube(path), Cube(other)
+    l2a, l1c = Cube(folder), Cube(other)
     assert l2a.arrays.keys() == l1c.arrays.keys() >= {"reflectance", "clear", "cloud_probability", "scl", "masked_with"}
     for cube in (l2a, l1c):
         assert np.unique(cube.read("scl", 0)).tolist() == [0]
         assert np.unique(cube.read("cloud_probability", 0)).tolist() == [255]
-        assert not [file for name in ("scl", "cloud_probability") for file in (cube.path / name).rglob("c/*")]
+        assert not [
+            file for name in ("scl", "cloud_probability") for file in (Path(str(cube.path)) / name).rglob("c/*")
+        ]
 
 
 @pytest.mark.parametrize(("level", "lacking"), [("L2A", "cloud_probability"), ("L1C", "scl")])
@@ -132,10 +134,10 @@ def test_a_cell_of_the_first_layout_opens_and_is_completed_when_extended(
         assert xarray.open_zarr(path, consolidated=False).sizes["time"] == 2
 
 
-def test_a_cell_that_lacks_more_is_refused(path: Path) -> None:
-    shutil.rmtree(path / "scl")  # never was absent from L2A
+def test_a_cell_that_lacks_more_is_refused(folder: Path) -> None:
+    shutil.rmtree(folder / "scl")  # never was absent from L2A
     with pytest.raises(StoreError, match="not a cell"):
-        Cube(path)
+        Cube(folder)
 
 
 def test_xarray_opens_a_cell_with_its_dates_scale_and_crs(path: CellPath) -> None:

@@ -46,7 +46,7 @@ def cube_arrays(store: Store, order: Order, archive: str) -> dict[str, bytes]:
     Decoded: in which order a shard holds its blocks is its writer's affair.
     """
     arrays = {}
-    for path in sorted(store.cubes(order.source_id, order.level).glob("*.zarr")):
+    for path in sorted((store.root / "cubes" / order.source_id / order.level).glob("*.zarr")):
         for name, array in Cube(path).arrays.items():
             values = np.asarray(array[:])
             content = str(values.tolist()).encode() if values.dtype.kind in "OTU" else values.tobytes()

@@ -44,7 +44,8 @@ def raw_numbers(edge: int) -> dict[str, npt.NDArray[np.uint16]]:
     raw = {}
     for name, band in BANDS.items():
         size = edge * 10 // band.resolution
-        numbers = random.integers(0, 12_000, (size, size)).astype(np.uint16)
+        # few below 1000: numbers that an offset takes far below zero are refused
+        numbers = random.integers(850, 12_000, (size, size)).astype(np.uint16)
         numbers[:4, 0] = (0, 1, 65_534, 65_535)
         numbers[:3, 1] = (999, 1000, 1001)
         raw[name] = numbers

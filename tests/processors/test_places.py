@@ -36,7 +36,7 @@ def order(cube_kit: ModuleType, tmp_path: Path) -> Order:
     for number in (1, 2, 3):
         scl = np.full((60, 60), 4)
         scl[:, 30:] = 9 if number == 2 else 4
-        bands = {name: rng.integers(1, 9000, (120, 120)) for name in ("B02", "B08")}
+        bands = {name: rng.integers(1001, 9000, (120, 120)) for name in ("B02", "B08")}
         archive.add(f"p{number}", {**bands, "SCL": scl}, time=cube_kit.day(number), window=window, offset=-1000)
     made: Order = archive.order()
     return made
@@ -94,7 +94,7 @@ def pause(cube, variable, index, slab):
     global writes
     write(cube, variable, index, slab)
     writes += 1
-    if writes == 3:  # two slabs an acquisition: the second one has its reflectance and nothing more
+    if writes == 4:  # three slabs an acquisition: the second one has its reflectance and nothing more
         print("in the middle", flush=True)
         time.sleep(60)
 
