@@ -43,7 +43,11 @@ RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
 """What the emulator was fitted to; values outside are clipped to it."""
 
 _ROWS = 4096
-"""Pixels a step: one size, always full, so that a pixel's result doesn't depend on its neighbours' number."""
+"""Pixels a step; the hidden layers of so many stay in the processor's cache."""
+
+_UNIT = 2.0**-20
+"""Weights and activations are whole multiples of it: float64 adds their products without rounding, so that a matrix product is the same in
+any order. Otherwise a pixel's last digit would depend on its place in the array, and windows would disagree."""
 
 
 def carotenoids(chlorophyll: float) -> float:
@@ -106,19 +110,18 @@ class Emulator:
     def __init__(self, table: Mapping[str, Floats], satellite: str) -> None:
         index = FITTED.index(satellite)
         columns = slice(39 * index, 39 * (index + 1))
-        self._hidden = [(table[f"weight{layer}"], table[f"bias{layer}"]) for layer in range(2)]
-        # Copies, so that the product's memory layout is the same for every satellite.
-        self._last = np.ascontiguousarray(table["weight2"][:, columns]), table["bias2"][columns].copy()
+        self._hidden = [(_whole(table[f"weight{layer}"]), table[f"bias{layer}"]) for layer in range(2)]
+        self._last = _whole(table["weight2"][:, columns]), table["bias2"][columns]
 
     def terms(self, parameters: Floats) -> tuple[Floats, Floats, Floats]:
         """A, B and C (N, 13) of the module's equation."""
         values = features(parameters)
         for weight, bias in self._hidden:
-            values = values @ weight
+            values = (_whole(values) @ weight).astype(np.float32)
             values += bias
             np.tanh(values, out=values)
         weight, bias = self._last
-        values = values @ weight
+        values = (_whole(values) @ weight).astype(np.float32)
         values += bias
         met = cover(np.clip(parameters[:, :1], *RANGES["leaf_area"]))
         dark, lost, below = values[:, :13], values[:, 13:26], values[:, 26:]
@@ -126,6 +129,12 @@ class Emulator:
 
 
 _BOUNDS = np.array(list(RANGES.values()), np.float32).T
+
+
+def _whole(values: Floats) -> npt.NDArray[np.float64]:
+    """The nearest multiples of `_UNIT`."""
+    nearest: npt.NDArray[np.float64] = np.rint(values.astype(np.float64) / _UNIT) * _UNIT
+    return nearest
 
 
 @lru_cache

@@ -122,7 +122,7 @@ _ALL = (
     Crop(
         5, "winter rapeseed", "#fff04a", "rapeseed", "3301060401", sowing=-125, sowing_spread=7, rise=620, rate=0.0065,
         peak=4.8, fade=2560, fade_rate=0.010, ripe=2820, latest=222, leaf_angle=42, chlorophyll=52, water=0.026, structure=1.6,
-        top=Top.RAPE_FLOWER, top_from=1480, top_until=1860, top_share=0.62, residue=0.5,
+        top=Top.RAPE_FLOWER, top_from=1700, top_until=2080, top_share=0.62, residue=0.5,
     ),
     _cereal(
         6, "spring barley", "#e9c98f", "3301010402", sowing=76, rise=470, rate=0.0095, peak=4.6, fade=1480, fade_rate=0.012,
