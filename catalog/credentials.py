@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field, SecretStr
 
 from catalog.products import Frozen
+
+CDSE_BUCKET = "eodata"
+"""Its bucket of products."""
 
 CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
 """The object store of the Copernicus Data Space Ecosystem."""
@@ -42,3 +46,27 @@ class Credentials(Frozen):
     cdse: S3Access = S3Access(endpoint=CDSE_ENDPOINT)
     """Of the bucket `eodata`."""
     sentinel_hub: SentinelHubAccess | None = None
+
+    def of_bucket(self, bucket: str) -> S3Access:
+        """How the bucket of an ``s3://`` address is entered."""
+        return self.cdse if bucket == CDSE_BUCKET else self.s3
+
+
+def remedy(address: str) -> str:
+    """What to do where access to an address is denied; GDAL's form of it (``/vsis3/…``) will do."""
+    if re.search(rf"(?:s3://|/vsis3/){CDSE_BUCKET}/", address):
+        return (
+            "Set CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY to keys that are valid, had at "
+            "https://eodata-s3keysmanager.dataspace.copernicus.eu."
+        )
+    if re.search(r"s3://|/vsis3/", address):
+        return (
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, where keys end) to keys that may read "
+            "it, AWS_ENDPOINT_URL where it isn't at AWS, AWS_REQUEST_PAYER=requester where the reader pays."
+        )
+    if re.search(r"\.blob\.core\.windows\.net/", address):
+        return (
+            "Files of the Planetary Computer need a SAS token, which this source doesn't fetch: give a catalogue of signed "
+            "items (the package planetary-computer signs them), or take another source, e.g. Earth Search."
+        )
+    return "Check that it may be read from here, and that what opens it hasn't expired."

@@ -13,6 +13,10 @@ class SourceError(CroplineError):
     """A source of products can't be reached or read."""
 
 
+class AccessError(SourceError):
+    """A source refuses these credentials, or none: asking again changes nothing."""
+
+
 class ProductError(CroplineError):
     """One product is unusable. The product is dropped with this reason; the request goes on while enough is left."""
 

@@ -120,11 +120,27 @@ class Acquisition(Frozen):
     products: tuple[Product, ...]
 
 
+ACCESS_DENIED = "access denied"
+"""In the reason for leaving out what a source refuses to give with these credentials, or without any."""
+
+NOT_REACHABLE = "not reachable now"
+"""In the reason for leaving out what may be had at another attempt: a service too busy, a connection that broke."""
+
+
 class LeftOut(Frozen):
     """A product that was found and not taken, and why."""
 
     product: str
     reason: str
+
+    @property
+    def denied(self) -> bool:
+        return ACCESS_DENIED in self.reason
+
+    @property
+    def passing(self) -> bool:
+        """True where another attempt may succeed."""
+        return NOT_REACHABLE in self.reason
 
 
 class Order(Frozen):

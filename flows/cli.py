@@ -195,6 +195,30 @@ def processors(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def inspect(
+    product: Annotated[
+        str,
+        typer.Argument(
+            help="A .SAFE folder, a zip archive of one, a tile's folder of the AWS archive, or a STAC item; path, s3:// or URL."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a reader makes of one product, and what is wrong with it; no pixel is read."""
+    from rich.console import Console
+
+    from flows.credentials import load_credentials
+    from flows.inspect import inspect as look
+    from flows.inspect import print_inspection
+
+    found = look(product, load_credentials())
+    if as_json:
+        _say(found.model_dump_json())
+    else:
+        print_inspection(found, Console())
+
+
+@app.command()
 def models(as_json: AsJson = False) -> None:
     """List the models of this installation."""
     from catalog.registry import Registry

@@ -22,14 +22,25 @@ from shapely import make_valid
 from shapely.geometry import box, shape
 
 from catalog.credentials import Credentials
-from catalog.errors import ProductError, RequestError
+from catalog.errors import AccessError, ProductError, RequestError, SourceError
 from catalog.grid import Cell, to_lonlat
-from catalog.products import LEVEL_BANDS, Acquisition, Asset, Frozen, LeftOut, Level, Order, Product
+from catalog.products import (
+    ACCESS_DENIED,
+    LEVEL_BANDS,
+    NOT_REACHABLE,
+    Acquisition,
+    Asset,
+    Frozen,
+    LeftOut,
+    Level,
+    Order,
+    Product,
+)
 from catalog.sources import Downloading, Source, open_source
 from catalog.store import Store
 from processors.cube import Cube, ensure_cell, extend
 from processors.ingest_again import Availability, LeftOutStates, product_state, recorded
-from processors.ingest_read import AssetOpener, BandReader, MissingAssetError, asset_state, environment
+from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, BandReader, MissingAssetError, asset_state
 
 FOOTPRINT_MARGIN = 0.01
 """Degrees by which a footprint may fall short of the pixels: catalogues simplify them."""
@@ -113,8 +124,7 @@ def ingest_acquisition(
     """Write one acquisition into those of its cells that don't hold it yet.
 
     A product that can't be read is dropped with its reason, a band that isn't there stays 0; both are kept in the cell's
-    `left_out` and tried again once the file has changed. Raises `StoreError` where the store can't be written, `SourceError` where
-    the source can't be reached.
+    `left_out` and tried again once the file has changed. Raises `StoreError` where the store can't be written.
     """
     acquisition = acquisition_of(order, acquisition_id)
     source = open_source(source_address, credentials)
@@ -180,13 +190,12 @@ def _ingest(
             assets[name] = _assets(source, product, places, scratch)
         except ProductError as error:
             dropped[name] = str(error)
+        except SourceError as error:  # it may refuse or fail to give one product and give the others
+            dropped[name] = f"{ACCESS_DENIED if isinstance(error, AccessError) else NOT_REACHABLE}: {error}"
     for place in places:
         if place.cube.arrays["ingested"][place.index] or place.cube.arrays["masked"][place.index]:
             place.cube.set(place.index, masked=0, ingested=0)
-    with (
-        rasterio.Env(**environment(asset for listed in assets.values() for asset in listed.values())),
-        ExitStack() as stack,
-    ):
+    with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
         opener = AssetOpener(stack)
         readers = _open(opener, {name: assets[name] for name in sorted(assets)}, level, dropped)
         while True:

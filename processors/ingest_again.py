@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
 import rasterio
 
-from catalog.errors import ProductError
+from catalog.errors import ProductError, SourceError
 from catalog.products import Asset, Product
 from catalog.sources import Downloading, Source
 from catalog.store import digest
-from processors.ingest_read import AssetOpener, MissingAssetError, asset_state, environment, is_remote
+from processors.ingest_read import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
 
 LeftOutStates = dict[str, tuple[str, str]]
 """Reason and state of the file, by product, or by product and band with a space between."""
@@ -49,8 +48,11 @@ class Availability:
         by_id = {product.id: product for product in products}
         for key, (_, state) in left_out.items():
             name, _, band = (key, "", "") if key in by_id else key.rpartition(" ")
-            if name in by_id and self._state(by_id[name], band) != state:
-                return True
+            try:
+                if name in by_id and self._state(by_id[name], band) != state:
+                    return True
+            except SourceError:  # nothing can be told now, and what is there must not be lost for it
+                continue
         return False
 
     def _state(self, product: Product, band: str) -> str:
@@ -72,8 +74,7 @@ class Availability:
 
 
 def _look(asset: Asset) -> str:
-    options: dict[str, Any] = environment([asset])
-    with rasterio.Env(**options), ExitStack() as stack:
+    with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
         try:
             AssetOpener(stack).open(asset)
         except MissingAssetError:

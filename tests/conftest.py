@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
+from pydantic import SecretStr
+
+from catalog.credentials import S3Access
 
 # Property tests are judged by their results, not by how busy the machine is.
 settings.register_profile("unhurried", deadline=None)
@@ -55,3 +63,144 @@ def sentinel_hub(hub_kit: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterat
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def safe_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module `safe_kit`, which writes synthetic SAFE products."""
+    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
+    return importlib.import_module("safe_kit")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Access]:
+    """How a local object store is entered; another one where CROPLINE_TEST_S3_ENDPOINT and the usual AWS_ variables are set."""
+    endpoint = os.environ.get("CROPLINE_TEST_S3_ENDPOINT")
+    if endpoint:
+        yield S3Access(
+            endpoint=endpoint,
+            region=os.environ.get("AWS_REGION", "us-east-1"),
+            key=SecretStr(os.environ["AWS_ACCESS_KEY_ID"]),
+            secret=SecretStr(os.environ["AWS_SECRET_ACCESS_KEY"]),
+        )
+        return
+    from moto.server import ThreadedMotoServer  # takes a second, and most tests need no object store
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    yield S3Access(
+        endpoint=f"http://{host}:{port}",
+        region="eu-central-1",
+        key=SecretStr("the-s3-key"),
+        secret=SecretStr("the-s3-secret"),
+    )
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Access) -> Iterator[tuple[str, Any]]:
+    """Name of an empty bucket, and an s3fs file system to fill it with."""
+    import s3fs
+
+    assert s3_server.key is not None
+    assert s3_server.secret is not None
+    filesystem = s3fs.S3FileSystem(
+        key=s3_server.key.get_secret_value(),
+        secret=s3_server.secret.get_secret_value(),
+        client_kwargs={"endpoint_url": s3_server.endpoint, "region_name": s3_server.region},
+        use_listings_cache=False,
+    )
+    name = f"cropline-test-{uuid4().hex[:12]}"
+    filesystem.mkdir(name)
+    yield name, filesystem
+    filesystem.rm(name, recursive=True)
+
+
+class FileServer:
+    """Files over HTTP, on 127.0.0.1, from a server that misbehaves where it is told to. Also an S3 endpoint, as far as reading goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.faults: dict[str, str] = {}
+        """By file name: an HTTP status, ``expired`` (S3's word for a token), ``drop`` (in the middle of the file), ``silent``."""
+        self.asked: Counter[str] = Counter()
+        """Requests by file name."""
+        self.closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    files: FileServer
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Keep quiet."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        name = path.rsplit("/", 1)[-1]
+        self.files.asked[name] += 1
+        fault = self.files.faults.get(name, "")
+        file = self.files.folder / path.lstrip("/")
+        if fault == "silent":
+            self.files.closing.wait(30)
+            self.close_connection = True
+        elif fault == "expired":
+            self._answer(
+                400, b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+            )
+        elif fault.isdigit():
+            self._answer(int(fault), b"", {"Retry-After": "1"} if fault == "429" else {})
+        elif not file.is_file():
+            self._answer(404, b"")
+        else:
+            content = file.read_bytes()
+            first, last = self._range(len(content))
+            part = content[first : last + 1]
+            half = len(part) // 2 if fault == "drop" and last >= len(content) // 2 else len(part)
+            headers = {"Content-Range": f"bytes {first}-{last}/{len(content)}"} if "Range" in self.headers else {}
+            self._answer(206 if headers else 200, part[:half], headers, length=len(part))
+
+    def _range(self, size: int) -> tuple[int, int]:
+        first, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")
+        return int(first), min(int(last or size), size - 1)
+
+    def _answer(
+        self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None
+    ) -> None:
+        self.send_response(status)
+        for key, value in {"Accept-Ranges": "bytes", **(headers or {})}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        if length is not None and length != len(body):
+            self.wfile.flush()
+            self.close_connection = True
+
+
+@pytest.fixture
+def file_server(tmp_path: Path) -> Iterator[FileServer]:
+    """Serves the folder `served` of the test's own."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    server = FileServer(folder)
+    yield server
+    server.close()

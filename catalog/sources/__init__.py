@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 from catalog.credentials import Credentials
 from catalog.errors import RequestError
+from catalog.sources.cdse import CdseSource
 from catalog.sources.protocol import Downloading, SearchResult, Source
+from catalog.sources.safe import SafeSource
 from catalog.sources.sentinel_hub import SentinelHubSource
 from catalog.sources.stac import StacSource
 
 __all__ = ["Downloading", "SearchResult", "Source", "open_source"]
 
 _KINDS: dict[str, tuple[Callable[[str, Credentials], Source], str]] = {
-    "stac": (StacSource, "stac:PATH_OR_URL of a STAC catalogue or API"),
+    "stac": (StacSource, "stac:PATH_OR_URL of a STAC catalogue or API, or stac:s3://BUCKET/catalog.json"),
+    "safe": (SafeSource, "safe:PATH or safe:s3://BUCKET/PREFIX of a folder of SAFE products"),
+    "cdse": (CdseSource, "cdse: for the Copernicus Data Space"),
     "sentinelhub": (SentinelHubSource, "sentinelhub: for the deployment that SH_BASE_URL names"),
 }
 

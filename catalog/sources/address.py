@@ -1,4 +1,4 @@
-"""Addresses of documents and files: paths of this machine and URLs."""
+"""Addresses of documents and files: paths of this machine, URLs, and s3://bucket/key."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from urllib.parse import urljoin
 
 
 def is_url(place: str) -> bool:
-    """True of http(s); every other place that documents are read from is a path."""
+    """True of http(s)."""
     return re.match(r"https?://", place) is not None
+
+
+def is_s3(place: str) -> bool:
+    """True of ``s3://bucket/key``. What is neither this nor a URL is a path."""
+    return place.startswith("s3://")
 
 
 def join(base: str, href: str) -> str:
@@ -19,6 +24,8 @@ def join(base: str, href: str) -> str:
     href = href.removeprefix("file://")
     if re.match(r"[a-z0-9]+://", href):
         return href
+    if is_s3(base):  # urljoin knows no such scheme
+        return "s3" + urljoin("http" + base.removeprefix("s3"), href).removeprefix("http")
     return urljoin(base, href) if is_url(base) else os.path.normpath(Path(base).parent / href)
 
 

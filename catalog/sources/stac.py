@@ -1,4 +1,4 @@
-"""Products described by STAC: a static catalogue (folder or web server), or a STAC API.
+"""Products described by STAC: a static catalogue (folder, bucket or web server), or a STAC API.
 
 Static catalogues are walked as plain JSON: building pystac's tree of objects costs more than reading the files.
 """
@@ -20,12 +20,14 @@ from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from shapely import GEOSException
 from shapely.geometry import shape
+from urllib3 import Retry
 
 from catalog.area import Area, as_geojson
-from catalog.credentials import Credentials
-from catalog.errors import ProductError, RequestError, SourceError
+from catalog.credentials import Credentials, remedy
+from catalog.errors import AccessError, ProductError, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
-from catalog.sources.address import is_url, join, source_id
+from catalog.sources.address import is_s3, is_url, join, source_id
+from catalog.sources.bucket import Bucket, split_address
 from catalog.sources.protocol import SearchResult
 from catalog.sources.stac_item import SYNTHETIC, item_assets, item_product, item_time
 
@@ -35,16 +37,27 @@ _COLLECTIONS: dict[Level, str] = {"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2
 _TIMEOUT = 60.0
 """Seconds without an answer."""
 
+_RETRY = Retry(
+    total=3,
+    backoff_factor=0.5,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods=("GET", "POST"),  # a search changes nothing
+    retry_after_max=30,  # a service may ask for an hour
+    raise_on_status=False,
+)
+
 
 class StacSource:
     """A STAC catalogue or API."""
 
-    def __init__(self, place: str, credentials: Credentials) -> None:  # noqa: ARG002 - the files it names need none
-        """``place``: path of a catalogue (or of its folder), or an http(s) URL. Raises `RequestError`."""
+    def __init__(self, place: str, credentials: Credentials) -> None:
+        """``place``: path of a catalogue (or of its folder), s3://bucket/catalog.json, or an http(s) URL. Raises `RequestError`."""
         self._root = _resolved(place)
+        self._credentials = credentials
         self.address = f"stac:{self._root}"
         self.id = source_id("stac", _name(self._root), self.address)
         self._found: dict[str, Document] = {}
+        self._buckets: dict[str, Bucket] = {}
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
@@ -58,17 +71,17 @@ class StacSource:
         item = self._found.get(product.href)
         if item is None:
             try:
-                item = _read(product.href)
+                item = self._read(product.href)
             except _UnreadableError as error:
                 raise ProductError(f"{product.id}: its description {product.href} {error}.") from error
-        return item_assets(item, product.href, product)
+        return item_assets(item, product.href, product, self._credentials)
 
     @cached_property
     def _document(self) -> Document:
         try:
-            return _read(self._root)
+            return self._read(self._root)
         except _UnreadableError as error:
-            raise SourceError(f"source stac:{self._root} {error}. Check the address.") from error
+            raise SourceError(f"source {self.address} {error}. Check the address.") from error
 
     @property
     def _is_api(self) -> bool:
@@ -79,7 +92,7 @@ class StacSource:
     ) -> Iterator[tuple[str, Document]]:
         start, end = period
         try:
-            client = Client.open(self._root, timeout=_TIMEOUT)
+            client = Client.open(self._root, stac_io=StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY))
             search = client.search(
                 collections=[_COLLECTIONS[level]],
                 intersects=as_geojson(area),
@@ -96,9 +109,38 @@ class StacSource:
                 self._found[href] = item
                 yield href, item
         except (APIError, STACError, OSError, KeyError, ValueError) as error:
+            _raise_refusal(error, self._root)
             raise SourceError(
-                f"source {self.address}: the search failed: {error}. Check that it is a STAC API and can be reached."
+                f"source {self.address}: the search failed: {_words(error)}. Check that it is a STAC API and can be reached."
             ) from error
+
+    def _read(self, href: str) -> Document:
+        """A JSON object from a file, bucket or URL. Raises `_UnreadableError`; `AccessError` where it is refused."""
+        try:
+            document = json.loads(self._text(href))
+        except FileNotFoundError as error:
+            raise _UnreadableError("does not exist") from error
+        except (OSError, APIError, STACError, ProductError) as error:
+            _raise_refusal(error, href)
+            raise _UnreadableError(f"can't be read ({_words(error)})") from error
+        except ValueError as error:  # not UTF-8, not JSON
+            raise _UnreadableError(f"is not JSON ({error})") from error
+        if not isinstance(document, dict):
+            raise _UnreadableError("is not a JSON object")
+        return document
+
+    def _text(self, href: str) -> str | bytes:
+        if is_url(href):
+            return StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY).read_text(href)
+        if is_s3(href):
+            bucket, key = split_address(href)
+            return self._bucket(bucket).read(key)
+        return Path(href).read_text(encoding="utf-8")
+
+    def _bucket(self, name: str) -> Bucket:
+        if name not in self._buckets:
+            self._buckets[name] = Bucket(f"s3://{name}", self._credentials.of_bucket(name))
+        return self._buckets[name]
 
     def _walk(
         self, href: str, document: Document, synthetic: bool, seen: set[str]
@@ -113,13 +155,14 @@ class StacSource:
                 continue
             seen.add(target)
             try:
-                below = _read(target)
-            except _UnreadableError as error:
-                if link["rel"] == "child":
-                    raise SourceError(
-                        f"source {self.address}: its part {target} {error}. Repair the catalogue."
-                    ) from error
-                yield target, str(error), synthetic
+                below = self._read(target)
+            except (_UnreadableError, SourceError) as error:
+                if link["rel"] == "item":
+                    yield target, str(error), synthetic
+                    continue
+                if isinstance(error, SourceError):
+                    raise
+                raise SourceError(f"source {self.address}: its part {target} {error}. Repair the catalogue.") from error
                 continue
             if below.get("type") == "Feature":
                 yield target, below, synthetic
@@ -201,8 +244,14 @@ def _resolved(place: str) -> str:
                 "credentials come from the environment."
             )
         return place
+    if is_s3(place):
+        try:
+            bucket, key = split_address(place)
+        except RequestError as error:
+            raise RequestError(f"source: {error}") from error
+        return f"s3://{bucket}/{key}" if key.endswith(".json") else f"s3://{bucket}/{f'{key}/catalog.json'.lstrip('/')}"
     if re.match(r"[a-z0-9]+://", place):
-        raise RequestError(f"source: stac:{place}: a STAC catalogue is read from a path or from http(s).")
+        raise RequestError(f"source: stac:{place}: a STAC catalogue is read from a path, from s3:// or from http(s).")
     if not place.strip():
         raise RequestError("source: 'stac:' needs the path or URL of a catalogue, e.g. stac:archive/catalog.json.")
     path = Path(place).expanduser().resolve()
@@ -217,22 +266,18 @@ def _name(root: str) -> str:
     """The part of an address that a person would call it by."""
     if is_url(root):
         return urlsplit(root).hostname or ""
-    path = Path(root)
+    path = Path(root.removeprefix("s3://"))
     return path.parent.name if path.stem in ("catalog", "collection") else path.stem
 
 
-def _read(href: str) -> Document:
-    """A JSON object from a file or URL. Raises `_UnreadableError`."""
-    try:
-        remote = is_url(href)
-        text = StacApiIO(timeout=_TIMEOUT).read_text(href) if remote else Path(href).read_text(encoding="utf-8")
-        document = json.loads(text)
-    except FileNotFoundError as error:
-        raise _UnreadableError("does not exist") from error
-    except (OSError, APIError, STACError) as error:
-        raise _UnreadableError(f"can't be read ({error})") from error
-    except ValueError as error:  # not UTF-8, not JSON
-        raise _UnreadableError(f"is not JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise _UnreadableError("is not a JSON object")
-    return document
+def _raise_refusal(error: Exception, address: str) -> None:
+    """Raises `AccessError` where an error is one of access."""
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        raise AccessError(f"{address} may not be read: HTTP {status}: {_words(error)}. {remedy(address)}") from error
+
+
+def _words(error: Exception) -> str:
+    """What an error says; pages that servers answer with are cut."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"

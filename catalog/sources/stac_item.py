@@ -13,9 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from catalog.baseline import OFFSET_SINCE, baseline_number, normal_baseline
-from catalog.errors import ProductError
+from catalog.credentials import Credentials
+from catalog.errors import ProductError, RequestError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
-from catalog.sources.address import join
+from catalog.sources.address import is_s3, join
+from catalog.sources.bucket import gdal_options, split_address
+from catalog.sources.product_name import COMPACT
 
 Item = dict[str, Any]
 
@@ -24,11 +27,6 @@ SYNTHETIC = "cropline:synthetic"
 
 _OFFSET_APPLIED = "earthsearch:boa_offset_applied"
 
-# S2A_MSIL2A_20230815T095031_N0509_R079_T33TWM_20230815T155057.SAFE; the Planetary Computer's ids leave out the baseline.
-_PRODUCT_URI = re.compile(
-    r"(?P<platform>S2[A-D])_MSI(?P<level>L1C|L2A)_(?P<start>\d{8}T\d{6})(?:_N(?P<baseline>\d{4}))?"
-    r"_R(?P<orbit>\d{3})_T(?P<tile>\d{2}[C-X][A-Z]{2})_(?P<generated>\d{8}T\d{6})"
-)
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
 
@@ -39,14 +37,8 @@ _ASSET_KEYS = (
     | {"scl": "SCL", "cld": "CLD", "cloud": "CLD", "msk_cldprb": "CLD"}
 )
 _RESOLUTION = re.compile(r"(?P<name>.+?)_(?P<metres>10|20|60)m")
-# A dead server must not hold a request for ever, and listing the folder of a remote file costs more than reading it.
-_REMOTE_ENV = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_TIMEOUT": "120",
-    "GDAL_HTTP_MAX_RETRY": "3",
-    "GDAL_HTTP_RETRY_DELAY": "1",
-}
+_ORIGINAL = 1000
+_NO_CREDENTIALS = Credentials()
 _NOT_PIXELS = {"thumbnail", "overview", "metadata", "visual"}
 
 
@@ -61,7 +53,7 @@ def item_time(item: Item) -> datetime:
 def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
     """The product that an item describes; ``synthetic`` is what its catalogue says. Raises `ProductError`."""
     properties = _properties(item)
-    name = _PRODUCT_URI.match(str(properties.get("s2:product_uri") or item.get("id") or ""))
+    name = COMPACT.match(str(properties.get("s2:product_uri") or item.get("id") or ""))
     parts: dict[str, str | None] = name.groupdict() if name else {}
     elevation = _number(properties.get("view:sun_elevation"))
     zenith = _number(properties.get("s2:mean_solar_zenith"))
@@ -88,8 +80,14 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
         raise ProductError(f"it misses or misspells what every STAC item has: {error}") from error
 
 
-def item_assets(item: Item, href: str, product: Product) -> dict[str, Asset]:
-    """Bands and masks by name; relative addresses start at the item. Raises `ProductError`."""
+def item_assets(
+    item: Item, href: str, product: Product, credentials: Credentials = _NO_CREDENTIALS
+) -> dict[str, Asset]:
+    """Bands and masks by name; relative addresses start at the item. Raises `ProductError`.
+
+    Files in buckets are entered with ``credentials``; an alternate address in a bucket that they have a key of is preferred to
+    one that isn't in a bucket.
+    """
     listed = item.get("assets")
     if not isinstance(listed, dict):
         raise ProductError(f"{product.id}: its item {href} has no assets.")
@@ -108,11 +106,18 @@ def item_assets(item: Item, href: str, product: Product) -> dict[str, Asset]:
         raise ProductError(
             f"{product.id}: none of its assets is a band of Sentinel-2: {', '.join(sorted(listed)) or 'it has none'}."
         )
-    return {name: _asset(name, best[name][1], item, href, product) for name in wanted if name in best}
+    return {name: _asset(name, best[name][1], item, href, product, credentials) for name in wanted if name in best}
 
 
-def _asset(name: str, asset: Item, item: Item, href: str, product: Product) -> Asset:
-    address = join(href, asset["href"])
+def _asset(name: str, asset: Item, item: Item, href: str, product: Product, credentials: Credentials) -> Asset:
+    address = _address(asset, href, credentials)
+    gdal_env: dict[str, str] = {}
+    if is_s3(address):
+        try:
+            bucket, key = split_address(address)
+        except RequestError as error:
+            raise ProductError(f"{product.id}: {name}: {error}") from error
+        address, gdal_env = f"/vsis3/{bucket}/{key}", gdal_options(credentials.of_bucket(bucket), bucket)
     nodata = _number(_of_band(asset, "nodata"))
     if name in BANDS:
         offset, said_by = _offset(name, asset, _properties(item), product)
@@ -123,8 +128,20 @@ def _asset(name: str, asset: Item, item: Item, href: str, product: Product) -> A
         nodata=0 if nodata is None else nodata,
         offset=offset,
         offset_from=said_by,
-        gdal_env=_REMOTE_ENV if "://" in address else {},
+        gdal_env=gdal_env,
     )
+
+
+def _address(asset: Item, href: str, credentials: Credentials) -> str:
+    address = join(href, asset["href"])
+    alternate = asset.get("alternate")
+    if is_s3(address) or not isinstance(alternate, dict):
+        return address
+    for other in alternate.values():
+        there = str(other.get("href") or "") if isinstance(other, dict) else ""
+        if is_s3(there) and credentials.of_bucket(there.split("/")[2]).key is not None:
+            return there
+    return address
 
 
 def _offset(name: str, asset: Item, properties: Item, product: Product) -> tuple[int, str]:
@@ -158,8 +175,11 @@ def _of_band(asset: Item, field: str) -> Any:
 def _band_of(key: str, asset: Item) -> tuple[str, int] | None:
     """(band or mask, rank: lower is better) of an asset, by its key, else by the band it declares."""
     roles = asset.get("roles")
-    if (isinstance(roles, list) and _NOT_PIXELS & set(map(str, roles))) or key.lower().endswith("-jp2"):
+    if isinstance(roles, list) and _NOT_PIXELS & set(map(str, roles)):
         return None
+    if (plain := key.removesuffix("-jp2")) != key:  # Earth Search's originals beside its COGs, which are read faster
+        named = _band_of(plain, asset)
+        return named and (named[0], named[1] + _ORIGINAL)
     if key.lower() in _ASSET_KEYS:
         return _ASSET_KEYS[key.lower()], 0
     match = _RESOLUTION.fullmatch(key)

@@ -134,6 +134,8 @@ def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settin
         "stac:/data/catalog.json",
         "sentinelhub:",
         "sentinelhub:https://services.sentinel-hub.com",
+        "safe:s3://bucket/prefix",
+        "safe:/data/safe",
         "nonsense",
     ],
 )
@@ -148,6 +150,11 @@ def test_sentinel_hub_without_an_oauth_client_is_refused_when_checked(
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(RequestError, match=r"source: Sentinel Hub .* set SH_CLIENT_ID and SH_CLIENT_SECRET"):
         check_request(_request(source="sentinelhub:"), tmp_path, settings)
+
+
+def test_relative_sources_start_where_the_command_runs(tmp_path: Path) -> None:
+    for address in ("safe:archive", "safe:./archive/", "stac:archive", f"safe:{tmp_path}/archive"):
+        assert absolute_source(address, tmp_path) == f"{address.partition(':')[0]}:{tmp_path / 'archive'}"
 
 
 @pytest.mark.usefixtures("source")

@@ -1,0 +1,70 @@
+"""Products of the Copernicus Data Space: searched through its STAC API, read as SAFE from its bucket."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from catalog.area import Area
+from catalog.credentials import CDSE_BUCKET, Credentials, remedy
+from catalog.errors import ProductError, RequestError
+from catalog.products import Asset, LeftOut, Level, Product
+from catalog.sources.address import is_url, source_id
+from catalog.sources.bucket import Bucket
+from catalog.sources.product_name import parse_name
+from catalog.sources.protocol import SearchResult
+from catalog.sources.safe_product import read_product
+from catalog.sources.stac import StacSource
+
+CDSE_STAC = "https://stac.dataspace.copernicus.eu/v1"
+
+_ROOT = f"s3://{CDSE_BUCKET}/"
+_PRODUCT = re.compile(rf"{_ROOT}(?P<path>\S+?\.SAFE)(?:/|$)")
+
+
+class CdseSource(StacSource):
+    """The Copernicus Data Space. What its catalogue says decides what is taken, a product's own metadata how it is read."""
+
+    def __init__(self, place: str, credentials: Credentials) -> None:
+        """``place``: nothing, or the URL of another STAC API over the same bucket. Raises `RequestError`, also where keys are missing."""
+        if place and not is_url(place):
+            raise RequestError(f"source: cdse:{place}: give cdse: alone, or cdse:https://… for another STAC API.")
+        if credentials.cdse.key is None or credentials.cdse.secret is None:
+            raise RequestError(f"source: cdse: reads the bucket {CDSE_BUCKET}, which asks for keys. {remedy(_ROOT)}")
+        super().__init__(place or CDSE_STAC, credentials)
+        self.address = f"cdse:{place}"
+        self.id = source_id("cdse", "", self.address)
+
+    def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
+        """See `Source`."""
+        found = super().search(area, period, level)
+        products: list[Product] = []
+        left_out = list(found.left_out)
+        for product in found.products:
+            path = _path_of(self._found.get(product.href, {}), product)
+            if path is None:
+                reason = f"not understood: its item {product.href} names no product in {_ROOT}"
+                left_out.append(LeftOut(product=product.id, reason=reason))
+            else:
+                products.append(product.model_copy(update={"href": f"{_ROOT}{path}"}))
+        return SearchResult(tuple(products), tuple(left_out), found.holds)
+
+    def assets(self, product: Product) -> dict[str, Asset]:
+        """See `Source`."""
+        if not product.href.startswith(_ROOT):
+            raise ProductError(f"{product.id}: {product.href} is not in {_ROOT}. Order again.")
+        files = Bucket(_ROOT, self._credentials.of_bucket(CDSE_BUCKET))
+        return dict(read_product(files, product.href.removeprefix(_ROOT)).assets)
+
+
+def _path_of(item: dict[str, Any], product: Product) -> str | None:
+    """Where the product lies in the bucket: as its files say (reprocessed ones have folders of their own), else by its name."""
+    assets = item.get("assets")
+    for asset in assets.values() if isinstance(assets, dict) else ():
+        if isinstance(asset, dict) and (match := _PRODUCT.match(str(asset.get("href") or ""))):
+            return match["path"]
+    name = parse_name(product.id)
+    if name is None:
+        return None
+    return f"Sentinel-2/MSI/{product.level}/{product.time:%Y/%m/%d}/{name.name}.SAFE"
