@@ -103,7 +103,7 @@ def random_sky(random: np.random.Generator, cover: float, *, snow: float = 0.0) 
         layers.append(CloudLayer("stratus", low, height, float(random.uniform(8, 25)), float(random.uniform(15_000, 40_000))))
     elif low > 0.002:
         height = float(random.uniform(700, 1900))
-        layers.append(CloudLayer("cumulus", low, height, float(random.uniform(12, 35)), float(random.uniform(1500, 5000))))
+        layers.append(CloudLayer("cumulus", low, height, float(random.uniform(8, 24)), float(random.uniform(1500, 5000))))
     if wispy > 0:
         height = float(random.uniform(7500, 11_500))
         layers.append(CloudLayer("cirrus", wispy, height, float(random.uniform(0.3, 1.5)), float(random.uniform(8000, 20_000))))
@@ -143,7 +143,7 @@ def thickness(cloud: CloudLayer, seed: int, number: int, window: Window, shift: 
         return np.zeros(window.shape, np.float32)
     if cloud.kind == "cumulus":
         # Towers rise steeply from the edge.
-        deep *= np.float32(1.6)
+        deep *= np.float32(1.2)
     else:
         deep *= np.float32(0.5)
         deep += np.float32(0.35)
