@@ -98,7 +98,9 @@ def classify(
 
 def _luck(window: Window, seed: int, purpose: int) -> Floats:
     """(H / 2, W / 2), normal: errors in spots of about 100 m."""
-    coarse = Window(window.epsg, window.left // _FACTOR, window.top // _FACTOR, window.width // _FACTOR, window.height // _FACTOR)
+    coarse = Window(
+        window.epsg, window.left // _FACTOR, window.top // _FACTOR, window.width // _FACTOR, window.height // _FACTOR
+    )
     return fractal(seed, purpose, coarse, 300 / _FACTOR, least=PIXEL, gain=0.8)
 
 

@@ -43,7 +43,11 @@ def fractal(
 
 
 def _add_octave(
-    total: Floats, key: tuple[int, int, int], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], amplitude: np.float32
+    total: Floats,
+    key: tuple[int, int, int],
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    amplitude: np.float32,
 ) -> None:
     column, across = _spline(x)
     row, along = _spline(y)

@@ -70,12 +70,54 @@ class Radiometry:
 # ALPHA, BETA: MTD_DS.xml of S2A_MSIL1C_20180629T000241_N0206_R030_T56JMM. Irradiances and gains: MTD_MSIL1C.xml of the same product, and of
 # S2B_MSIL1C_20230823T095559_N0509_R122_T34UCF. All contain modified Copernicus Sentinel data.
 _ALPHA = (0.56, 0.567, 0.488, 0.489, 0.578, 0.576, 0.576, 0.571, 0.574, 0.563, 1.067, 0.683, 0.704)
-_BETA = (0.00054, 0.04696, 0.03482, 0.04047, 0.03123, 0.04388, 0.0422, 0.04447, 0.08714, 0.10258, 0.00961, 0.09292, 0.08259)
+_BETA = (
+    0.00054,
+    0.04696,
+    0.03482,
+    0.04047,
+    0.03123,
+    0.04388,
+    0.0422,
+    0.04447,
+    0.08714,
+    0.10258,
+    0.00961,
+    0.09292,
+    0.08259,
+)
 _BRIGHTEST = (588, 615.5, 559, 484, 449.5, 413, 387, 308, 308, 233, 45, 70, 24.5)
 _REFERENCE = (129, 128, 128, 108, 74.5, 68, 67, 103, 52.5, 9, 6, 4, 1.5)
 _IRRADIANCE = {
-    "S2A": (1884.69, 1959.72, 1823.24, 1512.06, 1424.64, 1287.61, 1162.08, 1041.63, 955.32, 812.92, 367.15, 245.59, 85.25),
-    "S2B": (1874.3, 1959.75, 1824.93, 1512.79, 1425.78, 1291.13, 1175.57, 1041.28, 953.93, 817.58, 365.41, 247.08, 87.75),
+    "S2A": (
+        1884.69,
+        1959.72,
+        1823.24,
+        1512.06,
+        1424.64,
+        1287.61,
+        1162.08,
+        1041.63,
+        955.32,
+        812.92,
+        367.15,
+        245.59,
+        85.25,
+    ),
+    "S2B": (
+        1874.3,
+        1959.75,
+        1824.93,
+        1512.79,
+        1425.78,
+        1291.13,
+        1175.57,
+        1041.28,
+        953.93,
+        817.58,
+        365.41,
+        247.08,
+        87.75,
+    ),
 }
 _GAIN = {
     "S2A": (4.1132, 3.7572, 4.1845, 4.5154, 5.1989, 4.8647, 4.5280, 6.1524, 5.1251, 8.5169, 54.947, 35.181, 106.320),
@@ -88,7 +130,9 @@ def _of(platform: str) -> Mapping[str, Radiometry]:
     return MappingProxyType({name: Radiometry(*column) for name, column in zip(BANDS, columns, strict=True)})
 
 
-RADIOMETRY: Mapping[str, Mapping[str, Radiometry]] = MappingProxyType({"S2A": _of("S2A"), "S2B": _of("S2B"), "S2C": _of("S2B")})
+RADIOMETRY: Mapping[str, Mapping[str, Radiometry]] = MappingProxyType(
+    {"S2A": _of("S2A"), "S2B": _of("S2B"), "S2C": _of("S2B")}
+)
 """By satellite and band; 2C has 2B's, and all have 2A's noise, for no product at hand tells theirs."""
 
 

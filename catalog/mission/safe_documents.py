@@ -16,7 +16,9 @@ from catalog.products import BANDS, NO_DATA, SATURATED
 
 _IDS = {name: number for number, name in enumerate(BANDS)}
 _HEAD = f'<?xml version="1.0" encoding="UTF-8" standalone="no"?>\n<!-- {NOTICE} -->\n'
-_SPACE = 'xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/{}.xsd" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+_SPACE = (
+    'xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/{}.xsd" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+)
 
 _SHARES = {
     1: "SATURATED_DEFECTIVE", 2: "DARK_FEATURES", 3: "CLOUD_SHADOW", 4: "VEGETATION", 5: "NOT_VEGETATED", 6: "WATER",
@@ -29,7 +31,13 @@ def product_document(granule: Granule, content: Content, images: Sequence[str]) 
     level = f"Level-{granule.level[1:]}"
     quality = "".join(
         f'<quality_check checkType="{check}">PASSED</quality_check>'
-        for check in ("FORMAT_CORRECTNESS", "GENERAL_QUALITY", "GEOMETRIC_QUALITY", "RADIOMETRIC_QUALITY", "SENSOR_QUALITY")
+        for check in (
+            "FORMAT_CORRECTNESS",
+            "GENERAL_QUALITY",
+            "GEOMETRIC_QUALITY",
+            "RADIOMETRIC_QUALITY",
+            "SENSOR_QUALITY",
+        )
     )
     footprint = " ".join(f"{latitude:.9f} {longitude:.9f}" for longitude, latitude in content.footprint)
     return f"""{_HEAD}<n1:{level}_User_Product {_SPACE.format(f"User_Product_{level}")}>
@@ -230,12 +238,15 @@ def _band_of(band: str | None) -> str:
 
 
 def _special(name: str, value: int) -> str:
-    return f"<Special_Values><SPECIAL_VALUE_TEXT>{name}</SPECIAL_VALUE_TEXT><SPECIAL_VALUE_INDEX>{value}</SPECIAL_VALUE_INDEX></Special_Values>"
+    index = f"<SPECIAL_VALUE_INDEX>{value}</SPECIAL_VALUE_INDEX>"
+    return f"<Special_Values><SPECIAL_VALUE_TEXT>{name}</SPECIAL_VALUE_TEXT>{index}</Special_Values>"
 
 
 def _quantification(granule: Granule) -> str:
     boa = granule.level == "L2A"
-    element, holder = ("BOA_ADD_OFFSET", "BOA_ADD_OFFSET_VALUES_LIST") if boa else ("RADIO_ADD_OFFSET", "Radiometric_Offset_List")
+    element, holder = (
+        ("BOA_ADD_OFFSET", "BOA_ADD_OFFSET_VALUES_LIST") if boa else ("RADIO_ADD_OFFSET", "Radiometric_Offset_List")
+    )
     offsets = "".join(f'<{element} band_id="{number}">{-OFFSET}</{element}>' for number in _IDS.values())
     values = (
         '<QUANTIFICATION_VALUES_LIST><BOA_QUANTIFICATION_VALUE unit="none">10000</BOA_QUANTIFICATION_VALUE>'
@@ -251,9 +262,12 @@ def _conversion(granule: Granule) -> str:
     distance = Instrument(granule.platform, granule.sensed.timetuple().tm_yday).sun_distance
     radiometry = RADIOMETRY[granule.platform]
     irradiances = "".join(
-        f'<SOLAR_IRRADIANCE bandId="{_IDS[band]}" unit="W/m²/µm">{one.irradiance}</SOLAR_IRRADIANCE>' for band, one in radiometry.items()
+        f'<SOLAR_IRRADIANCE bandId="{_IDS[band]}" unit="W/m²/µm">{one.irradiance}</SOLAR_IRRADIANCE>'
+        for band, one in radiometry.items()
     )
-    gains = "".join(f'<PHYSICAL_GAINS bandId="{_IDS[band]}">{one.gain}</PHYSICAL_GAINS>' for band, one in radiometry.items())
+    gains = "".join(
+        f'<PHYSICAL_GAINS bandId="{_IDS[band]}">{one.gain}</PHYSICAL_GAINS>' for band, one in radiometry.items()
+    )
     return (
         f"<Reflectance_Conversion><U>{distance:.9f}</U><Solar_Irradiance_List>{irradiances}</Solar_Irradiance_List>"
         f"</Reflectance_Conversion>{gains}"
@@ -281,18 +295,22 @@ def _class_list(granule: Granule) -> str:
 
 
 def _image_content(granule: Granule, content: Content) -> str:
-    shares = f"<CLOUDY_PIXEL_PERCENTAGE>{content.cloudy:.6f}</CLOUDY_PIXEL_PERCENTAGE><DEGRADED_MSI_DATA_PERCENTAGE>0</DEGRADED_MSI_DATA_PERCENTAGE>"
+    shares = f"<CLOUDY_PIXEL_PERCENTAGE>{content.cloudy:.6f}</CLOUDY_PIXEL_PERCENTAGE>"
+    shares += "<DEGRADED_MSI_DATA_PERCENTAGE>0</DEGRADED_MSI_DATA_PERCENTAGE>"
     if granule.level == "L2A":
         shares += f"<NODATA_PIXEL_PERCENTAGE>{content.nodata:.6f}</NODATA_PIXEL_PERCENTAGE>"
         shares += "".join(
-            f"<{name}_PERCENTAGE>{content.classes.get(code, 0):.6f}</{name}_PERCENTAGE>" for code, name in _SHARES.items()
+            f"<{name}_PERCENTAGE>{content.classes.get(code, 0):.6f}</{name}_PERCENTAGE>"
+            for code, name in _SHARES.items()
         )
         shares += f"<GRANULE_MEAN_AOT>{content.aerosol:.6f}</GRANULE_MEAN_AOT><GRANULE_MEAN_WV>{content.vapour:.6f}</GRANULE_MEAN_WV>"
     return f"<Image_Content_QI>{shares}</Image_Content_QI>"
 
 
 def _mean(zenith: float, azimuth: float) -> str:
-    return f'<ZENITH_ANGLE unit="deg">{zenith:.10g}</ZENITH_ANGLE><AZIMUTH_ANGLE unit="deg">{azimuth:.10g}</AZIMUTH_ANGLE>'
+    return (
+        f'<ZENITH_ANGLE unit="deg">{zenith:.10g}</ZENITH_ANGLE><AZIMUTH_ANGLE unit="deg">{azimuth:.10g}</AZIMUTH_ANGLE>'
+    )
 
 
 def _grids(grids: Sequence[npt.NDArray[np.float64]]) -> str:

@@ -45,7 +45,9 @@ class Scene:
 
 def with_margin(window: Window) -> Window:
     """The window of surface reflectance that `observe` needs for a window of products."""
-    return Window(window.epsg, window.left - MARGIN, window.top + MARGIN, window.width + 2 * MARGIN, window.height + 2 * MARGIN)
+    return Window(
+        window.epsg, window.left - MARGIN, window.top + MARGIN, window.width + 2 * MARGIN, window.height + 2 * MARGIN
+    )
 
 
 def observe(
@@ -69,7 +71,9 @@ def observe(
     check_alignment(window)
     wide = with_margin(window)
     if surface.shape != (len(NAMES), *wide.shape):
-        raise ValueError(f"surface reflectance of {window} has the shape {(len(NAMES), *wide.shape)}, not {surface.shape}")
+        raise ValueError(
+            f"surface reflectance of {window} has the shape {(len(NAMES), *wide.shape)}, not {surface.shape}"
+        )
     view = look(sky, seed, wide, angles)
     if view.snow is not None:
         add_snow(surface, view.snow)
@@ -112,4 +116,3 @@ def _inner(view: SkyView) -> SkyView:
         snow=None if view.snow is None else view.snow[inside, inside],
         classes=view.classes[inside, inside],
     )
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -68,7 +68,7 @@ class CloudLayer:
 class Sky:
     """The air and all that hangs in it at one time."""
 
-    atmosphere: Atmosphere = Atmosphere()
+    atmosphere: Atmosphere = field(default_factory=Atmosphere)
     layers: tuple[CloudLayer, ...] = ()
     """From the lowest to the highest."""
     snow: float = 0.0
@@ -100,13 +100,19 @@ def random_sky(random: np.random.Generator, cover: float, *, snow: float = 0.0) 
     low = (cover - wispy) / (1 - wispy) if cover < 1 else 1.0
     if low > 0.6:
         height = float(random.uniform(600, 2500))
-        layers.append(CloudLayer("stratus", low, height, float(random.uniform(8, 25)), float(random.uniform(15_000, 40_000))))
+        layers.append(
+            CloudLayer("stratus", low, height, float(random.uniform(8, 25)), float(random.uniform(15_000, 40_000)))
+        )
     elif low > 0.002:
         height = float(random.uniform(700, 1900))
-        layers.append(CloudLayer("cumulus", low, height, float(random.uniform(8, 24)), float(random.uniform(1500, 5000))))
+        layers.append(
+            CloudLayer("cumulus", low, height, float(random.uniform(8, 24)), float(random.uniform(1500, 5000)))
+        )
     if wispy > 0:
         height = float(random.uniform(7500, 11_500))
-        layers.append(CloudLayer("cirrus", wispy, height, float(random.uniform(0.3, 1.5)), float(random.uniform(8000, 20_000))))
+        layers.append(
+            CloudLayer("cirrus", wispy, height, float(random.uniform(0.3, 1.5)), float(random.uniform(8000, 20_000)))
+        )
     air = Atmosphere(
         aerosol=float(np.clip(random.lognormal(math.log(0.12), 0.5), 0.03, 0.6)),
         angstrom=float(random.uniform(1.0, 1.6)),
@@ -119,7 +125,8 @@ def random_sky(random: np.random.Generator, cover: float, *, snow: float = 0.0) 
 def look(sky: Sky, seed: int, window: Window, angles: Angles) -> SkyView:
     """What there is to see of a sky in a window."""
     seen = tuple(
-        thickness(one, seed, number, window, angles.towards_satellite(one.height)) for number, one in enumerate(sky.layers)
+        thickness(one, seed, number, window, angles.towards_satellite(one.height))
+        for number, one in enumerate(sky.layers)
     )
     snow = snow_cover(sky.snow, seed, window)
     beam: Floats | None = None
@@ -213,7 +220,14 @@ def _on_nodes(
     moved = shift[0] / factor, shift[1] / factor
     stretch, gain = (3.5, 0.68) if cloud.kind == "cirrus" else (1.0, 0.45)
     return fractal(
-        seed, 10 + number, coarse, cloud.scale / factor / math.sqrt(stretch), least=12.0, gain=gain, shift=moved, stretch=stretch
+        seed,
+        10 + number,
+        coarse,
+        cloud.scale / factor / math.sqrt(stretch),
+        least=12.0,
+        gain=gain,
+        shift=moved,
+        stretch=stretch,
     )
 
 
@@ -233,7 +247,9 @@ def _beam(cloud: CloudLayer, seed: int, number: int, window: Window, angles: Ang
     # A disc's standard deviation is a quarter of its width.
     blur = cloud.height / angles.sun * _SUN_WIDTH / 4 / PIXEL
     reach = math.ceil(4 * blur) + 1
-    wide = Window(window.epsg, window.left - reach, window.top + reach, window.width + 2 * reach, window.height + 2 * reach)
+    wide = Window(
+        window.epsg, window.left - reach, window.top + reach, window.width + 2 * reach, window.height + 2 * reach
+    )
     thick = thickness(cloud, seed, number, wide, angles.towards_sun(cloud.height))
     if not thick.any():
         return np.ones(window.shape, np.float32)
@@ -243,7 +259,11 @@ def _beam(cloud: CloudLayer, seed: int, number: int, window: Window, angles: Ang
 
 
 def _classes(
-    layers: Sequence[CloudLayer], seen: Sequence[Floats], beam: Floats | None, snow: Floats | None, shape: tuple[int, int]
+    layers: Sequence[CloudLayer],
+    seen: Sequence[Floats],
+    beam: Floats | None,
+    snow: Floats | None,
+    shape: tuple[int, int],
 ) -> npt.NDArray[np.uint8]:
     classes = np.zeros(shape, np.uint8)
     if snow is not None:
