@@ -7,6 +7,7 @@ with mean 0 and variance 1, so a share of the plane above a threshold is known b
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from catalog.grid import PIXEL, Window
 from catalog.mission.seeded import keys, normal
 
 Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.floating[Any]]
 
 _RATIO = 1.93
 """Between the scales of octaves; not 2, lest lattices share nodes."""
@@ -45,8 +47,8 @@ def fractal(
 def _add_octave(
     total: Floats,
     key: tuple[int, int, int],
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
+    x: Places,
+    y: Places,
     amplitude: np.float32,
 ) -> None:
     column, across = _spline(x)
@@ -64,7 +66,7 @@ def _add_octave(
         total += lines[row + tap] * along[tap][:, None]
 
 
-def _spline(places: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], Floats]:
+def _spline(places: Places) -> tuple[npt.NDArray[np.int64], Floats]:
     """The node before each place, and the weights (4, N) of that node's neighbourhood, scaled to a variance of 1."""
     node = np.floor(places).astype(np.int64)
     t = places - node

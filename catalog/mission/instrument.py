@@ -183,7 +183,7 @@ class Instrument:
         spread += np.float32(a)
         np.sqrt(spread, out=spread)
         spread *= _noise(seed, band, window.left // factor, window.top // factor, blurred.shape)
-        saturated = blurred > self.brightest(band, angles)
+        saturated = np.greater(blurred, self.brightest(band, angles))
         blurred += spread
         blurred[saturated] = np.inf
         return blurred
@@ -235,8 +235,7 @@ def whole_pixels(seen: npt.NDArray[np.bool_], metres: int) -> npt.NDArray[np.boo
     """(h, w): pixels of a size all of which was seen, from (H, W) at 10 m."""
     factor = metres // PIXEL
     height, width = seen.shape
-    whole: npt.NDArray[np.bool_] = seen.reshape(height // factor, factor, width // factor, factor).all(axis=(1, 3))
-    return whole
+    return np.asarray(seen.reshape(height // factor, factor, width // factor, factor).all(axis=(1, 3)))
 
 
 def _noise(seed: int, band: str, left: int, top: int, shape: tuple[int, ...]) -> Floats:

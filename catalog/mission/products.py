@@ -22,7 +22,7 @@ CENTRE = "SYNT"
 """In place of the processing centre, so that names of granules and datastrips say it too."""
 
 EDGE = 10_980
-"""Of a tile, pixels of 10 m."""
+"""Of a real tile, pixels of 10 m."""
 
 GRID = 23
 """Nodes each way of the angles' grids, 5 km apart."""
@@ -54,8 +54,12 @@ class Granule:
     """At the middle of the tile."""
     sun_grid: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = field(default=None, compare=False)
     """(23, 23) zenith and azimuth, degrees, every 5 km from the corner; None: those of ``angles`` everywhere."""
+    edge: int = EDGE
+    """Pixels of 10 m along the tile, a multiple of 6. A smaller one makes a granule that no real archive holds, quickly."""
 
     def __post_init__(self) -> None:
+        if not (0 < self.edge <= EDGE and self.edge % 6 == 0):
+            raise RequestError(f"a tile has 6 to {EDGE:,} pixels along, a multiple of 6, not {self.edge}.")
         if not _TILE.fullmatch(self.tile):
             raise RequestError(f"{self.tile!r} is no tile. Tiles are named like 33TWM.")
         if baseline_number(self.baseline) is None:
@@ -76,7 +80,7 @@ class Granule:
     @property
     def window(self) -> Window:
         """All of the tile."""
-        return Window(self.epsg, self.upper_left[0] // PIXEL, self.upper_left[1] // PIXEL, EDGE, EDGE)
+        return Window(self.epsg, self.upper_left[0] // PIXEL, self.upper_left[1] // PIXEL, self.edge, self.edge)
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from catalog.mission.classification import NAMES as CLASS_NAMES
 from catalog.mission.instrument import OFFSET, RADIOMETRY, Instrument
-from catalog.mission.products import EDGE, GRID, NOTICE, Content, Granule, iso
+from catalog.mission.products import GRID, NOTICE, Content, Granule, iso
 from catalog.products import BANDS, NO_DATA, SATURATED
 
 _IDS = {name: number for number, name in enumerate(BANDS)}
@@ -81,7 +81,7 @@ def product_document(granule: Granule, content: Content, images: Sequence[str]) 
     <Product_Footprint><Product_Footprint><Global_Footprint>
       <EXT_POS_LIST>{footprint} </EXT_POS_LIST>
     </Global_Footprint></Product_Footprint></Product_Footprint>
-    <Coordinate_Reference_System><GEO_TABLES version="1">EPSG</GEO_TABLES><HORIZONTAL_CS_TYPE>GEOGRAPHIC</HORIZONTAL_CS_TYPE></Coordinate_Reference_System>
+    <Coordinate_Reference_System><HORIZONTAL_CS_TYPE>GEOGRAPHIC</HORIZONTAL_CS_TYPE></Coordinate_Reference_System>
   </n1:Geometric_Info>
   <n1:Quality_Indicators_Info>
     <Cloud_Coverage_Assessment>{content.cloudy:.6f}</Cloud_Coverage_Assessment>
@@ -99,7 +99,7 @@ def tile_document(granule: Granule, content: Content, masks: Sequence[tuple[str,
     west, north = granule.upper_left
     zone, hemisphere = granule.epsg % 100, "N" if granule.epsg < 32700 else "S"
     sizes = "".join(
-        f'<Size resolution="{metres}"><NROWS>{EDGE * 10 // metres}</NROWS><NCOLS>{EDGE * 10 // metres}</NCOLS></Size>'
+        f'<Size resolution="{metres}"><NROWS>{granule.edge * 10 // metres}</NROWS><NCOLS>{granule.edge * 10 // metres}</NCOLS></Size>'
         for metres in (10, 20, 60)
     ) + "".join(
         f'<Geoposition resolution="{metres}"><ULX>{west}</ULX><ULY>{north}</ULY><XDIM>{metres}</XDIM><YDIM>-{metres}</YDIM></Geoposition>'
@@ -223,7 +223,8 @@ def mask_document(granule: Granule, kind: str, band: str, polygons: Mapping[str,
     members = "".join(
         f'<eop:MaskFeature gml:id="{identifier}"><eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">{types[kind]}</eop:maskType>'
         f'<eop:extentOf><gml:Polygon gml:id="{identifier}_Polygon"><gml:exterior><gml:LinearRing>'
-        f'<gml:posList srsDimension="2">{points}</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>'
+        f'<gml:posList srsDimension="2">{points}</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon>'
+        "</eop:extentOf></eop:MaskFeature>"
         for identifier, points in polygons.items()
     )
     return f"""{_HEAD}<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="{name}">

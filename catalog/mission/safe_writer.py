@@ -26,7 +26,8 @@ from shapely.ops import unary_union
 from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window, to_lonlat
 from catalog.mission import safe_documents as documents
-from catalog.mission.products import EDGE, Content, Granule
+from catalog.mission.instrument import OFFSET
+from catalog.mission.products import Content, Granule
 from catalog.mission.scene import Scene
 from catalog.mission.staging import Staging, to_jp2
 from catalog.products import BANDS, LEVEL_BANDS, SATURATED
@@ -35,7 +36,8 @@ _DETECTOR = 6
 _QUALITY_LAYERS = 8
 _NO_DATA_LAYER, _SATURATED_LAYER = 5, 7
 _OLD_MASKS = ("DEFECT", "NODATA", "SATURA", "TECQUA")
-_PREVIEW = 343
+_PREVIEW = 320
+"""Its pixels, m."""
 
 Mask = tuple[str, str | None, str]
 
@@ -48,8 +50,10 @@ class _Tile:
         self._levels = [granule.level for granule in granules]
         self._quality = granules[0].shifted
         self.classes: Counter[int] = Counter()
-        self.saturated: set[tuple[str, str]] = set()
-        size = EDGE * PIXEL // 60
+        self.saturated: set[str] = set()
+        self.masks: dict[tuple[str, str | int], Path] = {}
+        """Rasters that were made already, by kind and band or pixel size."""
+        size = granules[0].edge * PIXEL // 60
         self.seen = np.zeros((size, size), np.uint8)
         self.cloud = np.zeros((3, size, size), np.uint8)
         self.preview = np.zeros((3, size, size), np.uint8)
@@ -63,7 +67,7 @@ class _Tile:
             for band in LEVEL_BANDS[level]:
                 stage.write(f"{level}_{band}", BANDS[band].resolution, window, numbers[band])
                 if (numbers[band] == SATURATED).any():
-                    self.saturated.add((level, band))
+                    self.saturated.add(band)
         stage.write("SCL_20", 20, window, scene.scl)
         stage.write("CLDPRB_20", 20, window, scene.cloud_probability)
         snow = np.where(scene.scl == 11, 100, 0).astype(np.uint8)
@@ -71,8 +75,16 @@ class _Tile:
         for name, values in (("SCL", scene.scl), ("CLDPRB", scene.cloud_probability), ("SNWPRB", snow)):
             stage.write(f"{name}_60", 60, window, values[1::3, 1::3])
         reference = scene.l1c if "L1C" in self._levels else scene.l2a
+        shift = OFFSET if self._quality else 0
+        colour = np.stack([_colour(reference[band], shift) for band in ("B04", "B03", "B02")])
+        stage.write("TCI", 10, window, colour)
         for metres, band in ((10, "B02"), (20, "B05"), (60, "B01")):
             seen = reference[band] > 0
+            if "L2A" in self._levels:
+                for name, value in (("AOT", scene.aerosol), ("WVP", scene.vapour)):
+                    stage.write(
+                        f"{name}_{metres}", metres, window, np.where(seen, round(value * 1000), 0).astype(np.uint16)
+                    )
             stage.write(f"DETFOO_{metres}", metres, window, np.where(seen, _DETECTOR, 0).astype(np.uint8))
             if self._quality:
                 layers = np.zeros((_QUALITY_LAYERS, *seen.shape), np.uint8)
@@ -83,10 +95,7 @@ class _Tile:
         coarse = scene.scl[1::3, 1::3]
         self.seen[part] = reference["B01"] > 0
         self.cloud[:, *part] = np.isin(coarse, (8, 9)), coarse == 10, coarse == 11
-        shift = 1000 if self._quality else 0
-        for layer, band in enumerate(("B04", "B03", "B02")):
-            value = (reference[band][3::6, 3::6].astype(np.float32) - shift) * (255 / 3500)
-            self.preview[layer, *part] = np.where(self.seen[part] > 0, np.clip(value, 1, 255), 0)
+        self.preview[:, *part] = colour[:, 3::6, 3::6]
         for code, count in zip(*np.unique(scene.scl, return_counts=True), strict=True):
             self.classes[int(code)] += int(count)
         self.aerosol, self.vapour = scene.aerosol, scene.vapour
@@ -98,7 +107,7 @@ class _Tile:
             raise StoreError(f"{granule.name}: nothing of the tile was seen, there is no product to write.")
         outline = self.polygons(self.seen, granule).convex_hull
         ring = to_lonlat(outline, granule.epsg).exterior.coords  # type: ignore[attr-defined]
-        total = (EDGE // 2) ** 2
+        total = (granule.edge // 2) ** 2
         return Content(
             classes={code: 100 * count / seen for code, count in self.classes.items() if code},
             nodata=100 * (total - seen) / total,
@@ -173,11 +182,8 @@ def _images(inside: Path, granule: Granule, tile: _Tile) -> list[str]:
     wanted = [(f"{granule.level}_{band}", band, BANDS[band].resolution) for band in LEVEL_BANDS[granule.level]]
     if granule.level == "L2A":
         wanted += [("SCL_20", "SCL", 20), ("SCL_60", "SCL", 60)]
-        for name, value in (("AOT", tile.aerosol), ("WVP", tile.vapour)):
-            number = np.where(tile.seen > 0, round(value * 1000), 0).astype(np.uint16)
-            tile.staging.write(name, 60, granule.window, number)
-            wanted.append((name, name, 60))
-        tile.staging.close()
+        wanted += [(f"{name}_{metres}", name, metres) for name in ("AOT", "WVP") for metres in (10, 20, 60)]
+    wanted.append(("TCI", "TCI", 10))
     listed = []
     for staged, name, metres in wanted:
         path = granule.image(name, metres)
@@ -200,30 +206,36 @@ def _masks(folder: Path, granule: Granule, tile: _Tile) -> list[Mask]:
 
 
 def _raster_masks(folder: Path, granule: Granule, tile: _Tile) -> list[Mask]:
+    """All levels have the same, and bands of one pixel size saw the same ground: each is encoded once."""
     made: list[Mask] = []
-    first: dict[tuple[str, int], Path] = {}
-    for band in BANDS:
-        metres = BANDS[band].resolution
-        for kind in ("DETFOO", "QUALIT"):
+    for kind in ("DETFOO", "QUALIT"):
+        for band in BANDS:
+            metres = BANDS[band].resolution
             target = folder / f"MSK_{kind}_{band}.jp2"
             made.append((kind, band, target.name))
-            if kind == "QUALIT" and (granule.level, band) in tile.saturated:
-                to_jp2(_with_saturation(tile.staging, granule, band, metres), target)
-            elif (kind, metres) in first:
-                shutil.copyfile(first[kind, metres], target)  # bands of one pixel size saw the same ground
-            else:
-                to_jp2(tile.staging.path(f"{kind}_{metres}"), target)
-                first[kind, metres] = target
-    tile.staging.write("CLASSI", 60, granule.window, tile.cloud)
-    tile.staging.close()
-    to_jp2(tile.staging.path("CLASSI"), folder / "MSK_CLASSI_B00.jp2")
+            own = kind == "QUALIT" and band in tile.saturated
+            key = kind, band if own else metres
+            if key in tile.masks:
+                shutil.copyfile(tile.masks[key], target)
+                continue
+            staged = tile.staging.path(f"{kind}_{metres}")
+            to_jp2(_with_saturation(tile.staging, staged, granule, band) if own else staged, target)
+            # The product may have its name and place before the next one is made.
+            tile.masks[key] = tile.staging.path(f"{kind}_{key[1]}").with_suffix(".jp2")
+            shutil.copyfile(target, tile.masks[key])
+    if ("CLASSI", 60) not in tile.masks:
+        tile.staging.write("CLASSI", 60, granule.window, tile.cloud)
+        tile.staging.close()
+        tile.masks["CLASSI", 60] = tile.staging.path("CLASSI").with_suffix(".jp2")
+        to_jp2(tile.staging.path("CLASSI"), tile.masks["CLASSI", 60])
+    shutil.copyfile(tile.masks["CLASSI", 60], folder / "MSK_CLASSI_B00.jp2")
     made.append(("CLASSI", None, "MSK_CLASSI_B00.jp2"))
     return made
 
 
-def _with_saturation(staging: Staging, granule: Granule, band: str, metres: int) -> Path:
-    path = staging.path(f"{granule.level}_QUALIT_{band}")
-    shutil.copyfile(staging.path(f"QUALIT_{metres}"), path)
+def _with_saturation(staging: Staging, quality: Path, granule: Granule, band: str) -> Path:
+    path = staging.path(f"QUALIT_{band}")
+    shutil.copyfile(quality, path)
     with rasterio.open(staging.path(f"{granule.level}_{band}")) as numbers, rasterio.open(path, "r+") as file:
         for _, part in numbers.block_windows(1):
             saturated = numbers.read(1, window=part) == SATURATED
@@ -253,17 +265,24 @@ def _polygon_masks(folder: Path, granule: Granule, tile: _Tile) -> list[Mask]:
     return made
 
 
+def _colour(numbers: npt.NDArray[np.uint16], shift: int) -> npt.NDArray[np.uint8]:
+    """Of the true colour picture: reflectance up to 0.35, 0 where nothing was seen."""
+    value = (numbers.astype(np.float32) - shift) * np.float32(255 / 3500)
+    return np.where(numbers > 0, np.clip(value, 1, 255), 0).astype(np.uint8)
+
+
 def _posts(polygon: BaseGeometry) -> str:
     return " ".join(f"{x:g} {y:.10g}" for x, y, *_ in polygon.exterior.coords)  # type: ignore[attr-defined]
 
 
 def _preview(path: Path, granule: Granule, tile: _Tile) -> None:
-    step = np.minimum((np.arange(_PREVIEW) + 0.5) * 320 / 60, tile.seen.shape[0] - 1).astype(int)
+    size = max(1, granule.edge * PIXEL // _PREVIEW)
+    step = np.minimum((np.arange(size) + 0.5) * _PREVIEW / 60, tile.seen.shape[0] - 1).astype(int)
     staged = tile.staging.path(f"{granule.level}_PVI")
     west, north = granule.upper_left
     with rasterio.open(
-        staged, "w", driver="GTiff", width=_PREVIEW, height=_PREVIEW, count=3, dtype=np.uint8,
-        crs=f"EPSG:{granule.epsg}", transform=Affine(320, 0, west, 0, -320, north),
+        staged, "w", driver="GTiff", width=size, height=size, count=3, dtype=np.uint8,
+        crs=f"EPSG:{granule.epsg}", transform=Affine(_PREVIEW, 0, west, 0, -_PREVIEW, north),
     ) as file:  # fmt: skip
         file.write(tile.preview[:, step][:, :, step])
     to_jp2(staged, path)

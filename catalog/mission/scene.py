@@ -102,9 +102,9 @@ def observe(
     truth = inner.classes.copy()
     if seen is not None:
         truth[~seen] = 255
-        part = whole[20]
-        scl[~part] = 0
-        probability[~part] = 0
+        unseen = ~whole_pixels(seen, 20)
+        scl[unseen] = 0
+        probability[unseen] = 0
     return Scene(window, l1c, l2a, scl, probability, truth, thought.aerosol, thought.vapour)
 
 

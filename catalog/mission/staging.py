@@ -13,7 +13,10 @@ from affine import Affine
 from rasterio.windows import Window as Part
 
 from catalog.grid import PIXEL, Window
-from catalog.mission.products import EDGE, Granule
+from catalog.mission.products import Granule
+
+_CACHE = 64 * 2**20
+"""Bytes of blocks that GDAL keeps; by default it is a share of the machine's memory."""
 
 
 class Staging:
@@ -42,7 +45,7 @@ class Staging:
 
     def _create(self, name: str, metres: int, count: int, dtype: np.dtype[Any]) -> Any:
         west, north = self._granule.upper_left
-        size = EDGE * PIXEL // metres
+        size = self._granule.edge * PIXEL // metres
         file = rasterio.open(
             self.path(name), "w", driver="GTiff", width=size, height=size, count=count, dtype=dtype, sparse_ok=True,
             crs=f"EPSG:{self._granule.epsg}", transform=Affine(metres, 0, west, 0, -metres, north),
@@ -57,7 +60,7 @@ def to_jp2(raster: Path, target: Path) -> None:
     with rasterio.open(raster) as file:
         block = {10: 1024, 20: 640, 60: 192}.get(round(file.res[0]), 1024)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.Env(GDAL_PAM_ENABLED=False):
+    with rasterio.Env(GDAL_PAM_ENABLED=False, GDAL_CACHEMAX=_CACHE):
         rasterio.shutil.copy(
             raster,
             target,
