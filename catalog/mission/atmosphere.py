@@ -42,7 +42,7 @@ _FIXED = np.array([0, 0, 0, 0.001, 0, 0, 0.001, 0.004, 0, 0, 0, 0.011, 0.018])
 _VAPOUR = np.array([0, 0.0001, 0.0015, 0.003, 0.009, 0.011, 0.0015, 0.018, 0.0006, 0.50, 2.97, 0.0035, 0.013])
 _VAPOUR_POWER = np.array([0.8] * 9 + [0.55] + [0.8] * 3)
 
-_VAPOUR_HEIGHT, _AIR_HEIGHT = 2200.0, 8000.0
+_VAPOUR_HEIGHT, _AIR_HEIGHT = 2000.0, 8000.0
 """Scale heights, m."""
 
 
@@ -166,7 +166,7 @@ def misjudged(atmosphere: Atmosphere, random: np.random.Generator) -> Atmosphere
     """What atmospheric correction takes the atmosphere for: one error a scene, in all of its bands.
 
     Standard deviations are the accuracy required of Sen2Cor: 0.1 aerosol + 0.03, and 0.1 vapour + 0.2 cm (ESA, Sentinel-2
-    L2A Data Quality Report).
+    L2A Data Quality Report). The kind of aerosol is one of a few in its tables, never the one that is there.
     """
     aerosol = atmosphere.aerosol + random.normal(0, 0.1 * atmosphere.aerosol + 0.03)
     vapour = atmosphere.vapour + random.normal(0, 0.1 * atmosphere.vapour + 0.2)
@@ -176,6 +176,8 @@ def misjudged(atmosphere: Atmosphere, random: np.random.Generator) -> Atmosphere
         angstrom=float(np.clip(atmosphere.angstrom + random.normal(0, 0.15), 0, 2)),
         vapour=float(np.clip(vapour, 0.1, 8)),
         ozone=float(np.clip(atmosphere.ozone + random.normal(0, 10), 200, 500)),
+        albedo=float(np.clip(atmosphere.albedo + random.normal(0, 0.02), 0.8, 1)),
+        asymmetry=float(np.clip(atmosphere.asymmetry + random.normal(0, 0.03), 0.5, 0.8)),
     )
 
 

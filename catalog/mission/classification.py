@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def classify(
         default=7,
     ).astype(np.uint8)
 
-    odds = np.full(classes.shape, -4.0, np.float32)
+    odds: npt.NDArray[np.floating[Any]] = np.full(classes.shape, -4.0, np.float32)
     odds += 1.2 * luck[0]
     low = np.zeros(classes.shape, np.float32)
     high = np.zeros(classes.shape, np.float32)
@@ -106,5 +107,4 @@ def _luck(window: Window, seed: int, purpose: int) -> Floats:
 
 def _uniform(normal: Floats) -> Floats:
     """0 to 1, by the logistic approximation of the normal distribution (Bowling et al., 2009)."""
-    result: Floats = 1 / (1 + np.exp(-1.5976 * normal - 0.07056 * normal**3))
-    return result
+    return np.asarray(1 / (1 + np.exp(-1.5976 * normal - 0.07056 * normal**3)), np.float32)

@@ -14,11 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
+from scipy.optimize import brentq
 
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import RequestError
@@ -199,12 +201,26 @@ def sample(band: str, top: Floats) -> Floats:
     """Blur (H + 2 MARGIN, W + 2 MARGIN) as the band's optics and detectors do, and take its pixels' means (h, w)."""
     metres = BANDS[band].resolution
     factor = metres // PIXEL
-    # A Gaussian of this width has the contrast wanted; the mean over the pixel is a part of it already.
-    variance = -2 * math.log(_CONTRAST[metres]) / math.pi**2 - 1 / 12
-    radius = MARGIN
-    blurred: Floats = gaussian_filter(top, math.sqrt(variance) * factor, radius=radius, mode="nearest")
+    width = _width(metres)
+    radius = min(MARGIN, math.ceil(4 * width))
+    blurred: Floats = gaussian_filter(top, width, radius=radius, mode="nearest")
     blurred = blurred[MARGIN:-MARGIN, MARGIN:-MARGIN]
     return means(blurred, factor)
+
+
+@lru_cache
+def _width(metres: int) -> float:
+    """Standard deviation, pixels of 10 m, of the sampled Gaussian that makes up the contrast wanted together with the pixels' means."""
+    factor = metres // PIXEL
+    steps = np.arange(-MARGIN, MARGIN + 1)
+    # Means over 10 m, which the land comes in, then over the band's own pixels: together a mean over these.
+    box = math.sin(math.pi / 2) / (math.pi / 2)
+
+    def contrast(width: float) -> float:
+        weights = np.exp(-((steps / width) ** 2) / 2)
+        return float(weights @ np.cos(math.pi * steps / factor) / weights.sum()) * box - _CONTRAST[metres]
+
+    return float(brentq(contrast, 0.2 * factor, 0.9 * factor))
 
 
 def means(values: Floats, factor: int) -> Floats:

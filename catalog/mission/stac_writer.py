@@ -48,7 +48,7 @@ def write_item(archive: Path, scene: Scene, granule: Granule) -> Path:
 
 
 def write_catalogue(archive: Path, items: Sequence[Path], made_from: dict[str, Any]) -> Path:
-    """The collections and, last, the catalogue of all items that `write_item` wrote; ``made_from``: settings that tell the archive apart."""
+    """The collections and, last, the catalogue of all items that `write_item` wrote; ``made_from``: its settings."""
     catalog = archive / "catalog.json"
     levels = sorted({path.parent.parent.name for path in items})
     described = {"stac_version": "1.1.0", "description": NOTICE, "cropline:synthetic": True}

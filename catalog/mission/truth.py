@@ -18,8 +18,8 @@ UNSEEN = 255
 
 
 def write_sky(folder: Path, name: str, scene: Scene) -> Path:
-    """``<name>_sky.tif``, (H, W) at 10 m: values of `sky.CLASSES`, 255 beyond the swath; and ``<name>_clear.tif``: 1 clear, 0 not, 255 unseen,
-    as the cube's own mask. Returns the latter. Raises `StoreError`."""
+    """``<name>_sky.tif``, (H, W) at 10 m: values of `sky.CLASSES`, 255 beyond the swath; and ``<name>_clear.tif``, as the cube's own
+    mask: 1 clear, 0 not, 255 unseen. Returns the latter's path. Raises `StoreError`."""
     write_raster(folder / f"{name}_sky.tif", scene.sky, scene.window, PIXEL, nodata=UNSEEN)
     path = folder / f"{name}_clear.tif"
     write_raster(path, clear(scene), scene.window, PIXEL, nodata=UNSEEN)
