@@ -39,6 +39,8 @@ def product_document(granule: Granule, content: Content, images: Sequence[str]) 
             "SENSOR_QUALITY",
         )
     )
+    shares = _shares(granule, content)
+    repeated = f"<Image_Content_QI>{shares}</Image_Content_QI>" if shares else ""
     footprint = " ".join(f"{latitude:.9f} {longitude:.9f}" for longitude, latitude in content.footprint)
     return f"""{_HEAD}<n1:{level}_User_Product {_SPACE.format(f"User_Product_{level}")}>
   <n1:General_Info>
@@ -73,7 +75,6 @@ def product_document(granule: Granule, content: Content, images: Sequence[str]) 
       {_quantification(granule)}
       {_conversion(granule)}
       {_spectral()}
-      <REFERENCE_BAND>B1</REFERENCE_BAND>
       {_class_list(granule)}
     </Product_Image_Characteristics>
   </n1:General_Info>
@@ -87,7 +88,7 @@ def product_document(granule: Granule, content: Content, images: Sequence[str]) 
     <Cloud_Coverage_Assessment>{content.cloudy:.6f}</Cloud_Coverage_Assessment>
     <Technical_Quality_Assessment><DEGRADED_ANC_DATA_PERCENTAGE>0.0</DEGRADED_ANC_DATA_PERCENTAGE><DEGRADED_MSI_DATA_PERCENTAGE>0</DEGRADED_MSI_DATA_PERCENTAGE></Technical_Quality_Assessment>
     <Quality_Control_Checks><Quality_Inspections>{quality}</Quality_Inspections></Quality_Control_Checks>
-    {_image_content(granule, content)}
+    {repeated}
   </n1:Quality_Indicators_Info>
 </n1:{level}_User_Product>
 """
@@ -296,16 +297,23 @@ def _class_list(granule: Granule) -> str:
 
 
 def _image_content(granule: Granule, content: Content) -> str:
+    """What the granule's document says of its pixels; the product's repeats L2A's part."""
     shares = f"<CLOUDY_PIXEL_PERCENTAGE>{content.cloudy:.6f}</CLOUDY_PIXEL_PERCENTAGE>"
     shares += "<DEGRADED_MSI_DATA_PERCENTAGE>0</DEGRADED_MSI_DATA_PERCENTAGE>"
-    if granule.level == "L2A":
-        shares += f"<NODATA_PIXEL_PERCENTAGE>{content.nodata:.6f}</NODATA_PIXEL_PERCENTAGE>"
-        shares += "".join(
-            f"<{name}_PERCENTAGE>{content.classes.get(code, 0):.6f}</{name}_PERCENTAGE>"
-            for code, name in _SHARES.items()
-        )
-        shares += f"<GRANULE_MEAN_AOT>{content.aerosol:.6f}</GRANULE_MEAN_AOT><GRANULE_MEAN_WV>{content.vapour:.6f}</GRANULE_MEAN_WV>"
-    return f"<Image_Content_QI>{shares}</Image_Content_QI>"
+    return f"<Image_Content_QI>{shares}{_shares(granule, content)}</Image_Content_QI>"
+
+
+def _shares(granule: Granule, content: Content) -> str:
+    if granule.level == "L1C":
+        return ""
+    shares = f"<NODATA_PIXEL_PERCENTAGE>{content.nodata:.6f}</NODATA_PIXEL_PERCENTAGE>"
+    shares += "".join(
+        f"<{name}_PERCENTAGE>{content.classes.get(code, 0):.6f}</{name}_PERCENTAGE>" for code, name in _SHARES.items()
+    )
+    return (
+        shares
+        + f"<GRANULE_MEAN_AOT>{content.aerosol:.6f}</GRANULE_MEAN_AOT><GRANULE_MEAN_WV>{content.vapour:.6f}</GRANULE_MEAN_WV>"
+    )
 
 
 def _mean(zenith: float, azimuth: float) -> str:

@@ -108,9 +108,9 @@ def test_forest_looks_from_the_top_as_in_real_scenes(real_data: Path) -> None:
     for number, value in enumerate(forest.values()):
         surface[number] = value
     days = {
-        "20150711T100008": (27.0, 192, 2.2),
-        "20150830T100547": (39.0, 242, 2.4),
-        "20150909T100017": (42.5, 252, 1.2),
+        "20150711T100008": (27.0, 192, 2.2, 0.12),
+        "20150830T100547": (38.7, 242, 2.4, 0.22),
+        "20150909T100017": (42.5, 252, 1.2, 0.22),
     }
     for name, (zenith, day, vapour, aerosol) in days.items():
         scene = observe(
