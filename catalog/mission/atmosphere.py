@@ -7,7 +7,7 @@ A flat, cloudless atmosphere over a flat, Lambertian ground (Tanré et al., 1979
 - Molecules: optical thickness by Hansen & Travis (1974), eq. 2.30, in proportion to the pressure; phase function 3/4 (1 + cos²).
 - Aerosol: Ångström's law (1929), phase function of Henyey & Greenstein (1941).
 - Path reflectance, transmittances and spherical albedo: exact single scattering with Sobolev's (1975) approximation of multiple
-  scattering. Against exact solutions for molecules its path reflectance is within some 5 % where the sun isn't low.
+  scattering, which vanishes where the atmosphere is thin. It is scalar: a few per cent of the blue are lost where the sun is low.
 - Gases: ozone by Beer's law with its cross sections (Serdyuchenko et al., 2014) at the bands' centres; water vapour as
   ``exp(-a (u m) ** n)`` (the form of SMAC; Rahman & Dedieu, 1994); oxygen, carbon dioxide and methane as a fixed thickness. The
   coefficients of vapour are rounded, those of B09 and B10 chosen so that clear real scenes' ratio B09 / B8A and darkness of B10 come out.
