@@ -17,8 +17,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A file's tests stay in one process: they share what is slow to make.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --dist loadfile
 
 test-slow: install
 	$(BIN)/pytest -m slow

@@ -143,10 +143,8 @@ def _reflectance(rng: np.random.Generator, size: int) -> npt.NDArray[np.uint16]:
     """Fields of one level each, a smooth trend over them and noise, as of baseline 04.00: 1000 is zero reflectance."""
     fields = rng.integers(1200, 5000, (size // _FIELD + 1,) * 2).repeat(_FIELD, 0).repeat(_FIELD, 1)[:size, :size]
     trend = zoom(rng.normal(0, 100, (size // 256 + 2,) * 2), 256, order=1)[:size, :size]
-    numbers: npt.NDArray[np.uint16] = np.clip(fields + trend + rng.normal(0, _NOISE, (size, size)), 1001, 60000).astype(
-        np.uint16
-    )
-    return numbers
+    values: npt.NDArray[np.float64] = fields + trend + rng.normal(0, _NOISE, (size, size))
+    return values.clip(1001, 60000).astype(np.uint16)
 
 
 def _classes(rng: np.random.Generator, size: int) -> npt.NDArray[np.uint8]:

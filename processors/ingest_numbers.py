@@ -46,7 +46,9 @@ def write_reflectance(raw: npt.NDArray[Any], asset: Asset, out: Values) -> None:
         np.copyto(out, SATURATED, where=raw == SATURATED)
     # As a number of 16 bits, or the comparison would widen every pixel; one that 16 bits don't hold equals none of them.
     if asset.nodata is not None and 0 <= asset.nodata <= SATURATED and float(asset.nodata).is_integer():
-        np.copyto(out, NO_DATA, where=raw == np.uint16(asset.nodata))
+        nodata = np.uint16(asset.nodata)
+        if nodata != 0 or raw.min(initial=SATURATED) == 0:
+            np.copyto(out, NO_DATA, where=raw == nodata)
 
 
 def repeat_into(values: Values, step: int, first_row: int, first_column: int, out: npt.NDArray[Any]) -> None:

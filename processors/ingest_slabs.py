@@ -30,7 +30,47 @@ SLABS = 4
 REMOTE_THREADS = 13
 """Bands read at once over a network, where threads mostly wait: all of a product."""
 
-_slabs = threading.BoundedSemaphore(SLABS)
+
+class _Memory:
+    """The arrays of the process's slabs: so many at once, used again while anybody reads (clearing fresh memory takes long)."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._users = 0
+        self._spare: list[npt.NDArray[np.uint16]] = []
+
+    @contextmanager
+    def user(self) -> Iterator[None]:
+        """The last one to leave gives the memory back."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._spare.clear()
+
+    def take(self, shape: tuple[int, ...], *, wait: bool) -> npt.NDArray[np.uint16] | None:
+        """An array with anything in it; None where all are taken and ``wait`` is False."""
+        if not self._free.acquire(blocking=wait):
+            return None
+        with self._lock:
+            found = next((array for array in self._spare if array.shape == shape), None)
+            self._spare = [array for array in self._spare if array is not found]
+        return np.empty(shape, np.uint16) if found is None else found
+
+    def give(self, array: npt.NDArray[np.uint16]) -> None:
+        """What `take` gave, back."""
+        with self._lock:
+            self._spare.append(array)
+            del self._spare[:-SLABS]
+        self._free.release()
+
+
+_memory = _Memory(SLABS)
 
 
 class BrokenProductError(Exception):
@@ -76,17 +116,18 @@ class _Job:
 class _Slab:
     """The arrays of a cell on their way; each counts as one of `SLABS` until it is written or given up."""
 
-    def __init__(self, cube: Cube) -> None:
-        self.reflectance = np.empty((len(cube.bands), *cube.window.shape), np.uint16)
+    def __init__(self, job: _Job, reflectance: npt.NDArray[np.uint16]) -> None:
+        cube = job.place.cube
+        self.job = job
+        self.reflectance = reflectance
         self.masks = np.empty((2, *cube.window.shape), np.uint8) if cube.level == "L2A" else None
         """Scene classification and cloud probability."""
         self.layers: list[Future[set[str]]] = []
 
-    def fill(self, job: _Job, readers: Readers, pool: ThreadPoolExecutor) -> None:
-        """Begin to read all layers of a cell."""
-        self.job = job
-        self.layers = [pool.submit(self._read, layer, readers) for layer in job.layers]
-        for band in set(job.place.cube.bands) - set(job.present):
+    def fill(self, readers: Readers, pool: ThreadPoolExecutor) -> None:
+        """Begin to read all layers."""
+        self.layers = [pool.submit(self._read, layer, readers) for layer in self.job.layers]
+        for band in set(self.job.place.cube.bands) - set(self.job.present):
             self._array(band).fill(NO_DATA)
 
     def wait(self) -> Facts:
@@ -179,33 +220,41 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
     _plan(jobs, readers, scratch)
     facts: list[Facts | None] = []
     held: list[_Slab] = []  # at most two: one on its way to the disk while the next one is read
-    free: list[_Slab] = []  # used again, for the time that it takes to clear fresh memory
-    with ThreadPoolExecutor(_threads(readers), thread_name_prefix="cropline-read") as pool:
+    with _memory.user(), ThreadPoolExecutor(_threads(readers), thread_name_prefix="cropline-read") as pool:
         try:
             for job in jobs:
                 if not job.names:
                     facts.append(None)
                     continue
-                # Where all slabs are taken, ours is written first: nobody who waits for one holds another.
-                if not free and not _slabs.acquire(blocking=not held):
-                    free.append(_written_first(held))
-                held.append(free.pop() if free else _Slab(job.place.cube))
-                held[-1].fill(job, readers, pool)
+                held.append(_next_slab(job, held))
+                held[-1].fill(readers, pool)
                 if len(held) > 1:
-                    free.append(_written_first(held))
+                    _write_first(held)
                 facts.append(held[0].wait())
             while held:
-                free.append(_written_first(held))
+                _write_first(held)
         finally:
-            for slab in (*held, *free):
+            for slab in held:
                 slab.give_up()
-                _slabs.release()
+                _memory.give(slab.reflectance)
     return facts
 
 
-def _written_first(held: list[_Slab]) -> _Slab:
+def _next_slab(job: _Job, held: list[_Slab]) -> _Slab:
+    """Where all memory is taken, what is held is written first: nobody who waits for a slab holds another one."""
+    cube = job.place.cube
+    shape = len(cube.bands), *cube.window.shape
+    array = _memory.take(shape, wait=False)
+    while array is None:
+        while held:
+            _write_first(held)
+        array = _memory.take(shape, wait=True)
+    return _Slab(job, array)
+
+
+def _write_first(held: list[_Slab]) -> None:
     held[0].write()
-    return held.pop(0)
+    _memory.give(held.pop(0).reflectance)
 
 
 def _job(place: Place, readers: Readers) -> _Job:
