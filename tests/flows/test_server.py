@@ -103,7 +103,7 @@ def test_run_shows_its_artifacts(installation: Installation) -> None:
     assert found["acquisitions"]["type"] == "table"
     assert found["map"]["data"].startswith("data:image/png;base64,")
     rows = json.loads(found["acquisitions"]["data"])
-    assert {"date", "cloud (tile, %)", "valid", "clear", "used", "reason"} == set(rows[0])
+    assert {"date", "cloud (tile, %)", "valid", "clear", "low sun", "used", "reason"} == set(rows[0])
 
 
 def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> None:
