@@ -108,28 +108,34 @@ class BlockReader:
         self._kept: dict[Part, list[tuple[Part, npt.NDArray[Any] | Path]]] = defaultdict(list)
 
     def read(self, part: Part) -> npt.NDArray[Any]:
-        """Raw numbers (H, W). Raises `RasterioError` where they can't be read."""
+        """Raw numbers (H, W), good until this thread reads again. Raises `RasterioError` where they can't be read."""
         self._waiting.remove(part)
-        pieces = [(piece, self._scratch.take(kept)) for piece, kept in self._kept.pop(part, [])]
-        for whole in self._undecoded(part):
-            values = read_part(self._dataset, whole)
-            for other in set(self._waiting) - {part}:
-                if (shared := whole.intersection(other)) is not None:
-                    self._kept[other].append((shared, self._scratch.keep(values[whole.slices(shared)])))
-            if (inner := whole.intersection(part)) is not None:
-                pieces.append((inner, values[whole.slices(inner)]))
-        raw = self._joined(part, pieces)
+        raw = self._joined(part, self._kept.pop(part, []), list(self._undecoded(part)))
         if part in self._waiting:  # a small file is all that several cells need
             self._kept[part] = [(part, self._scratch.keep(raw))]
         return raw
 
-    def _joined(self, part: Part, pieces: Sequence[tuple[Part, npt.NDArray[Any]]]) -> npt.NDArray[Any]:
-        if len(pieces) == 1:  # a block, or all of what was kept: no need to copy it
-            return pieces[0][1]
-        raw = np.empty(part.shape, self._dataset.dtypes[0])
-        for piece, values in pieces:
-            raw[part.slices(piece)] = values
+    def _joined(
+        self, part: Part, kept: Sequence[tuple[Part, npt.NDArray[Any] | Path]], fresh: Sequence[Part]
+    ) -> npt.NDArray[Any]:
+        if not kept and len(fresh) == 1:  # whole blocks hold it all: no need to copy it
+            return self._decoded_blocks(fresh[0], part)[fresh[0].slices(part)]
+        raw = _buffer("part", part.shape, self._dataset.dtypes[0])
+        for piece, token in kept:
+            raw[part.slices(piece)] = self._scratch.take(token)
+        for whole in fresh:
+            values = self._decoded_blocks(whole, part)
+            if (inner := whole.intersection(part)) is not None:
+                raw[part.slices(inner)] = values[whole.slices(inner)]
         return raw
+
+    def _decoded_blocks(self, whole: Part, part: Part) -> npt.NDArray[Any]:
+        """Whole blocks, for one part; what others will need of them is kept."""
+        values = read_part(self._dataset, whole)
+        for other in set(self._waiting) - {part}:
+            if (shared := whole.intersection(other)) is not None:
+                self._kept[other].append((shared, self._scratch.keep(values[whole.slices(shared)])))
+        return values
 
     def _undecoded(self, part: Part) -> Iterator[Part]:
         """Rectangles of whole blocks that the part needs and nobody had yet; from now on they count as decoded."""
@@ -164,7 +170,25 @@ class BlockReader:
 
 
 def read_part(dataset: rasterio.DatasetReader, part: Part) -> npt.NDArray[Any]:
-    """The only call that decodes. Raises `RasterioError`."""
+    """The only call that decodes; its array is good until this thread reads again. Raises `RasterioError`."""
     height, width = part.shape
-    values: npt.NDArray[Any] = dataset.read(1, window=RasterWindow(part.left, part.top, width, height))
+    values = _buffer("blocks", part.shape, dataset.dtypes[0])
+    dataset.read(1, window=RasterWindow(part.left, part.top, width, height), out=values)
     return values
+
+
+class _Buffers(threading.local):
+    """Memory that a thread reads into again and again: fresh memory must be cleared, and scatters the heap."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, npt.NDArray[np.uint8]] = {}
+
+
+_buffers = _Buffers()
+
+
+def _buffer(name: str, shape: tuple[int, int], dtype: str) -> npt.NDArray[Any]:
+    size = shape[0] * shape[1] * np.dtype(dtype).itemsize
+    if name not in _buffers.by_name or _buffers.by_name[name].size < size:
+        _buffers.by_name[name] = np.empty(size, np.uint8)
+    return _buffers.by_name[name][:size].view(dtype).reshape(shape)

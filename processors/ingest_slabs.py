@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -220,7 +221,8 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
     _plan(jobs, readers, scratch)
     facts: list[Facts | None] = []
     held: list[_Slab] = []  # at most two: one on its way to the disk while the next one is read
-    with _memory.user(), ThreadPoolExecutor(_threads(readers), thread_name_prefix="cropline-read") as pool:
+    pool = _pool(_threads(readers))
+    with _memory.user():
         try:
             for job in jobs:
                 if not job.names:
@@ -272,6 +274,12 @@ def _plan(jobs: Sequence[_Job], readers: Readers, scratch: Scratch) -> None:
             windows = [job.place.cube.window for job in jobs if name in job.names and with_it in job.layers]
             with _blamed_on(name):
                 reader.plan(windows, scratch)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Of the process: threads that stay are fewer in all, and their memory is used again rather than scattered."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="cropline-read")
 
 
 def _threads(readers: Readers) -> int:
