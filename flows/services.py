@@ -57,7 +57,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
 
     Raises `ServiceError` with the end of the log of what didn't start.
     """
-    store = open_store(settings.store)  # cubes, and what they need, are not asked for
+    store = _store(settings)
     store.prefect.mkdir(parents=True, exist_ok=True)
     with FileLock(store.prefect / "services.lock"):
         services = read_services(store)
@@ -82,7 +82,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
 
 def down(settings: Settings, tell: Callable[[str], None]) -> bool:
     """Stop worker and server, and what they started. False when nothing was running."""
-    store = open_store(settings.store)
+    store = _store(settings)
     if not store.prefect.is_dir():
         return False
     with FileLock(store.prefect / "services.lock"):
@@ -130,6 +130,11 @@ def answers(api: str) -> bool:
 
 def _file(store: Store) -> Path:
     return store.prefect / "server.json"
+
+
+def _store(settings: Settings) -> Store:
+    """The store, its cubes where the settings say, but without the keys to them: those may lie in a block of the server to be started."""
+    return open_store(settings.store, settings.cubes)
 
 
 def _environment(settings: Settings, store: Store) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 from catalog.bucket_path import BucketPath
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Cell
+from flows.services import _environment, _store
 from flows.settings import Settings, load_settings, store_at
 from processors.mask_options import USUAL_MASK
 
@@ -88,3 +89,13 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(("cubes", "expected"), [("s3://bucket/prefix", "s3://bucket/prefix"), (None, "store/cubes")])
+def test_a_worker_finds_the_cubes_where_the_installation_has_them_without_keys_being_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cubes: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("CROPLINE_CREDENTIALS_BLOCK", "of-a-server-that-does-not-run-yet")
+    settings = Settings(store=str(tmp_path / "store"), cubes=cubes)
+    place = _environment(settings, _store(settings))["CROPLINE_CUBES"]
+    assert place == (expected if cubes else str(tmp_path / expected))
