@@ -24,7 +24,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 from catalog.errors import StoreError
-from catalog.grid import PIXEL, Window, to_lonlat
+from catalog.grid import PIXEL, to_lonlat
 from catalog.mission import safe_documents as documents
 from catalog.mission.instrument import OFFSET
 from catalog.mission.products import Content, Granule
@@ -291,12 +291,3 @@ def _preview(path: Path, granule: Granule, tile: _Tile) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, hashlib.sha3_256).hexdigest().upper()
-
-
-def blocks_of(granule: Granule, area: Window, size: int = 1020) -> list[Window]:
-    """The windows in which an area of a tile is simulated: aligned, inside the tile, none larger than ``size`` (a multiple of 6)."""
-    tile = granule.window
-    left, top = area.left // 6 * 6, -(-area.top // 6) * 6
-    right, bottom = -(-area.right // 6) * 6, area.bottom // 6 * 6
-    aligned = Window(area.epsg, left, top, right - left, top - bottom).intersection(tile)
-    return [] if aligned is None else list(aligned.blocks(size))

@@ -12,7 +12,7 @@ from catalog.grid import Window
 from catalog.mission.angles import Angles
 from catalog.mission.atmosphere import NAMES, misjudged, transfer
 from catalog.mission.classification import Errors, classify
-from catalog.mission.instrument import MARGIN, Instrument, check_alignment, means, to_numbers, whole_pixels
+from catalog.mission.instrument import ALIGNMENT, MARGIN, Instrument, check_alignment, means, to_numbers, whole_pixels
 from catalog.mission.seeded import keys
 from catalog.mission.sky import Sky, SkyView, add_layers, add_snow, look
 from catalog.products import BANDS, LEVEL_BANDS
@@ -48,6 +48,14 @@ def with_margin(window: Window) -> Window:
     return Window(
         window.epsg, window.left - MARGIN, window.top + MARGIN, window.width + 2 * MARGIN, window.height + 2 * MARGIN
     )
+
+
+def blocks_of(tile: Window, area: Window, size: int = 1050) -> list[Window]:
+    """The windows in which an area of a tile is simulated: aligned, inside the tile, none larger than ``size`` (a multiple of 6)."""
+    left, top = area.left // ALIGNMENT * ALIGNMENT, -(-area.top // ALIGNMENT) * ALIGNMENT
+    right, bottom = -(-area.right // ALIGNMENT) * ALIGNMENT, area.bottom // ALIGNMENT * ALIGNMENT
+    aligned = Window(area.epsg, left, top, right - left, top - bottom).intersection(tile)
+    return [] if aligned is None else list(aligned.blocks(size))
 
 
 def observe(

@@ -26,8 +26,8 @@ from catalog.mission.angles import Angles
 from catalog.mission.atmosphere import Atmosphere
 from catalog.mission.instrument import Instrument
 from catalog.mission.products import Granule
-from catalog.mission.safe_writer import blocks_of, write_safe
-from catalog.mission.scene import Scene, observe, with_margin
+from catalog.mission.safe_writer import write_safe
+from catalog.mission.scene import Scene, blocks_of, observe, with_margin
 from catalog.mission.sky import CloudLayer, Sky
 from catalog.mission.stac_writer import joined, write_catalogue, write_item
 from catalog.mission.truth import clear, write_crops, write_parcels, write_sky
@@ -52,7 +52,7 @@ AREA = Window(32633, 49_998 + 130, 510_000 - 70, 300, 240)
 
 
 def make(granule: Granule, area: Window = AREA, size: int = 240) -> Iterator[Scene]:
-    for window in blocks_of(granule, area, size):
+    for window in blocks_of(granule.window, area, size):
         wide = with_margin(window)
         rows = (wide.top - np.arange(wide.height))[:, None] // 24
         columns = (wide.left + np.arange(wide.width))[None] // 24
@@ -67,7 +67,7 @@ def make(granule: Granule, area: Window = AREA, size: int = 240) -> Iterator[Sce
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    blocks = blocks_of(L1C, AREA, 240)
+    blocks = blocks_of(L1C.window, AREA, 240)
     around = Window(32633, blocks[0].left, blocks[0].top, 306, 246)
     return joined(make(L1C), around)
 
@@ -89,7 +89,7 @@ def document(path: Path) -> Element:
 
 
 def test_blocks_are_aligned_inside_the_tile_and_agree_with_one_look(scene: Scene) -> None:
-    for window in blocks_of(L1C, AREA, 240):
+    for window in blocks_of(L1C.window, AREA, 240):
         assert window.intersection(L1C.window) == window
         assert not any(value % 6 for value in (window.left, window.top, window.width, window.height))
     (at_once,) = make(L1C, AREA, 600)
@@ -98,7 +98,7 @@ def test_blocks_are_aligned_inside_the_tile_and_agree_with_one_look(scene: Scene
         assert np.array_equal(at_once.l1c[band], scene.l1c[band]), band
     assert np.array_equal(at_once.scl, scene.scl)
     assert np.array_equal(at_once.sky, scene.sky)
-    assert blocks_of(L1C, Window(32633, 0, 100, 10, 10)) == []
+    assert blocks_of(L1C.window, Window(32633, 0, 100, 10, 10)) == []
 
 
 @pytest.mark.parametrize("granule", [L1C, L2A])
