@@ -81,6 +81,15 @@ class Asset(Frozen):
     gdal_env: Annotated[dict[str, str], Field(repr=False, exclude=True, description="GDAL options to open it")] = {}
 
 
+class Reception(Frozen):
+    """How an acquisition came to the ground and became products, where a source knows; UTC."""
+
+    station: Annotated[str, Field(description="ground station")]
+    downlinked: AwareDatetime
+    l1c_ready: AwareDatetime
+    l2a_ready: AwareDatetime
+
+
 class Product(Frozen):
     """One granule as a source lists it. It carries no pixels' addresses: the source's `assets` makes those."""
 
@@ -102,6 +111,7 @@ class Product(Frozen):
     sun_azimuth: Annotated[float | None, Field(description="mean, degrees from north, clockwise")] = None
     footprint: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
     synthetic: bool = False
+    reception: Reception | None = None
 
 
 class Acquisition(Frozen):

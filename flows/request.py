@@ -196,8 +196,8 @@ def _absolute(path: str, base: Path) -> str:
 
 
 def absolute_source(address: str, base: Path) -> str:
-    """A source's address with its path made absolute; URLs and unknown forms stay as they are."""
-    match = re.fullmatch(r"([a-z][a-z0-9_-]*):(?!//)(.+)", address)
+    """A source's address with its path made absolute; URLs and what is no path stay as they are."""
+    match = re.fullmatch(r"(stac|safe):(?!//)(.+)", address)
     if match is None:
         return address
     scheme, place = match.groups()

@@ -26,6 +26,9 @@ from catalog.mission.sky import Sky, random_sky
 from catalog.mission.tiles import Tile
 from catalog.mission.weather import Climate, Weather
 
+VERSION = 1
+"""Changes whenever the same settings make other pixels."""
+
 FARMING: Mapping[str, Rotations] = MappingProxyType({"france": FRANCE, "flanders": FLANDERS})
 """What is grown, by name."""
 

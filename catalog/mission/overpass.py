@@ -14,14 +14,14 @@ from shapely.geometry import MultiPoint, Point, box
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import ProductError
-from catalog.grid import PIXEL, Window, to_lonlat
+from catalog.grid import PIXEL, Window, to_lonlat, utm_zone
 from catalog.mission.angles import Angles
 from catalog.mission.clock import seconds_of, time_of
 from catalog.mission.orbit import Flight, flights
 from catalog.mission.products import EDGE, Granule
 from catalog.mission.reference import CYCLE, CYCLE_ORBITS
 from catalog.mission.swath import HALF_SWATH, Pass, SeenTile, Track, approaches, earth_fixed, passes_over, track_of
-from catalog.mission.tiles import Tile
+from catalog.mission.tiles import Tile, tiles_meeting
 from catalog.mission.timeline import Timeline, timelines
 from catalog.products import Level
 from catalog.sun import sun_angles
@@ -32,6 +32,9 @@ BASELINE = "05.11"
 _MARGIN = timedelta(days=1)
 _NODES = 64
 """Pixels between two points at which the distance from the track is computed; between them it is as good as linear."""
+
+_SAME_PASS = 60.0
+"""A tile is passed within so many seconds."""
 
 _OUTLINE = 24
 """Parts each way in which a tile's footprint is cut."""
@@ -59,7 +62,7 @@ class Overpass:
     """When the satellite turns southward: every descending pass counts as one datatake."""
     absolute_orbit: int
     angles: Angles
-    """At the middle of the tile, or of what is seen of it."""
+    """At the middle of what is seen of the tile."""
     flight: Flight
 
     @classmethod
@@ -173,6 +176,16 @@ def overpasses(area: BaseGeometry, epsg: int, start: datetime, end: datetime) ->
                 yield Overpass.at(one.platform, int(one.relative_orbit[1:]), tile, seen.time)
 
 
+def home_zone(area: BaseGeometry) -> int:
+    """EPSG code of the zone whose tiles an area (degrees) is simulated in: that of its centroid, unless ESA cuts no tiles there.
+
+    Close to the edge of a zone only the neighbour's tiles exist. Raises `RequestError` outside UTM.
+    """
+    centre = area.centroid
+    own, there = utm_zone(centre.x, centre.y), {tile.epsg for tile in tiles_meeting(centre)}
+    return own if own in there else min(there)
+
+
 def absolute_orbit(platform: str, relative_orbit: int, time: datetime) -> int:
     """Number of the revolution since launch."""
     number, flown, shift = _COUNTED["S2B" if platform == "S2B" else "S2A"]
@@ -190,13 +203,12 @@ def _flight(platform: str, time: datetime) -> Flight:
 
 
 def _place(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetime) -> Point:
-    """The middle of the tile in degrees, or the point of a lattice nearest to it in the swath."""
+    """The middle of what is seen of the tile, degrees, from a lattice of 81 points."""
     lattice = tile.lattice(9)
-    lattice = lattice[np.argsort(((lattice - lattice.mean(axis=0)) ** 2).sum(axis=1))]
     for approach in approaches(track_of(flight.orbit), earth_fixed(*lattice.T)):
         late = (approach.seconds - seconds_of(sensed) + CYCLE / 2) % CYCLE - CYCLE / 2
-        if approach.relative_orbit == relative_orbit and np.abs(late).min() < 60:
-            return Point(lattice[np.argmax(approach.distances <= HALF_SWATH)])
+        if approach.relative_orbit == relative_orbit and np.abs(late).min() < _SAME_PASS:
+            return Point(lattice[approach.distances <= HALF_SWATH].mean(axis=0))
     raise ProductError(f"{flight.platform} didn't see {tile.name} on {sensed:%Y-%m-%d %H:%M} UTC. Order again.")
 
 

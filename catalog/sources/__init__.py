@@ -7,6 +7,7 @@ from collections.abc import Callable
 from catalog.credentials import Credentials
 from catalog.errors import RequestError
 from catalog.sources.cdse import CdseSource
+from catalog.sources.mission import MissionSource
 from catalog.sources.protocol import Downloading, SearchResult, Source
 from catalog.sources.safe import SafeSource
 from catalog.sources.sentinel_hub import SentinelHubSource
@@ -19,6 +20,7 @@ _KINDS: dict[str, tuple[Callable[[str, Credentials], Source], str]] = {
     "safe": (SafeSource, "safe:PATH or safe:s3://BUCKET/PREFIX of a folder of SAFE products"),
     "cdse": (CdseSource, "cdse: for the Copernicus Data Space"),
     "sentinelhub": (SentinelHubSource, "sentinelhub: for the deployment that SH_BASE_URL names"),
+    "mission": (MissionSource, "mission: or mission:seed=3,farming=flanders for simulated products"),
 }
 
 

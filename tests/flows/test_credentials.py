@@ -202,6 +202,7 @@ def test_the_block_has_the_fields_that_are_read() -> None:
 
 def test_a_request_of_the_data_space_needs_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert absolute_source("cdse:", tmp_path) == "cdse:"
+    assert absolute_source("mission:seed=3", tmp_path) == "mission:seed=3"
     assert absolute_source("cdse:https://host/stac", tmp_path) == "cdse:https://host/stac"
     assert absolute_source("stac:s3://bucket/catalog.json", tmp_path) == "stac:s3://bucket/catalog.json"
     parameters = {"area": [4.2, 50.2, 4.21, 50.21], "year": 2023, "source": "cdse:", "processor": "vegetation"}
