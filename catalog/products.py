@@ -84,8 +84,10 @@ class Asset(Frozen):
 class Reception(Frozen):
     """How an acquisition came to the ground and became products, where a source knows; UTC."""
 
-    station: Annotated[str, Field(description="ground station")]
-    downlinked: AwareDatetime
+    station: Annotated[str, Field(description="ground station that received it")]
+    downlinked: Annotated[
+        AwareDatetime, Field(description="end of the contact in which the last of it came to the ground")
+    ]
     l1c_ready: AwareDatetime
     l2a_ready: AwareDatetime
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -80,6 +81,9 @@ class Run:
     folder: Path
     reporter: Reporter
     seconds: dict[str, float] = field(default_factory=dict)
+    """Spent, by stage."""
+    reached: dict[str, datetime] = field(default_factory=dict)
+    """When each stage ended, and when each acquisition was in the cube, by the acquisition's name; UTC."""
 
     @cached_property
     def zone(self) -> Zone:
@@ -113,6 +117,7 @@ class Run:
         finally:
             ADVANCE.reset(token)
         spent = time.monotonic() - start
+        self.reached[name] = datetime.now(UTC)
         self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)
         self.reporter.finish(spent, stage.outcome)
 

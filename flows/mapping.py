@@ -24,6 +24,7 @@ from flows.request import MapRequest
 from flows.settings import store_at
 from flows.stages import prepare, read_order, read_season
 from flows.training import request_labels, train_model
+from processors.chronicle import timelines_of
 from processors.deliver import DeliveryFacts, ModelUsed, Score, check_target, deliver
 from processors.labels import open_crop_mask
 from processors.mosaic import mosaic
@@ -95,7 +96,7 @@ def map_area(run: Run) -> tuple[Delivery, DeliveryFacts]:
     with run.stage("mosaic", "blended blocks"):
         rasters = blend(run.folder, store)
     with run.stage("deliver", "files"):
-        facts = _facts(Work(run.store, run.folder), run.seconds, dropped)
+        facts = _facts(Work(run.store, run.folder), run, dropped)
         files = hand_over(run.folder, store, rasters, facts.model_dump(mode="json"))
     delivery = _delivery(output, files, facts, run.seconds)
     write_delivered(run.folder, delivery, order)
@@ -197,9 +198,9 @@ def hand_over(folder: Path, store: str, rasters: dict[str, Path], facts: dict[st
     return files
 
 
-def _facts(work: Work, seconds: dict[str, float], dropped: list[LeftOut]) -> DeliveryFacts:
+def _facts(work: Work, run: Run, dropped: list[LeftOut]) -> DeliveryFacts:
     request, order = work.request, work.order
-    config = _model_config(work.job.model)
+    config, now = _model_config(work.job.model), datetime.now(UTC)
     return DeliveryFacts(
         request=request.model_dump(mode="json"),
         request_digest=request.digest,
@@ -220,8 +221,9 @@ def _facts(work: Work, seconds: dict[str, float], dropped: list[LeftOut]) -> Del
         notes=work.processor.notes,
         epsg=work.zone.epsg,
         area=dict(request.area),  # type: ignore[arg-type]  # check_request made a geometry of it
-        seconds=seconds,
-        created=datetime.now(UTC),
+        timelines=timelines_of(order, work.season, run.reached, now),
+        seconds=run.seconds,
+        created=now,
     )
 
 

@@ -189,6 +189,7 @@ def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
     batches = batched([acquisition.id for acquisition in made.acquisitions])
     results = _each(run, "ingest", "pixels from the source", ingest, batches, (store, run.order_file), cells)
     ingested = [IngestResult.model_validate(result) for result in results]
+    run.reached.update({result.acquisition: result.done for result in ingested})
     refuse_nothing(ingested, made.source)
     dropped = [left for result in ingested for left in result.dropped]
     options = run.settings.mask.model_dump(mode="json")

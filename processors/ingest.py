@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
 import rasterio
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from shapely import make_valid
 from shapely.geometry import box, shape
 
@@ -51,6 +52,9 @@ class IngestResult(Frozen):
     written: Annotated[tuple[str, ...], Field(description="cells written now")] = ()
     skipped: Annotated[tuple[str, ...], Field(description="cells that were whole before")] = ()
     dropped: Annotated[tuple[LeftOut, ...], Field(description="products, or bands of them, that can't be read")] = ()
+    done: Annotated[AwareDatetime, Field(description="when its cells were found or made whole, UTC")] = Field(
+        default_factory=lambda: datetime.now(UTC)
+    )
 
 
 def acquisition_of(order: Order, name: str) -> Acquisition:

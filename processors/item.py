@@ -93,6 +93,10 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         "cropline:notes": list(facts.notes),
         "cropline:scores": [score.model_dump(mode="json") for score in facts.scores],
     }
+    if facts.timelines:
+        properties["cropline:timelines"] = {
+            name: line.model_dump(mode="json") for name, line in facts.timelines.items()
+        }
     if facts.model is not None:
         properties["cropline:model"] = facts.model.model_dump(mode="json")
     return properties

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 from shapely.geometry import shape
 
 from catalog.area import area_km2
+from catalog.mission.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
 from processors.season import Season, SeasonAcquisition
 
@@ -57,6 +58,10 @@ class DeliveryFacts(Frozen):
     notes: Annotated[tuple[str, ...], Field(description="sentences that picture, table and report must show")] = ()
     epsg: Annotated[int, Field(description="UTM zone of the rasters")]
     area: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
+    timelines: Annotated[
+        dict[str, Timeline],
+        Field(description="of the acquisitions used, where their source knows the way to the ground"),
+    ] = {}
     seconds: Annotated[dict[str, float], Field(description="by stage")] = {}
     created: AwareDatetime
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def write_report(
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
+    environment.filters["later"] = _later
     template = package_files("processors").joinpath("report.html").read_text(encoding="utf-8")
     html = environment.from_string(template).render(
         facts=facts,
@@ -72,6 +73,12 @@ def write_report(
     )
     with written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _later(time: datetime, sensed: datetime) -> str:
+    """Such as ``+3:07``, hours and minutes."""
+    minutes = round((time - sensed).total_seconds() / 60)
+    return f"+{minutes // 60}:{minutes % 60:02d}"
 
 
 def _scores(facts: DeliveryFacts) -> list[dict[str, Any]]:

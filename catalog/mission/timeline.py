@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, model_validator
 
 from catalog.mission.clock import DAY, seconds_of, time_of
 from catalog.mission.downlink import (
@@ -20,7 +20,7 @@ from catalog.mission.downlink import (
 )
 from catalog.mission.orbit import Flight
 from catalog.mission.swath import Pass
-from catalog.products import Frozen
+from catalog.products import Reception
 
 L1C_PROCESSING = timedelta(hours=1.5)
 """From reception to the L1C product. Thales Alenia Space, who built the ground segment (2017): about an hour and a half."""
@@ -39,16 +39,10 @@ _STAGES = ("sensed", "downlinked", "l1c_ready", "l2a_ready")
 _ORDER_STAGES = ("ordered", "ingested", "mapped", "delivered")
 
 
-class Timeline(Frozen):
-    """The stages of one acquisition, UTC. The later four are the order's own and filled in by whoever does them."""
+class Timeline(Reception):
+    """The stages of one acquisition, UTC. The last four are the order's own and filled in by whoever does them."""
 
     sensed: AwareDatetime
-    downlinked: Annotated[
-        AwareDatetime, Field(description="end of the contact in which the last of it came to the ground")
-    ]
-    station: Annotated[str, Field(description="ground station that received it")]
-    l1c_ready: AwareDatetime
-    l2a_ready: AwareDatetime
     ordered: AwareDatetime | None = None
     ingested: AwareDatetime | None = None
     mapped: AwareDatetime | None = None
@@ -63,6 +57,11 @@ class Timeline(Frozen):
                 if second < first:
                     raise ValueError(f"{after} at {second} lies before {before} at {first}")
         return self
+
+    @property
+    def reception(self) -> Reception:
+        """The part that a product carries."""
+        return Reception.model_validate({name: getattr(self, name) for name in Reception.model_fields})
 
     def reached(self, **stages: datetime) -> Timeline:
         """The same with more stages filled in. Raises `ValueError` where they are out of order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from catalog.mission.scene import Scene
 from catalog.mission.staging import Staging
 from catalog.mission.tiles import Tile
 from catalog.mission.timeline import Timeline
-from catalog.products import BANDS, LEVEL_BANDS, Asset, LeftOut, Level, Product, Reception
+from catalog.products import BANDS, LEVEL_BANDS, Asset, LeftOut, Level, Product
 from catalog.sources.address import source_id
 from catalog.sources.protocol import SearchResult
 
@@ -46,15 +46,21 @@ class MissionSource:
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`. Tiles of one zone only (`home_zone`), for every zone has a land of its own."""
         found: list[Product] = []
-        lost: list[LeftOut] = []
+        missing: list[LeftOut] = []
+        now = datetime.now(UTC)
         for overpass in overpasses(area, home_zone(area), *period):
             timeline = overpass.timeline
             if timeline is None:
                 name = f"{overpass.platform}_{stamp(overpass.sensed)}_T{overpass.tile.name}"
-                lost.append(LeftOut(product=name, reason="lost on board: the memory was full"))
+                missing.append(LeftOut(product=name, reason="lost on board: the memory was full"))
+                continue
+            granule = overpass.granule(level, timeline)
+            if granule.generated > now:
+                reason = f"not there yet: expected on {granule.generated:%Y-%m-%d %H:%M} UTC"
+                missing.append(LeftOut(product=granule.name, reason=reason))
             else:
-                found.append(self._product(overpass, timeline, level))
-        return SearchResult(tuple(found), tuple(lost))
+                found.append(self._product(overpass, granule, timeline))
+        return SearchResult(tuple(found), tuple(missing))
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
         """Empty: nothing is a file before `download`."""
@@ -82,13 +88,12 @@ class MissionSource:
             shutil.rmtree(aside, ignore_errors=True)
         return {path.stem: _asset(path) for path in sorted(folder.glob("*.tif"))}
 
-    def _product(self, overpass: Overpass, timeline: Timeline, level: Level) -> Product:
-        granule = overpass.granule(level, timeline)
+    def _product(self, overpass: Overpass, granule: Granule, timeline: Timeline) -> Product:
         clear = np.prod([1 - layer.cover for layer in self.mission.sky(overpass).layers if layer.kind != "haze"])
         return Product(
             id=granule.name,
             href=f"{self.address}/{granule.name}",
-            level=level,
+            level=granule.level,
             time=overpass.sensed,
             tile=granule.tile,
             platform=granule.platform,
@@ -102,12 +107,7 @@ class MissionSource:
             sun_azimuth=round(granule.angles.sun_azimuth, 4),
             footprint=dict(mapping(overpass.footprint)),
             synthetic=True,
-            reception=Reception(
-                station=timeline.station,
-                downlinked=timeline.downlinked,
-                l1c_ready=timeline.l1c_ready,
-                l2a_ready=timeline.l2a_ready,
-            ),
+            reception=timeline.reception,
         )
 
 

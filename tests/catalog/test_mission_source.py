@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from shapely.geometry import box, shape
 from catalog.errors import ProductError, RequestError, StoreError
 from catalog.grid import Window, to_lonlat
 from catalog.mission.stac_writer import joined
-from catalog.order import make_order
 from catalog.products import LEVEL_BANDS, Product
 from catalog.sources import Downloading, open_source
 from catalog.sources.mission import MissionSource, overpass_of, parse_mission
@@ -79,6 +78,15 @@ def test_products_say_all_that_a_real_catalogue_says(products: tuple[Product, ..
         assert product.time < reception.downlinked < reception.l1c_ready < reception.l2a_ready
         assert product.generation_time == reception.l2a_ready
     assert len({product.cloud_cover for product in products}) > 3
+
+
+def test_what_is_not_on_the_ground_yet_isnt_found(source: MissionSource) -> None:
+    now = datetime.now(UTC)
+    found = source.search(AREA, (now - timedelta(days=15), now + timedelta(days=15)), "L2A")
+    assert found.products
+    assert all(product.generation_time and product.generation_time <= now for product in found.products)
+    assert found.left_out
+    assert all(left.reason.startswith("not there yet: expected on ") for left in found.left_out)
 
 
 def test_dates_of_real_acquisitions_are_found(source: MissionSource, real_data: Path) -> None:
