@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agrunet.errors import AgrunetError
-from agrunet.folder import SPLITS, PatchFolder
+from agrunet.folder import SPLITS
 from agrunet.inputs import Batch, Normalisation, measure_normalisation, stack
 from agrunet.losses import UNKNOWN
 from agrunet.patches import LabelledSource, Patch
@@ -75,7 +75,12 @@ class Crops:
     """Random square crops, each around a random pixel to learn from."""
 
     def __init__(
-        self, folder: PatchFolder, counts: npt.NDArray[np.int64], size: int, date_dropout: float, seed: tuple[int, ...]
+        self,
+        folder: LabelledSource,
+        counts: npt.NDArray[np.int64],
+        size: int,
+        date_dropout: float,
+        seed: tuple[int, ...],
     ) -> None:
         """``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws."""
         self._folder = folder

@@ -1,4 +1,4 @@
-"""`python -m agrunet.train --patches DIR --output DIR [--config FILE.json]`, alone or under `torchrun`."""
+"""`python -m agrunet.train --patches DATA --output DIR [--config FILE.json]`, alone or under `torchrun`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m agrunet.train", description="Train AgrUNet on a folder of patches."
     )
-    parser.add_argument("--patches", type=Path, required=True, help="folder of training patches")
+    parser.add_argument("--patches", required=True, help="folder of training patches, or pastis:FOLDER")
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint to write")
     parser.add_argument(
         "--config", type=Path, help="JSON of the training's settings; what it leaves out is the preset's"

@@ -16,13 +16,16 @@ from torch import Tensor
 from agrunet.assessment import assess
 from agrunet.checkpoint import CheckpointConfig, describe, save_checkpoint
 from agrunet.crops import Crops, training_normalisation, training_pixels
+from agrunet.datasets import open_dataset
 from agrunet.distributed import Ranks, ranks
 from agrunet.errors import AgrunetError
 from agrunet.folder import PatchFolder
+from agrunet.folds import FoldView, fold_roles
 from agrunet.inputs import Batch, CloudInput, Normalisation, channels
 from agrunet.learner import Learner, TrainingPrecision, fresh_network
 from agrunet.network import AgrUNetConfig
 from agrunet.networks import Network
+from agrunet.patches import LabelledSource
 from agrunet.prefetch import prefetched
 from agrunet.settings import Frozen
 
@@ -80,15 +83,17 @@ PRESETS: dict[str, TrainingConfig] = {
 
 
 def train(
-    folder: Path, output: Path, config: TrainingConfig = PRESETS["standard"], progress: Progress | None = None
+    data: str | Path, output: Path, config: TrainingConfig = PRESETS["standard"], progress: Progress | None = None
 ) -> CheckpointConfig:
-    """Learn from the training patches in ``folder`` and write the checkpoint ``output``; give its configuration back.
+    """Learn from a data set (`open_dataset`) and write the checkpoint ``output``; give its configuration back.
+
+    Folders of training patches say of each pixel what it is for. Of a public data set the last fold is scored and the first one stops.
 
     Learns from pixels of the split "train" only, fits the temperature on "stop", scores "within-field" and "field-disjoint".
     Under `torchrun` every process draws its own crops and the first one writes. The same seed on the same number of threads and
     processes gives the same weights. Raises `AgrunetError` where the patches can't be learnt from.
     """
-    source = PatchFolder(folder)
+    source = _labelled(data)
     counts = training_pixels(source)
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     shape = AgrUNetConfig(
@@ -117,11 +122,19 @@ def step_count(config: TrainingConfig, pixels: int, crop: int, world: int) -> in
     return min(max(config.steps, math.ceil(config.passes * pixels / seen)), max(config.max_steps, config.steps))
 
 
-def _crop_size(source: PatchFolder, crop: int, divisor: int) -> int:
+def _labelled(data: str | Path) -> LabelledSource:
+    source = open_dataset(data)
+    if isinstance(source, PatchFolder):
+        return source
+    last = max(source.header.folds or (1,))
+    return FoldView(source, fold_roles(last, last))
+
+
+def _crop_size(source: LabelledSource, crop: int, divisor: int) -> int:
     edge: int = min(crop, *source.read(0).values.shape[-2:])
     if edge < divisor:
         raise AgrunetError(
-            f"{source.folder}: crops of {edge} pixels, the network needs at least {divisor}. "
+            f"crops of {edge} pixels, the network needs at least {divisor}. "
             "Write larger patches, or take fewer filters."
         )
     return edge // divisor * divisor

@@ -15,6 +15,7 @@ import typer
 
 from catalog.errors import CroplineError
 from flows.bench import bench
+from flows.simulate import simulate
 
 if TYPE_CHECKING:
     from flows.delivery import Delivery
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench, name="bench")
+app.add_typer(simulate, name="simulate")
 
 RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with the request's parameters.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]

@@ -95,15 +95,25 @@ def _clear_l2a(
         return whole
 
     scl = read("scl", 0)
-    spreading = _among(scl, options.dilated)
-    if options.cloud_threshold is not None:
-        probability = read("cloud_probability", CLEAR_NO_DATA)
-        spreading |= (probability > 100 * options.cloud_threshold) & (probability != CLEAR_NO_DATA)
+    probability = None if options.cloud_threshold is None else read("cloud_probability", CLEAR_NO_DATA)
     inner = around.slices(window)
-    clear = _among(scl[inner], options.clear) & ~dilated(spreading, options.dilation / PIXEL)[inner]
+    clear = clear_by_classes(scl, probability, options)[inner]
     state = place.state(place.cube.read("reflectance", place.index))
     state[scl[inner] == 0] = CLEAR_NO_DATA
     return np.where(state == 1, clear, state)
+
+
+def clear_by_classes(
+    scl: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8] | None, options: L2AMask
+) -> npt.NDArray[np.bool_]:
+    """(H, W) at 10 m: clear by scene classification and cloud probability (%, 255 unknown; None: not looked at), clouds dilated.
+
+    Nearer to the edge than the dilation, clouds beyond it are missed. Whether there is data is not judged here.
+    """
+    spreading = _among(scl, options.dilated)
+    if options.cloud_threshold is not None and probability is not None:
+        spreading |= (probability > 100 * options.cloud_threshold) & (probability != CLEAR_NO_DATA)
+    return _among(scl, options.clear) & ~dilated(spreading, options.dilation / PIXEL)
 
 
 def _among(scl: npt.NDArray[np.uint8], classes: Iterable[int]) -> Mask:

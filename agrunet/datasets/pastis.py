@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +73,22 @@ class _Feature(BaseModel):
     geometry: dict[str, Any] | None = None
 
 
+class _Simulated(BaseModel):
+    """What a simulated set of this layout adds: what a model that learns from it must remember."""
+
+    synthetic: Literal[True]
+    footprint: dict[str, Any]
+    months: tuple[int, int]
+    baselines: tuple[str, ...]
+    min_clear: float
+    min_acquisitions: int
+    hold_out: str
+
+
 class _Metadata(BaseModel):
     features: list[_Feature] = Field(min_length=1)
     crs: dict[str, Any] | None = None
+    simulated: _Simulated | None = Field(alias="cropline", default=None)
 
 
 class _Statistics(BaseModel):
@@ -88,7 +101,10 @@ class _NormalisationFile(RootModel[dict[str, _Statistics]]):
 
 
 class Pastis:
-    """A `LabelledSource`; patches by rising number. There are no cloud masks: every pixel counts as clear."""
+    """A `LabelledSource`; patches by rising number.
+
+    There are no cloud masks, and every pixel counts as clear, but in simulated sets, which have a folder `CLEAR_S2` beside the data.
+    """
 
     def __init__(self, folder: Path, months: tuple[int, int] | None = None, folds: Sequence[int] | None = None) -> None:
         """``months``: only dates of those, first and last, in the first season that the set holds; ``folds``: only their patches.
@@ -98,6 +114,8 @@ class Pastis:
         """
         self.folder = folder
         metadata = _read_json(folder / METADATA, _Metadata)
+        if months is None and metadata.simulated is not None:
+            months = metadata.simulated.months
         self._features = _of_folds(metadata.features, folds, folder)
         self._season = Season(REFERENCE, date.max) if months is None else season_of(months, REFERENCE)
         self._dates = [_dates(feature.properties, folder) for feature in self._features]
@@ -121,6 +139,8 @@ class Pastis:
             folds=tuple(feature.properties.fold for feature in self._features),
             hold_out="the folds of the data set",
         )
+        if metadata.simulated is not None:
+            self.header = self.header.model_copy(update=metadata.simulated.model_dump(exclude={"months"}))
 
     def __len__(self) -> int:
         return len(self._features)
@@ -137,7 +157,18 @@ class Pastis:
             )
         positions, days = self._chosen[index]
         values = np.asarray(stored[positions])  # a copy of the chosen dates alone: the rest is never read
-        return Patch(values, np.ones((len(days), *label.shape), dtype=np.bool_), days, label)
+        return Patch(values, self._clear(index, positions, label.shape), days, label)
+
+    def _clear(self, index: int, positions: npt.NDArray[np.intp], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        if not self.header.synthetic:
+            return np.ones((len(positions), *shape), dtype=np.bool_)
+        path = self.folder / "CLEAR_S2" / f"CLEAR_{self._features[index].properties.patch}.npy"
+        stored, wanted = _open_array(path), (len(self._dates[index]), *shape)
+        if stored.shape != wanted or stored.dtype != np.bool_:
+            raise AgrunetError(
+                f"{path}: {stored.dtype} {stored.shape}, bool {wanted} belongs there. Simulate it again."
+            )
+        return np.asarray(stored[positions])
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
         """(H, W), index of the class or -1 where void."""

@@ -2,7 +2,7 @@
 
 All follows from a seed and from the time and place: two windows agree where they overlap, two requests get the same products, and
 memory is bounded by the window asked for. **All of it is synthetic.** Each UTM zone has a land of its own; within it the climate is
-that of the tile's band of latitude (8 degrees).
+that of the tile's band of latitude (8 degrees), varied by the seed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import date
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from catalog.grid import Window
 from catalog.mission.appearance import Geometry
@@ -20,14 +21,16 @@ from catalog.mission.instrument import Instrument
 from catalog.mission.land import Land
 from catalog.mission.overpass import BASELINE, Overpass
 from catalog.mission.rotation import FLANDERS, FRANCE, Rotations
-from catalog.mission.scene import Scene, blocks_of, observe, with_margin
+from catalog.mission.scene import UNSEEN, Scene, blocks_of, observe, with_margin
 from catalog.mission.seeded import keys
-from catalog.mission.sky import Sky, random_sky
+from catalog.mission.sky import Sky, look, random_sky
 from catalog.mission.tiles import Tile
 from catalog.mission.weather import Climate, Weather
 
 VERSION = 1
 """Changes whenever the same settings make other pixels."""
+
+Floats = npt.NDArray[np.float32]
 
 FARMING: Mapping[str, Rotations] = MappingProxyType({"france": FRANCE, "flanders": FLANDERS})
 """What is grown, by name."""
@@ -51,35 +54,54 @@ class Mission:
     def land(self, tile: Tile) -> Land:
         """The land that a tile lies in."""
         middle = -76.0 + 8 * _BANDS.index(tile.name[2])
-        return Land(tile.epsg, Climate.at(middle), self.seed, FARMING[self.farming])
+        return Land(tile.epsg, Climate.at(middle).varied(self.seed), self.seed, FARMING[self.farming])
 
     def sky(self, overpass: Overpass) -> Sky:
         """The air and the clouds of a datatake, as likely as the day's weather makes them, and the snow that lies."""
-        number = int(keys(self.seed, ord(overpass.platform[-1]), overpass.absolute_orbit)) >> 1
-        random = np.random.default_rng([number, 0xC10D])
+        random = np.random.default_rng([self._number(overpass), 0xC10D])
         series, index = self.land(overpass.tile).weather(overpass.sensed.date())
-        return random_sky(random, cloud_cover(random, series, index), snow=snow_cover(series, index))
+        return random_sky(random, drawn_cover(random, series, index), snow=snow_cover(series, index))
+
+    def cloud_cover(self, overpass: Overpass) -> float:
+        """Share of the sky that its layers cover, haze aside, %; what a provider would state of the tile."""
+        clear = np.prod([1 - layer.cover for layer in self.sky(overpass).layers if layer.kind != "haze"])
+        return round(100 * (1 - float(clear)), 1)
+
+    def surface(self, overpass: Overpass, window: Window) -> Floats:
+        """Reflectance of the land (13, H, W), as it is lit and looked at then, without air or optics between."""
+        angles = overpass.angles
+        geometry = Geometry(
+            angles.sun_zenith, angles.view_zenith, abs((angles.sun_azimuth - angles.view_azimuth + 180) % 360 - 180)
+        )
+        return self.land(overpass.tile).reflectance(window, overpass.sensed.date(), geometry, overpass.platform)
+
+    def sky_classes(self, overpass: Overpass, window: Window) -> npt.NDArray[np.uint8]:
+        """The truth of the sky (H, W): values of `sky.CLASSES`, 255 beyond the swath. That of the scenes, without their pixels."""
+        classes = look(self.sky(overpass), self._number(overpass), window, overpass.angles).classes
+        seen = overpass.seen(window)
+        if seen is not None:
+            classes[~seen] = UNSEEN
+        return classes
 
     def scenes(self, overpass: Overpass, area: Window, size: int = 1050) -> Iterator[Scene]:
         """What is seen of an area of the overpass's tile, in blocks aligned to 60 m of at most ``size`` pixels (a multiple of 6).
 
         Blocks beyond the swath are left out. ``area`` is of the tile's zone.
         """
-        land, sky = self.land(overpass.tile), self.sky(overpass)
-        angles, day = overpass.angles, overpass.sensed.date()
-        geometry = Geometry(
-            angles.sun_zenith, angles.view_zenith, abs((angles.sun_azimuth - angles.view_azimuth + 180) % 360 - 180)
-        )
-        instrument = Instrument(overpass.platform, day_of_year(day))
-        number = int(keys(self.seed, ord(overpass.platform[-1]), overpass.absolute_orbit, 1)) >> 1
+        sky, number = self.sky(overpass), self._number(overpass)
+        instrument = Instrument(overpass.platform, day_of_year(overpass.sensed.date()))
         for window in blocks_of(overpass.window, area, size):
             seen = overpass.seen(window)
             if seen is not None and not seen.any():
                 continue
-            surface = land.reflectance(with_margin(window), day, geometry, overpass.platform)
+            surface = self.surface(overpass, with_margin(window))
             yield observe(
-                surface, window, angles, sky, instrument=instrument, baseline=BASELINE, seed=number, seen=seen
+                surface, window, overpass.angles, sky, instrument=instrument, baseline=BASELINE, seed=number, seen=seen
             )
+
+    def _number(self, overpass: Overpass) -> int:
+        """That of the datatake, from which its clouds and its noise follow."""
+        return int(keys(self.seed, ord(overpass.platform[-1]), overpass.absolute_orbit, 1)) >> 1
 
 
 def day_of_year(day: date) -> int:
@@ -87,7 +109,7 @@ def day_of_year(day: date) -> int:
     return day.timetuple().tm_yday
 
 
-def cloud_cover(random: np.random.Generator, weather: Weather, index: int) -> float:
+def drawn_cover(random: np.random.Generator, weather: Weather, index: int) -> float:
     """A share of sky under clouds, 0 to 1: mostly clear or mostly covered, as cloudiness is, and more of the latter on wet days.
 
     The mean over a temperate year comes to about 0.6, that of western Europe in satellite records (King et al., 2013).

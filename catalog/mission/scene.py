@@ -21,6 +21,9 @@ Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]
 
+UNSEEN = 255
+"""In the truth of the sky: nothing was seen."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
@@ -109,7 +112,7 @@ def observe(
     scl, probability = classify(inner, sky, for_classes, window, int(keys(seed, 1)) >> 1, errors)
     truth = inner.classes.copy()
     if seen is not None:
-        truth[~seen] = 255
+        truth[~seen] = UNSEEN
         unseen = ~whole_pixels(seen, 20)
         scl[unseen] = 0
         probability[unseen] = 0

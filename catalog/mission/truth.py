@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.grid import PIXEL, Window
-from catalog.mission.scene import Scene
+from catalog.mission.scene import UNSEEN, Scene
 from catalog.mission.sky import CLASSES
 from catalog.mission.stac_writer import write_raster
 from catalog.store import write_json, written_whole
-
-UNSEEN = 255
 
 
 def write_sky(folder: Path, name: str, scene: Scene) -> Path:

@@ -7,7 +7,7 @@ amounts; Richardson, 1981). Each calendar year has random numbers of its own, so
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 
@@ -40,6 +40,16 @@ class Climate:
         """A temperate lowland between ocean and continent; the line is drawn through Brussels, Munich's plain, Ferrara and Toulouse."""
         distance = abs(latitude)
         return cls(latitude, mean=30.5 - 0.39 * distance, swing=max(2.0, 8.0 + 0.25 * (50.5 - distance)))
+
+    def varied(self, seed: int) -> Climate:
+        """Another climate of the same latitude: nearer to the ocean or farther, wetter or drier, higher up."""
+        inland, height, wet = np.random.default_rng([seed, 0xC1]).normal(size=3)
+        return replace(
+            self,
+            mean=self.mean + 0.8 * float(height),
+            swing=max(2.0, self.swing + 1.2 * float(inland)),
+            rain=self.rain * math.exp(0.15 * float(wet - inland)),
+        )
 
     def season_day(self, day: date) -> date:
         """The same point of the season in the north: south of the equator half a year earlier. Crops and weather go by it."""

@@ -89,7 +89,6 @@ class MissionSource:
         return {path.stem: _asset(path) for path in sorted(folder.glob("*.tif"))}
 
     def _product(self, overpass: Overpass, granule: Granule, timeline: Timeline) -> Product:
-        clear = np.prod([1 - layer.cover for layer in self.mission.sky(overpass).layers if layer.kind != "haze"])
         return Product(
             id=granule.name,
             href=f"{self.address}/{granule.name}",
@@ -102,7 +101,7 @@ class MissionSource:
             relative_orbit=f"R{granule.relative_orbit:03d}",
             baseline=granule.baseline,
             generation_time=granule.generated,
-            cloud_cover=round(100 * (1 - float(clear)), 1),
+            cloud_cover=self.mission.cloud_cover(overpass),
             sun_zenith=round(granule.angles.sun_zenith, 4),
             sun_azimuth=round(granule.angles.sun_azimuth, 4),
             footprint=dict(mapping(overpass.footprint)),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from catalog.grid import Window
-from catalog.mission.mission import Mission, cloud_cover, snow_cover
+from catalog.mission.mission import Mission, drawn_cover, snow_cover
 from catalog.mission.overpass import Overpass, overpasses
 from catalog.mission.scene import Scene
 from catalog.mission.stac_writer import joined
@@ -54,7 +54,7 @@ def test_seed_and_farming_make_other_lands_and_skies(found: list[Overpass]) -> N
 def test_most_skies_are_nearly_clear_or_nearly_covered_and_wet_days_are_cloudier() -> None:
     series, random = weather(Climate.at(50.0), 2019, 3), np.random.default_rng(0)
     days = range(730, 1095)
-    cover = np.array([[cloud_cover(random, series, day) for _ in range(20)] for day in days])
+    cover = np.array([[drawn_cover(random, series, day) for _ in range(20)] for day in days])
     assert 0.5 < cover.mean() < 0.7
     assert ((cover < 0.1) | (cover > 0.9)).mean() > 0.4
     wet = series.rain[730:1095] >= 0.5

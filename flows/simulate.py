@@ -1,0 +1,57 @@
+"""`cropline simulate`: what the simulated mission writes to disk. All of it is synthetic."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+simulate = typer.Typer(help="Write simulated data: training sets and product archives.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="New, empty, or with part of the same in it.")]
+Seed = Annotated[int, typer.Option(min=0, max=10**9, help="Another one makes other lands, weather and skies.")]
+Farming = Annotated[str, typer.Option(help="What is grown: france (the shares of PASTIS) or flanders.")]
+
+
+@simulate.command()
+def patches(
+    folder: Folder,
+    count: Annotated[int, typer.Option(min=5, help="Number of patches.")],
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Edge of a patch, pixels of 10 m.")] = 128,
+    months: Annotated[
+        tuple[int, int], typer.Option(help="First and last month; 9 8 is September 2018 to August 2019.")
+    ] = (9, 8),
+    min_clear: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out dates with less clear sky over the patch.")
+    ] = 0.0,
+    seed: Seed = 0,
+    farming: Farming = "france",
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes of one thread each; all cores.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Write a training set in the layout of PASTIS; run again, it goes on from the patches that are there."""
+    from catalog.mission.crops import CROPS
+    from flows.progress import terminal
+    from flows.settings import load_settings
+    from processors.simulate import checked_settings, write_patches
+
+    settings = checked_settings(count=count, size=size, months=months, min_clear=min_clear, seed=seed, farming=farming)
+    workers, start = processes or load_settings().workers, time.monotonic()
+    with terminal() as reporter:
+        reporter.stage("simulate", count, "patches")
+        made = write_patches(folder, settings, workers, reporter.advance)
+        spent = time.monotonic() - start
+        reporter.finish(spent, f"{made.made} patches made, {made.patches} in all")
+    rate = 60 * made.made / spent / min(workers, max(1, made.made))
+    if as_json:
+        typer.echo(json.dumps(made.model_dump(mode="json") | {"patches_per_minute_and_core": round(rate, 2)}))
+        return
+    total = sum(made.pixels.values())
+    for code, pixels in made.pixels.items():
+        typer.echo(f"{CROPS[code].name if code else 'background':<28} {pixels:>12,} pixels  {pixels / total:6.1%}")
+    typer.echo(f"{made.patches} patches of {made.dates:g} dates in the mean; read them as pastis:{folder}")
+    if made.made:
+        typer.echo(f"{rate:.1f} patches per minute and core, {workers} at work. All of it is synthetic.")

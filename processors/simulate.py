@@ -1,0 +1,356 @@
+"""A training set from the simulated mission, in the layout of PASTIS (Garnot and Landrieu, 2021). **All of it is synthetic.**
+
+Each patch lies at a place of its own on a land of its own: soils, climate, weather, fields and skies differ between any two. Beside what
+PASTIS holds stand the clear pixels of each date (`CLEAR_S2`), by the mask that maps are made with. A patch is whole when its
+description in `PATCHES` is there, which is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from multiprocessing import get_context
+from os import environ
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError, field_validator
+from shapely.geometry import Point, box
+
+from catalog.area import as_geojson
+from catalog.errors import RequestError, StoreError
+from catalog.grid import PIXEL, Window, to_lonlat, to_zone, utm_zone
+from catalog.mission.crops import is_crop
+from catalog.mission.mission import FARMING, Mission
+from catalog.mission.overpass import BASELINE, Overpass, overpasses
+from catalog.mission.products import EDGE, NOTICE
+from catalog.mission.scene import Scene
+from catalog.mission.seeded import keys
+from catalog.mission.tiles import Tile, tiles_meeting
+from catalog.products import BANDS, CROP_BANDS, Asset, Frozen, season_period
+from catalog.store import write_json, written_whole
+from processors.ingest_numbers import repeat_into, write_reflectance
+from processors.mask import clear_by_classes
+from processors.mask_options import L2AMask
+
+YEAR = 2019
+"""Of the harvest, as in PASTIS, whose dates its readers count from September 2018."""
+
+REGION = (-1.0, 43.0, 17.0, 54.0)
+"""Longitude and latitude that patches lie in: lowlands of western and central Europe."""
+
+FOLDS = 5
+MAX_CLOUD = 95.0
+"""Dates whose sky is cloudier are left out, %, as a request leaves them out."""
+
+METADATA, SETTINGS, NORMALISATION = "metadata.geojson", "simulated.json", "NORM_S2_patch.json"
+_LARGEST = 32_767
+"""Of 16 bits with a sign, as PASTIS has them; brighter than any field."""
+
+_SHIFTED = Asset(href="", offset=-1000)
+_MARGIN = math.ceil(L2AMask().dilation / PIXEL)
+
+Progress = Callable[[int, int], None]
+"""Called with how many patches are there, and how many there will be."""
+
+
+class PatchSettings(Frozen):
+    """The same settings make the same patches."""
+
+    count: Annotated[int, Field(ge=FOLDS, le=1_000_000, description="number of patches")]
+    size: Annotated[int, Field(ge=16, le=1024, description="edge of a patch, pixels of 10 m")] = 128
+    months: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=12)], Annotated[int, Field(ge=1, le=12)]],
+        Field(description="first and last month of the dates"),
+    ] = (9, 8)
+    min_clear: Annotated[
+        float, Field(ge=0, le=1, description="dates with less of the sky over the patch clear are left out")
+    ] = 0.0
+    seed: Annotated[int, Field(ge=0, le=10**9)] = 0
+    farming: str = "france"
+
+    @field_validator("farming")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in FARMING:
+            raise ValueError(f"one of {', '.join(FARMING)}, not {value!r}")
+        return value
+
+
+def checked_settings(**given: object) -> PatchSettings:
+    """The settings given. Raises `RequestError` naming the first that can't be."""
+    try:
+        return PatchSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestError(f"{where}: {first['msg']}. Correct it.") from error
+
+
+class SimulatedPatch(Frozen):
+    """One patch as its file in `PATCHES` describes it."""
+
+    tile: str
+    epsg: int
+    left: int
+    top: int
+    dates: tuple[date, ...]
+    pixels: Annotated[dict[int, int], Field(description="by code of the crop, 0 what is none")]
+
+
+class Summary(Frozen):
+    """What a training set holds."""
+
+    patches: int
+    made: Annotated[int, Field(description="of them now")]
+    pixels: Annotated[dict[int, int], Field(description="by code of the crop, 0 what is none")]
+    dates: Annotated[float, Field(description="mean of a patch")]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Date:
+    values: npt.NDArray[np.uint16]
+    """(10, H, W)"""
+    clear: npt.NDArray[np.bool_]
+
+
+def write_patches(folder: Path, settings: PatchSettings, processes: int, progress: Progress | None = None) -> Summary:
+    """Write what a set lacks, in so many processes; the metadata last. The folder may hold part of the same set.
+
+    Raises `StoreError` where it holds another one, or can't be written.
+    """
+    folder = folder.expanduser().resolve()
+    _check(folder, settings)
+    missing = [index for index in range(settings.count) if not _description(folder, index).is_file()]
+    done = settings.count - len(missing)
+    tell = progress or (lambda done, total: None)  # noqa: ARG005
+    tell(done, settings.count)
+    if missing:
+        with _single_threads(), ProcessPoolExecutor(min(processes, len(missing)), get_context("spawn")) as pool:
+            work = [pool.submit(write_patch, folder, settings, index) for index in missing]
+            try:
+                for number, future in enumerate(as_completed(work), start=1):
+                    future.result()
+                    tell(done + number, settings.count)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    return _finish(folder, settings, len(missing))
+
+
+def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
+    """Simulate one patch and write its files, its description last."""
+    mission, tile, window = place_of(settings, index)
+    dates = dict(_dates(mission, tile, window, settings))
+    values = np.minimum(np.stack([one.values for one in dates.values()]), _LARGEST).astype(np.int16)
+    truth = mission.land(tile).truth(window, YEAR)
+    crop = np.where([[is_crop(code) for code in row] for row in truth.crop], truth.crop, 0).astype(np.uint8)
+    _, parcel = np.unique(truth.field, return_inverse=True)  # 0 where there is any pixel off the fields
+    parcel = np.where(truth.field < 0, 0, np.maximum(parcel.reshape(crop.shape), 1))
+    share = np.round(100 * truth.share)
+    _save(_file(folder, "DATA_S2", "S2", index), values)
+    _save(_file(folder, "CLEAR_S2", "CLEAR", index), np.stack([one.clear for one in dates.values()]))
+    _save(
+        _file(folder, "ANNOTATIONS", "TARGET", index),
+        np.stack([crop, np.minimum(parcel, 255), share]).astype(np.uint8),
+    )
+    codes, counts = np.unique(crop, return_counts=True)
+    described = SimulatedPatch(
+        tile=tile.name, epsg=window.epsg, left=window.left, top=window.top, dates=tuple(dates),
+        pixels=dict(zip(codes.tolist(), counts.tolist(), strict=True)),
+    )  # fmt: skip
+    write_json(_description(folder, index), described.model_dump(mode="json"))
+
+
+def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window]:
+    """Where a patch lies, and in which mission."""
+    seed = int(keys(settings.seed, index, 0x5E7)) % 10**9
+    random, half = np.random.default_rng([seed, 0x91ACE]), settings.size // 2
+    while True:
+        longitude, latitude = (float(random.uniform(REGION[axis], REGION[axis + 2])) for axis in (0, 1))
+        centre, epsg = Point(longitude, latitude), utm_zone(longitude, latitude)
+        (x, y), *_ = to_zone(centre, epsg).coords
+        window = Window(epsg, round(x) // PIXEL - half, round(y) // PIXEL + half, settings.size, settings.size)
+        for tile in tiles_meeting(centre):
+            west, _, _, north = tile.bounds
+            whole = Window(tile.epsg, west // PIXEL, north // PIXEL, EDGE, EDGE)
+            if tile.epsg == epsg and whole.intersection(_around(window)) == _around(window):
+                return Mission(seed, settings.farming), tile, window
+
+
+def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings) -> Iterator[tuple[date, _Date]]:
+    """By day, the first of each day; dates without any data are left out."""
+    start, end = season_period(YEAR, settings.months)
+    last: date | None = None
+    for overpass in overpasses(to_lonlat(box(*window.bounds), window.epsg), window.epsg, start, end):
+        day = overpass.sensed.date()
+        if overpass.tile != tile or day == last or mission.cloud_cover(overpass) > MAX_CLOUD:
+            continue
+        if (mission.sky_classes(overpass, window) == 0).mean() < settings.min_clear:
+            continue
+        if (made := _date(mission, overpass, window)) is not None:
+            last = day
+            yield day, made
+
+
+def _date(mission: Mission, overpass: Overpass, window: Window) -> _Date | None:
+    """What the cube would hold of an overpass, and the mask that would be made."""
+    around = _around(window)
+    scenes = list(mission.scenes(overpass, around))
+    if not scenes:
+        return None
+    (scene,) = scenes
+    rows, columns = scene.window.slices(window)
+    values = np.zeros((len(CROP_BANDS), *window.shape), np.uint16)
+    for band, out in zip(CROP_BANDS, values, strict=True):
+        numbers, step = scene.l2a[band], BANDS[band].resolution // PIXEL
+        shifted = np.empty_like(numbers)
+        write_reflectance(numbers, _SHIFTED, shifted)
+        repeat_into(
+            shifted[rows.start // step :, columns.start // step :], step, rows.start % step, columns.start % step, out
+        )
+    valid = (values > 0).all(axis=0)
+    if not valid.any():
+        return None
+    return _Date(values, _clear(scene)[rows, columns] & valid)
+
+
+def _clear(scene: Scene) -> npt.NDArray[np.bool_]:
+    return clear_by_classes(scene.scl.repeat(2, axis=0).repeat(2, axis=1), None, L2AMask())
+
+
+def _around(window: Window) -> Window:
+    return Window(
+        window.epsg,
+        window.left - _MARGIN,
+        window.top + _MARGIN,
+        window.width + 2 * _MARGIN,
+        window.height + 2 * _MARGIN,
+    )
+
+
+def _finish(folder: Path, settings: PatchSettings, made: int) -> Summary:
+    """Write the metadata from the patches' descriptions."""
+    described = [
+        SimulatedPatch.model_validate_json(_description(folder, index).read_text(encoding="utf-8"))
+        for index in range(settings.count)
+    ]
+    write_json(folder / NORMALISATION, _statistics(folder, settings.count))
+    features = [
+        {
+            "type": "Feature",
+            "id": str(index),
+            "properties": {
+                "ID_PATCH": index,
+                "Fold": fold_of(index),
+                "TILE": f"t{one.tile.lower()}",
+                "dates-S2": {str(number): int(f"{day:%Y%m%d}") for number, day in enumerate(one.dates)},
+            },
+            "geometry": as_geojson(to_lonlat(box(*_window(one, settings.size).bounds), one.epsg)),
+        }
+        for index, one in enumerate(described)
+    ]
+    write_json(
+        folder / METADATA,
+        {
+            "type": "FeatureCollection",
+            "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}},
+            "cropline": {
+                "synthetic": True,
+                "notice": NOTICE,
+                "made_from": settings.model_dump(mode="json"),
+                # All of the region is farmed and clouded alike: what is learnt holds all over it.
+                "footprint": as_geojson(box(*REGION)),
+                "months": settings.months,
+                "baselines": [BASELINE],
+                "min_clear": settings.min_clear,
+                "min_acquisitions": 5,
+                "hold_out": "One fold in five: simulated lands of their own, of which no field was learnt from.",
+            },
+            "features": features,
+        },
+    )
+    pixels: dict[int, int] = {}
+    for one in described:
+        for code, count in one.pixels.items():
+            pixels[code] = pixels.get(code, 0) + count
+    dates = sum(len(one.dates) for one in described) / settings.count
+    return Summary(patches=settings.count, made=made, pixels=dict(sorted(pixels.items())), dates=round(dates, 1))
+
+
+def fold_of(index: int) -> int:
+    """1 to 5. Lands differ between patches, so any cut into folds is field-disjoint."""
+    return index % FOLDS + 1
+
+
+def _statistics(folder: Path, count: int) -> dict[str, Any]:
+    """Mean and standard deviation of each band over all pixels with data, by fold, as the authors of PASTIS give them."""
+    sums = np.zeros((FOLDS, 3, len(CROP_BANDS)))
+    for index in range(count):
+        values = np.load(_file(folder, "DATA_S2", "S2", index), allow_pickle=False).astype(np.float64)
+        there = values > 0
+        axes = (0, 2, 3)
+        sums[fold_of(index) - 1] += there.sum(axis=axes), values.sum(axis=axes), (values**2).sum(axis=axes)
+    number, total, squares = sums.swapaxes(0, 1)
+    mean = total / np.maximum(number, 1)
+    deviation = np.sqrt(np.maximum(squares / np.maximum(number, 1) - mean**2, 1e-6))
+    return {f"Fold_{fold + 1}": {"mean": mean[fold].tolist(), "std": deviation[fold].tolist()} for fold in range(FOLDS)}
+
+
+def _check(folder: Path, settings: PatchSettings) -> None:
+    """The folder is new, empty, or holds part of this very set: its settings are written first."""
+    path, described = folder / SETTINGS, settings.model_dump(mode="json") | {"baseline": BASELINE}
+    try:
+        if path.is_file():
+            found = json.loads(path.read_bytes())
+            if {**found, "count": 0} != {**described, "count": 0} or found["count"] > settings.count:
+                raise StoreError(
+                    f"{folder} holds patches of other settings ({found}). Name another folder, or remove it."
+                )
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(f"{folder} holds something else. Name a folder that is new or empty.")
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} can't be understood ({error}). Remove {folder}, or name another folder.") from error
+    except OSError as error:
+        raise StoreError(f"can't read {folder}: {error}. Check the permissions.") from error
+    write_json(path, described)
+
+
+def _window(patch: SimulatedPatch, size: int) -> Window:
+    return Window(patch.epsg, patch.left, patch.top, size, size)
+
+
+def _file(folder: Path, kind: str, prefix: str, index: int) -> Path:
+    return folder / kind / f"{prefix}_{index}.npy"
+
+
+def _description(folder: Path, index: int) -> Path:
+    return folder / "PATCHES" / f"{index}.json"
+
+
+def _save(path: Path, values: npt.NDArray[Any]) -> None:
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """Processes started in the block take one thread each: they read this as they start."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: environ.get(name) for name in names}
+    environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                environ.pop(name, None)
+            else:
+                environ[name] = value
