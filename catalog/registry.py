@@ -31,6 +31,9 @@ from catalog.store import Store, digest, sha256, write_json
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 """Files of a checkpoint."""
 
+SHIPPED = Path(__file__).parent / "shipped"
+"""Checkpoints that come with the software. An installation's own models go before them."""
+
 _MULTIHASH_SHA256 = "1220"  # code 0x12, 0x20 bytes: the STAC file extension's checksums are multihashes
 
 
@@ -90,16 +93,21 @@ class _Item(BaseModel):
 class Registry:
     """The models and maps of a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, shipped: Path = SHIPPED) -> None:
         self._store = store
+        self._shipped = shipped
 
     def models(self) -> list[ModelEntry]:
-        """Every usable checkpoint, newest first."""
-        return self._survey()[0]
+        """Every usable checkpoint of the store, newest first."""
+        return _survey(self._store.models)[0]
+
+    def shipped_models(self) -> list[ModelEntry]:
+        """Those that come with the software, newest first."""
+        return _survey(self._shipped)[0]
 
     def broken_models(self) -> list[BrokenModel]:
-        """Folders among the models that can't be used, by name."""
-        return self._survey()[1]
+        """Folders among the store's models that can't be used, by name."""
+        return _survey(self._store.models)[1]
 
     def add_model(self, folder: Path) -> Path:
         """Copy a checkpoint into the store and return where it lies there; one that is there already stays.
@@ -146,9 +154,9 @@ class Registry:
 
         if name is not None:
             return self._named(name, against)
-        usable, broken = self._survey()
+        usable, broken = _survey(self._store.models)
         refused = [(model.name, [model.reason]) for model in broken]
-        for entry in usable:
+        for entry in [*usable, *self.shipped_models()]:
             reasons = against(entry) + _outside(entry, area)
             if not reasons:
                 return entry.folder
@@ -192,24 +200,11 @@ class Registry:
             _write_catalog(self._store.maps, "maps", "Maps made by this installation.", items)
         return listed
 
-    def _survey(self) -> tuple[list[ModelEntry], list[BrokenModel]]:
-        usable: list[ModelEntry] = []
-        broken: list[BrokenModel] = []
-        folders = sorted(self._store.models.iterdir()) if self._store.models.is_dir() else []
-        for folder in folders:
-            if not folder.is_dir() or folder.name.startswith("."):  # being copied, or left by a copy that was killed
-                continue
-            try:
-                usable.append(_read_entry(folder))
-            except ModelError as error:
-                broken.append(BrokenModel(folder.name, str(error)))
-        return sorted(usable, key=lambda entry: (entry.created, entry.name), reverse=True), broken
-
     def _named(self, name: str, against: Callable[[ModelEntry], list[str]]) -> Path:
-        inside = self._store.models / name
-        folder = inside if inside.is_dir() else Path(name).expanduser().resolve()
+        known = (self._store.models / name, self._shipped / name)
+        folder = next((path for path in known if path.is_dir()), Path(name).expanduser().resolve())
         if not folder.is_dir():
-            names = ", ".join(entry.name for entry in self.models()) or "none yet"
+            names = ", ".join(entry.name for entry in [*self.models(), *self.shipped_models()]) or "none yet"
             raise ModelError(f"model {name!r}: neither a model of this installation ({names}) nor a folder.")
         reasons = against(_read_entry(folder))
         if reasons:
@@ -222,6 +217,20 @@ class Registry:
         with _locked(self._store.models):
             items = [entry.folder / ITEM for entry in self.models()]
             _write_catalog(self._store.models, "models", "Models trained by this installation.", items)
+
+
+def _survey(models: Path) -> tuple[list[ModelEntry], list[BrokenModel]]:
+    usable: list[ModelEntry] = []
+    broken: list[BrokenModel] = []
+    folders = sorted(models.iterdir()) if models.is_dir() else []
+    for folder in folders:
+        if not folder.is_dir() or folder.name.startswith("."):  # being copied, or left by a copy that was killed
+            continue
+        try:
+            usable.append(_read_entry(folder))
+        except ModelError as error:
+            broken.append(BrokenModel(folder.name, str(error)))
+    return sorted(usable, key=lambda entry: (entry.created, entry.name), reverse=True), broken
 
 
 def _reasons(

@@ -247,17 +247,20 @@ def inspect(
 
 @app.command()
 def models(as_json: AsJson = False) -> None:
-    """List the models of this installation."""
+    """List the models of this installation, and those that come with the software."""
     from catalog.registry import Registry
 
-    found = Registry(_settings().open_store()).models()
+    registry = Registry(_settings().open_store())
+    own, shipped = registry.models(), registry.shipped_models()
     if as_json:
-        _say(json.dumps([entry.model_dump(mode="json") for entry in found]))
+        _say(json.dumps([entry.model_dump(mode="json") for entry in [*own, *shipped]]))
         return
-    for entry in found:
+    for entry in own:
         _say(entry.name)
-    if not found:
-        _tell("No models yet. A request with labels trains one, or `cropline retrain aoi.json`.")
+    for entry in shipped:
+        _say(f"{entry.name}  comes with the software{', for synthetic sources only' if entry.synthetic else ''}")
+    if not own:
+        _tell("No models of your own yet. A request with labels trains one, or `cropline retrain aoi.json`.")
 
 
 @app.command()

@@ -74,7 +74,12 @@ def added(store: Store, tmp_path: Path, day: int = 1, **fields: Any) -> Path:
 
 def choose(store: Store, **changed: Any) -> Path:
     asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND}
-    return Registry(store).choose(**{**asked, **changed})
+    return registry(store).choose(**{**asked, **changed})
+
+
+def registry(store: Store) -> Registry:
+    """Without what comes with the software: only what a test puts there."""
+    return Registry(store, store.models.parent / "shipped")
 
 
 def test_the_newest_that_fits_is_chosen(store: Store, tmp_path: Path) -> None:
@@ -160,6 +165,27 @@ def test_without_legend_and_months_any_will_do(store: Store, tmp_path: Path) -> 
     model = added(store, tmp_path, months=[10, 6])
     assert choose(store, legend=None) == model
     assert choose(store, legend=LEGEND, months=(10, 6)) == model
+
+
+def test_shipped_models_come_after_the_installations_own(store: Store, tmp_path: Path) -> None:
+    shipped = checkpoint(store.models.parent / "shipped" / "simulated", 30, weights=b"shipped")
+    assert choose(store) == shipped
+    own = added(store, tmp_path, 1)  # older, and still preferred
+    assert choose(store) == own
+    assert choose(store, name="simulated") == shipped
+    assert [entry.name for entry in registry(store).models()] == [own.name]
+    assert [entry.name for entry in registry(store).shipped_models()] == ["simulated"]
+    with pytest.raises(ModelError, match="simulated: trained on L2A, not L1C"):
+        choose(store, level="L1C")
+    with pytest.raises(ModelError, match=r"'missing'.*simulated"):
+        choose(store, name="missing")
+
+
+def test_what_comes_with_the_software_is_whole_and_synthetic(store: Store) -> None:
+    for entry in Registry(store).shipped_models():
+        assert entry.synthetic
+        assert Registry(store).add_model(entry.folder).is_dir()  # which verifies the weights
+        assert sum(path.stat().st_size for path in entry.folder.iterdir()) < 10e6
 
 
 def test_an_empty_store_says_that_labels_are_missing(store: Store) -> None:
