@@ -70,6 +70,14 @@ class TrainingConfig(Frozen):
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )
+    shift: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="standard deviation of what is added to a whole crop, band by band, in those of the band: for models that "
+            "are to serve where light, soils and correction differ",
+        ),
+    ] = 0.0
     precision: Annotated[TrainingPrecision, Field(description="arithmetic of the training steps")] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
@@ -163,7 +171,9 @@ def _learn(
         clip=config.clip,
     )
     generator = torch.Generator(group.device).manual_seed(config.seed * 1000 + group.rank)
-    noisy = partial(_noisy, bands=len(normalisation.mean), deviation=config.noise, generator=generator)
+    noisy = partial(
+        _noisy, bands=len(normalisation.mean), deviation=config.noise, shift=config.shift, generator=generator
+    )
     for step, (batch, label) in enumerate(batches, start=1):
         loss = learner.step(batch, label, noisy)
         schedule.step()
@@ -172,13 +182,16 @@ def _learn(
     return network
 
 
-def _noisy(values: Tensor, bands: int, deviation: float, generator: torch.Generator) -> Tensor:
-    """Noise on the bands; a clear mask that follows them stays as it is."""
-    if not deviation:
+def _noisy(values: Tensor, bands: int, deviation: float, shift: float, generator: torch.Generator) -> Tensor:
+    """Noise on the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
+    if not deviation and not shift:
         return values
-    noise = torch.randn(values.shape, generator=generator, device=values.device) * deviation
-    noise[:, :, bands:] = 0
-    return values + noise
+    added = torch.randn(values.shape, generator=generator, device=values.device) * deviation
+    if shift:
+        B, _, C, _, _ = values.shape
+        added += torch.randn((B, 1, C, 1, 1), generator=generator, device=values.device) * shift
+    added[:, :, bands:] = 0
+    return values + added
 
 
 def _report(step: int, steps: int, loss: float, config: TrainingConfig, progress: Progress | None) -> None:

@@ -110,13 +110,15 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the demonstration is made.")] = Path("demo"),
     as_json: AsJson = False,
 ) -> None:
-    """Make a small synthetic archive, train on it, and map it."""
-    from flows.demo import prepare_demo
+    """Order a map from the simulated mission, and compare it with the land that was simulated."""
+    from flows.demo import SOURCE, prepare_demo
     from flows.local import run_in_process
 
     settings = _settings()
     request, demo_settings = prepare_demo(folder, settings)
-    _tell(f"Synthetic archive in {folder}: simulated fields, nothing real.")
+    _tell(
+        f"Ordered from the simulated mission {SOURCE} into {folder}: synthetic fields, skies and products, nothing real."
+    )
     delivery = run_in_process(request, demo_settings)
     _show(delivery, as_json)
     if not as_json:

@@ -23,7 +23,7 @@ from agrunet.inference import predict
 from agrunet.metrics import confusion_matrix
 from agrunet.patches import Patch
 from agrunet.train import main
-from agrunet.training import PRESETS, TrainingConfig, step_count, train
+from agrunet.training import PRESETS, TrainingConfig, _noisy, step_count, train
 
 TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=60, passes=0, crop=16, rate=1e-2, device="cpu")
 
@@ -252,3 +252,16 @@ def test_two_processes_train_one_checkpoint(toy_folder: Path, tmp_path: Path) ->
     assert config.scores[0].oa > 0.95
     assert done.stderr.count("step 60 of 60") == 1  # only the first process reports
     assert not any(name.startswith("module.") for name in load_file(tmp_path / "model" / "weights.safetensors"))
+
+
+def test_a_shift_moves_each_band_of_a_crop_as_a_whole_and_no_mask() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.arange(2 * 3 * 4 * 2 * 2, dtype=torch.float32).reshape(2, 3, 4, 2, 2)
+    moved = _noisy(values, bands=3, deviation=0.0, shift=0.5, generator=generator) - values
+    first = moved[:, :1, :, :1, :1]
+    torch.testing.assert_close(moved, first.expand_as(moved), atol=1e-5, rtol=0)
+    assert (moved[:, :, 3] == 0).all()
+    assert first[:, 0, :3].unique().numel() == 6
+    noisy = _noisy(values, bands=3, deviation=0.1, shift=0.0, generator=generator) - values
+    assert noisy[:, :, :3].std() == pytest.approx(0.1, rel=0.3)
+    assert _noisy(values, bands=3, deviation=0.0, shift=0.0, generator=generator) is values

@@ -4,7 +4,10 @@ Two figures, never mixed. *within-field*: four folds of 16 x 16 pixel blocks; ne
 several folds, so it measures interpolation inside fields. *field-disjoint*: each field is mapped by a model that never saw it.
 One square of 640 m carries no claim of accuracy either way. Run as
 
-    python tests/slow/flanders.py FOLDER {within-field,field-disjoint} [--preset P] [--seed N] [--json FILE]
+    python tests/slow/flanders.py FOLDER {within-field,field-disjoint,simulated} [--preset P] [--seed N] [--model M] [--json FILE]
+
+*simulated* is a third figure: the square mapped by a checkpoint that learnt from simulated land only (``--model``), so that no real
+field was seen at all.
 """
 
 from __future__ import annotations
@@ -48,6 +51,17 @@ CLASSES = {
     9120: "grassland",
 }
 MERGED = {1510: 1500}
+SIMULATED = {
+    "soft winter wheat": "winter wheat",
+    "corn": "maize",
+    "winter barley": "barley",
+    "spring barley": "barley",
+    "potatoes": "potato",
+    "beet": "sugar beet",
+    "meadow": "grassland",
+}
+"""Classes of a model of the simulated land, and what they are called here."""
+
 BLOCK = 16
 MIN_FIELD = 20
 TREES = 300
@@ -119,23 +133,24 @@ def network_map(
     with tempfile.TemporaryDirectory() as name:
         folder, model = Path(name) / "patches", Path(name) / "model"
         write_patch(folder, 0, data.patch, roles)
-        write_folder_header(
-            folder,
-            FolderHeader(
-                count=1,
-                patch_size=data.label.shape[0],
-                bands=BANDS,
-                classes=tuple(CLASSES.values()),
-                level="L2A",
-                years=(2019,),
-                months=(1, 7),
-                synthetic=False,
-            ),
-        )
+        write_folder_header(folder, _header())
         train(folder, model, config, _log_progress)
         network, checkpoint = load_checkpoint(model)
         ((_, probabilities),) = predict(network, checkpoint, PatchFolder(folder), [0])
     return map_classes(probabilities)
+
+
+def _header() -> FolderHeader:
+    return FolderHeader(
+        count=1,
+        patch_size=64,
+        bands=BANDS,
+        classes=tuple(CLASSES.values()),
+        level="L2A",
+        years=(2019,),
+        months=(1, 7),
+        synthetic=False,
+    )
 
 
 def within_field(
@@ -211,6 +226,38 @@ def field_disjoint(
     }
 
 
+def simulated(folder: Path, model: Path) -> dict[str, Any]:
+    """Scores of a checkpoint that never saw a real field: as it comes, and with the choice limited to the crops that grow here."""
+    data = read(folder)
+    network, checkpoint = load_checkpoint(model)
+    with tempfile.TemporaryDirectory() as name:
+        write_patch(Path(name), 0, data.patch, np.full(data.label.shape, SPLITS["field-disjoint"], dtype=np.uint8))
+        write_folder_header(Path(name), _header())
+        ((_, probabilities),) = predict(network, checkpoint, PatchFolder(Path(name)), [0])
+    # (6 crops here) x (classes of the checkpoint): which of them say the same.
+    same = np.array([[SIMULATED.get(name) == crop for name in checkpoint.classes] for crop in CLASSES.values()])
+    grouped = np.einsum("kc,chw->khw", same.astype(np.float32), probabilities)
+    chosen = map_classes(probabilities)
+    named = np.where(same.any(axis=0), same.argmax(axis=0), len(CLASSES))
+    mapped = np.where(chosen >= 0, named[chosen], -1).astype(np.int16)
+    limited = np.where(chosen >= 0, grouped.argmax(axis=0), -1).astype(np.int16)
+    known, names = data.label >= 0, (*CLASSES.values(), "something else")
+    found = {
+        "as_it_comes": score(
+            confusion_matrix(np.where(known, data.label, -1), mapped, len(names)), "field-disjoint", names
+        ),
+        "limited_to_the_six": _score(_confusion(data, limited, known), "field-disjoint"),
+    }
+    return {
+        "split": "simulated",
+        "preset": model.name,
+        "seed": 0,
+        "dates": len(data.patch.days),
+        "pooled": {name: _row(entry) for name, entry in found.items()},
+        "iou": {name: {part.name: round(part.iou, 4) for part in entry.per_class} for name, entry in found.items()},
+    }
+
+
 def eligible_fields(label: npt.NDArray[np.int16]) -> list[npt.NDArray[np.bool_]]:
     """The 4-connected fields of at least `MIN_FIELD` pixels, of classes that have two of them or more."""
     found: list[npt.NDArray[np.bool_]] = []
@@ -254,7 +301,8 @@ def _log_progress(step: int, steps: int, loss: float) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Accuracy on the real labels of flanders-2019.")
     parser.add_argument("folder", type=Path, help="folder of the real test data")
-    parser.add_argument("split", choices=["within-field", "field-disjoint"])
+    parser.add_argument("split", choices=["within-field", "field-disjoint", "simulated"])
+    parser.add_argument("--model", type=Path, help="folder of a checkpoint, for simulated")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", choices=sorted(PRESETS), default="standard")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3], help="block folds, for within-field")
@@ -262,7 +310,11 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="file of results to add to")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if options.split == "within-field":
+    if options.split == "simulated":
+        if options.model is None:
+            parser.error("simulated needs --model")
+        result = simulated(options.folder, options.model)
+    elif options.split == "within-field":
         result = within_field(options.folder, options.seed, options.folds, options.preset)
     else:
         result = field_disjoint(options.folder, options.seed, options.fields, options.preset)
