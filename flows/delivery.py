@@ -75,6 +75,7 @@ class Delivered(Delivery):
     """What a run's folder remembers."""
 
     ordered: Annotated[tuple[str, ...], Field(description="products that were ordered, with their baselines")]
+    masked_with: Annotated[str, Field(description="version and options of the mask; empty in older runs")] = ""
 
 
 def ordered_products(order: Order) -> tuple[str, ...]:
@@ -82,9 +83,9 @@ def ordered_products(order: Order) -> tuple[str, ...]:
     return tuple(sorted(f"{product.id} {product.baseline}" for item in order.acquisitions for product in item.products))
 
 
-def write_delivered(folder: Path, delivery: Delivery, order: Order) -> None:
+def write_delivered(folder: Path, delivery: Delivery, order: Order, masked_with: str) -> None:
     """Remember in a run's folder what was delivered."""
-    told = Delivered(**delivery.model_dump(), ordered=ordered_products(order))
+    told = Delivered(**delivery.model_dump(), ordered=ordered_products(order), masked_with=masked_with)
     write_json(folder / DELIVERED, told.model_dump(mode="json"))
 
 

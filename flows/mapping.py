@@ -99,7 +99,7 @@ def map_area(run: Run) -> tuple[Delivery, DeliveryFacts]:
         facts = _facts(Work(run.store, run.folder), run, dropped)
         files = hand_over(run.folder, store, rasters, facts.model_dump(mode="json"))
     delivery = _delivery(output, files, facts, run.seconds)
-    write_delivered(run.folder, delivery, order)
+    write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
     return delivery, facts
 
 

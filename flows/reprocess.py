@@ -70,10 +70,13 @@ def _map_again(store: Store, request: MapRequest, everything: bool) -> str:
 
 @task(name="look for news", cache_policy=NO_CACHE, persist_result=False)
 def news(store: str, parameters: dict[str, Any]) -> bool:
-    """True when the source offers what the last delivery of a request was not made from, or there is no delivery."""
+    """True when the source offers what the last delivery of a request was not made from, clear pixels are told otherwise since, or
+    there is no delivery."""
     request = MapRequest.model_validate(parameters)
     delivered = read_delivered(store_at(store).runs / request.digest)
     if delivered is None or not (Path(delivered.delivery) / "item.json").is_file():
+        return True
+    if delivered.masked_with != load_settings().mask.record(request.level):
         return True
     source = open_source(str(request.source), load_credentials())
     now = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)

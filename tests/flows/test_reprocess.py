@@ -15,7 +15,7 @@ from catalog import subscriptions
 from catalog.store import open_store
 
 SCRIPT = """
-import json, pathlib
+import json, os, pathlib
 from flows.isolation import isolated_prefect
 from flows.settings import load_settings
 with isolated_prefect(load_settings().open_store()):
@@ -24,7 +24,10 @@ with isolated_prefect(load_settings().open_store()):
     first = reprocess(return_state=True)
     before = written()
     second = reprocess(return_state=True)
-    print(json.dumps([str(first.message), str(second.message), before, written()]))
+    after = written()
+    os.environ["CROPLINE_MASK"] = json.dumps({"l2a": {"dilation": 80}})
+    reprocess(return_state=True)
+    print(json.dumps([str(first.message), str(second.message), before, after, written()]))
 """
 
 
@@ -59,7 +62,12 @@ def test_one_failure_does_not_stop_the_others_and_is_named(outcome: tuple[Path, 
 
 
 def test_what_has_nothing_new_is_not_made_again(outcome: tuple[Path, list[Any]]) -> None:
-    _, (_, message, before, after) = outcome
+    _, (_, message, before, after, _) = outcome
     assert "1 of 2 subscriptions failed" in message, "the broken one is tried again"
     assert before
     assert after == before
+
+
+def test_what_is_masked_otherwise_is_made_again(outcome: tuple[Path, list[Any]]) -> None:
+    _, (*_, before, again) = outcome
+    assert all(new > old for new, old in zip(again, before, strict=True))
