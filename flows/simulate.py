@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -55,3 +56,57 @@ def patches(
     typer.echo(f"{made.patches} patches of {made.dates:g} dates in the mean; read them as pastis:{folder}")
     if made.made:
         typer.echo(f"{rate:.1f} patches per minute and core, {workers} at work. All of it is synthetic.")
+
+
+class Form(StrEnum):
+    safe = "safe"
+    stac = "stac"
+
+
+class Levels(StrEnum):
+    L1C = "L1C"
+    L2A = "L2A"
+    both = "both"
+
+
+@simulate.command()
+def products(
+    folder: Folder,
+    area: Annotated[Path, typer.Option(metavar="FILE", help="A request, or any GeoJSON: a point will do.")],
+    start: Annotated[str, typer.Option(metavar="DATE", help="First day or time, UTC.")],
+    end: Annotated[str, typer.Option(metavar="DATE", help="The first one after it.")],
+    level: Annotated[Levels, typer.Option(help="Of the products.")] = Levels.L2A,
+    form: Annotated[
+        Form, typer.Option("--format", help="SAFE products as large as real ones, or STAC + COG over the area.")
+    ] = Form.stac,
+    seed: Seed = 0,
+    farming: Farming = "france",
+) -> None:
+    """Write the products of an area and a period, with the truth beside them; run again, it goes on."""
+    from catalog.area import parse_place
+    from catalog.mission.archive import write_archive
+    from catalog.sources.mission import parse_mission
+    from flows.passes import parse_start
+    from flows.progress import terminal
+    from flows.request import read_parameters
+
+    parameters = read_parameters(area)
+    place = parse_place(parameters.get("area", parameters))
+    mission = parse_mission(f"seed={seed},farming={farming}")
+    began = time.monotonic()
+    with terminal() as reporter:
+        reporter.stage("simulate", 1, "overpasses")
+        made = write_archive(
+            folder,
+            mission,
+            place,
+            (parse_start(start), parse_start(end)),
+            levels=("L1C", "L2A") if level is Levels.both else (level.value,),
+            form=form.value,
+            progress=reporter.advance,
+        )
+        reporter.finish(time.monotonic() - began, f"{len(made.products)} products")
+    typer.echo(f"source     {made.source}")
+    typer.echo(f"labels     {made.labels}")
+    typer.echo(f"parcels    {made.parcels}")
+    typer.echo("All of it is synthetic.")
