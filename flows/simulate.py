@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from catalog.products import Level
+
 simulate = typer.Typer(help="Write simulated data: training sets and product archives.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="New, empty, or with part of the same in it.")]
@@ -58,6 +60,9 @@ def patches(
         typer.echo(f"{rate:.1f} patches per minute and core, {workers} at work. All of it is synthetic.")
 
 
+_LEVELS: tuple[Level, ...] = ("L1C", "L2A")
+
+
 class Form(StrEnum):
     safe = "safe"
     stac = "stac"
@@ -101,7 +106,7 @@ def products(
             mission,
             place,
             (parse_start(start), parse_start(end)),
-            levels=("L1C", "L2A") if level is Levels.both else (level.value,),
+            levels=[one for one in _LEVELS if level.value in (one, "both")],
             form=form.value,
             progress=reporter.advance,
         )
