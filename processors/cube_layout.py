@@ -9,6 +9,7 @@ zarr-python's codecs: the Rust ones don't know s3fs.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,8 +119,7 @@ def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
     _coordinate(group, "x", np.arange(west + half, east, PIXEL, dtype=np.float64), "projection_x_coordinate")
     _coordinate(group, "y", np.arange(north - half, south, -PIXEL, dtype=np.float64), "projection_y_coordinate")
     _coordinate(group, "band", np.array(LEVEL_BANDS[level], dtype=object), None)
-    reference = group.create_array("spatial_ref", shape=(), dtype=np.int64, dimension_names=())
-    reference.attrs.update(_grid_mapping(cell))
+    group.create_array("spatial_ref", shape=(), dtype=np.int64, dimension_names=(), attributes=_grid_mapping(cell))
 
 
 def add_arrays(group: zarr.Group, level: Level, names: Iterable[str], dates: int) -> None:
@@ -136,7 +136,7 @@ def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0)
     if slab:
         chunks, shards = (*chunks[:-2], BLOCK, BLOCK), chunks
     dims = ("time", *(("band",) if by_band else ()), *(("y", "x") if slab else ()))
-    array = group.create_array(
+    group.create_array(
         variable.name,
         shape=shape,
         chunks=chunks,
@@ -145,8 +145,8 @@ def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0)
         fill_value=variable.fill,
         compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle") if slab else None,
         dimension_names=dims,
+        attributes=_attributes(variable),
     )
-    array.attrs.update(_attributes(variable))
 
 
 def _attributes(variable: Variable) -> dict[str, Any]:
@@ -163,6 +163,7 @@ def _attributes(variable: Variable) -> dict[str, Any]:
 
 
 def _coordinate(group: zarr.Group, name: str, values: Any, standard_name: str | None) -> None:
+    described = {} if standard_name is None else {"standard_name": standard_name, "units": "m", "axis": name.upper()}
     array = group.create_array(
         name,
         shape=values.shape,
@@ -170,10 +171,9 @@ def _coordinate(group: zarr.Group, name: str, values: Any, standard_name: str | 
         dtype=str if values.dtype == object else values.dtype,
         compressors=None,
         dimension_names=(name,),
+        attributes=described,
     )
     array[:] = values
-    if standard_name is not None:
-        array.attrs.update({"standard_name": standard_name, "units": "m", "axis": name.upper()})
 
 
 def _grid_mapping(cell: Cell) -> dict[str, Any]:
@@ -217,16 +217,25 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
 def open_arrays(group: zarr.Group, level: Level) -> dict[str, zarr.Array[Any]]:
     """The arrays of a cell by name, each with the codecs that suit its kind; an older cell's without those added since.
 
-    Raises `KeyError`, `OSError` where another one is missing.
+    Raises `KeyError`, `OSError`, `ValueError` where another one is missing or isn't whole.
     """
-    names = [name for name in VARIABLES if name not in _ADDED[level] or name in group]
-    if not isinstance(group.store, LocalStore):
+    store = group.store
+    if not isinstance(store, LocalStore):
+        names = [name for name in VARIABLES if name not in _ADDED[level] or name in group]
         with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
             return dict(zip(names, pool.map(lambda name: _array(group, name), names), strict=True))
+    # Each stage opens each cell for each acquisition: asking zarr for 24 arrays takes longer than masking one or reading a band.
+    found = {name: store.root / group.path / name / "zarr.json" for name in VARIABLES}
+    metadata = {
+        name: json.loads(path.read_bytes())
+        for name, path in found.items()
+        if name not in _ADDED[level] or path.exists()
+    }
+    slabs = {name for name in metadata if VARIABLES[name].kind == "slab"}
     with _OPENING:
-        arrays = {name: _array(group, name) for name in names if VARIABLES[name].kind == "slab"}
+        arrays = {name: _described(group, name, metadata[name]) for name in slabs}
     with plain_codecs():
-        return arrays | {name: _array(group, name) for name in names if VARIABLES[name].kind != "slab"}
+        return arrays | {name: _described(group, name, metadata[name]) for name in metadata.keys() - slabs}
 
 
 @contextmanager
@@ -234,6 +243,10 @@ def plain_codecs() -> Iterator[None]:
     """Arrays opened or made in the block use zarr-python's codecs, and keep them; the lock keeps the two kinds apart in threads."""
     with _OPENING, zarr.config.set({"codec_pipeline.path": _ATOMIC}):
         yield
+
+
+def _described(group: zarr.Group, name: str, metadata: dict[str, Any]) -> zarr.Array[Any]:
+    return zarr.Array.from_dict(group.store_path / name, metadata)
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
