@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from pyproj import CRS
 from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
+from catalog.errors import StoreError
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
 
@@ -214,28 +216,61 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
     }
 
 
-def open_arrays(group: zarr.Group, level: Level) -> dict[str, zarr.Array[Any]]:
+class LocalArrays(Mapping[str, zarr.Array[Any]]):
+    """The arrays of a cell on disk: the metadata of all is read at once, an array is made of it when somebody first asks for it.
+
+    Every stage opens every cell for every acquisition and uses a few of its arrays: making all 24 takes longer than reading a band.
+    Safe for threads. Raises `StoreError` where an array isn't what its name says.
+    """
+
+    def __init__(self, group: zarr.Group, metadata: Mapping[str, dict[str, Any]]) -> None:
+        self._group = group
+        self._metadata = metadata
+        self._made: dict[str, zarr.Array[Any]] = {}
+
+    def __getitem__(self, name: str) -> zarr.Array[Any]:
+        if name not in self._made:
+            metadata, place = self._metadata[name], self._group.store_path / name
+            try:
+                with _OPENING if VARIABLES[name].kind == "slab" else plain_codecs():
+                    array = zarr.Array.from_dict(place, metadata)
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(
+                    f"{place}: not an array of this project ({type(error).__name__}: {error}). Move the cell away and run again."
+                ) from error
+            self._made.setdefault(name, array)  # one that grows must be the same for all
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metadata
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metadata)
+
+    def __len__(self) -> int:
+        return len(self._metadata)
+
+
+def open_arrays(group: zarr.Group, level: Level) -> Mapping[str, zarr.Array[Any]]:
     """The arrays of a cell by name, each with the codecs that suit its kind; an older cell's without those added since.
 
-    Raises `KeyError`, `OSError`, `ValueError` where another one is missing or isn't whole.
+    Raises `KeyError`, `OSError`, `ValueError` where another one is missing or is no array.
     """
     store = group.store
-    if not isinstance(store, LocalStore):
-        names = [name for name in VARIABLES if name not in _ADDED[level] or name in group]
-        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
-            return dict(zip(names, pool.map(lambda name: _array(group, name), names), strict=True))
-    # Each stage opens each cell for each acquisition: asking zarr for 24 arrays takes longer than masking one or reading a band.
-    found = {name: store.root / group.path / name / "zarr.json" for name in VARIABLES}
-    metadata = {
-        name: json.loads(path.read_bytes())
-        for name, path in found.items()
-        if name not in _ADDED[level] or path.exists()
-    }
-    slabs = {name for name in metadata if VARIABLES[name].kind == "slab"}
-    with _OPENING:
-        arrays = {name: _described(group, name, metadata[name]) for name in slabs}
-    with plain_codecs():
-        return arrays | {name: _described(group, name, metadata[name]) for name in metadata.keys() - slabs}
+    if isinstance(store, LocalStore):
+        found = {name: store.root / group.path / name / "zarr.json" for name in VARIABLES}
+        present = [name for name in VARIABLES if name not in _ADDED[level] or found[name].exists()]
+        return LocalArrays(group, {name: _metadata(found[name]) for name in present})
+    names = [name for name in VARIABLES if name not in _ADDED[level] or name in group]
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
+        return dict(zip(names, pool.map(lambda name: _array(group, name), names), strict=True))
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads(path.read_bytes())
+    if metadata["node_type"] != "array":
+        raise KeyError(path.parent.name)
+    return metadata
 
 
 @contextmanager
@@ -243,10 +278,6 @@ def plain_codecs() -> Iterator[None]:
     """Arrays opened or made in the block use zarr-python's codecs, and keep them; the lock keeps the two kinds apart in threads."""
     with _OPENING, zarr.config.set({"codec_pipeline.path": _ATOMIC}):
         yield
-
-
-def _described(group: zarr.Group, name: str, metadata: dict[str, Any]) -> zarr.Array[Any]:
-    return zarr.Array.from_dict(group.store_path / name, metadata)
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
