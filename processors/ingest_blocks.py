@@ -20,7 +20,7 @@ from rasterio.windows import Window as RasterWindow
 
 from catalog.errors import StoreError
 
-KEPT_BYTES = 32 * 2**20
+KEPT_BYTES = 64 * 2**20
 """Kept in memory at most, by all acquisitions of the process together; the rest waits in scratch files."""
 
 _counting = threading.Lock()

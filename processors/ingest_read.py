@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,7 +28,7 @@ NATIVE_PIXELS = (10, 20, 60)
 
 
 class BandReader:
-    """One open band. One thread at a time."""
+    """One open band. Safe for threads, which take turns: a file's blocks are decoded by one at a time."""
 
     def __init__(
         self, dataset: rasterio.DatasetReader, asset: Asset, *, categories: bool = False, counted: bool = False
@@ -41,6 +42,7 @@ class BandReader:
         self._epsg: int | None = dataset.crs.to_epsg()
         self._step = _grid_step(dataset.transform)
         self._blocks: BlockReader | None = None
+        self._turn = threading.Lock()
         self.counts = NumberCounts()
         self.reached = self.has_data = False
 
@@ -87,7 +89,7 @@ class BandReader:
         self.reached = True
         try:
             # Options are those of a thread; endpoint and keys GDAL keeps from the opening on.
-            with rasterio.Env(**GDAL_ENVIRONMENT):
+            with self._turn, rasterio.Env(**GDAL_ENVIRONMENT):
                 raw = read_part(self._dataset, part) if self._blocks is None else self._blocks.read(part)
                 if self._counted:
                     self.counts.add(raw, self.asset.nodata)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -233,43 +233,43 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
     """
     jobs = [_job(place, readers) for place in places]
     _plan(jobs, readers, scratch)
-    facts: list[Facts | None] = []
-    held: list[_Slab] = []  # at most two: one on its way to the disk while the next one is read
+    facts: dict[int, Facts] = {}
+    held: dict[int, _Slab] = {}  # by job, at most two: no thread is idle while the last bands of the first one are read
     pool = _pool(_threads(readers))
+
+    def finish_first() -> None:
+        number, slab = next(iter(held.items()))
+        facts[number] = slab.wait()
+        slab.write()
+        _memory.give(held.pop(number).reflectance)
+
     try:
-        for job in jobs:
+        for number, job in enumerate(jobs):
             if not job.names:
-                facts.append(None)
                 continue
-            held.append(_next_slab(job, held))
-            held[-1].fill(readers, pool)
+            held[number] = _next_slab(job, held, finish_first)
+            held[number].fill(readers, pool)
             if len(held) > 1:
-                _write_first(held)
-            facts.append(held[0].wait())
+                finish_first()
         while held:
-            _write_first(held)
+            finish_first()
     finally:
-        for slab in held:
+        for slab in held.values():
             slab.give_up()
             _memory.give(slab.reflectance)
-    return facts
+    return [facts.get(number) for number in range(len(jobs))]
 
 
-def _next_slab(job: _Job, held: list[_Slab]) -> _Slab:
+def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], None]) -> _Slab:
     """Where all memory is taken, what is held is written first: nobody who waits for a slab holds another one."""
     cube = job.place.cube
     shape = len(cube.bands), *cube.window.shape
     array = _memory.take(shape, wait=False)
     while array is None:
         while held:
-            _write_first(held)
+            finish_first()
         array = _memory.take(shape, wait=True)
     return _Slab(job, array)
-
-
-def _write_first(held: list[_Slab]) -> None:
-    held[0].write()
-    _memory.give(held.pop(0).reflectance)
 
 
 def _job(place: Place, readers: Readers) -> _Job:
