@@ -165,7 +165,9 @@ def _attributes(variable: Variable) -> dict[str, Any]:
 
 
 def _coordinate(group: zarr.Group, name: str, values: Any, standard_name: str | None) -> None:
-    described = {} if standard_name is None else {"standard_name": standard_name, "units": "m", "axis": name.upper()}
+    described: dict[str, Any] = (
+        {"standard_name": standard_name, "units": "m", "axis": name.upper()} if standard_name else {}
+    )
     array = group.create_array(
         name,
         shape=values.shape,

@@ -77,7 +77,7 @@ class Scratch:
             return values.copy()
         try:
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(np.ascontiguousarray(values))
+                file.write(np.ascontiguousarray(values).data)
         except OSError as error:
             raise StoreError(
                 f"can't write scratch files in {self._folder}: {error}. Free some space, or set TMPDIR to a larger disk."
@@ -126,9 +126,7 @@ class BlockReader:
             self._kept[part] = [(part, self._scratch.keep(raw))]
         return raw
 
-    def _joined(
-        self, part: Part, kept: Sequence[tuple[Part, Kept]], fresh: Sequence[Part]
-    ) -> npt.NDArray[Any]:
+    def _joined(self, part: Part, kept: Sequence[tuple[Part, Kept]], fresh: Sequence[Part]) -> npt.NDArray[Any]:
         if not kept and len(fresh) == 1:  # whole blocks hold it all: no need to copy it
             return self._decoded_blocks(fresh[0], part)[fresh[0].slices(part)]
         raw = _buffer("part", part.shape, self._dataset.dtypes[0])
