@@ -39,3 +39,9 @@ class StoreUnreachableError(StoreError):
 
 class DeliveryError(CroplineError):
     """The delivery folder can't be written or belongs to another request."""
+
+
+def object_store_code(error: BaseException) -> str:
+    """The object store's own word for an error, or the HTTP status where its answer had none; empty where it didn't answer."""
+    response = getattr(error.__cause__, "response", None) or getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
