@@ -28,7 +28,7 @@ from shapely.geometry import box
 from catalog.grid import PIXEL, Window, to_lonlat
 from catalog.mission.mission import Mission
 from catalog.mission.overpass import Overpass, overpasses
-from catalog.mission.realism import CLASSES, PIXELS, SEEDS, Series, pooled, read, transfer
+from catalog.mission.realism import CLASSES, Series, pooled, read, transfer
 from catalog.products import CROP_BANDS
 from catalog.store import written_whole
 from processors.mask import clear_by_classes
@@ -42,6 +42,10 @@ Floats = npt.NDArray[np.float32]
 TILE = "31UES"
 SIZE = 480
 """Pixels along the simulated square, around the real one."""
+SEEDS = (1, 2, 3, 4, 5, 6)
+"""More than the bare land needs: on a date only those are seen whose sky is clear, and each has its own weather."""
+PIXELS = 300
+"""Simulated pixels of each class and seed."""
 FEWEST = 20
 """Clear pixels from which a distribution is looked at."""
 ALIGNED = 6
