@@ -90,7 +90,7 @@ def test_simulated_products_are_those_of_the_cube_and_are_drawn(tmp_path: Path) 
     assert np.array_equal(made.values, again.values)
     draw(tmp_path / "figure.png", made, again)
     with Image.open(tmp_path / "figure.png") as picture:
-        assert picture.text["Synthetic"] == "yes"
+        assert picture.info["Synthetic"] == "yes"
 
 
 def test_the_record_is_read_back(tmp_path: Path) -> None:
