@@ -115,7 +115,9 @@ class Summary(Frozen):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Date:
+class DateOfPatch:
+    """One overpass as the cube holds it."""
+
     values: npt.NDArray[np.uint16]
     """(10, H, W)"""
     clear: npt.NDArray[np.bool_]
@@ -185,7 +187,7 @@ def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window
                 return Mission(seed, settings.farming), tile, window
 
 
-def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings) -> Iterator[tuple[date, _Date]]:
+def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings) -> Iterator[tuple[date, DateOfPatch]]:
     """By day, the first of each day; dates without any data are left out."""
     start, end = season_period(YEAR, settings.months)
     last: date | None = None
@@ -195,12 +197,12 @@ def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings
             continue
         if (mission.sky_classes(overpass, window) == 0).mean() < settings.min_clear:
             continue
-        if (made := _date(mission, overpass, window)) is not None:
+        if (made := date_of(mission, overpass, window)) is not None:
             last = day
             yield day, made
 
 
-def _date(mission: Mission, overpass: Overpass, window: Window) -> _Date | None:
+def date_of(mission: Mission, overpass: Overpass, window: Window) -> DateOfPatch | None:
     """What the cube would hold of an overpass, and the mask that would be made."""
     around = _around(window)
     scenes = list(mission.scenes(overpass, around))
@@ -219,7 +221,7 @@ def _date(mission: Mission, overpass: Overpass, window: Window) -> _Date | None:
     valid = (values > 0).all(axis=0)
     if not valid.any():
         return None
-    return _Date(values, _clear(scene)[rows, columns] & valid)
+    return DateOfPatch(values, _clear(scene)[rows, columns] & valid)
 
 
 def _clear(scene: Scene) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 FOLDER holds ``flanders-2019`` (Sentinel-2 L2A with declared crops). Two measures: per crop and month the distribution of NDVI and ten bands
 beside that of the real clear pixels; and a random forest (needs `scikit-learn`) trained on simulated fields at the real dates and
 tested on the real ones, beside the same forest trained on real ones in a block split. The simulation's weather is a draw for the
-latitude, not that of 2019, and has no atmosphere here.
+latitude, not that of 2019, and has no atmosphere here: `processors.realism` compares whole products.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -64,7 +65,16 @@ class Series:
     """(N,): 0 to 3, by blocks of 16 x 16 pixels."""
 
 
-def read(folder: Path) -> Series:
+Mask = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
+"""What is clear (H, W) by a scene classification (H, W) at 10 m."""
+
+
+def by_classes(scl: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Clear by the classification alone, nothing widened."""
+    return np.isin(scl, CLEAR)
+
+
+def read(folder: Path, mask: Mask = by_classes) -> Series:
     """The labelled pixels of 2019 with every date that has clear ones."""
     root = folder / "flanders-2019"
     codes = _band(root / "labels" / "crop_type.tif").astype(np.int64)
@@ -78,7 +88,7 @@ def read(folder: Path) -> Series:
         if day.year != 2019:
             continue
         numbers = np.stack([_band(item / f"{name}.tif")[here] for name in CROP_BANDS])
-        seen = np.isin(_band(item / "SCL.tif")[here], CLEAR) & (numbers > 0).all(axis=0)
+        seen = mask(_band(item / "SCL.tif").astype(np.uint8))[here] & (numbers > 0).all(axis=0)
         if seen.any():
             days.append(day)
             values.append(numbers * np.float32(1e-4))
@@ -128,7 +138,7 @@ def distributions(real: Series, simulated: Series) -> list[dict[str, Any]]:
     for number, name in enumerate(CLASSES):
         for month in range(1, 13):
             times = [index for index, day in enumerate(real.days) if day.month == month]
-            observed, made = (_pooled(series, number, times) for series in (real, simulated))
+            observed, made = (pooled(series, number, times) for series in (real, simulated))
             if observed.shape[1] < 20:
                 continue
             row: dict[str, Any] = {"crop": name, "month": month, "real_pixels": observed.shape[1]}
@@ -143,7 +153,7 @@ def distributions(real: Series, simulated: Series) -> list[dict[str, Any]]:
     return rows
 
 
-def _pooled(series: Series, number: int, times: list[int]) -> Floats:
+def pooled(series: Series, number: int, times: list[int]) -> Floats:
     """(11, K): NDVI and bands of all clear pixels of a class."""
     of_class = series.label == number
     parts = [series.values[time][:, series.clear[time] & of_class] for time in times]
@@ -153,17 +163,22 @@ def _pooled(series: Series, number: int, times: list[int]) -> Floats:
 
 
 def transfer(real: Series, simulated: Series) -> dict[str, dict[str, Any]]:
-    """Scores on the real pixels of forests trained on real blocks and on simulated fields."""
+    """Scores on the real pixels of forests trained on real blocks and on simulated fields; both series have the same days.
+
+    Simulated pixels without gaps are given those of real ones.
+    """
     from sklearn.ensemble import RandomForestClassifier
 
     used = [
         time for time, day in enumerate(real.days) if day.month <= 7 and real.clear[time].mean() > 0.5
     ]  # as the accuracy benchmark has it
     random = np.random.default_rng(0)
-    # Simulated pixels have the gaps of real ones.
-    gaps = real.clear[:, random.integers(0, real.clear.shape[1], len(simulated.label))]
+    if simulated.clear.all():
+        gaps = real.clear[:, random.integers(0, real.clear.shape[1], len(simulated.label))]
+        made = _features(simulated, gaps, used)
+    else:
+        made = _features(simulated, simulated.clear, [t for t, day in enumerate(real.days) if day.month <= 7])
     observed = _features(real, real.clear, used)
-    made = _features(simulated, gaps, used)
     by_blocks = np.zeros_like(real.label)
     for fold in range(4):
         learnt = real.fold != fold
