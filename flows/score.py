@@ -18,12 +18,15 @@ from rich.table import Table
 from catalog.errors import DeliveryError
 from catalog.grid import Window
 from catalog.legend import MAP_NO_DATA, Legend, LegendClass
-from catalog.order import make_order
+from catalog.mission.tiles import Tile
+from catalog.products import Order
 from catalog.sources.mission import MissionSource
 from catalog.store import write_json
 from flows.context import Zone
 from flows.request import MapRequest
 from flows.settings import Settings
+from flows.stages import read_order
+from processors.areas import OUTSIDE
 from processors.swap import ITEM
 from processors.truth import MaskScore, NdviError, TruthScores, score_delivery
 from processors.truth_crops import CropCounts
@@ -60,8 +63,11 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
         raise DeliveryError(f"{folder} was made by another version of the simulated mission. Make it again.")
     request = MapRequest.model_validate(properties["cropline:request"])
     zone = Zone.of(request.polygon)
-    # The same search finds the same products.
-    order = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
+    store = settings.open_store()
+    made = store.runs / request.digest / "order.json"
+    if not made.is_file():
+        raise DeliveryError(f"{folder} was not made by the store {store.root}. Name its store in CROPLINE_STORE.")
+    order = read_order(made)
     map_file = folder / MAP
     crops = None if classes is None else CropCounts(classes, zone.window, masked=request.crop_mask is not None)
 
@@ -79,17 +85,27 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
     found = score_delivery(
         source.mission,
         order,
-        settings.open_store(),
+        store,
         request.polygon,
         zone.epsg,
-        request.year,
+        _harvest(source, order, request.year),
         crops=crops,
         read_map=None if crops is None else read_map,
         progress=progress,
     )
+    # Old scores never lie beside a new picture.
+    (folder / SCORES).unlink(missing_ok=True)
     draw_truth(folder / PICTURE, found, crops)
     write_json(folder / SCORES, found.model_dump(mode="json"))
     return Scored(found, (folder / SCORES, folder / PICTURE))
+
+
+def _harvest(source: MissionSource, order: Order, year: int) -> int:
+    """The year that the land counts the season's harvest to: south of the equator it runs from July on."""
+    climate = source.mission.land(Tile.from_name(order.acquisitions[0].products[0].tile)).climate
+    if climate.latitude >= 0:
+        return year
+    return climate.season_day((order.start + (order.end - order.start) / 2).date()).year
 
 
 def _read_item(folder: Path) -> tuple[dict[str, Any], Legend | None]:
@@ -110,6 +126,7 @@ def _read_item(folder: Path) -> tuple[dict[str, Any], Legend | None]:
                 role="background" if entry["value"] == 0 else "class",
             )
             for entry in listed
+            if entry["description"] != OUTSIDE
         ]
         return properties, Legend(entries=tuple(entries))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:

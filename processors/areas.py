@@ -56,6 +56,10 @@ class AreaTable:
         return sum(row.pixels for row in self.rows)
 
 
+OUTSIDE = "outside the crop mask"
+"""What a map's background is called where its legend knows none."""
+
+
 def map_entries(legend: Legend, values: Sequence[int] = ()) -> tuple[LegendClass, ...]:
     """The entries that a map of this legend can show, by value.
 
@@ -69,9 +73,7 @@ def map_entries(legend: Legend, values: Sequence[int] = ()) -> tuple[LegendClass
 
 def background_entry(legend: Legend) -> LegendClass:
     """The legend's background, or what a crop mask leaves outside where the legend knows none."""
-    return legend.background or LegendClass(
-        value=MAP_BACKGROUND, name="outside the crop mask", colour="#eceae4", role="background"
-    )
+    return legend.background or LegendClass(value=MAP_BACKGROUND, name=OUTSIDE, colour="#eceae4", role="background")
 
 
 def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTable:

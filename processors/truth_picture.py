@@ -94,11 +94,10 @@ def _masks(axes: Axes, scores: TruthScores) -> None:
     axes.set_xticks(places[::step], [f"{date.time:%d %b}" for date in scores.dates[::step]], fontsize=8)
     axes.set_ylim(0, 1.22)
     axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=8)
-    f1 = scores.mask.not_clear.f1
-    axes.set_title(
-        f"Cloud masks of {len(scores.dates)} dates: F1 of not clear {'none' if f1 is None else f'{f1:.3f}'}", fontsize=12, color=INK,
-        loc="left",
-    )  # fmt: skip
+    f1, count = scores.mask.not_clear.f1, len(scores.dates)
+    said = "none" if f1 is None else f"{f1:.3f}"
+    dates = "1 date" if count == 1 else f"{count} dates"
+    axes.set_title(f"Cloud masks of {dates}: F1 of not clear {said}", fontsize=12, color=INK, loc="left")
     axes.legend(fontsize=9, frameon=False, ncols=2, loc="upper right")
     _plain(axes)
 

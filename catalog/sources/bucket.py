@@ -112,10 +112,8 @@ class Bucket:
             try:
                 return bytes(self._filesystem.cat_file(self._full(path), start=start, end=end))
             except OSError as error:
-                if object_store_code(error) in (
-                    "InvalidRange",
-                    "416",
-                ):  # nothing lies there, as in a file without a byte
+                # Nothing lies there, as in a file without a byte.
+                if object_store_code(error) in ("InvalidRange", "416"):
                     return b""
                 raise
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from catalog.errors import DeliveryError
+from catalog.sources.mission import MissionSource
 from flows.score import score
 from flows.settings import Settings
 from processors.deliver import deliver
@@ -44,3 +45,11 @@ def test_what_is_no_delivery_is_said(tmp_path: Path) -> None:
     (tmp_path / "item.json").write_text('{"properties": {}}')
     with pytest.raises(DeliveryError, match="no delivery of this project"):
         score(tmp_path, Settings(store=str(tmp_path / "store")), lambda *_: None)
+
+
+def test_a_delivery_is_scored_by_the_store_that_made_it(kit: ModuleType, tmp_path: Path) -> None:
+    source = MissionSource("seed=1")
+    request = {"area": [4.06, 50.74, 4.07, 50.75], "year": 2019, "source": source.address}
+    folder = delivered(kit, tmp_path, source=source.address, source_id=source.id, request=request)
+    with pytest.raises(DeliveryError, match=r"was not made by the store .*store. Name its store in CROPLINE_STORE"):
+        score(folder, Settings(store=str(tmp_path / "store")), lambda *_: None)

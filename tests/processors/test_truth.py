@@ -174,7 +174,7 @@ def test_a_cube_of_the_mission_is_scored(cube: tuple[Store, Order, Cell, Window]
     draw_truth(tmp_path / "truth.png", found, crops)
     with Image.open(tmp_path / "truth.png") as picture:
         assert picture.size[0] > 1500
-        assert picture.text["Synthetic"] == "yes"
+        assert picture.info["Synthetic"] == "yes"
 
     # A mask that is the truth.
     opened = Cube(store.cube(order.source_id, "L2A", cell), "r+")
