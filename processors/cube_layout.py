@@ -13,7 +13,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,7 @@ TIME_UNITS = "microseconds since 1970-01-01T00:00:00"
 _FAST = "zarrs.ZarrsCodecPipeline"
 _ATOMIC = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 _AXIS_CHUNK = 1024
-_OPENING = threading.Lock()
+_OPENING = threading.RLock()
 _OPENED_AT_ONCE = 8
 
 zarr.config.set({"codec_pipeline.path": _FAST})
@@ -234,7 +234,7 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
         if name not in self._made:
             metadata, place = self._metadata[name], self._group.store_path / name
             try:
-                with _OPENING if VARIABLES[name].kind == "slab" else plain_codecs():
+                with _codecs(_FAST if VARIABLES[name].kind == "slab" else _ATOMIC):
                     array = zarr.Array.from_dict(place, metadata)
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreError(
@@ -276,10 +276,17 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def plain_codecs() -> Iterator[None]:
-    """Arrays opened or made in the block use zarr-python's codecs, and keep them; the lock keeps the two kinds apart in threads."""
-    with _OPENING, zarr.config.set({"codec_pipeline.path": _ATOMIC}):
+def _codecs(pipeline: str) -> Iterator[None]:
+    with _OPENING, zarr.config.set({"codec_pipeline.path": pipeline}):
         yield
+
+
+def plain_codecs() -> AbstractContextManager[None]:
+    """Arrays opened or made in the block use zarr-python's codecs, and keep them; a lock keeps the two kinds apart in threads.
+
+    Arrays of cells have those of their kind all the same.
+    """
+    return _codecs(_ATOMIC)
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

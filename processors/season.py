@@ -65,6 +65,11 @@ class Season(Frozen):
     def used(self) -> tuple[SeasonAcquisition, ...]:
         return tuple(acquisition for acquisition in self.acquisitions if acquisition.used)
 
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The level's other bands: not there, or not in every acquisition used."""
+        return tuple(band for band in LEVEL_BANDS[self.level] if band not in self.bands)
+
     def days(self, start: datetime) -> tuple[int, ...]:
         """Whole days (UTC dates) from ``start`` to each acquisition used."""
         return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import product as product_of
 from pathlib import Path
@@ -25,6 +26,7 @@ from catalog.grid import Cell
 from catalog.products import Acquisition, Product
 from catalog.store import CellPath
 from processors.cube import Cube, ensure_cell, extend
+from processors.cube_layout import plain_codecs
 from processors.cube_place import open_group
 
 CELL = Cell(32631, 56, 549)
@@ -163,9 +165,12 @@ def test_arrays_are_made_when_somebody_asks_for_them(folder: Path, monkeypatch: 
 
 
 def test_each_kind_of_array_has_its_codecs_whatever_is_asked_for_first(folder: Path) -> None:
-    for names in (("clear", "time", "ingested"), ("ingested", "clear", "time")):
+    for names, block in product_of(
+        (("clear", "time", "ingested"), ("ingested", "clear", "time")), (nullcontext, plain_codecs)
+    ):
         arrays = Cube(folder).arrays
-        codecs = {name: type(arrays[name]._async_array.codec_pipeline).__name__ for name in names}
+        with block():
+            codecs = {name: type(arrays[name]._async_array.codec_pipeline).__name__ for name in names}
         assert codecs == {
             "clear": "ZarrsCodecPipeline",
             "time": "BatchedCodecPipeline",

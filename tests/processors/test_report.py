@@ -17,6 +17,7 @@ from PIL import Image
 from shapely.geometry import box, shape
 
 from catalog.grid import to_zone
+from catalog.products import LEVEL_BANDS
 from processors.areas import count_areas
 from processors.deliver import DeliveryFacts
 from processors.mask_options import USUAL_MASK
@@ -96,6 +97,19 @@ def test_acquisitions_used_and_not_are_listed_with_reasons(kit: Any, tmp_path: P
     assert "1 product found and left out" in words
     assert "S2A_CLOUDY 98 % cloudy, max_cloud is 95" in words
     assert "3 acquisitions used" in words
+
+
+def test_bands_that_acquisitions_lack_are_told(kit: Any, tmp_path: Path) -> None:
+    season = kit.season().model_copy(update={"bands": LEVEL_BANDS["L2A"][1:9]})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
+    assert (
+        "Bands in all that were used: B02, B03, B04, B05, B06, B07, B08, B8A; without B01, B09, B11, B12, which"
+        in words
+    )
+    whole = season.model_copy(update={"bands": LEVEL_BANDS["L2A"]})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=whole))).words
+    assert "B11, B12." in words
+    assert "; without" not in words
 
 
 def test_a_low_sun_is_flagged_and_explained_only_where_there_is_one(kit: Any, tmp_path: Path) -> None:
