@@ -39,3 +39,7 @@ class StoreUnreachableError(StoreError):
 
 class DeliveryError(CroplineError):
     """The delivery folder can't be written or belongs to another request."""
+
+
+class WorkerError(CroplineError):
+    """A process that worked for this one died, or failed with an error of its own."""
