@@ -17,14 +17,14 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field
 from shapely.geometry import Point, box
 
 from catalog.area import as_geojson
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, to_lonlat, to_zone, utm_zone
 from catalog.mission.crops import is_crop
-from catalog.mission.mission import FARMING, Mission
+from catalog.mission.mission import Mission
 from catalog.mission.overpass import BASELINE, Overpass, overpasses
 from catalog.mission.products import EDGE, NOTICE
 from catalog.mission.seeded import keys
@@ -35,7 +35,7 @@ from processors.ingest_numbers import repeat_into, write_reflectance
 from processors.mask import clear_by_classes
 from processors.mask_options import L2AMask
 from processors.mask_place import widened
-from processors.simulate_folder import Progress, claimed, in_processes
+from processors.simulate_folder import MissionSettings, Progress, claimed, in_processes
 
 YEAR = 2019
 """Of the harvest, as in PASTIS, whose dates its readers count from September 2018."""
@@ -55,8 +55,8 @@ _SHIFTED = Asset(href="", offset=-1000)
 _MARGIN = math.ceil(L2AMask().dilation / PIXEL)
 
 
-class PatchSettings(Frozen):
-    """The same settings make the same patches."""
+class PatchSettings(MissionSettings):
+    """Of a training set."""
 
     count: Annotated[int, Field(ge=FOLDS, le=1_000_000, description="number of patches")]
     size: Annotated[int, Field(ge=16, le=1024, description="edge of a patch, pixels of 10 m")] = 128
@@ -67,25 +67,6 @@ class PatchSettings(Frozen):
     min_clear: Annotated[
         float, Field(ge=0, le=1, description="dates with less of the sky over the patch clear are left out")
     ] = 0.0
-    seed: Annotated[int, Field(ge=0, le=10**9)] = 0
-    farming: str = "france"
-
-    @field_validator("farming")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in FARMING:
-            raise ValueError(f"one of {', '.join(FARMING)}, not {value!r}")
-        return value
-
-
-def checked_settings(**given: object) -> PatchSettings:
-    """The settings given. Raises `RequestError` naming the first that can't be."""
-    try:
-        return PatchSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{where}: {first['msg']}. Correct it.") from error
 
 
 class SimulatedPatch(Frozen):
@@ -124,7 +105,7 @@ def write_patches(folder: Path, settings: PatchSettings, processes: int, progres
     """
     folder = folder.expanduser().resolve()
     tell = progress or (lambda done, total: None)  # noqa: ARG005
-    with claimed(folder, settings.model_dump(mode="json"), growing="count"):
+    with claimed(folder, settings, growing="count"):
         missing = [index for index in range(settings.count) if not _description(folder, index).is_file()]
         there = settings.count - len(missing)
         tell(there, settings.count)

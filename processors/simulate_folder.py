@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import reprlib
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,13 +15,15 @@ from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import Field, ValidationError, field_validator
 
-from catalog.errors import StoreError, WorkerError
-from catalog.mission.mission import VERSION
+from catalog.errors import RequestError, StoreError, WorkerError
+from catalog.mission.mission import FARMING, VERSION, Mission
 from catalog.mission.overpass import BASELINE
+from catalog.products import Frozen
 from catalog.store import write_json
 
 SETTINGS = "simulated.json"
@@ -34,14 +37,45 @@ _LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
 """Names of files and folders that are being written: whoever is killed leaves them."""
 
 
+class MissionSettings(Frozen):
+    """The same settings make the same data."""
+
+    seed: Annotated[int, Field(ge=0, lt=10**9)] = 0
+    farming: str = "france"
+
+    @field_validator("farming")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in FARMING:
+            raise ValueError(f"one of {', '.join(FARMING)}, not {value!r}")
+        return value
+
+    @property
+    def mission(self) -> Mission:
+        return Mission(self.seed, self.farming)
+
+
+_Settings = TypeVar("_Settings", bound=MissionSettings)
+
+
+def checked(kind: type[_Settings], **given: object) -> _Settings:
+    """The settings given. Raises `RequestError` naming the first that can't be."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise RequestError(f"{where}{first['msg'].removeprefix('Value error, ')}. Correct it.") from error
+
+
 @contextmanager
-def claimed(folder: Path, settings: Mapping[str, Any], growing: str | None = None) -> Iterator[None]:
+def claimed(folder: Path, settings: MissionSettings, growing: str | None = None) -> Iterator[None]:
     """While the block runs, the folder is this process's alone: new, empty, or with part of what the same settings make.
 
     ``growing``: a number among the settings that may have been smaller before. What was half written goes, before and after. Raises
     `StoreError` where the folder holds anything else, is in use, or can't be written.
     """
-    made_from = {**settings, "baseline": BASELINE, "version": VERSION}
+    made_from = {**settings.model_dump(mode="json"), "baseline": BASELINE, "version": VERSION}
     path, lock = folder / SETTINGS, FileLock(folder / _LOCK)
     try:
         if folder.is_dir() and not path.is_file() and any(entry.name != _LOCK for entry in folder.iterdir()):
@@ -53,8 +87,10 @@ def claimed(folder: Path, settings: Mapping[str, Any], growing: str | None = Non
     except OSError as error:
         raise StoreError(f"can't write into {folder}: {error.strerror or error}. Check the permissions.") from error
     with lock:
-        if path.is_file() and not _goes_on(found := _read(path), made_from, growing):
-            raise StoreError(f"{folder} was made from other settings ({found}). Name another folder, or remove it.")
+        if path.is_file() and (others := _others(_read(path), made_from, growing)):
+            raise StoreError(
+                f"{folder} was made from other settings: {'; '.join(others)}. Name another folder, or remove it."
+            )
         write_json(path, made_from)
         _sweep(folder)
         try:
@@ -112,12 +148,14 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _goes_on(found: Mapping[str, Any], wanted: Mapping[str, Any], growing: str | None) -> bool:
-    wanted = json.loads(json.dumps(wanted, default=str))  # as it is read back
-    if growing is None:
-        return found == wanted
-    grown = isinstance(found.get(growing), int) and found[growing] <= wanted[growing]
-    return grown and {**found, growing: 0} == {**wanted, growing: 0}
+def _others(found: Mapping[str, Any], wanted: Mapping[str, Any], growing: str | None) -> list[str]:
+    """What differs, in words."""
+    differing = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+    if growing in differing and isinstance(found.get(growing), int) and found[growing] < wanted[growing]:
+        differing.remove(growing)
+    return [
+        f"{name} {reprlib.repr(found.get(name))} there, {reprlib.repr(wanted.get(name))} wanted" for name in differing
+    ]
 
 
 def _sweep(folder: Path) -> None:
