@@ -116,8 +116,9 @@ class Crops:
         rows, columns = slice(top, top + self._size), slice(left, left + self._size)
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         return Patch(
-            values=_turned(entry.patch.values[dates][:, :, rows, columns], turns, flip),
-            clear=_turned(entry.patch.clear[dates][:, rows, columns], turns, flip),
+            # Cut before the dates are chosen: choosing copies.
+            values=_turned(entry.patch.values[:, :, rows, columns][dates], turns, flip),
+            clear=_turned(entry.patch.clear[:, rows, columns][dates], turns, flip),
             days=entry.patch.days[dates],
             label=_turned(entry.label[rows, columns], turns, flip),
         )

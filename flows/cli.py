@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from datetime import datetime
 from enum import StrEnum
@@ -122,7 +123,39 @@ def demo(
     delivery = run_in_process(request, demo_settings)
     _show(delivery, as_json)
     if not as_json:
+        _score(Path(delivery.delivery), demo_settings, as_json)
         _say("All of it is synthetic: the figures say that the path works, nothing about real crops.")
+
+
+@app.command()
+def score(
+    delivery: Annotated[
+        Path, typer.Argument(metavar="DELIVERY", help="Folder of a delivery made from a mission: source.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Compare a delivery of the simulated mission with what was simulated: cloud masks, NDVI, the map."""
+    _score(delivery, _settings(), as_json)
+
+
+def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
+    from rich.console import Console
+
+    from flows.progress import terminal
+    from flows.score import score as compare
+    from flows.score import show
+
+    with terminal() as reporter:
+        reporter.stage("score", 1, "the truth")
+        start = time.monotonic()
+        found = compare(delivery, settings, reporter.advance)
+        reporter.finish(time.monotonic() - start, "scored")
+    if as_json:
+        _say(found.scores.model_dump_json())
+        return
+    show(found.scores, Console(width=None if sys.stdout.isatty() else 120))
+    for name, path in zip(("scores", "picture"), found.files, strict=True):
+        _say(f"{name:<10} {path}")
 
 
 @app.command()

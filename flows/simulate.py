@@ -85,8 +85,10 @@ def products(
     area: Annotated[Path, typer.Option(metavar="FILE", help="A request, or any GeoJSON: what is to be seen.")],
     start: Annotated[str, typer.Option(metavar="DATE", help="First day or time, UTC.")],
     end: Annotated[str, typer.Option(metavar="DATE", help="Day or time, UTC, from which on nothing is wanted.")],
-    level: Annotated[Levels, typer.Option(help="Of the products.")] = Levels.both,
-    form: Annotated[Format, typer.Option("--format", help="SAFE folders, or STAC items with COGs.")] = Format.safe,
+    level: Annotated[Levels, typer.Option(help="Of the products.")] = Levels.l2a,
+    form: Annotated[
+        Format, typer.Option("--format", help="SAFE of whole tiles, or STAC + COG over the area.")
+    ] = Format.stac,
     seed: Seed = 0,
     farming: Farming = "france",
     processes: Processes = None,
@@ -121,8 +123,9 @@ def products(
         typer.echo(made.model_dump_json())
         return
     typer.echo(f"acquisitions  {made.acquisitions}{f', and {made.lost} lost on board' if made.lost else ''}")
-    typer.echo(f"products      {made.products}, to be ordered from {made.source}")
-    typer.echo(
-        f"truth         {folder / TRUTH}: crops harvested in {', '.join(map(str, made.years))}, skies and stages"
-    )
+    typer.echo(f"products      {made.products}")
+    typer.echo(f"source        {made.source}")
+    for labels in made.labels:
+        typer.echo(f"labels        {labels}")
+    typer.echo(f"truth         {folder / TRUTH}")
     typer.echo("All of it is synthetic.")

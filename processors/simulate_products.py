@@ -25,12 +25,12 @@ from catalog.mission.safe_writer import safe_path, write_safe
 from catalog.mission.scene import Scene, aligned, blocks_of, with_margin
 from catalog.mission.stac_writer import item_path, write_catalogue, write_items
 from catalog.mission.tiles import Tile
-from catalog.mission.truth import acquisition_truth, write_crops, write_legend, write_parcels
+from catalog.mission.truth import acquisition_truth, crops_path, write_crops, write_parcels, write_values
 from catalog.products import Frozen, Level
 from processors.simulate_folder import MissionSettings, Progress, claimed, in_processes
 
-TRUTH = "truth"
-"""Folder of it in the archive."""
+PRODUCTS, TRUTH = "products", "truth"
+"""Folders in the archive."""
 
 
 class ProductSettings(MissionSettings):
@@ -39,8 +39,8 @@ class ProductSettings(MissionSettings):
     area: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
     start: AwareDatetime
     end: Annotated[AwareDatetime, Field(description="what is sensed from then on is left out")]
-    levels: Annotated[tuple[Level, ...], Field(min_length=1)] = ("L1C", "L2A")
-    format: Annotated[Literal["safe", "stac"], Field(description="SAFE folders, or STAC items with COGs")] = "safe"
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)] = ("L2A",)
+    format: Annotated[Literal["safe", "stac"], Field(description="SAFE folders, or STAC items with COGs")] = "stac"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -58,8 +58,8 @@ class Archive(Frozen):
     lost: Annotated[
         int, Field(description="acquisitions that a full memory on board lost: there is no product of them")
     ]
-    years: Annotated[tuple[int, ...], Field(description="of harvest whose crops the truth tells")]
     source: Annotated[str, Field(description="address to order from")]
+    labels: Annotated[tuple[Path, ...], Field(description="crops by year of harvest, as labels of a request")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +84,27 @@ def write_products(
             "Choose a longer time; satellites come every second to fifth day."
         )
     with claimed(folder, settings):
-        years = _write_land(folder / TRUTH, settings, found[0].overpass.tile)
+        labels = _write_land(folder / TRUTH, settings, found[0].overpass.tile)
         missing = [one for one in found if not all(path.exists() for path in _paths(folder, settings, one.granules))]
         there = len(found) - len(missing)
         tell(there, len(found))
-        in_processes(
-            write_acquisition,
-            [
-                (
-                    folder,
-                    settings,
-                    one.overpass.platform,
-                    one.overpass.relative_orbit,
-                    one.overpass.tile.name,
-                    one.overpass.sensed,
-                )
-                for one in missing
-            ],
-            processes,
-            lambda done: tell(there + done, len(found)),
-        )
-        source = f"safe:{folder}"
+        pieces = [
+            (folder, settings, one.platform, one.relative_orbit, one.tile.name, one.sensed)
+            for one in (acquisition.overpass for acquisition in missing)
+        ]
+        in_processes(write_acquisition, pieces, processes, lambda done: tell(there + done, len(found)))
+        source = f"safe:{folder / PRODUCTS}"
         if settings.format == "stac":
             items = [path for one in found for path in _paths(folder, settings, one.granules)]
-            source = f"stac:{write_catalogue(folder, items, settings.model_dump(mode='json'))}"
+            source = f"stac:{write_catalogue(folder / PRODUCTS, items, settings.model_dump(mode='json'))}"
     return Archive(
         acquisitions=len(found),
         products=len(found) * len(settings.levels),
         made=len(missing),
         lost=lost,
-        years=years,
         source=source,
-    )  # fmt: skip
+        labels=labels,
+    )
 
 
 def write_acquisition(
@@ -127,9 +116,9 @@ def write_acquisition(
     zone_area = _zone_area(settings)
     scenes = _scenes(settings, overpass, zone_area, folder / TRUTH)
     if settings.format == "safe":
-        write_safe(folder, scenes, granules)
+        write_safe(folder / PRODUCTS, scenes, granules)
     else:
-        write_items(folder, scenes, granules, _around(_blocks(overpass.window, zone_area)))
+        write_items(folder / PRODUCTS, scenes, granules, _around(_blocks(overpass.window, zone_area)))
 
 
 def _scenes(settings: ProductSettings, overpass: Overpass, zone_area: BaseGeometry, truth: Path) -> Iterator[Scene]:
@@ -149,22 +138,24 @@ def acquisition_name(overpass: Overpass) -> str:
     return f"{overpass.platform}_{stamp(overpass.datatake_start)}_R{overpass.relative_orbit:03d}_T{overpass.tile.name}"
 
 
-def _write_land(folder: Path, settings: ProductSettings, tile: Tile) -> tuple[int, ...]:
-    """Write what is harvested in the years of the period; returns them."""
+def _write_land(folder: Path, settings: ProductSettings, tile: Tile) -> tuple[Path, ...]:
+    """Write what is harvested in the years of the period; returns the crops' rasters."""
     land, zone_area = settings.mission.land(tile), _zone_area(settings)
     around = aligned(window_around(zone_area, tile.epsg))
     blocks = _blocks(around, zone_area)
     last = settings.end - timedelta(microseconds=1)
-    years = range(land.climate.season_day(settings.start.date()).year, land.climate.season_day(last.date()).year + 1)
-    for year in years:
-        parcels = folder / f"{year}_parcels.parquet"
-        if parcels.is_file():  # written last
-            continue
-        write_crops(folder, year, ((block, land.truth(block, year).crop) for block in blocks), around)
-        fields = {field.number: field for block in blocks for field in land.fields(block, year)}
-        write_parcels(parcels, fields.values(), year, tile.epsg)
-    write_legend(folder)
-    return tuple(years)
+    labels = []
+    for year in range(
+        land.climate.season_day(settings.start.date()).year, land.climate.season_day(last.date()).year + 1
+    ):
+        labels.append(crops_path(folder, year))
+        parcels = folder / f"parcels_{year}.parquet"
+        if not parcels.is_file():  # written last
+            write_crops(folder, year, ((block, land.truth(block, year).crop) for block in blocks), around)
+            fields = {field.number: field for block in blocks for field in land.fields(block, year)}
+            write_parcels(parcels, fields.values(), year, tile.epsg)
+    write_values(folder)
+    return tuple(labels)
 
 
 def _acquisitions(settings: ProductSettings) -> tuple[list[_Acquisition], int]:
@@ -210,4 +201,4 @@ def _around(blocks: Sequence[Window]) -> Window:
 
 def _paths(folder: Path, settings: ProductSettings, granules: Sequence[Granule]) -> list[Path]:
     path = safe_path if settings.format == "safe" else item_path
-    return [path(folder, granule) for granule in granules]
+    return [path(folder / PRODUCTS, granule) for granule in granules]

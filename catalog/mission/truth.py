@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,14 +34,14 @@ def acquisition_truth(folder: Path, name: str, window: Window) -> Iterator[Calla
     """The function yielded takes a scene and the `growth.Stage` of its pixels (H, W); when the block ends well, all lies in the folder.
 
     COGs over the window: ``<name>_sky.tif``, values of `sky.CLASSES`, 255 where nothing was seen; ``<name>_clear.tif``, as the cube's own
-    mask: 1 clear, 0 not, 255 unseen; ``<name>_stage.tif``, 255 where no scene was. Raises `StoreError`.
+    mask: 1 clear, 0 not, 255 unseen; ``<name>_stages.tif``, 255 where no scene was. Raises `StoreError`.
     """
-    with _staged(folder, window, name) as staging:
+    with _staged(folder, window, f"{name}_") as staging:
 
         def add(scene: Scene, stages: Bytes) -> None:
             staging.write("sky", PIXEL, scene.window, scene.sky, UNSEEN)
             staging.write("clear", PIXEL, scene.window, clear(scene), UNSEEN)
-            staging.write("stage", PIXEL, scene.window, stages, NOTHING)
+            staging.write("stages", PIXEL, scene.window, stages, NOTHING)
 
         yield add
 
@@ -50,14 +51,32 @@ def clear(scene: Scene) -> Bytes:
     return np.where(scene.sky == UNSEEN, UNSEEN, scene.sky == 0).astype(np.uint8)
 
 
-def write_crops(folder: Path, year: int, parts: Iterable[tuple[Window, Bytes]], window: Window) -> None:
-    """``<year>_crop.tif``: a COG over a window of the codes of `CROPS` harvested in a year, given by parts of it (H, W), 255 elsewhere.
+def crops_path(folder: Path, year: int) -> Path:
+    """Of what `write_crops` writes."""
+    return folder / f"crops_{year}.tif"
 
-    Raises `StoreError`.
+
+def write_crops(folder: Path, year: int, parts: Iterable[tuple[Window, Bytes]], window: Window) -> None:
+    """Codes of `CROPS` harvested in a year, a COG over a window, given by parts of it (H, W), 255 elsewhere; and their legend.
+
+    Together they are labels that a request takes. Raises `StoreError`.
     """
-    with _staged(folder, window, str(year)) as staging:
+    path = crops_path(folder, year)
+    rows = [("source_code", "value", "name", "colour", "role")]
+    rows += [
+        (str(code), str(code), crop.name, crop.colour, "class")
+        if is_crop(code)
+        else (str(code), "0", "background", "#d9d6cf", "background")
+        for code, crop in CROPS.items()
+    ]
+    with (
+        written_whole(path.with_suffix(".legend.csv")) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    with _staged(folder, window, path.stem) as staging:
         for part, codes in parts:
-            staging.write("crop", PIXEL, part, codes, NOTHING)
+            staging.write("", PIXEL, part, codes, NOTHING)
 
 
 def write_parcels(path: Path, fields: Iterable[Field], year: int, epsg: int) -> None:
@@ -65,11 +84,11 @@ def write_parcels(path: Path, fields: Iterable[Field], year: int, epsg: int) -> 
     rows = sorted(fields, key=lambda field: field.number)
     parcels = geopandas.GeoDataFrame(
         {
-            "parcel": [field.number for field in rows],
-            "year": year,
-            "crop": [field.crop for field in rows],
-            "name": [CROPS[field.crop].name for field in rows],
+            "field": [field.number for field in rows],
+            "code": [field.crop for field in rows],
+            "crop": [CROPS[field.crop].name for field in rows],
             "hcat": [CROPS[field.crop].hcat for field in rows],
+            "year": year,
             "synthetic": True,
         },
         geometry=[field.polygon for field in rows],
@@ -79,29 +98,19 @@ def write_parcels(path: Path, fields: Iterable[Field], year: int, epsg: int) -> 
         parcels.to_parquet(temporary, index=False)
 
 
-def write_legend(folder: Path) -> None:
-    """``legend.json``: what the values of the rasters mean. Raises `StoreError`."""
-    legend = {
+def write_values(folder: Path) -> None:
+    """``values.json``: what the values of an acquisition's rasters mean. Raises `StoreError`."""
+    values = {
         "sky": {str(code): label for code, label in CLASSES.items()} | {str(UNSEEN): "not seen"},
         "clear": {"0": "not clear", "1": "clear", str(UNSEEN): "not seen"},
-        "stage": {str(stage.value): stage.name.lower() for stage in Stage} | {str(NOTHING): "not simulated"},
-        "crop": {
-            str(code): {
-                "name": crop.name,
-                "colour": crop.colour,
-                "group": crop.group,
-                "hcat": crop.hcat,
-                "is_crop": is_crop(code),
-            }
-            for code, crop in CROPS.items()
-        },
+        "stages": {str(stage.value): stage.name.lower() for stage in Stage} | {str(NOTHING): "not simulated"},
     }
-    write_json(folder / "legend.json", legend)
+    write_json(folder / "values.json", values)
 
 
 @contextmanager
 def _staged(folder: Path, window: Window, name: str) -> Iterator[Staging]:
-    """What is written to the staging lies in the folder as ``<name>_<raster>.tif`` when the block ends well."""
+    """What is written to the staging lies in the folder as ``<name><raster>.tif`` when the block ends well."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
@@ -111,7 +120,7 @@ def _staged(folder: Path, window: Window, name: str) -> Iterator[Staging]:
             finally:
                 staging.close()
             for raster in sorted(Path(temporary).iterdir()):
-                with written_whole(folder / f"{name}_{raster.name}") as whole:
+                with written_whole(folder / f"{name}{raster.name}") as whole:
                     to_cog(raster, whole)
     except (OSError, RasterioIOError) as error:
         raise StoreError(

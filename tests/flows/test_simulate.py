@@ -60,14 +60,15 @@ def test_products_are_said_with_where_to_order_them(tmp_path: Path) -> None:
         "--format",
         "stac",
     )
-    text = said(*wanted, "--end", "2019-04-03", "--level", "L2A")
-    assert f"products      1, to be ordered from stac:{folder}/catalog.json" in text
-    assert f"truth         {folder}/truth: crops harvested in 2019, skies and stages" in text
+    text = said(*wanted, "--end", "2019-04-03")
+    assert "products      1\n" in text
+    assert f"source        stac:{folder}/products/catalog.json\n" in text
+    assert f"labels        {folder}/truth/crops_2019.tif\n" in text
     assert "All of it is synthetic." in text
-    found = json.loads(said(*wanted, "--end", "2019-04-03", "--level", "L2A", "--json"))
+    found = json.loads(said(*wanted, "--end", "2019-04-03", "--json"))
     assert (found["acquisitions"], found["made"]) == (1, 0)
     with pytest.raises(StoreError, match="levels"):
-        said(*wanted, "--end", "2019-04-03")
+        said(*wanted, "--end", "2019-04-03", "--level", "both")
     with pytest.raises(RequestError, match="end: 'soon' is no date"):
         said(*wanted, "--end", "soon")
 
@@ -75,5 +76,5 @@ def test_products_are_said_with_where_to_order_them(tmp_path: Path) -> None:
 def test_a_point_is_an_area_too(tmp_path: Path) -> None:
     (tmp_path / "point.json").write_text(json.dumps({"type": "Point", "coordinates": AREA[:2]}))
     folder, file = str(tmp_path / "archive"), str(tmp_path / "point.json")
-    text = said("products", folder, "--area", file, "--start", "2019-04-01", "--end", "2019-04-03", "--format", "stac")
-    assert "products      2," in text
+    text = said("products", folder, "--area", file, "--start", "2019-04-01", "--end", "2019-04-03", "--level", "both")
+    assert "products      2\n" in text

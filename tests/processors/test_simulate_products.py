@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import warnings
 from dataclasses import replace
@@ -20,12 +19,14 @@ from shapely.geometry import box
 from catalog.area import as_geojson
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, to_lonlat
+from catalog.mission.crops import CROPS, is_crop
 from catalog.mission.overpass import Overpass
 from catalog.mission.scene import aligned
 from catalog.mission.stac_writer import joined
 from catalog.mission.tiles import Tile
 from catalog.products import LEVEL_BANDS, Level
 from catalog.sources import open_source
+from processors.labels import open_labels
 from processors.simulate_folder import checked, claimed, in_processes
 from processors.simulate_products import ProductSettings, acquisition_name, write_acquisition, write_products
 
@@ -35,7 +36,7 @@ WEST, _, _, NORTH = TILE.bounds
 FIELD = Window(TILE.epsg, WEST // 10 + 103, NORTH // 10 - 101, 40, 30)
 AREA = to_lonlat(box(*FIELD.bounds).buffer(-4), TILE.epsg)
 START, END = datetime(2019, 5, 1, tzinfo=UTC), datetime(2019, 5, 7, tzinfo=UTC)
-SETTINGS = ProductSettings(area=as_geojson(AREA), start=START, end=END, format="stac", seed=8)
+SETTINGS = ProductSettings(area=as_geojson(AREA), start=START, end=END, levels=("L1C", "L2A"), seed=8)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def in_this_process(work: Any, pieces: Any, processes: int, progress: Any) -> No
 
 
 def overpasses_of(archive: Path, level: Level) -> dict[str, Overpass]:
-    products = open_source(f"stac:{archive / 'catalog.json'}").search(AREA, (START, END), level).products
+    products = open_source(f"stac:{archive / 'products' / 'catalog.json'}").search(AREA, (START, END), level).products
     return {
         product.id: Overpass.at(
             product.platform, int(product.relative_orbit[1:]), Tile.from_name(product.tile), product.time
@@ -69,7 +70,7 @@ def read(path: Path) -> Any:
 
 
 def test_the_pixels_are_the_missions_over_the_area(archive: Path) -> None:
-    source = open_source(f"stac:{archive / 'catalog.json'}")
+    source = open_source(f"stac:{archive / 'products' / 'catalog.json'}")
     for level in ("L1C", "L2A"):
         products = source.search(AREA, (START, END), level).products
         found = overpasses_of(archive, level)
@@ -100,17 +101,19 @@ def test_the_truth_is_that_of_land_and_sky(archive: Path) -> None:
         np.testing.assert_array_equal(read(truth / f"{name}_sky.tif"), sky)
         np.testing.assert_array_equal(read(truth / f"{name}_clear.tif"), np.where(sky == 255, 255, sky == 0))
         stages = mission.land(overpass.tile).stages(part, overpass.sensed.date())
-        np.testing.assert_array_equal(read(truth / f"{name}_stage.tif"), stages)
+        np.testing.assert_array_equal(read(truth / f"{name}_stages.tif"), stages)
     land = mission.land(TILE)
-    crops = read(truth / "2019_crop.tif")
+    crops = read(truth / "crops_2019.tif")
     np.testing.assert_array_equal(crops, land.truth(aligned(FIELD), 2019).crop)
-    parcels = geopandas.read_parquet(truth / "2019_parcels.parquet")
+    parcels = geopandas.read_parquet(truth / "parcels_2019.parquet")
     fields = sorted(land.fields(aligned(FIELD), 2019), key=lambda field: field.number)
-    assert parcels["crop"].tolist() == [field.crop for field in fields]
+    assert parcels["code"].tolist() == [field.crop for field in fields]
     assert parcels.geometry.tolist() == [field.polygon for field in fields]
     assert parcels["synthetic"].all()
-    legend = json.loads((truth / "legend.json").read_bytes())
-    assert set(np.unique(crops)) <= {int(code) for code in legend["crop"]}
+    labels = open_labels(truth / "crops_2019.tif")
+    names = np.array([entry.name for entry in labels.legend.mapped])[labels.read(aligned(FIELD))]
+    expected = [[CROPS[code].name if is_crop(code) else "background" for code in row] for row in crops]
+    assert names.tolist() == expected
 
 
 def test_an_archive_is_gone_on_with_where_it_was_left(
@@ -126,13 +129,13 @@ def test_an_archive_is_gone_on_with_where_it_was_left(
     made = write_products(other, SETTINGS, 2, lambda done, total: told.append((done, total)))
     assert told[0] == (1, made.acquisitions)
     assert told[-1] == (made.acquisitions, made.acquisitions)
-    assert (made.made, made.products, made.years) == (made.acquisitions - 1, 2 * made.acquisitions, (2019,))
-    assert made.source == f"stac:{other / 'catalog.json'}"
+    assert (made.made, made.products) == (made.acquisitions - 1, 2 * made.acquisitions)
+    assert made.labels == (other / "truth" / "crops_2019.tif",)
+    assert made.source == f"stac:{other / 'products' / 'catalog.json'}"
     files = sorted(path.relative_to(archive) for path in archive.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
     for path in files:
-        if path.suffix != ".parquet":
-            assert (archive / path).read_bytes() == (other / path).read_bytes(), path
+        assert (archive / path).read_bytes() == (other / path).read_bytes(), path
     assert write_products(other, SETTINGS, 2).made == 0
 
 
@@ -160,12 +163,12 @@ def test_safe_products_are_read_by_gdal_and_by_the_safe_source(tmp_path: Path, m
     assert not whole.any()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # of the container, which has no pixels
-        with rasterio.open(tmp_path / "safe" / f"{product.id}.SAFE" / "MTD_MSIL2A.xml") as container:
+        with rasterio.open(tmp_path / "safe" / "products" / f"{product.id}.SAFE" / "MTD_MSIL2A.xml") as container:
             assert (container.driver, len(container.subdatasets)) == ("SENTINEL2", 4)
             (ten, *_) = [name for name in container.subdatasets if ":10m:" in name]
     with rasterio.open(ten) as file:
         np.testing.assert_array_equal(file.read(1)[rows, columns], scene.l2a["B04"])
-    assert (tmp_path / "safe" / "truth" / f"{acquisition_name(overpass)}_stage.tif").is_file()
+    assert (tmp_path / "safe" / "truth" / f"{acquisition_name(overpass)}_stages.tif").is_file()
 
 
 def test_other_settings_are_refused_and_named(archive: Path) -> None:

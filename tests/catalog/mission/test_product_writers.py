@@ -22,8 +22,10 @@ from shapely.geometry import box, shape
 from catalog.credentials import Credentials
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window
+from catalog.legend import read_legend
 from catalog.mission.angles import Angles
 from catalog.mission.atmosphere import Atmosphere
+from catalog.mission.crops import CROPS, is_crop
 from catalog.mission.growth import Stage
 from catalog.mission.instrument import Instrument
 from catalog.mission.land import Field
@@ -32,7 +34,7 @@ from catalog.mission.safe_writer import write_safe
 from catalog.mission.scene import Scene, blocks_of, observe, with_margin
 from catalog.mission.sky import CloudLayer, Sky
 from catalog.mission.stac_writer import joined, write_catalogue, write_items
-from catalog.mission.truth import acquisition_truth, clear, write_crops, write_legend, write_parcels
+from catalog.mission.truth import acquisition_truth, clear, crops_path, write_crops, write_parcels, write_values
 from catalog.products import BANDS, LEVEL_BANDS, SATURATED
 from catalog.sources import open_source
 from catalog.sources.files import open_files
@@ -329,7 +331,7 @@ def test_the_truth_lies_beside_them(tmp_path: Path, scene: Scene) -> None:
     stages = np.full(scene.window.shape, Stage.GROWN, np.uint8)
     with acquisition_truth(tmp_path, "one", around) as add:
         add(scene, stages)
-    for name, inside in (("sky", scene.sky), ("clear", clear(scene)), ("stage", stages)):
+    for name, inside in (("sky", scene.sky), ("clear", clear(scene)), ("stages", stages)):
         with rasterio.open(tmp_path / f"one_{name}.tif") as file:
             values = file.read(1)
             assert file.transform == around.transform
@@ -339,20 +341,26 @@ def test_the_truth_lies_beside_them(tmp_path: Path, scene: Scene) -> None:
     assert set(np.unique(clear(scene))) == {0, 1, 255}
     assert ((clear(scene) == 1) == (scene.sky == 0)).all()
     codes = np.arange(scene.sky.size).reshape(scene.sky.shape).astype(np.uint8)
-    write_crops(tmp_path, 2023, [(scene.window, codes)], scene.window)
-    with rasterio.open(tmp_path / "2023_crop.tif") as file:
-        assert np.array_equal(file.read(1), codes)
-        assert file.transform == scene.window.transform
+    write_crops(tmp_path, 2023, [(scene.window, codes)], around)
+    path = crops_path(tmp_path, 2023)
+    with rasterio.open(path) as file:
+        values = file.read(1)
+        assert file.transform == around.transform
+    assert np.array_equal(values[:, 6:], codes)
+    assert (values[:, :6] == 255).all()
+    legend = read_legend(path.with_suffix(".legend.csv"))
+    assert {entry.name for entry in legend.classes} == {crop.name for crop in CROPS.values() if is_crop(crop.code)}
+    assert legend.background is not None
     outline = box(*scene.window.bounds)
     write_parcels(tmp_path / "parcels.parquet", [Field(7, outline, 3), Field(2, outline, 20)], 2023, 32633)
     back = geopandas.read_parquet(tmp_path / "parcels.parquet")
     assert back.crs == "EPSG:32633"
     assert back.geometry[0].equals(outline)
-    assert back[["parcel", "crop", "name", "year"]].to_numpy().tolist()[1] == [7, 3, "corn", 2023]
+    assert back[["field", "code", "crop", "year"]].to_numpy().tolist()[1] == [7, 3, "corn", 2023]
     assert back["synthetic"].all()
-    write_legend(tmp_path)
-    legend = json.loads((tmp_path / "legend.json").read_bytes())
-    assert (legend["sky"]["0"], legend["stage"]["3"], legend["crop"]["3"]["name"]) == ("clear", "grown", "corn")
+    write_values(tmp_path)
+    values = json.loads((tmp_path / "values.json").read_bytes())
+    assert (values["sky"]["0"], values["stages"]["3"]) == ("clear", "grown")
 
 
 def test_no_truth_of_what_failed(tmp_path: Path, scene: Scene) -> None:
