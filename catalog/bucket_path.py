@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCreden
 from fsspec.asyn import sync
 
 from catalog.credentials import S3Access
-from catalog.errors import StoreError, StoreUnreachableError
+from catalog.errors import StoreError, StoreUnreachableError, object_store_code
 
 _UNMET = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"}
@@ -67,7 +67,7 @@ class BucketPath:
             try:
                 found: list[dict[str, Any]] = file_system(self.access).ls(base, detail=True)
             except FileNotFoundError as error:
-                if _code(error) == "NoSuchBucket":
+                if object_store_code(error) == "NoSuchBucket":
                     raise
                 return []
         names = [str(one["name"]).rstrip("/").rpartition("/")[2] for one in found if one["type"] == "directory"]
@@ -86,7 +86,7 @@ class BucketPath:
             try:
                 found: tuple[bytes, str] = sync(files.loop, get)
             except FileNotFoundError as error:
-                if _code(error) == "NoSuchBucket":
+                if object_store_code(error) == "NoSuchBucket":
                     raise
                 return None
         return found
@@ -102,7 +102,7 @@ class BucketPath:
                     "put_object", Bucket=self.bucket, Key=self.key, Body=data, **condition
                 )
             except OSError as error:
-                if condition and (_code(error) in _UNMET or _code(error) == "NoSuchKey"):
+                if condition and (object_store_code(error) in _UNMET or object_store_code(error) == "NoSuchKey"):
                     return None
                 raise
         return str(answer["ETag"])
@@ -160,7 +160,7 @@ def reaching(path: BucketPath) -> Iterator[None]:
 
 def _told(path: BucketPath, error: Exception) -> str | None:
     """What is wrong and what to do; None where the object store doesn't answer."""
-    code, endpoint = _code(error), path.access.endpoint or "AWS"
+    code, endpoint = object_store_code(error), path.access.endpoint or "AWS"
     if code == "NoSuchBucket":
         return f"there is no bucket {path.bucket} at {endpoint}. Make it, or correct CROPLINE_CUBES."
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -177,9 +177,3 @@ def _told(path: BucketPath, error: Exception) -> str | None:
     if isinstance(error, BotoCoreError | ClientError | ConnectionError | TimeoutError) or code in _BUSY:
         return None
     return f"the object store failed ({error}). Run again; what was finished is kept."
-
-
-def _code(error: BaseException) -> str:
-    """The object store's own name of an error; empty where it has none."""
-    response = getattr(error.__cause__ or error, "response", None) or getattr(error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))

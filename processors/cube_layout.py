@@ -9,11 +9,13 @@ zarr-python's codecs: the Rust ones don't know s3fs.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +24,7 @@ from pyproj import CRS
 from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
+from catalog.errors import StoreError
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
 
@@ -118,8 +121,7 @@ def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
     _coordinate(group, "x", np.arange(west + half, east, PIXEL, dtype=np.float64), "projection_x_coordinate")
     _coordinate(group, "y", np.arange(north - half, south, -PIXEL, dtype=np.float64), "projection_y_coordinate")
     _coordinate(group, "band", np.array(LEVEL_BANDS[level], dtype=object), None)
-    reference = group.create_array("spatial_ref", shape=(), dtype=np.int64, dimension_names=())
-    reference.attrs.update(_grid_mapping(cell))
+    group.create_array("spatial_ref", shape=(), dtype=np.int64, dimension_names=(), attributes=_grid_mapping(cell))
 
 
 def add_arrays(group: zarr.Group, level: Level, names: Iterable[str], dates: int) -> None:
@@ -136,7 +138,7 @@ def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0)
     if slab:
         chunks, shards = (*chunks[:-2], BLOCK, BLOCK), chunks
     dims = ("time", *(("band",) if by_band else ()), *(("y", "x") if slab else ()))
-    array = group.create_array(
+    group.create_array(
         variable.name,
         shape=shape,
         chunks=chunks,
@@ -145,8 +147,8 @@ def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0)
         fill_value=variable.fill,
         compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle") if slab else None,
         dimension_names=dims,
+        attributes=_attributes(variable),
     )
-    array.attrs.update(_attributes(variable))
 
 
 def _attributes(variable: Variable) -> dict[str, Any]:
@@ -163,6 +165,9 @@ def _attributes(variable: Variable) -> dict[str, Any]:
 
 
 def _coordinate(group: zarr.Group, name: str, values: Any, standard_name: str | None) -> None:
+    described: dict[str, Any] = (
+        {"standard_name": standard_name, "units": "m", "axis": name.upper()} if standard_name else {}
+    )
     array = group.create_array(
         name,
         shape=values.shape,
@@ -170,10 +175,9 @@ def _coordinate(group: zarr.Group, name: str, values: Any, standard_name: str | 
         dtype=str if values.dtype == object else values.dtype,
         compressors=None,
         dimension_names=(name,),
+        attributes=described,
     )
     array[:] = values
-    if standard_name is not None:
-        array.attrs.update({"standard_name": standard_name, "units": "m", "axis": name.upper()})
 
 
 def _grid_mapping(cell: Cell) -> dict[str, Any]:
@@ -214,19 +218,61 @@ def _convention(name: str, uuid: str) -> dict[str, str]:
     }
 
 
-def open_arrays(group: zarr.Group, level: Level) -> dict[str, zarr.Array[Any]]:
+class LocalArrays(Mapping[str, zarr.Array[Any]]):
+    """The arrays of a cell on disk: the metadata of all is read at once, an array is made of it when somebody first asks for it.
+
+    Every stage opens every cell for every acquisition and uses a few of its arrays: making all 24 takes longer than reading a band.
+    Safe for threads. Raises `StoreError` where an array isn't what its name says.
+    """
+
+    def __init__(self, group: zarr.Group, metadata: Mapping[str, dict[str, Any]]) -> None:
+        self._group = group
+        self._metadata = metadata
+        self._made: dict[str, zarr.Array[Any]] = {}
+
+    def __getitem__(self, name: str) -> zarr.Array[Any]:
+        if name not in self._made:
+            metadata, place = self._metadata[name], self._group.store_path / name
+            try:
+                with _OPENING if VARIABLES[name].kind == "slab" else plain_codecs():
+                    array = zarr.Array.from_dict(place, metadata)
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreError(
+                    f"{place}: not an array of this project ({type(error).__name__}: {error}). Move the cell away and run again."
+                ) from error
+            self._made.setdefault(name, array)  # one that grows must be the same for all
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metadata
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metadata)
+
+    def __len__(self) -> int:
+        return len(self._metadata)
+
+
+def open_arrays(group: zarr.Group, level: Level) -> Mapping[str, zarr.Array[Any]]:
     """The arrays of a cell by name, each with the codecs that suit its kind; an older cell's without those added since.
 
-    Raises `KeyError`, `OSError` where another one is missing.
+    Raises `KeyError`, `OSError`, `ValueError` where another one is missing or is no array.
     """
+    store = group.store
+    if isinstance(store, LocalStore):
+        found = {name: store.root / group.path / name / "zarr.json" for name in VARIABLES}
+        present = [name for name in VARIABLES if name not in _ADDED[level] or found[name].exists()]
+        return LocalArrays(group, {name: _metadata(found[name]) for name in present})
     names = [name for name in VARIABLES if name not in _ADDED[level] or name in group]
-    if not isinstance(group.store, LocalStore):
-        with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
-            return dict(zip(names, pool.map(lambda name: _array(group, name), names), strict=True))
-    with _OPENING:
-        arrays = {name: _array(group, name) for name in names if VARIABLES[name].kind == "slab"}
-    with plain_codecs():
-        return arrays | {name: _array(group, name) for name in names if VARIABLES[name].kind != "slab"}
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:  # each asks the network for its metadata
+        return dict(zip(names, pool.map(lambda name: _array(group, name), names), strict=True))
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads(path.read_bytes())
+    if metadata["node_type"] != "array":
+        raise KeyError(path.parent.name)
+    return metadata
 
 
 @contextmanager

@@ -42,7 +42,7 @@ from processors.ingest_blocks import Scratch
 from processors.ingest_offset import CHECKED_BANDS, check_offset
 from processors.ingest_open import GDAL_ENVIRONMENT, AssetOpener, asset_state
 from processors.ingest_products import FOOTPRINT_MARGIN, Readers, open_products
-from processors.ingest_slabs import BrokenProductError, Facts, Place, write_slabs
+from processors.ingest_slabs import BrokenProductError, Facts, Place, slab_memory, write_slabs
 
 
 class IngestResult(Frozen):
@@ -90,6 +90,7 @@ def extend_cells(store: Store, order: Order, cells: Sequence[Cell]) -> list[Cell
     return extended
 
 
+@slab_memory()
 def ingest_acquisition(
     store: Store,
     order: Order,

@@ -20,7 +20,7 @@ from rasterio.windows import Window as RasterWindow
 
 from catalog.errors import StoreError
 
-KEPT_BYTES = 32 * 2**20
+KEPT_BYTES = 64 * 2**20
 """Kept in memory at most, by all acquisitions of the process together; the rest waits in scratch files."""
 
 _counting = threading.Lock()
@@ -53,6 +53,17 @@ class Part(NamedTuple):
         )
 
 
+class Filed(NamedTuple):
+    """An array that waits in a file, without a header: `np.save` of a part of an array takes four times as long."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+Kept = npt.NDArray[Any] | Filed
+
+
 class Scratch:
     """Keeps arrays: in memory while the process keeps few, else in files of a folder. For one acquisition, then closed."""
 
@@ -60,24 +71,24 @@ class Scratch:
         self._folder = folder
         self._held = 0
 
-    def keep(self, values: npt.NDArray[Any]) -> npt.NDArray[Any] | Path:
+    def keep(self, values: npt.NDArray[Any]) -> Kept:
         """Gives what `take` wants. Raises `StoreError` where the disk is full."""
         if self._count(values.nbytes):
             return values.copy()
         try:
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".npy", delete=False) as file:
-                np.save(file, values)
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+                file.write(np.ascontiguousarray(values).data)
         except OSError as error:
             raise StoreError(
                 f"can't write scratch files in {self._folder}: {error}. Free some space, or set TMPDIR to a larger disk."
             ) from error
-        return Path(file.name)
+        return Filed(Path(file.name), values.dtype, values.shape)
 
-    def take(self, kept: npt.NDArray[Any] | Path) -> npt.NDArray[Any]:
+    def take(self, kept: Kept) -> npt.NDArray[Any]:
         """What was kept, once."""
-        if isinstance(kept, Path):
-            values: npt.NDArray[Any] = np.load(kept)
-            kept.unlink()
+        if isinstance(kept, Filed):
+            values: npt.NDArray[Any] = np.fromfile(kept.path, kept.dtype).reshape(kept.shape)
+            kept.path.unlink()
             return values
         self._count(-kept.nbytes)
         return kept
@@ -105,7 +116,7 @@ class BlockReader:
         self._waiting = list(parts)
         self._scratch = scratch
         self._decoded: set[tuple[int, int]] = set()
-        self._kept: dict[Part, list[tuple[Part, npt.NDArray[Any] | Path]]] = defaultdict(list)
+        self._kept: dict[Part, list[tuple[Part, Kept]]] = defaultdict(list)
 
     def read(self, part: Part) -> npt.NDArray[Any]:
         """Raw numbers (H, W), good until this thread reads again. Raises `RasterioError` where they can't be read."""
@@ -115,9 +126,7 @@ class BlockReader:
             self._kept[part] = [(part, self._scratch.keep(raw))]
         return raw
 
-    def _joined(
-        self, part: Part, kept: Sequence[tuple[Part, npt.NDArray[Any] | Path]], fresh: Sequence[Part]
-    ) -> npt.NDArray[Any]:
+    def _joined(self, part: Part, kept: Sequence[tuple[Part, Kept]], fresh: Sequence[Part]) -> npt.NDArray[Any]:
         if not kept and len(fresh) == 1:  # whole blocks hold it all: no need to copy it
             return self._decoded_blocks(fresh[0], part)[fresh[0].slices(part)]
         raw = _buffer("part", part.shape, self._dataset.dtypes[0])

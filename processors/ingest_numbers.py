@@ -34,13 +34,12 @@ def write_reflectance(raw: npt.NDArray[Any], asset: Asset, out: Values) -> None:
         np.copyto(out, np.where(valid, values, NO_DATA))
         return
     offset = asset.offset
-    if offset == 0:
-        np.maximum(raw, 1, out=out)
-    elif offset < 0:
-        np.maximum(raw, np.uint16(min(1 - offset, SATURATED)), out=out)
+    # All that the offset takes below 1 or too high. `clip` takes a third of the time of `maximum` with a number.
+    least, most = (np.uint16(min(max(number - offset, 0), SATURATED)) for number in (1, SATURATED - 1))
+    np.clip(raw, least, most, out=out)
+    if offset < 0:
         np.subtract(out, np.uint16(min(-offset, SATURATED - 1)), out=out)
-    else:
-        np.minimum(raw, np.uint16(max(SATURATED - 1 - offset, 0)), out=out)
+    elif offset > 0:
         np.add(out, np.uint16(min(offset, SATURATED - 1)), out=out)
     if raw.max(initial=0) == SATURATED:
         np.copyto(out, SATURATED, where=raw == SATURATED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,7 +28,7 @@ NATIVE_PIXELS = (10, 20, 60)
 
 
 class BandReader:
-    """One open band. One thread at a time."""
+    """One open band. Safe for threads, which take turns: a file's blocks are decoded by one at a time."""
 
     def __init__(
         self, dataset: rasterio.DatasetReader, asset: Asset, *, categories: bool = False, counted: bool = False
@@ -39,7 +40,9 @@ class BandReader:
         self._counted = counted
         self._crs = dataset.crs
         self._epsg: int | None = dataset.crs.to_epsg()
+        self._step = _grid_step(dataset.transform)
         self._blocks: BlockReader | None = None
+        self._turn = threading.Lock()
         self.counts = NumberCounts()
         self.reached = self.has_data = False
 
@@ -50,8 +53,7 @@ class BandReader:
 
     def off_grid(self, epsg: int) -> str | None:
         """What has to be warped onto the grid of a zone, or None where pixels are copied."""
-        step = _grid_step(self._dataset.transform)
-        if self._epsg == epsg and step is not None:
+        if self._epsg == epsg and self._step is not None:
             return None
         place = f"EPSG:{self._epsg}" if self._epsg is not None else "another CRS"
         return f"{place}, {self._dataset.transform.a:.10g} m from {self._dataset.transform.c:.10g} {self._dataset.transform.f:.10g}"
@@ -72,13 +74,14 @@ class BandReader:
 
         Raises `ProductError` where the pixels can't be read.
         """
-        values = np.zeros(window.shape, np.uint16)
+        values = np.empty(window.shape, np.uint16)
         return values if self.fill(window, values, fresh=True) else None
 
     def fill(self, window: Window, out: npt.NDArray[Any], *, fresh: bool) -> bool:
-        """Write the window (H, W) into ``out`` where that has no data (``fresh``: it has none anywhere); whether the band reaches it.
+        """Write the window (H, W) into ``out`` where that has no data; whether the band reaches it.
 
-        Raises `ProductError` where the pixels can't be read.
+        ``fresh``: ``out`` holds anything yet, and all of it is written if the band reaches it. Raises `ProductError` where the
+        pixels can't be read.
         """
         part = self._part(window)
         if part is None:
@@ -86,7 +89,7 @@ class BandReader:
         self.reached = True
         try:
             # Options are those of a thread; endpoint and keys GDAL keeps from the opening on.
-            with rasterio.Env(**GDAL_ENVIRONMENT):
+            with self._turn, rasterio.Env(**GDAL_ENVIRONMENT):
                 raw = read_part(self._dataset, part) if self._blocks is None else self._blocks.read(part)
                 if self._counted:
                     self.counts.add(raw, self.asset.nodata)
@@ -95,7 +98,7 @@ class BandReader:
                 else:
                     with MEMORY_RASTERS:
                         warped = self._warp(raw, part, window)
-                    self._merge(warped, out)
+                    self._merge(warped, out, fresh)
         except RasterioError as error:
             raise ProductError(why_unread(self.asset, cause(error))) from error
         return True
@@ -122,8 +125,10 @@ class BandReader:
         step, whole = self._extent(window.epsg)
         inner = window.intersection(whole)
         if inner is None:
-            return
+            raise ValueError(f"{self.asset.href} doesn't reach {window}")
         target = out[window.slices(inner)]
+        if fresh:
+            _clear_around(out, *window.slices(inner))
         into = target if fresh else np.empty_like(target)
         rows, columns = whole.slices(inner)
         if self._categories:
@@ -143,11 +148,11 @@ class BandReader:
         if fresh:
             self._look(target)
         else:
-            self._merge(into, target)
+            self._merge(into, target, fresh)
 
-    def _merge(self, values: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
+    def _merge(self, values: npt.NDArray[Any], out: npt.NDArray[Any], fresh: bool) -> None:
         self._look(values)
-        np.copyto(out, values, where=out == NO_DATA, casting="unsafe")
+        np.copyto(out, values, where=True if fresh else out == NO_DATA, casting="unsafe")
 
     def _look(self, values: npt.NDArray[Any]) -> None:
         self.has_data = self.has_data or int(values.max(initial=NO_DATA)) != NO_DATA
@@ -197,6 +202,14 @@ class BandReader:
         top = max(0, math.floor(min(y for _, y in corners)) - margin)
         bottom = min(dataset.height, math.ceil(max(y for _, y in corners)) + margin)
         return None if left >= right or top >= bottom else Part(top, left, bottom, right)
+
+
+def _clear_around(out: npt.NDArray[Any], rows: slice, columns: slice) -> None:
+    """Nothing but what is written anyway is left as it was: clearing a whole slab first takes as long as a band's arithmetic."""
+    out[: rows.start] = NO_DATA
+    out[rows.stop :] = NO_DATA
+    out[rows, : columns.start] = NO_DATA
+    out[rows, columns.stop :] = NO_DATA
 
 
 def _grid_step(transform: Affine) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ProductError
-from catalog.products import NO_DATA, Product
+from catalog.products import NO_DATA, SATURATED, Product
 from processors.cube import Cube
 from processors.cube_layout import CLEAR_NO_DATA
 from processors.ingest_blocks import Scratch
@@ -33,7 +33,7 @@ REMOTE_THREADS = 13
 
 
 class _Memory:
-    """The arrays of the process's slabs: so many at once, used again while anybody reads (clearing fresh memory takes long)."""
+    """The arrays of the process's slabs: so many at once, used again while anybody ingests (clearing fresh memory takes long)."""
 
     def __init__(self, count: int) -> None:
         self._free = threading.BoundedSemaphore(count)
@@ -72,6 +72,13 @@ class _Memory:
 
 
 _memory = _Memory(SLABS)
+
+
+@contextmanager
+def slab_memory() -> Iterator[None]:
+    """Around all that is done for an acquisition: whoever begins while another one reads finds that one's memory."""
+    with _memory.user():
+        yield
 
 
 class BrokenProductError(Exception):
@@ -135,15 +142,16 @@ class _Slab:
         """What is written beside the slab, once it is read. Raises `BrokenProductError`."""
         off_grid = set().union(*(layer.result() for layer in self.layers))
         bands, present = self.job.place.cube.bands, self.job.present
-        valid = np.ones(self.reflectance.shape[1:], bool)
+        least = np.full(self.reflectance.shape[1:], SATURATED, np.uint16)
         for band in present:
-            valid &= self._array(band) != NO_DATA
+            np.minimum(least, self._array(band), out=least)
+        valid = least != NO_DATA
         if self.masks is not None:
             self.masks[1][~valid] = CLEAR_NO_DATA
         return Facts(
             products=self.job.names,
             bands_present=np.array([band in present for band in bands], np.uint8),
-            valid_fraction=float(valid.mean()) if present else 0.0,
+            valid_fraction=np.count_nonzero(valid) / valid.size if present else 0.0,
             off_grid=tuple(sorted(off_grid)),
         )
 
@@ -171,7 +179,6 @@ class _Slab:
         if self.masks is not None and layer == "SCL":
             return self._read_masks(self.masks[0], self.masks[1], readers)
         window, out, fresh, off_grid = self.job.place.cube.window, self._array(layer), True, set()
-        out.fill(NO_DATA)
         for name in self.job.names:
             reader = readers.bands[name][layer]
             with _blamed_on(name):
@@ -179,6 +186,8 @@ class _Slab:
             if reached:
                 fresh = False
                 off_grid |= reader.warped(window.epsg)
+        if fresh:
+            out.fill(NO_DATA)
         return off_grid
 
     def _read_masks(self, scl: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], readers: Readers) -> set[str]:
@@ -186,21 +195,26 @@ class _Slab:
 
         So 0 % stays 0 %: the classification says where a product has data. 255 where the product has no probability.
         """
-        window, off_grid = self.job.place.cube.window, set()
-        scl.fill(NO_DATA)
+        window, fresh, off_grid = self.job.place.cube.window, True, set()
         probability.fill(CLEAR_NO_DATA)
         for name in self.job.names:
             bands = readers.bands[name]
+            classes = scl if fresh else np.empty_like(scl)
             with _blamed_on(name):
-                classes = bands["SCL"].read(window)
+                reached = bands["SCL"].fill(window, classes, fresh=True)
                 percent = bands["CLD"].read(window) if "CLD" in bands else None
-            if classes is None:
+            if not reached:
                 continue
-            first = (scl == NO_DATA) & (classes != NO_DATA)
-            np.copyto(scl, classes, where=first, casting="unsafe")
+            first = classes != NO_DATA
+            if not fresh:
+                first &= scl == NO_DATA
+                np.copyto(scl, classes, where=first)
             if percent is not None:
                 np.copyto(probability, percent, where=first & (percent <= 100), casting="unsafe")
+            fresh = False
             off_grid |= bands["SCL"].warped(window.epsg)
+        if fresh:
+            scl.fill(NO_DATA)
         return off_grid
 
 
@@ -219,44 +233,43 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
     """
     jobs = [_job(place, readers) for place in places]
     _plan(jobs, readers, scratch)
-    facts: list[Facts | None] = []
-    held: list[_Slab] = []  # at most two: one on its way to the disk while the next one is read
+    facts: dict[int, Facts] = {}
+    held: dict[int, _Slab] = {}  # by job, at most two: no thread is idle while the last bands of the first one are read
     pool = _pool(_threads(readers))
-    with _memory.user():
-        try:
-            for job in jobs:
-                if not job.names:
-                    facts.append(None)
-                    continue
-                held.append(_next_slab(job, held))
-                held[-1].fill(readers, pool)
-                if len(held) > 1:
-                    _write_first(held)
-                facts.append(held[0].wait())
-            while held:
-                _write_first(held)
-        finally:
-            for slab in held:
-                slab.give_up()
-                _memory.give(slab.reflectance)
-    return facts
+
+    def finish_first() -> None:
+        number, slab = next(iter(held.items()))
+        facts[number] = slab.wait()
+        slab.write()
+        _memory.give(held.pop(number).reflectance)
+
+    try:
+        for number, job in enumerate(jobs):
+            if not job.names:
+                continue
+            held[number] = _next_slab(job, held, finish_first)
+            held[number].fill(readers, pool)
+            if len(held) > 1:
+                finish_first()
+        while held:
+            finish_first()
+    finally:
+        for slab in held.values():
+            slab.give_up()
+            _memory.give(slab.reflectance)
+    return [facts.get(number) for number in range(len(jobs))]
 
 
-def _next_slab(job: _Job, held: list[_Slab]) -> _Slab:
+def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], None]) -> _Slab:
     """Where all memory is taken, what is held is written first: nobody who waits for a slab holds another one."""
     cube = job.place.cube
     shape = len(cube.bands), *cube.window.shape
     array = _memory.take(shape, wait=False)
     while array is None:
         while held:
-            _write_first(held)
+            finish_first()
         array = _memory.take(shape, wait=True)
     return _Slab(job, array)
-
-
-def _write_first(held: list[_Slab]) -> None:
-    held[0].write()
-    _memory.give(held.pop(0).reflectance)
 
 
 def _job(place: Place, readers: Readers) -> _Job:

@@ -19,6 +19,9 @@ from processors.truth import TruthScores
 from processors.truth_crops import CropCounts
 
 _RIGHT, _WRONG, _MIXED = "#e4ebe6", "#c8322b", "#e9a03b"
+_TICKS = 11
+"""Dates that are written below the bars."""
+
 _CLEAR, _CALLED = "#2f7d4f", "#8fc3a4"
 
 
@@ -31,6 +34,8 @@ def draw_truth(path: Path, scores: TruthScores, crops: CropCounts | None) -> Non
     band = figure.add_axes((0, top, 1, 1 - top), facecolor=AMBER)
     band.set_xticks([])
     band.set_yticks([])
+    for spine in band.spines.values():
+        spine.set_visible(False)
     band.text(
         0.5, 0.5, "SYNTHETIC DATA against the simulation's own truth", ha="center", va="center", fontsize=14, weight="bold",
         color="#3b2a00", transform=band.transAxes,
@@ -85,7 +90,7 @@ def _masks(axes: Axes, scores: TruthScores) -> None:
     places = np.arange(len(scores.dates))
     axes.bar(places - 0.2, [date.truly_clear for date in scores.dates], 0.4, color=_CLEAR, label="clear in truth")
     axes.bar(places + 0.2, [date.called_clear for date in scores.dates], 0.4, color=_CALLED, label="clear by the mask")
-    step = max(1, len(places) // 12)
+    step = max(1, -(-len(places) // _TICKS))
     axes.set_xticks(places[::step], [f"{date.time:%d %b}" for date in scores.dates[::step]], fontsize=8)
     axes.set_ylim(0, 1.22)
     axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=8)

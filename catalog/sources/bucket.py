@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from catalog.credentials import S3Access, remedy
-from catalog.errors import AccessError, RequestError, SourceError
+from catalog.errors import AccessError, RequestError, SourceError, object_store_code
 from catalog.sources.files import DOCUMENT, Entry, join, name_of, too_long
 
 _ATTEMPTS = 3
@@ -112,7 +112,10 @@ class Bucket:
             try:
                 return bytes(self._filesystem.cat_file(self._full(path), start=start, end=end))
             except OSError as error:
-                if _code(error) in ("InvalidRange", "416"):  # nothing lies there, as in a file without a byte
+                if object_store_code(error) in (
+                    "InvalidRange",
+                    "416",
+                ):  # nothing lies there, as in a file without a byte
                     return b""
                 raise
 
@@ -124,8 +127,8 @@ class Bucket:
 
     def _is_refusal(self, error: BaseException) -> bool:
         # An answer to HEAD has no body to say that the token has expired.
-        wordless = _code(error) == "400" and self._access.token is not None
-        return isinstance(error, PermissionError) or _code(error) in _REFUSALS or wordless
+        wordless = object_store_code(error) == "400" and self._access.token is not None
+        return isinstance(error, PermissionError) or object_store_code(error) in _REFUSALS or wordless
 
     @cached_property
     def _filesystem(self) -> Any:
@@ -206,12 +209,6 @@ class _Object(io.RawIOBase):
         return len(content)
 
 
-def _code(error: BaseException) -> str:
-    """S3's word for an error, or the HTTP status where the answer had none."""
-    response = getattr(error.__cause__, "response", None)
-    return str(response["Error"].get("Code", "")) if isinstance(response, dict) and "Error" in response else ""
-
-
 def _words(error: BaseException) -> str:
-    code, said = _code(error), str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+    code, said = object_store_code(error), str(getattr(error, "strerror", None) or error).strip().rstrip(".")
     return f"{code}: {said}" if code and code not in said else said

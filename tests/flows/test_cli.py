@@ -80,7 +80,6 @@ def test_demo_keeps_to_its_folder(tmp_path: Path) -> None:
     request, settings = prepare_demo(tmp_path / "demo", Settings(store=str(tmp_path / "mine")), size=64)
     assert settings.store == str(tmp_path / "demo" / "store")
     assert request.output == str(tmp_path / "demo" / "delivery")
-    assert request.training == "quick"
     assert not (tmp_path / "mine").exists()
     assert json.loads((tmp_path / "demo" / "aoi.json").read_text())["year"] == request.year
 

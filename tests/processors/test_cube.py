@@ -140,6 +140,60 @@ def test_a_cell_that_lacks_more_is_refused(folder: Path) -> None:
         Cube(folder)
 
 
+def test_arrays_are_made_when_somebody_asks_for_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extend(folder, [acquisition("a")])
+    made_of: list[str] = []
+
+    def counted(place: Any, metadata: Any) -> Any:
+        made_of.append(place.path)
+        return original(place, metadata)
+
+    original = zarr.Array.from_dict
+    monkeypatch.setattr(zarr.Array, "from_dict", counted)
+    cube = Cube(folder)
+    assert "clear" in cube.arrays
+    assert "anything else" not in cube.arrays
+    assert len(cube.arrays) == len(set(cube.arrays)) == 24
+    assert made_of == []
+    with ThreadPoolExecutor(8) as pool:
+        lengths = list(pool.map(lambda _: len(cube.values("acquisition")), range(8)))
+    assert lengths == [1] * 8
+    assert set(made_of) == {"time", "acquisition"}
+    assert cube.arrays["time"] is cube.arrays["time"]
+
+
+def test_each_kind_of_array_has_its_codecs_whatever_is_asked_for_first(folder: Path) -> None:
+    for names in (("clear", "time", "ingested"), ("ingested", "clear", "time")):
+        arrays = Cube(folder).arrays
+        codecs = {name: type(arrays[name]._async_array.codec_pipeline).__name__ for name in names}
+        assert codecs == {
+            "clear": "ZarrsCodecPipeline",
+            "time": "BatchedCodecPipeline",
+            "ingested": "BatchedCodecPipeline",
+        }
+
+
+@pytest.mark.parametrize("name", ["reflectance", "time", "left_out", "ingested"])
+@pytest.mark.parametrize("left", ["nothing", "a torn file", "a group"])
+def test_a_cell_with_an_array_that_is_not_whole_is_refused(folder: Path, name: str, left: str) -> None:
+    metadata = folder / name / "zarr.json"
+    if left == "nothing":
+        metadata.unlink()
+    else:
+        text = metadata.read_text()[:-40] if left == "a torn file" else (folder / "zarr.json").read_text()
+        metadata.write_text(text)
+    with pytest.raises(StoreError, match=r"not a cell of this project .*Move it away and run again"):
+        Cube(folder)
+
+
+def test_an_array_of_something_else_is_refused_when_it_is_needed(folder: Path) -> None:
+    metadata = folder / "clear" / "zarr.json"
+    metadata.write_text(metadata.read_text().replace('"uint8"', '"a type of tomorrow"'))
+    cube = Cube(folder)
+    with pytest.raises(StoreError, match=r"clear: not an array of this project .*Move the cell away and run again"):
+        cube.read("clear", 0)
+
+
 def test_xarray_opens_a_cell_with_its_dates_scale_and_crs(path: CellPath) -> None:
     extend(path, [acquisition("a", sun_zenith=41.5), acquisition("b", time=TIME + timedelta(days=5))])
     slab = np.zeros((12, 1024, 1024), np.uint16)

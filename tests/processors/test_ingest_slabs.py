@@ -10,12 +10,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from catalog.grid import Cell
+from catalog.grid import Cell, Window
 from catalog.products import Order
 from catalog.store import Store, open_store
 from processors import ingest_blocks, ingest_slabs
 from processors.compute import open_compute
 from processors.ingest import extend_cells, ingest_acquisition
+from processors.ingest_read import BandReader
 
 CELLS = [Cell(32631, 56, 549), Cell(32631, 57, 549), Cell(32631, 56, 548), Cell(32631, 57, 548)]
 
@@ -92,3 +93,44 @@ def test_a_failure_gives_its_slabs_back(cube_kit: ModuleType, tmp_path: Path, mo
     result = ingest_acquisition(store, order, order.acquisitions[0].id, CELLS, order.source)
     assert (result.written, [left.product for left in result.dropped]) == ((), ["p1"])
     assert (memory.taken, ingest_blocks._kept_bytes) == (0, 0)
+
+
+def test_the_next_cell_is_begun_while_the_last_band_of_one_is_read(
+    cube_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = over_four_cells(cube_kit, tmp_path / "archive")
+    store = open_store(str(tmp_path / "store"))
+    extend_cells(store, order, CELLS)
+    begun = threading.Event()
+    windows = []
+
+    def fill(self: BandReader, window: Window, out: np.ndarray, *, fresh: bool) -> bool:
+        if window not in windows:
+            windows.append(window)
+        if len(windows) > 1:
+            begun.set()
+        elif out.dtype == np.uint8:  # the classification is the last to be read
+            assert begun.wait(10), "a thread waits for a cell's last band"
+        return original(self, window, out, fresh=fresh)
+
+    original = BandReader.fill
+    monkeypatch.setattr(BandReader, "fill", fill)
+    monkeypatch.setattr(ingest_slabs, "cores", lambda: 2)
+    assert len(ingest_one(store, order, order.acquisitions[0].id)) == 4
+
+
+def test_memory_is_used_again_by_an_acquisition_that_begins_while_another_one_is_at_work(
+    cube_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = over_four_cells(cube_kit, tmp_path / "archive")
+    store = open_store(str(tmp_path / "store"))
+    extend_cells(store, order, CELLS)
+    memory = Counting(4)
+    monkeypatch.setattr(ingest_slabs, "_memory", memory)
+    with ingest_slabs.slab_memory():
+        ingest_one(store, order, order.acquisitions[0].id)
+        spare = {id(array) for array in memory._spare}
+        ingest_one(store, order, order.acquisitions[1].id)
+        assert {id(array) for array in memory._spare} == spare
+        assert len(spare) == 2
+    assert memory._spare == []
