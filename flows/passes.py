@@ -40,22 +40,22 @@ def forecast(file: Path, days: int, start: str | None = None, tle: Path | None =
     """
     parameters = read_parameters(file)
     area = parse_place(parameters.get("area", parameters))
-    first = datetime.now(UTC) if start is None else parse_start(start)
+    first = datetime.now(UTC) if start is None else parse_time(start)
     elements = [] if tle is None else read_elements(tle)
     flying = flights(first, first + timedelta(days=days), elements)
     passes = passes_over(flying, area)
     return Forecast(first, days, flying, passes, timelines(flying, passes))
 
 
-def parse_start(text: str) -> datetime:
-    """The time that an ISO date or date and time names; UTC where it names no zone. Raises `RequestError`."""
+def parse_time(text: str, option: str = "start") -> datetime:
+    """The time that an ISO date or date and time names; UTC where it names no zone. Raises `RequestError` naming the option."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise RequestError(f"start: {text!r} is no date. Give one like 2027-03-01 or 2027-03-01T12:00Z.") from error
+        raise RequestError(f"{option}: {text!r} is no date. Give one like 2027-03-01 or 2027-03-01T12:00Z.") from error
     time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     if not 2000 <= time.year <= 2100:
-        raise RequestError(f"start: {text!r} lies outside the years 2000 to 2100. Give a nearer date.")
+        raise RequestError(f"{option}: {text!r} lies outside the years 2000 to 2100. Give a nearer date.")
     return time
 
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 LINE_PAUSE = 5.0
 """Least seconds between two plain lines of one stage."""
@@ -58,23 +69,41 @@ class Several:
             reporter.finish(seconds, outcome)
 
 
+def pace(per_second: float, left: float) -> str:
+    """Such as ``12 a minute, 8 min left``."""
+    seconds = left / per_second
+    rest = (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.0f} h"
+    )
+    return f"{60 * per_second:.3g} a minute, {rest} left"
+
+
 class Lines:
     """Plain lines, where nobody watches a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._name, self._waits_for, self._total, self._said = "", "", 0, 0.0
+        self._first: tuple[float, int] | None = None
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
         self._name, self._waits_for, self._total, self._said = name, waits_for, total, time.monotonic()
+        self._first = None
         self._line(f"{name}: waiting for {waits_for}" if total <= 1 else f"{name}: 0/{total}, waiting for {waits_for}")
 
     def advance(self, done: int, total: int | None = None) -> None:
-        self._total = total or self._total
-        if self._total <= 1 or time.monotonic() - self._said < LINE_PAUSE:
+        self._total, now = total or self._total, time.monotonic()
+        # What was there before counts for the first step, not for the pace.
+        self._first = began, before = self._first or (now, done)
+        if self._total <= 1 or now - self._said < LINE_PAUSE:
             return
-        self._said = time.monotonic()
-        self._line(f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")
+        self._said = now
+        told = f", {pace((done - before) / (now - began), self._total - done)}" if before < done < self._total else ""
+        self._line(f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}{told}")
 
     def finish(self, seconds: float, outcome: str) -> None:
         self._line(f"{self._name}: {outcome} ({seconds:.1f} s)")
@@ -84,10 +113,19 @@ class Lines:
         self._stream.flush()
 
 
+class _Pace(ProgressColumn):
+    """How fast a stage of several steps goes, and how long it still takes."""
+
+    def render(self, task: Task) -> Text:
+        if task.finished or not task.speed or not task.total:
+            return Text("")
+        return Text(f"· {pace(task.speed, task.total - task.completed)}")
+
+
 class Bars:
     """One bar per stage in a terminal, redrawn in place."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.fields[stage]:<9}"),
@@ -95,7 +133,10 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
+            _Pace(),
             console=console,
+            speed_estimate_period=600,
+            get_time=clock,
         )
         self._task: TaskID | None = None
 

@@ -10,13 +10,29 @@ from typing import Annotated
 
 import typer
 
-from catalog.products import Level
-
 simulate = typer.Typer(help="Write simulated data: training sets and product archives.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="New, empty, or with part of the same in it.")]
-Seed = Annotated[int, typer.Option(min=0, max=10**9, help="Another one makes other lands, weather and skies.")]
+Seed = Annotated[int, typer.Option(min=0, max=10**9 - 1, help="Another one makes other lands, weather and skies.")]
 Farming = Annotated[str, typer.Option(help="What is grown: france (the shares of PASTIS) or flanders.")]
+
+Processes = Annotated[int | None, typer.Option(min=1, help="Processes of one thread each; all cores.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
+
+
+class Levels(StrEnum):
+    """Of products."""
+
+    l1c = "L1C"
+    l2a = "L2A"
+    both = "both"
+
+
+class Format(StrEnum):
+    """Of products."""
+
+    safe = "safe"
+    stac = "stac"
 
 
 @simulate.command()
@@ -32,16 +48,19 @@ def patches(
     ] = 0.0,
     seed: Seed = 0,
     farming: Farming = "france",
-    processes: Annotated[int | None, typer.Option(min=1, help="Processes of one thread each; all cores.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+    processes: Processes = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a training set in the layout of PASTIS; run again, it goes on from the patches that are there."""
     from catalog.mission.crops import CROPS
     from flows.progress import terminal
     from flows.settings import load_settings
-    from processors.simulate import checked_settings, write_patches
+    from processors.simulate import PatchSettings, write_patches
+    from processors.simulate_folder import checked
 
-    settings = checked_settings(count=count, size=size, months=months, min_clear=min_clear, seed=seed, farming=farming)
+    settings = checked(
+        PatchSettings, count=count, size=size, months=months, min_clear=min_clear, seed=seed, farming=farming
+    )
     workers, start = processes or load_settings().workers, time.monotonic()
     with terminal() as reporter:
         reporter.stage("simulate", count, "patches")
@@ -60,58 +79,53 @@ def patches(
         typer.echo(f"{rate:.1f} patches per minute and core, {workers} at work. All of it is synthetic.")
 
 
-_LEVELS: tuple[Level, ...] = ("L1C", "L2A")
-
-
-class Form(StrEnum):
-    safe = "safe"
-    stac = "stac"
-
-
-class Levels(StrEnum):
-    L1C = "L1C"
-    L2A = "L2A"
-    both = "both"
-
-
 @simulate.command()
 def products(
     folder: Folder,
-    area: Annotated[Path, typer.Option(metavar="FILE", help="A request, or any GeoJSON: a point will do.")],
+    area: Annotated[Path, typer.Option(metavar="FILE", help="A request, or any GeoJSON: what is to be seen.")],
     start: Annotated[str, typer.Option(metavar="DATE", help="First day or time, UTC.")],
-    end: Annotated[str, typer.Option(metavar="DATE", help="The first one after it.")],
-    level: Annotated[Levels, typer.Option(help="Of the products.")] = Levels.L2A,
+    end: Annotated[str, typer.Option(metavar="DATE", help="Day or time, UTC, from which on nothing is wanted.")],
+    level: Annotated[Levels, typer.Option(help="Of the products.")] = Levels.l2a,
     form: Annotated[
-        Form, typer.Option("--format", help="SAFE products as large as real ones, or STAC + COG over the area.")
-    ] = Form.stac,
+        Format, typer.Option("--format", help="SAFE of whole tiles, or STAC + COG over the area.")
+    ] = Format.stac,
     seed: Seed = 0,
     farming: Farming = "france",
+    processes: Processes = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write the products of an area and a period, with the truth beside them; run again, it goes on."""
-    from catalog.area import parse_place
-    from catalog.mission.archive import write_archive
-    from catalog.sources.mission import parse_mission
-    from flows.passes import parse_start
+    """Write the products of an area, and the truth beside them; run again, it goes on from those that are there."""
+    from catalog.area import as_geojson, parse_place
+    from flows.passes import parse_time
     from flows.progress import terminal
     from flows.request import read_parameters
+    from flows.settings import load_settings
+    from processors.simulate_folder import checked
+    from processors.simulate_products import TRUTH, ProductSettings, write_products
 
     parameters = read_parameters(area)
-    place = parse_place(parameters.get("area", parameters))
-    mission = parse_mission(f"seed={seed},farming={farming}")
-    began = time.monotonic()
+    settings = checked(
+        ProductSettings,
+        area=as_geojson(parse_place(parameters.get("area", parameters))),
+        start=parse_time(start, "start"),
+        end=parse_time(end, "end"),
+        levels=("L1C", "L2A") if level == Levels.both else (level.value,),
+        format=form.value,
+        seed=seed,
+        farming=farming,
+    )
+    begun = time.monotonic()
     with terminal() as reporter:
-        reporter.stage("simulate", 1, "overpasses")
-        made = write_archive(
-            folder,
-            mission,
-            place,
-            (parse_start(start), parse_start(end)),
-            levels=[one for one in _LEVELS if level.value in (one, "both")],
-            form=form.value,
-            progress=reporter.advance,
-        )
-        reporter.finish(time.monotonic() - began, f"{len(made.products)} products")
-    typer.echo(f"source     {made.source}")
-    typer.echo(f"labels     {made.labels}")
-    typer.echo(f"parcels    {made.parcels}")
+        reporter.stage("simulate", 0, "acquisitions")
+        made = write_products(folder, settings, processes or load_settings().workers, reporter.advance)
+        reporter.finish(time.monotonic() - begun, f"acquisitions made {made.made}, in all {made.acquisitions}")
+    if as_json:
+        typer.echo(made.model_dump_json())
+        return
+    typer.echo(f"acquisitions  {made.acquisitions}{f', and {made.lost} lost on board' if made.lost else ''}")
+    typer.echo(f"products      {made.products}")
+    typer.echo(f"source        {made.source}")
+    for labels in made.labels:
+        typer.echo(f"labels        {labels}")
+    typer.echo(f"truth         {folder / TRUTH}")
     typer.echo("All of it is synthetic.")

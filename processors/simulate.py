@@ -1,44 +1,41 @@
 """A training set from the simulated mission, in the layout of PASTIS (Garnot and Landrieu, 2021). **All of it is synthetic.**
 
 Each patch lies at a place of its own on a land of its own: soils, climate, weather, fields and skies differ between any two. Beside what
-PASTIS holds stand the clear pixels of each date (`CLEAR_S2`), by the mask that maps are made with. A patch is whole when its
-description in `PATCHES` is there, which is written last.
+PASTIS holds stand the clear pixels of each date (`CLEAR_S2`), by the mask that maps are made with. The three layers of an annotation
+are the crop's code (0 is none), the field's number in the patch from 1 on (0 is none; from the 255th on they share one) and how much of
+the pixel that crop covers, %. A patch is whole when its description in `PATCHES` is there, which is written last.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing import get_context
-from os import environ
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field
 from shapely.geometry import Point, box
 
 from catalog.area import as_geojson
-from catalog.errors import RequestError, StoreError
+from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, to_lonlat, to_zone, utm_zone
 from catalog.mission.crops import is_crop
-from catalog.mission.mission import FARMING, Mission
+from catalog.mission.mission import Mission
 from catalog.mission.overpass import BASELINE, Overpass, overpasses
 from catalog.mission.products import EDGE, NOTICE
-from catalog.mission.scene import Scene
 from catalog.mission.seeded import keys
 from catalog.mission.tiles import Tile, tiles_meeting
-from catalog.products import BANDS, CROP_BANDS, Asset, Frozen, season_period
+from catalog.products import BANDS, CROP_BANDS, LEVEL_BANDS, NO_DATA, SATURATED, Asset, Frozen, season_period
 from catalog.store import write_json, written_whole
 from processors.ingest_numbers import repeat_into, write_reflectance
 from processors.mask import clear_by_classes
 from processors.mask_options import L2AMask
+from processors.mask_place import widened
+from processors.simulate_folder import MissionSettings, Progress, claimed, in_processes
 
 YEAR = 2019
 """Of the harvest, as in PASTIS, whose dates its readers count from September 2018."""
@@ -50,19 +47,16 @@ FOLDS = 5
 MAX_CLOUD = 95.0
 """Dates whose sky is cloudier are left out, %, as a request leaves them out."""
 
-METADATA, SETTINGS, NORMALISATION = "metadata.geojson", "simulated.json", "NORM_S2_patch.json"
+METADATA, NORMALISATION = "metadata.geojson", "NORM_S2_patch.json"
 _LARGEST = 32_767
-"""Of 16 bits with a sign, as PASTIS has them; brighter than any field."""
+"""Of 16 bits with a sign, as PASTIS has them: brighter and saturated numbers are clipped to it. It is brighter than any field."""
 
 _SHIFTED = Asset(href="", offset=-1000)
 _MARGIN = math.ceil(L2AMask().dilation / PIXEL)
 
-Progress = Callable[[int, int], None]
-"""Called with how many patches are there, and how many there will be."""
 
-
-class PatchSettings(Frozen):
-    """The same settings make the same patches."""
+class PatchSettings(MissionSettings):
+    """Of a training set."""
 
     count: Annotated[int, Field(ge=FOLDS, le=1_000_000, description="number of patches")]
     size: Annotated[int, Field(ge=16, le=1024, description="edge of a patch, pixels of 10 m")] = 128
@@ -73,25 +67,6 @@ class PatchSettings(Frozen):
     min_clear: Annotated[
         float, Field(ge=0, le=1, description="dates with less of the sky over the patch clear are left out")
     ] = 0.0
-    seed: Annotated[int, Field(ge=0, le=10**9)] = 0
-    farming: str = "france"
-
-    @field_validator("farming")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in FARMING:
-            raise ValueError(f"one of {', '.join(FARMING)}, not {value!r}")
-        return value
-
-
-def checked_settings(**given: object) -> PatchSettings:
-    """The settings given. Raises `RequestError` naming the first that can't be."""
-    try:
-        return PatchSettings.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{where}: {first['msg']}. Correct it.") from error
 
 
 class SimulatedPatch(Frozen):
@@ -116,7 +91,7 @@ class Summary(Frozen):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DateOfPatch:
-    """One overpass as the cube holds it."""
+    """One acquisition over one window."""
 
     values: npt.NDArray[np.uint16]
     """(10, H, W)"""
@@ -129,28 +104,29 @@ def write_patches(folder: Path, settings: PatchSettings, processes: int, progres
     Raises `StoreError` where it holds another one, or can't be written.
     """
     folder = folder.expanduser().resolve()
-    _check(folder, settings)
-    missing = [index for index in range(settings.count) if not _description(folder, index).is_file()]
-    done = settings.count - len(missing)
     tell = progress or (lambda done, total: None)  # noqa: ARG005
-    tell(done, settings.count)
-    if missing:
-        with _single_threads(), ProcessPoolExecutor(min(processes, len(missing)), get_context("spawn")) as pool:
-            work = [pool.submit(write_patch, folder, settings, index) for index in missing]
-            try:
-                for number, future in enumerate(as_completed(work), start=1):
-                    future.result()
-                    tell(done + number, settings.count)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    return _finish(folder, settings, len(missing))
+    with claimed(folder, settings, growing="count"):
+        missing = [index for index in range(settings.count) if not _description(folder, index).is_file()]
+        there = settings.count - len(missing)
+        tell(there, settings.count)
+        in_processes(
+            write_patch,
+            [(folder, settings, index) for index in missing],
+            processes,
+            lambda done: tell(there + done, settings.count),
+        )
+        return _finish(folder, settings, len(missing))
 
 
 def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
-    """Simulate one patch and write its files, its description last."""
+    """Simulate one patch and write its files, its description last. Raises `RequestError` where no date is left of it."""
     mission, tile, window = place_of(settings, index)
     dates = dict(_dates(mission, tile, window, settings))
+    if not dates:
+        raise RequestError(
+            f"patch {index} has no date in months {settings.months[0]} to {settings.months[1]} with {settings.min_clear:.0%} "
+            "of the sky clear. Choose more months or a smaller min_clear."
+        )
     values = np.minimum(np.stack([one.values for one in dates.values()]), _LARGEST).astype(np.int16)
     truth = mission.land(tile).truth(window, YEAR)
     crop = np.where([[is_crop(code) for code in row] for row in truth.crop], truth.crop, 0).astype(np.uint8)
@@ -183,7 +159,7 @@ def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window
         for tile in tiles_meeting(centre):
             west, _, _, north = tile.bounds
             whole = Window(tile.epsg, west // PIXEL, north // PIXEL, EDGE, EDGE)
-            if tile.epsg == epsg and whole.intersection(_around(window)) == _around(window):
+            if tile.epsg == epsg and whole.intersection(widened(window, _MARGIN)) == widened(window, _MARGIN):
                 return Mission(seed, settings.farming), tile, window
 
 
@@ -195,7 +171,7 @@ def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings
         day = overpass.sensed.date()
         if overpass.tile != tile or day == last or mission.cloud_cover(overpass) > MAX_CLOUD:
             continue
-        if (mission.sky_classes(overpass, window) == 0).mean() < settings.min_clear:
+        if settings.min_clear and (mission.sky_classes(overpass, window) == 0).mean() < settings.min_clear:
             continue
         if (made := date_of(mission, overpass, window)) is not None:
             last = day
@@ -203,39 +179,33 @@ def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings
 
 
 def date_of(mission: Mission, overpass: Overpass, window: Window) -> DateOfPatch | None:
-    """What the cube would hold of an overpass, and the mask that would be made."""
-    around = _around(window)
-    scenes = list(mission.scenes(overpass, around))
+    """What the cube would hold of an overpass, and the mask that would be made; None where it holds nothing.
+
+    The window and 60 m around it lie in the tile.
+    """
+    scenes = list(mission.scenes(overpass, widened(window, _MARGIN)))
     if not scenes:
         return None
     (scene,) = scenes
     rows, columns = scene.window.slices(window)
-    values = np.zeros((len(CROP_BANDS), *window.shape), np.uint16)
+
+    def cut(numbers: npt.NDArray[Any], metres: int) -> npt.NDArray[Any]:
+        step, out = metres // PIXEL, np.empty(window.shape, numbers.dtype)
+        part = numbers[rows.start // step :, columns.start // step :]
+        repeat_into(part, step, rows.start % step, columns.start % step, out)
+        return out
+
+    values = np.empty((len(CROP_BANDS), *window.shape), np.uint16)
     for band, out in zip(CROP_BANDS, values, strict=True):
-        numbers, step = scene.l2a[band], BANDS[band].resolution // PIXEL
-        shifted = np.empty_like(numbers)
-        write_reflectance(numbers, _SHIFTED, shifted)
-        repeat_into(
-            shifted[rows.start // step :, columns.start // step :], step, rows.start % step, columns.start % step, out
-        )
-    valid = (values > 0).all(axis=0)
-    if not valid.any():
+        write_reflectance(cut(scene.l2a[band], BANDS[band].resolution), _SHIFTED, out)
+    if not (values != NO_DATA).all(axis=0).any():
         return None
-    return DateOfPatch(values, _clear(scene)[rows, columns] & valid)
-
-
-def _clear(scene: Scene) -> npt.NDArray[np.bool_]:
-    return clear_by_classes(scene.scl.repeat(2, axis=0).repeat(2, axis=1), None, L2AMask())
-
-
-def _around(window: Window) -> Window:
-    return Window(
-        window.epsg,
-        window.left - _MARGIN,
-        window.top + _MARGIN,
-        window.width + 2 * _MARGIN,
-        window.height + 2 * _MARGIN,
-    )
+    # What the cube's mask takes for clear: as it is classified, where all bands of the level have data, and none is saturated.
+    clear = clear_by_classes(scene.scl.repeat(2, axis=0).repeat(2, axis=1), None, L2AMask())[rows, columns]
+    for band in LEVEL_BANDS["L2A"]:
+        numbers = cut(scene.l2a[band], BANDS[band].resolution)
+        clear &= (numbers != NO_DATA) & (numbers != SATURATED)
+    return DateOfPatch(values, clear)
 
 
 def _finish(folder: Path, settings: PatchSettings, made: int) -> Summary:
@@ -306,25 +276,6 @@ def _statistics(folder: Path, count: int) -> dict[str, Any]:
     return {f"Fold_{fold + 1}": {"mean": mean[fold].tolist(), "std": deviation[fold].tolist()} for fold in range(FOLDS)}
 
 
-def _check(folder: Path, settings: PatchSettings) -> None:
-    """The folder is new, empty, or holds part of this very set: its settings are written first."""
-    path, described = folder / SETTINGS, settings.model_dump(mode="json") | {"baseline": BASELINE}
-    try:
-        if path.is_file():
-            found = json.loads(path.read_bytes())
-            if {**found, "count": 0} != {**described, "count": 0} or found["count"] > settings.count:
-                raise StoreError(
-                    f"{folder} holds patches of other settings ({found}). Name another folder, or remove it."
-                )
-        elif folder.is_dir() and any(folder.iterdir()):
-            raise StoreError(f"{folder} holds something else. Name a folder that is new or empty.")
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} can't be understood ({error}). Remove {folder}, or name another folder.") from error
-    except OSError as error:
-        raise StoreError(f"can't read {folder}: {error}. Check the permissions.") from error
-    write_json(path, described)
-
-
 def _window(patch: SimulatedPatch, size: int) -> Window:
     return Window(patch.epsg, patch.left, patch.top, size, size)
 
@@ -340,19 +291,3 @@ def _description(folder: Path, index: int) -> Path:
 def _save(path: Path, values: npt.NDArray[Any]) -> None:
     with written_whole(path) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
-
-
-@contextmanager
-def _single_threads() -> Iterator[None]:
-    """Processes started in the block take one thread each: they read this as they start."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: environ.get(name) for name in names}
-    environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                environ.pop(name, None)
-            else:
-                environ[name] = value

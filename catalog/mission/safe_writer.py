@@ -130,13 +130,13 @@ def write_safe(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granul
     other; those parts of them that lie beyond the tile must not be there. Each product appears under its name when it is whole.
     One of the same name is left as it is: same name, same bytes. Raises `StoreError` where nothing was seen or a file can't be written.
     """
-    targets = [archive / f"{granule.name}.SAFE" for granule in granules]
+    targets = [safe_path(archive, granule) for granule in granules]
     if all(target.is_dir() for target in targets):
         return targets
     try:
         archive.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=archive) as temporary:
-            staging = Staging(Path(temporary), granules[0])
+            staging = Staging(Path(temporary), granules[0].window)
             tile = _Tile(staging, granules)
             try:
                 for scene in scenes:
@@ -153,6 +153,11 @@ def write_safe(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granul
             f"can't write into {archive}: {error}. Free some space or check the permissions, and run again."
         ) from error
     return targets
+
+
+def safe_path(archive: Path, granule: Granule) -> Path:
+    """Of a product that `write_safe` wrote."""
+    return archive / f"{granule.name}.SAFE"
 
 
 def _write_product(root: Path, granule: Granule, tile: _Tile) -> None:

@@ -55,10 +55,15 @@ def with_margin(window: Window) -> Window:
 
 def blocks_of(tile: Window, area: Window, size: int = 1050) -> list[Window]:
     """The windows in which an area of a tile is simulated: aligned, inside the tile, none larger than ``size`` (a multiple of 6)."""
-    left, top = area.left // ALIGNMENT * ALIGNMENT, -(-area.top // ALIGNMENT) * ALIGNMENT
-    right, bottom = -(-area.right // ALIGNMENT) * ALIGNMENT, area.bottom // ALIGNMENT * ALIGNMENT
-    aligned = Window(area.epsg, left, top, right - left, top - bottom).intersection(tile)
-    return [] if aligned is None else list(aligned.blocks(size))
+    part = aligned(area).intersection(tile)
+    return [] if part is None else list(part.blocks(size))
+
+
+def aligned(window: Window) -> Window:
+    """The smallest window of whole pixels of 60 m around a window."""
+    left, top = window.left // ALIGNMENT * ALIGNMENT, -(-window.top // ALIGNMENT) * ALIGNMENT
+    right, bottom = -(-window.right // ALIGNMENT) * ALIGNMENT, window.bottom // ALIGNMENT * ALIGNMENT
+    return Window(window.epsg, left, top, right - left, top - bottom)
 
 
 def observe(

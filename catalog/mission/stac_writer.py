@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,46 +11,86 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-from affine import Affine
 from shapely.geometry import box
 
 from catalog.area import as_geojson
+from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window, to_lonlat
 from catalog.mission.instrument import OFFSET
 from catalog.mission.products import NOTICE, Granule, iso
 from catalog.mission.scene import Scene
+from catalog.mission.staging import Staging, to_cog
 from catalog.products import BANDS, LEVEL_BANDS, REFLECTANCE_SCALE
-from catalog.store import write_json, written_whole
+from catalog.store import write_json
 
 _NO_PROBABILITY = 255
 
 
-def write_item(archive: Path, scene: Scene, granule: Granule) -> Path:
-    """Write one product over the scene's window, its item last; returns the item's path. `write_catalogue` makes it findable.
+def write_items(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granule], window: Window) -> list[Path]:
+    """Write one granule's products, of one or both levels, over a part of the tile; returns the items' paths, in the order of ``granules``.
 
-    Raises `StoreError` where a file can't be written.
+    ``scenes``: windows in ``window`` that don't overlap, all aligned to pixels of 60 m; where there is none, there is no data. Each
+    product appears when it is whole, and one that is there is left as it is: same name, same bytes. `write_catalogue` makes them
+    findable. Raises `StoreError` where nothing was seen or a file can't be written.
     """
-    folder = archive / _collection(granule.level) / granule.name
-    numbers = scene.l1c if granule.level == "L1C" else scene.l2a
+    items = [item_path(archive, granule) for granule in granules]
+    if all(item.is_file() for item in items):
+        return items
+    try:
+        archive.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=archive) as temporary:
+            staging, classes = Staging(Path(temporary), window), Counter[int]()
+            try:
+                for scene in scenes:
+                    _stage(staging, scene, granules)
+                    classes.update(dict(zip(*(part.tolist() for part in np.unique_counts(scene.scl)), strict=True)))
+            finally:
+                staging.close()
+            if not classes.keys() - {0}:
+                raise StoreError(f"{granules[0].name}: nothing of the tile was seen, there is no product to write.")
+            for granule, item in zip(granules, items, strict=True):
+                if not item.is_file():
+                    _write_product(Path(temporary) / granule.name, staging, granule, window, classes)
+                    item.parent.parent.mkdir(exist_ok=True)
+                    (Path(temporary) / granule.name).rename(item.parent)
+    except (OSError, rasterio.errors.RasterioIOError) as error:
+        raise StoreError(
+            f"can't write into {archive}: {error}. Free some space or check the permissions, and run again."
+        ) from error
+    return items
+
+
+def item_path(archive: Path, granule: Granule) -> Path:
+    """Of a product that `write_items` wrote."""
+    return archive / _collection(granule.level) / granule.name / f"{granule.name}.json"
+
+
+def _stage(staging: Staging, scene: Scene, granules: Sequence[Granule]) -> None:
+    for granule in granules:
+        numbers = scene.l1c if granule.level == "L1C" else scene.l2a
+        for band in LEVEL_BANDS[granule.level]:
+            staging.write(f"{granule.level}_{band}", BANDS[band].resolution, scene.window, numbers[band], 0)
+    probability = np.where(scene.scl > 0, scene.cloud_probability, _NO_PROBABILITY).astype(np.uint8)
+    staging.write("L2A_SCL", 20, scene.window, scene.scl, 0)
+    staging.write("L2A_CLD", 20, scene.window, probability, _NO_PROBABILITY)
+
+
+def _write_product(folder: Path, staging: Staging, granule: Granule, window: Window, classes: Counter[int]) -> None:
     assets: dict[str, Any] = {}
+    described = {"scale": REFLECTANCE_SCALE, "offset": -OFFSET * REFLECTANCE_SCALE if granule.shifted else 0.0}
     for band in LEVEL_BANDS[granule.level]:
-        metres = BANDS[band].resolution
-        write_raster(folder / f"{band}.tif", numbers[band], scene.window, metres, nodata=0)
-        described = {"scale": REFLECTANCE_SCALE, "offset": -OFFSET * REFLECTANCE_SCALE if granule.shifted else 0.0}
-        assets[band] = _asset(f"{band}.tif", metres, "uint16", 0, described)
+        assets[band] = _asset(f"{band}.tif", BANDS[band].resolution, "uint16", 0, described)
         assets[band]["eo:bands"] = [{"name": band, "common_name": BANDS[band].common_name}]
     if granule.level == "L2A":
-        probability = np.where(scene.scl > 0, scene.cloud_probability, _NO_PROBABILITY).astype(np.uint8)
-        for name, values, nodata in (("SCL", scene.scl, 0), ("CLD", probability, _NO_PROBABILITY)):
-            write_raster(folder / f"{name}.tif", values, scene.window, 20, nodata=nodata)
+        for name, nodata in (("SCL", 0), ("CLD", _NO_PROBABILITY)):
             assets[name] = _asset(f"{name}.tif", 20, "uint8", nodata, {})
-    path = folder / f"{granule.name}.json"
-    write_json(path, _item(scene, granule, assets))
-    return path
+    for name in assets:
+        to_cog(staging.path(f"{granule.level}_{name}"), folder / f"{name}.tif")
+    write_json(folder / f"{granule.name}.json", _item(window, classes, granule, assets))
 
 
 def write_catalogue(archive: Path, items: Sequence[Path], made_from: dict[str, Any]) -> Path:
-    """The collections and, last, the catalogue of all items that `write_item` wrote; ``made_from``: its settings."""
+    """The collections and, last, the catalogue of all items that `write_items` wrote; ``made_from``: its settings."""
     catalog = archive / "catalog.json"
     levels = sorted({path.parent.parent.name for path in items})
     described = {"stac_version": "1.1.0", "description": NOTICE, "cropline:synthetic": True}
@@ -74,21 +116,6 @@ def write_catalogue(archive: Path, items: Sequence[Path], made_from: dict[str, A
         catalog, {"type": "Catalog", "id": "mission", **described, "cropline:made_from": made_from, "links": links}
     )
     return catalog
-
-
-def write_raster(path: Path, values: npt.NDArray[Any], window: Window, metres: int, *, nodata: int | None) -> None:
-    """(h, w) over a window, in pixels of a size in m, as a COG that says that it is synthetic; whole or not at all."""
-    west, _, _, north = window.bounds
-    with (
-        written_whole(path) as temporary,
-        rasterio.open(
-            temporary, "w", driver="COG", width=values.shape[1], height=values.shape[0], count=1, dtype=values.dtype,
-            crs=f"EPSG:{window.epsg}", transform=Affine(metres, 0, west, 0, -metres, north), nodata=nodata,
-            compress="deflate", blocksize=256, overviews="NONE",
-        ) as file,
-    ):  # fmt: skip
-        file.write(values, 1)
-        file.update_tags(TIFFTAG_IMAGEDESCRIPTION=NOTICE, synthetic="true")
 
 
 def joined(scenes: Iterable[Scene], area: Window) -> Scene:
@@ -141,10 +168,9 @@ def _asset(href: str, metres: int, data_type: str, nodata: int, more: dict[str, 
     }
 
 
-def _item(scene: Scene, granule: Granule, assets: dict[str, Any]) -> dict[str, Any]:
-    outline = to_lonlat(box(*scene.window.bounds), scene.window.epsg)
-    seen = scene.scl > 0
-    cloudy = 100 * float(np.isin(scene.scl, (8, 9, 10)).sum()) / max(1, int(seen.sum()))
+def _item(window: Window, classes: Counter[int], granule: Granule, assets: dict[str, Any]) -> dict[str, Any]:
+    outline = to_lonlat(box(*window.bounds), window.epsg)
+    cloudy = 100 * sum(classes[code] for code in (8, 9, 10)) / (classes.total() - classes[0])
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -159,7 +185,7 @@ def _item(scene: Scene, granule: Granule, assets: dict[str, Any]) -> dict[str, A
             "platform": f"sentinel-{granule.platform[1:].lower()}",
             "instruments": ["msi"],
             "processing:level": granule.level,
-            "proj:code": f"EPSG:{scene.window.epsg}",
+            "proj:code": f"EPSG:{window.epsg}",
             "grid:code": f"MGRS-{granule.tile}",
             "sat:relative_orbit": granule.relative_orbit,
             "eo:cloud_cover": round(cloudy, 4),

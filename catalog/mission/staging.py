@@ -1,4 +1,4 @@
-"""Rasters of a whole tile on their way to a product: filled window by window, read in blocks, so that none is ever whole in memory."""
+"""Rasters of a tile, or of a part of it, on their way to a product: filled window by window, read in blocks, never whole in memory."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from affine import Affine
 from rasterio.windows import Window as Part
 
 from catalog.grid import PIXEL, Window
-from catalog.mission.products import Granule
+from catalog.mission.products import NOTICE
 
 _CACHE = 64 * 2**20
 """Bytes of blocks that GDAL keeps; by default it is a share of the machine's memory."""
 
 
 class Staging:
-    """Sparse GeoTIFFs in a folder that its owner removes; parts that nothing was written to take no room and read as 0."""
+    """Sparse GeoTIFFs in a folder that its owner removes; parts that nothing was written to take no room and read as no data, or 0."""
 
-    def __init__(self, folder: Path, granule: Granule) -> None:
-        self._folder, self._granule = folder, granule
+    def __init__(self, folder: Path, window: Window) -> None:
+        """``window``: what the rasters cover, aligned to the largest of their pixels."""
+        self._folder, self._window = folder, window
         self._open: dict[str, Any] = {}
 
     def path(self, name: str) -> Path:
         return self._folder / f"{name}.tif"
 
-    def write(self, name: str, metres: int, window: Window, values: npt.NDArray[Any]) -> None:
-        """(h, w) or (bands, h, w) of a window that is given in pixels of 10 m and lies in the tile."""
+    def write(
+        self, name: str, metres: int, window: Window, values: npt.NDArray[Any], nodata: int | None = None
+    ) -> None:
+        """(h, w) or (bands, h, w) of a window that is given in pixels of 10 m and lies in that of the rasters."""
         layers = values if values.ndim == 3 else values[None]
-        file = self._open.get(name) or self._create(name, metres, layers.shape[0], layers.dtype)
+        file = self._open.get(name) or self._create(name, metres, layers.shape[0], layers.dtype, nodata)
         factor = metres // PIXEL
-        rows, columns = self._granule.window.slices(window)
+        rows, columns = self._window.slices(window)
         part = Part(columns.start // factor, rows.start // factor, layers.shape[2], layers.shape[1])
         file.write(layers, window=part)
 
@@ -43,16 +46,25 @@ class Staging:
             file.close()
         self._open.clear()
 
-    def _create(self, name: str, metres: int, count: int, dtype: np.dtype[Any]) -> Any:
-        west, north = self._granule.upper_left
-        size = self._granule.edge * PIXEL // metres
+    def _create(self, name: str, metres: int, count: int, dtype: np.dtype[Any], nodata: int | None) -> Any:
+        west, _, _, north = self._window.bounds
+        height, width = (pixels * PIXEL // metres for pixels in self._window.shape)
         file = rasterio.open(
-            self.path(name), "w", driver="GTiff", width=size, height=size, count=count, dtype=dtype, sparse_ok=True,
-            crs=f"EPSG:{self._granule.epsg}", transform=Affine(metres, 0, west, 0, -metres, north),
+            self.path(name), "w", driver="GTiff", width=width, height=height, count=count, dtype=dtype, sparse_ok=True,
+            crs=f"EPSG:{self._window.epsg}", transform=Affine(metres, 0, west, 0, -metres, north), nodata=nodata,
             tiled=True, blockxsize=256, blockysize=256, interleave="pixel",
         )  # fmt: skip
         self._open[name] = file
         return file
+
+
+def to_cog(raster: Path, target: Path) -> None:
+    """A raster, no longer open, as a cloud-optimised GeoTIFF that says that it is synthetic."""
+    with rasterio.open(raster, "r+") as file:
+        file.update_tags(TIFFTAG_IMAGEDESCRIPTION=NOTICE, synthetic="true")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+        rasterio.shutil.copy(raster, target, driver="COG", COMPRESS="DEFLATE", BLOCKSIZE=256, OVERVIEWS="NONE")
 
 
 def to_jp2(raster: Path, target: Path) -> None:

@@ -1,65 +1,128 @@
-"""What is known about simulated products beside them: the crop of each pixel, the parcels, and what the sky was over each acquisition."""
+"""What is known about simulated products beside them: crops and parcels, and of each acquisition the sky and how far the fields were."""
 
 from __future__ import annotations
 
 import csv
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import numpy.typing as npt
+from rasterio.errors import RasterioIOError
 
+from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window
 from catalog.mission.crops import CROPS, is_crop
 from catalog.mission.growth import Stage
-from catalog.mission.scene import UNSEEN
+from catalog.mission.land import Field
+from catalog.mission.scene import UNSEEN, Scene
 from catalog.mission.sky import CLASSES
-from catalog.mission.stac_writer import write_raster
+from catalog.mission.staging import Staging, to_cog
 from catalog.store import write_json, written_whole
 
 Bytes = npt.NDArray[np.uint8]
 
-
-def write_sky(folder: Path, name: str, sky: Bytes, window: Window) -> Path:
-    """``<name>_sky.tif``, (H, W) at 10 m: values of `sky.CLASSES`, 255 beyond the swath; and ``<name>_clear.tif``, as the cube's own
-    mask: 1 clear, 0 not, 255 unseen. Returns the latter's path. Raises `StoreError`."""
-    write_raster(folder / f"{name}_sky.tif", sky, window, PIXEL, nodata=UNSEEN)
-    path = folder / f"{name}_clear.tif"
-    write_raster(path, clear(sky), window, PIXEL, nodata=UNSEEN)
-    write_json(folder / "sky_classes.json", {str(code): label for code, label in CLASSES.items()})
-    return path
+NOTHING = 255
+"""In the truth of the land: not looked at."""
 
 
-def clear(sky: Bytes) -> Bytes:
+@contextmanager
+def acquisition_truth(folder: Path, name: str, window: Window) -> Iterator[Callable[[Scene, Bytes], None]]:
+    """The function yielded takes a scene and the `growth.Stage` of its pixels (H, W); when the block ends well, all lies in the folder.
+
+    COGs over the window: ``<name>_sky.tif``, values of `sky.CLASSES`, 255 where nothing was seen; ``<name>_clear.tif``, as the cube's own
+    mask: 1 clear, 0 not, 255 unseen; ``<name>_stages.tif``, 255 where no scene was. Raises `StoreError`.
+    """
+    with _staged(folder, window, f"{name}_") as staging:
+
+        def add(scene: Scene, stages: Bytes) -> None:
+            staging.write("sky", PIXEL, scene.window, scene.sky, UNSEEN)
+            staging.write("clear", PIXEL, scene.window, clear(scene), UNSEEN)
+            staging.write("stages", PIXEL, scene.window, stages, NOTHING)
+
+        yield add
+
+
+def clear(scene: Scene) -> Bytes:
     """(H, W): 1 clear, 0 not, 255 unseen."""
-    return np.where(sky == UNSEEN, UNSEEN, sky == 0).astype(np.uint8)
+    return np.where(scene.sky == UNSEEN, UNSEEN, scene.sky == 0).astype(np.uint8)
 
 
-def write_stages(folder: Path, name: str, stages: Bytes, window: Window) -> None:
-    """``<name>_stages.tif``, (H, W) at 10 m: `growth.Stage` of what covers most of each pixel. Raises `StoreError`."""
-    write_raster(folder / f"{name}_stages.tif", stages, window, PIXEL, nodata=None)
-    write_json(folder / "stages.json", {str(stage.value): stage.name.lower() for stage in Stage})
+def crops_path(folder: Path, year: int) -> Path:
+    """Of what `write_crops` writes."""
+    return folder / f"crops_{year}.tif"
 
 
-def write_legend(path: Path) -> None:
-    """What the codes of `write_crops` mean, as a request's labels want it. Raises `StoreError`."""
+def write_crops(folder: Path, year: int, parts: Iterable[tuple[Window, Bytes]], window: Window) -> None:
+    """Codes of `CROPS` harvested in a year, a COG over a window, given by parts of it (H, W), 255 elsewhere; and their legend.
+
+    Together they are labels that a request takes. Raises `StoreError`.
+    """
+    path = crops_path(folder, year)
     rows = [("source_code", "value", "name", "colour", "role")]
     rows += [
-        (str(crop.code), str(crop.code), crop.name, crop.colour, "class")
-        for crop in CROPS.values()
-        if is_crop(crop.code)
+        (str(code), str(code), crop.name, crop.colour, "class")
+        if is_crop(code)
+        else (str(code), "0", "background", "#d9d6cf", "background")
+        for code, crop in CROPS.items()
     ]
-    rows += [(str(code), "0", "background", "#d9d6cf", "background") for code in CROPS if not is_crop(code)]
-    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        written_whole(path.with_suffix(".legend.csv")) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file, lineterminator="\n").writerows(rows)
+    with _staged(folder, window, path.stem) as staging:
+        for part, codes in parts:
+            staging.write("", PIXEL, part, codes, NOTHING)
 
 
-def write_crops(path: Path, codes: npt.NDArray[np.uint16], window: Window) -> None:
-    """(H, W) crop code of every pixel; 0 is none. Raises `StoreError`."""
-    write_raster(path, codes, window, PIXEL, nodata=None)
-
-
-def write_parcels(path: Path, parcels: geopandas.GeoDataFrame) -> None:
+def write_parcels(path: Path, fields: Iterable[Field], year: int, epsg: int) -> None:
     """Polygons and what grew on them as GeoParquet, with ``synthetic`` in each row; whole or not at all. Raises `StoreError`."""
+    rows = sorted(fields, key=lambda field: field.number)
+    parcels = geopandas.GeoDataFrame(
+        {
+            "field": [field.number for field in rows],
+            "code": [field.crop for field in rows],
+            "crop": [CROPS[field.crop].name for field in rows],
+            "hcat": [CROPS[field.crop].hcat for field in rows],
+            "year": year,
+            "synthetic": True,
+        },
+        geometry=[field.polygon for field in rows],
+        crs=f"EPSG:{epsg}",
+    )
     with written_whole(path) as temporary:
-        parcels.assign(synthetic=True).to_parquet(temporary, index=False)
+        parcels.to_parquet(temporary, index=False)
+
+
+def write_values(folder: Path) -> None:
+    """``values.json``: what the values of an acquisition's rasters mean. Raises `StoreError`."""
+    values = {
+        "sky": {str(code): label for code, label in CLASSES.items()} | {str(UNSEEN): "not seen"},
+        "clear": {"0": "not clear", "1": "clear", str(UNSEEN): "not seen"},
+        "stages": {str(stage.value): stage.name.lower() for stage in Stage} | {str(NOTHING): "not simulated"},
+    }
+    write_json(folder / "values.json", values)
+
+
+@contextmanager
+def _staged(folder: Path, window: Window, name: str) -> Iterator[Staging]:
+    """What is written to the staging lies in the folder as ``<name><raster>.tif`` when the block ends well."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
+            staging = Staging(Path(temporary), window)
+            try:
+                yield staging
+            finally:
+                staging.close()
+            for raster in sorted(Path(temporary).iterdir()):
+                with written_whole(folder / f"{name}{raster.name}") as whole:
+                    to_cog(raster, whole)
+    except (OSError, RasterioIOError) as error:
+        raise StoreError(
+            f"can't write into {folder}: {error}. Free some space or check the permissions, and run again."
+        ) from error

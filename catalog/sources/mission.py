@@ -74,7 +74,7 @@ class MissionSource:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         try:
-            staging = Staging(aside, granule)
+            staging = Staging(aside, granule.window)
             try:
                 for window in windows:
                     for scene in self.mission.scenes(overpass, window):

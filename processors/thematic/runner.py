@@ -20,7 +20,7 @@ from typing import Any
 
 from agrunet.patches import PatchSource
 from catalog import errors
-from catalog.errors import CroplineError
+from catalog.errors import CroplineError, WorkerError
 from catalog.store import digest
 from processors.patches import CubePatches
 from processors.thematic.protocol import Job
@@ -28,16 +28,12 @@ from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results, open_results
 from processors.thematic.worker import DoneMessage, ErrorMessage, WantMessage, run_patches, work
 
-__all__ = ["FIELDS", "Progress", "Results", "WorkerError", "run_processor"]
+__all__ = ["FIELDS", "Progress", "Results", "run_processor"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of patches done and of all: once at the start, then after each."""
 
 _ENVIRONMENT = Lock()
-
-
-class WorkerError(CroplineError):
-    """A process that ran the processor died, or the processor failed in it with an error of its own."""
 
 
 def run_processor(

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from catalog.errors import CroplineError, RequestError
 from flows.cli import app
-from flows.passes import forecast, parse_start, show
+from flows.passes import forecast, parse_time, show
 
 POINT = {"type": "Point", "coordinates": [15.6, 46.5]}
 FIELD = {"type": "Polygon", "coordinates": [[[15.5, 46.4], [15.6, 46.4], [15.6, 46.5], [15.5, 46.5], [15.5, 46.4]]]}
@@ -162,5 +162,5 @@ def test_days_have_bounds(days: str, tmp_path: Path) -> None:
 
 
 def test_times_without_a_zone_are_utc() -> None:
-    assert parse_start("2027-03-01") == datetime(2027, 3, 1, tzinfo=UTC)
-    assert parse_start("2027-03-01T12:00+02:00") == datetime(2027, 3, 1, 10, tzinfo=UTC)
+    assert parse_time("2027-03-01") == datetime(2027, 3, 1, tzinfo=UTC)
+    assert parse_time("2027-03-01T12:00+02:00") == datetime(2027, 3, 1, 10, tzinfo=UTC)

@@ -48,6 +48,32 @@ def test_bar_shows_stage_count_and_what_it_waits_for() -> None:
     assert "waiting for cloud masks" in shown
 
 
+def test_pace_leaves_out_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 61.0, 121.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("simulate", 500, "patches")
+    lines.advance(300)  # they lay there
+    lines.advance(310)
+    lines.advance(330)
+    assert stream.getvalue().splitlines()[1:] == [
+        "simulate: 310/500, waiting for patches, 10 a minute, 19 min left",
+        "simulate: 330/500, waiting for patches, 15 a minute, 11 min left",
+    ]
+
+
+def test_bar_shows_pace_and_what_is_left() -> None:
+    clock = 0.0
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=140), lambda: clock)
+    bars.stage("simulate", 10, "patches")
+    for clock in (1.0, 31.0, 61.0):
+        bars.advance(int(clock // 30) + 2)
+    assert "4/10" in bars.shown()
+    assert "2 a minute, 180 s left" not in bars.shown()
+    assert "2 a minute, 3 min left" in bars.shown()
+
+
 def test_total_may_become_known_later() -> None:
     stream = io.StringIO()
     lines = Lines(stream)

@@ -10,13 +10,14 @@ from catalog.grid import Cell, Window, cells_of_window, to_lonlat
 from catalog.mission.stac_writer import joined
 from catalog.mission.tiles import Tile
 from catalog.order import make_order
-from catalog.products import LEVEL_BANDS
+from catalog.products import CROP_BANDS, LEVEL_BANDS
 from catalog.sources.mission import MissionSource, overpass_of
 from catalog.store import Store
 from processors.cube import Cube
 from processors.ingest import extend_cells, ingest_acquisition
 from processors.mask import mask_acquisition
 from processors.mask_options import MaskOptions
+from processors.simulate import date_of
 
 TILE = Tile.from_name("31UES")
 WEST, _, _, NORTH = TILE.bounds
@@ -62,6 +63,14 @@ def test_what_is_simulated_is_what_the_cube_holds(store: Store, corner: Cell) ->
     assert 0 < (clear == 1).mean() < 1
     truth = scene.sky[inside] == 0
     assert truth[clear == 1].mean() > 0.8  # the mask knows nothing of the truth but what the instrument saw
+    # A simulated training set holds the same.
+    patch = Window(part.epsg, part.left + 6, part.top - 6, part.width - 12, part.height - 12)
+    date = date_of(source.mission, overpass_of(product), patch)
+    assert date is not None
+    rows, columns = part.slices(patch)
+    for band, values in zip(CROP_BANDS, date.values, strict=True):
+        np.testing.assert_array_equal(values, read[band][rows, columns])
+    np.testing.assert_array_equal(date.clear, clear[rows, columns] == 1)
     assert cube.values("off_grid").tolist() == [""]
     assert cube.values("offset_from").tolist() == ["processing baseline 05.11"]
 

@@ -14,13 +14,13 @@ import pytest
 import zarr
 
 from agrunet.patches import Patch
-from catalog.errors import CroplineError, RequestError, StoreError
+from catalog.errors import CroplineError, RequestError, StoreError, WorkerError
 from catalog.grid import Window
 from catalog.store import Store
 from processors.patches import CubePatches
 from processors.season import Season, SeasonAcquisition
 from processors.thematic.protocol import Job
-from processors.thematic.runner import Results, WorkerError, run_processor
+from processors.thematic.runner import Results, run_processor
 
 JOB = Job(level="L2A", year=2019, months=(4, 5), days=(0, 5), bands=("B04",), synthetic=True)
 START = datetime(2019, 4, 1, tzinfo=UTC)

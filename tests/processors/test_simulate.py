@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from catalog.grid import to_lonlat
 from catalog.mission.crops import CROPS, is_crop
 from catalog.mission.overpass import overpasses
 from catalog.products import CROP_BANDS, season_period
-from processors import simulate
-from processors.simulate import REGION, PatchSettings, checked_settings, fold_of, place_of, write_patch, write_patches
+from processors.simulate import REGION, PatchSettings, fold_of, place_of, write_patch, write_patches
+from processors.simulate_folder import checked, claimed
 
 SETTINGS = PatchSettings(count=5, size=32, months=(4, 6), min_clear=0.5, seed=4)
 
@@ -28,9 +27,9 @@ SETTINGS = PatchSettings(count=5, size=32, months=(4, 6), min_clear=0.5, seed=4)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated") / "set"
-    for index in range(SETTINGS.count):  # in this process: starting others takes longer than the patches
-        write_patch(folder, SETTINGS, index)
-    (folder / simulate.SETTINGS).write_text(json.dumps(SETTINGS.model_dump(mode="json") | {"baseline": "05.11"}))
+    with claimed(folder, SETTINGS, "count"):
+        for index in range(SETTINGS.count):  # in this process: starting others takes longer than the patches
+            write_patch(folder, SETTINGS, index)
     write_patches(folder, SETTINGS, 1)
     return folder
 
@@ -99,10 +98,11 @@ def test_values_are_those_of_the_cube_and_dates_those_of_the_passes(folder: Path
 
 def test_processes_and_interruptions_change_nothing(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    write_patch(other, SETTINGS, 3)
+    with claimed(other, SETTINGS, "count"):
+        write_patch(other, SETTINGS, 3)
+        write_patch(other, SETTINGS, 1)
     (other / "PATCHES" / "3.json").unlink()  # killed before it was whole
-    write_patch(other, SETTINGS, 1)
-    (other / simulate.SETTINGS).write_text(json.dumps(SETTINGS.model_dump(mode="json") | {"baseline": "05.11"}))
+    (other / "PATCHES" / ".3-a1_b2c3d.json").write_text("{")
     told: list[tuple[int, int]] = []
     summary = write_patches(other, SETTINGS, 2, lambda done, total: told.append((done, total)))
     assert told[0] == (1, 5)
@@ -144,11 +144,11 @@ def test_patches_lie_apart_on_lands_of_their_own() -> None:
 
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(RequestError, match=r"farming: .*one of france, flanders"):
-        checked_settings(count=10, farming="mars")
+        checked(PatchSettings, count=10, farming="mars")
     with pytest.raises(RequestError, match="months"):
-        checked_settings(count=10, months=(0, 7))
+        checked(PatchSettings, count=10, months=(0, 7))
     with pytest.raises(RequestError, match="count"):
-        checked_settings(count=2)
+        checked(PatchSettings, count=2)
 
 
 def test_a_network_learns_from_it(folder: Path, tmp_path: Path) -> None:

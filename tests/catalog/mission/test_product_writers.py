@@ -22,15 +22,19 @@ from shapely.geometry import box, shape
 from catalog.credentials import Credentials
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window
+from catalog.legend import read_legend
 from catalog.mission.angles import Angles
 from catalog.mission.atmosphere import Atmosphere
+from catalog.mission.crops import CROPS, is_crop
+from catalog.mission.growth import Stage
 from catalog.mission.instrument import Instrument
+from catalog.mission.land import Field
 from catalog.mission.products import Granule
 from catalog.mission.safe_writer import write_safe
 from catalog.mission.scene import Scene, blocks_of, observe, with_margin
 from catalog.mission.sky import CloudLayer, Sky
-from catalog.mission.stac_writer import joined, write_catalogue, write_item
-from catalog.mission.truth import clear, write_crops, write_parcels, write_sky
+from catalog.mission.stac_writer import joined, write_catalogue, write_items
+from catalog.mission.truth import acquisition_truth, clear, crops_path, write_crops, write_parcels, write_values
 from catalog.products import BANDS, LEVEL_BANDS, SATURATED
 from catalog.sources import open_source
 from catalog.sources.files import open_files
@@ -278,7 +282,7 @@ def test_the_safe_source_orders_them_as_any_other(archive: Path) -> None:
 @pytest.mark.parametrize("baseline", ["05.09", "02.06"])
 def test_stac_items_are_read_back_with_the_same_numbers(tmp_path: Path, scene: Scene, baseline: str) -> None:
     granules = [replace(granule, baseline=baseline) for granule in (L1C, L2A)]
-    items = [write_item(tmp_path, scene, granule) for granule in granules]
+    items = write_items(tmp_path, [scene], granules, scene.window)
     catalog = write_catalogue(tmp_path, items, {"seed": 5})
     source = open_source(f"stac:{catalog}")
     area = shape(json.loads(items[0].read_bytes())["geometry"])
@@ -300,24 +304,74 @@ def test_stac_items_are_read_back_with_the_same_numbers(tmp_path: Path, scene: S
                 assert file.bounds[:1] == (scene.window.left * 10,)
 
 
+def test_items_over_more_than_was_seen_are_empty_there_and_left_as_they_are(tmp_path: Path, scene: Scene) -> None:
+    around = Window(32633, scene.window.left - 60, scene.window.top + 60, 480, 420)
+    (item,) = write_items(tmp_path, make(L1C), (L2A,), around)  # two blocks
+    rows, columns = around.slices(scene.window)
+    for band, factor in (("B02", 1), ("B05", 2), ("B01", 6), ("SCL", 2), ("CLD", 2)):
+        with rasterio.open(item.with_name(f"{band}.tif")) as file:
+            values = file.read(1)
+            nodata = file.nodata
+        part = np.s_[rows.start // factor : rows.stop // factor, columns.start // factor : columns.stop // factor]
+        expected = {"SCL": scene.scl, "CLD": np.where(scene.scl > 0, scene.cloud_probability, 255)}
+        assert np.array_equal(values[part], expected.get(band, scene.l2a.get(band)))
+        values[part] = nodata
+        assert (values == nodata).all()
+    described = json.loads(item.read_bytes())["properties"]
+    cloudy = np.isin(scene.scl, (8, 9, 10)).sum() / (scene.scl > 0).sum()
+    assert described["eo:cloud_cover"] == pytest.approx(100 * cloudy, abs=1e-4)
+    assert write_items(tmp_path, iter(()), (L2A,), around) == [item]
+    with pytest.raises(StoreError, match="nothing of the tile was seen"):
+        write_items(tmp_path, iter(()), (L1C, L2A), around)
+    assert [path.name for path in tmp_path.iterdir()] == ["sentinel-2-l2a"]
+
+
 def test_the_truth_lies_beside_them(tmp_path: Path, scene: Scene) -> None:
-    path = write_sky(tmp_path, "one", scene.sky, scene.window)
+    around = Window(32633, scene.window.left - 6, scene.window.top, scene.window.width + 6, scene.window.height)
+    stages = np.full(scene.window.shape, Stage.GROWN, np.uint8)
+    with acquisition_truth(tmp_path, "one", around) as add:
+        add(scene, stages)
+    for name, inside in (("sky", scene.sky), ("clear", clear(scene)), ("stages", stages)):
+        with rasterio.open(tmp_path / f"one_{name}.tif") as file:
+            values = file.read(1)
+            assert file.transform == around.transform
+            assert file.tags()["synthetic"] == "true"
+        assert np.array_equal(values[:, 6:], inside), name
+        assert (values[:, :6] == 255).all()
+    assert set(np.unique(clear(scene))) == {0, 1, 255}
+    assert ((clear(scene) == 1) == (scene.sky == 0)).all()
+    codes = np.arange(scene.sky.size).reshape(scene.sky.shape).astype(np.uint8)
+    write_crops(tmp_path, 2023, [(scene.window, codes)], around)
+    path = crops_path(tmp_path, 2023)
     with rasterio.open(path) as file:
         values = file.read(1)
-    assert np.array_equal(values, clear(scene.sky))
-    assert set(np.unique(values)) == {0, 1, 255}
-    assert ((values == 1) == (scene.sky == 0)).all()
-    codes = np.arange(scene.sky.size, dtype=np.uint16).reshape(scene.sky.shape)
-    write_crops(tmp_path / "crops.tif", codes, scene.window)
-    with rasterio.open(tmp_path / "crops.tif") as file:
-        assert np.array_equal(file.read(1), codes)
-        assert file.transform == scene.window.transform
-    parcels = geopandas.GeoDataFrame({"crop": [3]}, geometry=[box(*scene.window.bounds)], crs="EPSG:32633")
-    write_parcels(tmp_path / "parcels.parquet", parcels)
+        assert file.transform == around.transform
+    assert np.array_equal(values[:, 6:], codes)
+    assert (values[:, :6] == 255).all()
+    legend = read_legend(path.with_suffix(".legend.csv"))
+    assert {entry.name for entry in legend.classes} == {crop.name for crop in CROPS.values() if is_crop(crop.code)}
+    assert legend.background is not None
+    outline = box(*scene.window.bounds)
+    write_parcels(tmp_path / "parcels.parquet", [Field(7, outline, 3), Field(2, outline, 20)], 2023, 32633)
     back = geopandas.read_parquet(tmp_path / "parcels.parquet")
-    assert back.crs == parcels.crs
-    assert back.geometry[0].equals(parcels.geometry[0])
+    assert back.crs == "EPSG:32633"
+    assert back.geometry[0].equals(outline)
+    assert back[["field", "code", "crop", "year"]].to_numpy().tolist()[1] == [7, 3, "corn", 2023]
     assert back["synthetic"].all()
+    write_values(tmp_path)
+    values = json.loads((tmp_path / "values.json").read_bytes())
+    assert (values["sky"]["0"], values["stages"]["3"]) == ("clear", "grown")
+
+
+def test_no_truth_of_what_failed(tmp_path: Path, scene: Scene) -> None:
+    def fail() -> None:
+        with acquisition_truth(tmp_path, "one", scene.window) as add:
+            add(scene, np.zeros(scene.window.shape, np.uint8))
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
