@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +19,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 from pydantic import SecretStr
+from shapely.geometry import box
 
 from catalog.bucket_path import BucketPath, file_system
 from catalog.credentials import S3Access
+from catalog.grid import Window, to_lonlat
+from catalog.mission.archive import Archive, write_archive
+from catalog.mission.mission import Mission
 
 # Property tests are judged by their results, not by how busy the machine is.
 settings.register_profile("unhurried", deadline=None)
@@ -42,6 +47,15 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test data at {folder}; set CROPLINE_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mission_archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """What the simulated mission saw of 60 x 60 pixels from January to July 2019 (L2A): 43 acquisitions, half of them clear."""
+    window = Window(32631, 57_804, 562_500, 60, 60)
+    season = datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 8, 1, tzinfo=UTC)
+    area = to_lonlat(box(*window.bounds), window.epsg)
+    return write_archive(tmp_path_factory.mktemp("mission") / "archive", Mission(seed=8), area, season)
 
 
 @pytest.fixture
