@@ -90,10 +90,8 @@ def mapped(
     """192 x 192 pixels: four patches of 128 pixels that overlap."""
     folder = tmp_path_factory.mktemp("mapped")
     window = Window(32631, 57_804, 562_500, 192, 192)
-    area, season = (
-        to_lonlat(box(*window.bounds), window.epsg),
-        (datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 8, 1, tzinfo=UTC)),
-    )
+    area = to_lonlat(box(*window.bounds), window.epsg)
+    season = datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 8, 1, tzinfo=UTC)
     archive = write_archive(folder / "archive", Mission(8, "flanders"), area, season)
     parameters = {
         "area": as_geojson(area),

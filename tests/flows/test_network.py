@@ -42,14 +42,8 @@ def run(
         item.write_text(json.dumps(document))
 
     def call() -> Any:
-        request = {
-            **parameters,
-            "source": "stac:s3://bucket/catalog.json",
-            "output": "map",
-            "min_clear": 0,
-            "max_cloud": 100,
-        }
-        request |= {"months": [3, 4], "min_acquisitions": 1}
+        request = {**parameters, "source": "stac:s3://bucket/catalog.json", "output": "map", "months": [3, 4]}
+        request |= {"max_cloud": 100, "min_clear": 0, "min_acquisitions": 1}
         (tmp_path / "aoi.json").write_text(json.dumps(request))
         env = environment_of(
             tmp_path / "store",

@@ -46,7 +46,7 @@ def test_request_is_completed_in_every_form(
     form: str, parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
-    text = json.dumps({**parameters, "output": "map"})
+    text = json.dumps({name: parameters[name] for name in ("area", "year", "source")} | {"output": "map"})
     (tmp_path / "aoi.json").write_text(text)
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     value = {"file": "aoi.json", "text": text, "standard input": "-"}[form]

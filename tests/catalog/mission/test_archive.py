@@ -8,6 +8,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pystac
 import pytest
 import rasterio
 from shapely.geometry import box
@@ -64,6 +65,27 @@ def test_its_products_are_those_that_the_mission_gives_on_demand(archive: Archiv
                 np.testing.assert_array_equal(one.read(1), other.read(1, window=place))
                 assert one.res[0] == BANDS[band].resolution
             assert assets[band].offset == others[band].offset == -1000
+
+
+def test_other_stac_clients_open_it(archive: Archive) -> None:
+    catalog = pystac.Catalog.from_file(archive.source.removeprefix("stac:"))
+    assert {child.id for child in catalog.get_children()} == {"sentinel-2-l1c", "sentinel-2-l2a"}
+    items = {item.id: item for item in catalog.get_items(recursive=True)}
+    assert set(items) == {path.stem for path in archive.products}
+    assert all(Path(item.get_self_href() or "").is_file() for item in items.values())
+    for item in items.values():
+        level: Level = item.properties["processing:level"]
+        assert set(item.assets) == {*LEVEL_BANDS[level], *(("SCL", "CLD") if level == "L2A" else ())}
+        assert all(Path(asset.get_absolute_href() or "").is_file() for asset in item.assets.values())
+
+
+def test_everything_says_that_it_is_synthetic(archive: Archive) -> None:
+    documents = list((archive.folder / "products").rglob("*.json"))
+    assert len(documents) == len(archive.products) + 3
+    assert all("SYNTHETIC" in path.read_text() for path in documents)
+    for path in archive.folder.rglob("*.tif"):
+        with rasterio.open(path) as file:
+            assert file.tags()["synthetic"] == "true"
 
 
 def test_the_truth_lies_beside_it(archive: Archive) -> None:
