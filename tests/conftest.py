@@ -7,7 +7,9 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +20,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 from pydantic import SecretStr
+from shapely.geometry import box
 
+from catalog.area import as_geojson
 from catalog.bucket_path import BucketPath, file_system
 from catalog.credentials import S3Access
+from catalog.grid import Window, to_lonlat
+from processors.simulate_products import ProductSettings, write_products
 
 # Property tests are judged by their results, not by how busy the machine is.
 settings.register_profile("unhurried", deadline=None)
@@ -42,6 +48,58 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real test data at {folder}; set CROPLINE_TEST_DATA to their folder")
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class MissionArchive:
+    """What the simulated mission wrote: an archive of L2A products, January to July 2019, and the truth beside it."""
+
+    folder: Path
+    source: str
+    window: Window
+
+    @property
+    def labels(self) -> Path:
+        """Crop codes of every pixel."""
+        return self.folder / "truth" / "crops_2019.tif"
+
+    @property
+    def legend(self) -> Path:
+        return self.folder / "truth" / "crops_2019.legend.csv"
+
+    @property
+    def parcels(self) -> Path:
+        return self.folder / "truth" / "parcels_2019.parquet"
+
+    @property
+    def products(self) -> tuple[Path, ...]:
+        """Their STAC items, by time."""
+        items = (self.folder / "products" / "sentinel-2-l2a").glob("*/*.json")
+        return tuple(sorted(items, key=lambda path: path.name.split("_")[2]))
+
+    @property
+    def area(self) -> dict[str, Any]:
+        """GeoJSON polygon of the window, longitude and latitude."""
+        return as_geojson(to_lonlat(box(*self.window.bounds), self.window.epsg))
+
+
+def _archive(folder: Path, window: Window, **settings: Any) -> MissionArchive:
+    area = as_geojson(to_lonlat(box(*window.bounds).buffer(-1), window.epsg))
+    start, end = datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 8, 1, tzinfo=UTC)
+    made = write_products(folder, ProductSettings(area=area, start=start, end=end, **settings), processes=2)
+    return MissionArchive(folder, made.source, window)
+
+
+@pytest.fixture(scope="session")
+def write_mission_archive() -> Callable[..., MissionArchive]:
+    """Writes an archive over a window into a folder; ``seed`` and ``farming`` as the mission has them."""
+    return _archive
+
+
+@pytest.fixture(scope="session")
+def mission_archive(tmp_path_factory: pytest.TempPathFactory) -> MissionArchive:
+    """What was seen of 60 x 60 pixels: 43 acquisitions, half of them clear."""
+    return _archive(tmp_path_factory.mktemp("mission") / "archive", Window(32631, 57_804, 562_500, 60, 60), seed=8)
 
 
 @pytest.fixture

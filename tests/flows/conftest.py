@@ -1,4 +1,4 @@
-"""A small synthetic archive and a request for it, as files that commands take."""
+"""A request for what the simulated mission saw, and the commands that take it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,17 @@ from typing import Any
 import psutil
 import pytest
 
-from catalog.mission.embedded import EmbeddedArchive, make_archive
-
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedArchive:
-    """A landscape of 64 x 64 pixels, January to July 2019."""
-    return make_archive(tmp_path_factory.mktemp("archive"), year=2019, size=64)
-
-
-@pytest.fixture(scope="session")
-def parameters(archive: EmbeddedArchive) -> dict[str, Any]:
+def parameters(mission_archive: Any) -> dict[str, Any]:
     """A quick request for all of it: a processor that needs no training."""
     return {
-        "area": archive.area,
+        "area": mission_archive.area,
         "year": 2019,
         "months": [1, 7],
-        "source": f"stac:{archive.catalog}",
+        "source": mission_archive.source,
         "processor": "vegetation",
     }
 

@@ -13,7 +13,6 @@ import pytest
 from prefect.plugins import HookContext
 
 from catalog.errors import RequestError
-from catalog.mission.embedded import EmbeddedArchive
 from flows import plugin
 
 RUN = ["prefect", "deployment", "run"]
@@ -43,10 +42,10 @@ def test_other_command_lines_stay_as_they_are(words: list[str], tmp_path: Path) 
 
 @pytest.mark.parametrize("form", ["file", "text", "standard input"])
 def test_request_is_completed_in_every_form(
-    form: str, archive: EmbeddedArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
-    text = json.dumps({"area": archive.area, "year": 2019, "source": f"stac:{archive.catalog}", "output": "map"})
+    text = json.dumps({name: parameters[name] for name in ("area", "year", "source")} | {"output": "map"})
     (tmp_path / "aoi.json").write_text(text)
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     value = {"file": "aoi.json", "text": text, "standard input": "-"}[form]
@@ -62,10 +61,10 @@ def test_bad_request_is_refused(tmp_path: Path) -> None:
 
 
 def test_retrain_keeps_its_own_parameter(
-    archive: EmbeddedArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mission_archive: Any, parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
-    request = {"area": archive.area, "year": 2019, "source": f"stac:{archive.catalog}", "labels": str(archive.labels)}
+    request = {name: parameters[name] for name in ("area", "year", "source")} | {"labels": str(mission_archive.labels)}
     sent = _expanded(["retrain/ddp", "--params", json.dumps({**request, "processes": 2})], tmp_path)
     assert sent["processes"] == 2
     assert "processor" not in sent, "the flow retrain takes none"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from catalog.credentials import Credentials, S3Access
 from catalog.errors import AccessError, SourceError
 from catalog.grid import cells_meeting, to_zone, utm_zone
-from catalog.mission.embedded import EmbeddedArchive, make_archive
 from catalog.order import make_order
 from catalog.products import Level, Order
 from catalog.sources import open_source
@@ -25,8 +25,8 @@ SAFE_L1C = "S2A_MSIL1C_20180629T000241_N0206_R030_T56JMM_20180629T012042.SAFE"
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedArchive:
-    return make_archive(tmp_path_factory.mktemp("archive"), year=2019, size=64)
+def area(mission_archive: Any) -> BaseGeometry:
+    return shape(mission_archive.area)
 
 
 def ingested(
@@ -55,16 +55,18 @@ def cube_arrays(store: Store, order: Order, archive: str) -> dict[str, bytes]:
 
 
 def test_a_catalogue_in_a_bucket_gives_the_same_cube_as_on_disk(
-    archive: EmbeddedArchive,
+    mission_archive: Any,
+    area: BaseGeometry,
     s3_server: S3Access,
     s3_bucket: tuple[str, Any],
     tmp_path: Path,
 ) -> None:
     name, filesystem = s3_bucket
-    filesystem.put(str(archive.catalog.parent), f"{name}/archive", recursive=True)
-    area, credentials = shape(archive.area), Credentials(s3=s3_server)
+    products = mission_archive.folder / "products"
+    filesystem.put(str(products), f"{name}/archive", recursive=True)
+    credentials = Credentials(s3=s3_server)
     disk, remote = open_store(str(tmp_path / "disk")), open_store(str(tmp_path / "remote"))
-    expected, _ = ingested(disk, f"stac:{archive.catalog}", area, 2019, (3, 4), "L2A", Credentials())
+    expected, _ = ingested(disk, mission_archive.source, area, 2019, (3, 4), "L2A", Credentials())
     for place in (f"stac:s3://{name}/archive", f"stac:s3://{name}/archive/catalog.json"):
         assert open_source(place, credentials).address == f"stac:s3://{name}/archive/catalog.json"
     order, results = ingested(remote, place, area, 2019, (3, 4), "L2A", credentials)
@@ -72,7 +74,7 @@ def test_a_catalogue_in_a_bucket_gives_the_same_cube_as_on_disk(
     assert len(order.acquisitions) == len(expected.acquisitions) > 3
     assert all(result.written and not result.dropped for result in results)
     there = cube_arrays(remote, order, f"s3://{name}/archive")
-    here = cube_arrays(disk, expected, str(archive.catalog.parent))
+    here = cube_arrays(disk, expected, str(products))
     assert set(there) == set(here)
     assert any(np.frombuffer(content, np.uint16).any() for array, content in here.items() if "reflectance" in array)
     assert [array for array in here if here[array] != there[array]] == []
@@ -82,28 +84,28 @@ def test_a_catalogue_in_a_bucket_gives_the_same_cube_as_on_disk(
 
 
 def test_a_catalogue_sees_what_is_new_and_says_what_it_cannot_read(
-    archive: EmbeddedArchive, s3_server: S3Access, s3_bucket: tuple[str, Any]
+    mission_archive: Any, area: BaseGeometry, s3_server: S3Access, s3_bucket: tuple[str, Any]
 ) -> None:
     name, filesystem = s3_bucket
-    folder = archive.catalog.parent
+    folder = mission_archive.folder / "products"
     filesystem.pipe(
         {f"{name}/archive/{file.relative_to(folder)}": file.read_bytes() for file in folder.rglob("*.json")}
     )
     source = f"stac:s3://{name}/archive/catalog.json"
     period = datetime(2019, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC)
-    found = open_source(source, Credentials(s3=s3_server)).search(shape(archive.area), period, "L2A")
+    found = open_source(source, Credentials(s3=s3_server)).search(area, period, "L2A")
     gone = found.products[0]
     filesystem.rm(gone.href)
-    later = open_source(source, Credentials(s3=s3_server)).search(shape(archive.area), period, "L2A")
+    later = open_source(source, Credentials(s3=s3_server)).search(area, period, "L2A")
     assert len(later.products) == len(found.products) - 1
     assert [(left.product, left.reason) for left in later.left_out if "exist" in left.reason] == [
         (gone.href, "not understood: does not exist")
     ]
     with pytest.raises(SourceError, match=rf"stac:s3://{name}/none\.json does not exist"):
-        open_source(f"stac:s3://{name}/none.json", Credentials(s3=s3_server)).search(shape(archive.area), period, "L2A")
+        open_source(f"stac:s3://{name}/none.json", Credentials(s3=s3_server)).search(area, period, "L2A")
 
 
-def test_a_refused_catalogue_names_the_remedy(file_server: Any, archive: EmbeddedArchive) -> None:
+def test_a_refused_catalogue_names_the_remedy(file_server: Any, area: BaseGeometry) -> None:
     file_server.faults["catalog.json"] = "403"
     period = datetime(2019, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC)
     for place, said in (
@@ -112,7 +114,7 @@ def test_a_refused_catalogue_names_the_remedy(file_server: Any, archive: Embedde
     ):
         source = open_source(f"stac:{place}", Credentials(s3=S3Access(endpoint=file_server.address)))
         with pytest.raises(AccessError, match=said):
-            source.search(shape(archive.area), period, "L2A")
+            source.search(area, period, "L2A")
 
 
 def test_safe_in_a_bucket_gives_the_same_cube_as_on_disk(
