@@ -110,7 +110,7 @@ def in_processes(
     if not pieces:
         return
     before = set(active_children())
-    with _single_threads(), ProcessPoolExecutor(min(processes, len(pieces)), get_context("spawn"), _begin) as pool:
+    with _modestly(), ProcessPoolExecutor(min(processes, len(pieces)), get_context("spawn"), _begin) as pool:
         with _uninterrupted():
             futures = [pool.submit(work, *piece) for piece in pieces]
         try:
@@ -177,11 +177,16 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _single_threads() -> Iterator[None]:
-    """Processes started in the block take one thread each: they read this as they start."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+def _modestly() -> Iterator[None]:
+    """Processes started in the block take one thread each and little memory: they read this as they start."""
+    wanted = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "GDAL_CACHEMAX": "128MB",  # each would take a twentieth of the machine's
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

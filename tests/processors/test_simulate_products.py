@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from dataclasses import replace
@@ -17,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from shapely.geometry import box
 
 from catalog.area import as_geojson
-from catalog.errors import RequestError, StoreError
+from catalog.errors import RequestError, StoreError, WorkerError
 from catalog.grid import Window, to_lonlat
 from catalog.mission.crops import CROPS, is_crop
 from catalog.mission.overpass import Overpass
@@ -205,3 +206,8 @@ def test_a_piece_that_fails_ends_the_others() -> None:
     with pytest.raises(RequestError, match="31XXX"):
         in_processes(Tile.from_name, [("31XXX",)], 1, told.append)
     assert told == []
+
+
+def test_a_process_that_is_killed_is_told_of() -> None:
+    with pytest.raises(WorkerError, match=r"a process was killed .* Run again to do the rest"):
+        in_processes(os._exit, [(9,)], 1, lambda done: None)  # noqa: ARG005
