@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _BACKGROUND = "#d9d6cf"
@@ -13,14 +13,20 @@ _GOLDEN = 0.6180339887498949
 
 
 def legend_of(
-    classes: Mapping[int, str], background: tuple[int, str] | None = None, ignored: tuple[int, str] | None = None
+    classes: Mapping[int, str],
+    background: tuple[int, str] | None = None,
+    ignored: tuple[int, str] | None = None,
+    colours: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Entries of role class (values 1 …, in the given order), background and ignore (value 0), from codes of the labels to names."""
+    """Entries of role class (values 1 …, in the given order), background and ignore (value 0), from codes of the labels to names.
+
+    ``colours``: of the classes, #rrggbb, in their order; without them hues that lie apart.
+    """
     entries: list[dict[str, Any]] = []
     if background is not None:
         entries.append(_entry(0, background[1], _BACKGROUND, "background", background[0]))
     entries += [
-        _entry(value, name, _colour(value), "class", code)
+        _entry(value, name, colours[value - 1] if colours else _colour(value), "class", code)
         for value, (code, name) in enumerate(classes.items(), start=1)
     ]
     if ignored is not None:

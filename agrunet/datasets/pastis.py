@@ -45,6 +45,28 @@ CLASSES = (
 )
 """Names by the code in the annotations, as the authors give them."""
 
+COLOURS = (
+    "#a8d08d",
+    "#f2d34f",
+    "#e8702a",
+    "#d9b26f",
+    "#fff04a",
+    "#e9c98f",
+    "#f7b733",
+    "#7b3fa0",
+    "#b8479b",
+    "#cfa84a",
+    "#f5e08a",
+    "#f08080",
+    "#8c5a2b",
+    "#2f7d5b",
+    "#5f9e3a",
+    "#c0504d",
+    "#d7bf6a",
+    "#a0522d",
+)
+"""Of the crops, code 1 first: green for what stays green, yellow for cereals, as maps of crops have them."""
+
 VOID = 19
 """Code of parcels that mostly lie outside the patch, or that are none of the classes: unknown, which is not background."""
 
@@ -127,7 +149,12 @@ class Pastis:
             patch_size=self._annotation(0).shape[-1],
             bands=BANDS,
             classes=CLASSES,
-            legend=legend_of(dict(enumerate(CLASSES[1:], start=1)), background=(0, CLASSES[0]), ignored=(VOID, "void")),
+            legend=legend_of(
+                dict(enumerate(CLASSES[1:], start=1)),
+                background=(0, CLASSES[0]),
+                ignored=(VOID, "void"),
+                colours=COLOURS,
+            ),
             level="L2A",
             years=self._years(),
             months=_WHOLE if months is None else months,

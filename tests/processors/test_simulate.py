@@ -10,7 +10,7 @@ import pytest
 from shapely.geometry import box, shape
 
 from agrunet.datasets import open_dataset
-from agrunet.datasets.pastis import CLASSES, Pastis
+from agrunet.datasets.pastis import CLASSES, COLOURS, Pastis
 from agrunet.errors import AgrunetError
 from agrunet.training import TrainingConfig, train
 from catalog.errors import RequestError, StoreError
@@ -70,6 +70,7 @@ def test_labels_are_those_of_the_land(folder: Path) -> None:
     # The codes are PASTIS's own.
     names = {code: crop.name for code, crop in CROPS.items() if is_crop(code)}
     assert names == dict(enumerate(CLASSES[1:], start=1))
+    assert tuple(CROPS[code].colour for code in names) == COLOURS
 
 
 def test_values_are_those_of_the_cube_and_dates_those_of_the_passes(folder: Path) -> None:
