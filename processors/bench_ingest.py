@@ -37,10 +37,10 @@ from catalog.sources import open_source
 from catalog.store import Store
 from processors.bench_archive import ASSETS, DISTINCT, START, TILE_OFFSET, Archive, write_archive
 from processors.bench_rates import IngestRates
+from processors.compute import cores
 from processors.cube import Cube
 from processors.ingest import extend_cells, ingest_acquisition
 from processors.ingest_open import GDAL_ENVIRONMENT
-from processors.ingest_slabs import cores
 
 Watch = Callable[[int, int, str], None]
 """Called before each piece of work with how many are done, how many there are, and what comes now."""

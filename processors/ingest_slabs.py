@@ -6,7 +6,6 @@ read just now, and what `Scratch` keeps.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from catalog.errors import ProductError
 from catalog.products import NO_DATA, SATURATED, Product
+from processors.compute import cores
 from processors.cube import Cube
 from processors.cube_layout import CLEAR_NO_DATA
 from processors.ingest_blocks import Scratch
@@ -298,8 +298,3 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def _threads(readers: Readers) -> int:
     remote = any(is_remote(reader.asset) for bands in readers.bands.values() for reader in bands.values())
     return max(cores(), REMOTE_THREADS if remote else 1)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -25,12 +25,21 @@ from catalog.mission.mission import FARMING, VERSION, Mission
 from catalog.mission.overpass import BASELINE
 from catalog.products import Frozen
 from catalog.store import write_json
+from processors.compute import inherited
 
 SETTINGS = "simulated.json"
 """In the folder: what it is made from. Written first."""
 
 Progress = Callable[[int, int], None]
 """Called with how many pieces are there, and how many there will be."""
+
+_MODEST = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "GDAL_CACHEMAX": "128MB",
+}
+"""Of processes that work side by side: one thread each, and little memory; GDAL would take a twentieth of the machine's in each."""
 
 _LOCK = ".lock"
 _LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
@@ -110,7 +119,7 @@ def in_processes(
     if not pieces:
         return
     before = set(active_children())
-    with _modestly(), ProcessPoolExecutor(min(processes, len(pieces)), get_context("spawn"), _begin) as pool:
+    with inherited(_MODEST), ProcessPoolExecutor(min(processes, len(pieces)), get_context("spawn"), _begin) as pool:
         with _uninterrupted():
             futures = [pool.submit(work, *piece) for piece in pieces]
         try:
@@ -174,24 +183,3 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _modestly() -> Iterator[None]:
-    """Processes started in the block take one thread each and little memory: they read this as they start."""
-    wanted = {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "GDAL_CACHEMAX": "128MB",  # each would take a twentieth of the machine's
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -7,21 +7,19 @@ over one pipe per worker: a queue shared by all would stay locked for good when 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from agrunet.patches import PatchSource
 from catalog import errors
 from catalog.errors import CroplineError, WorkerError
 from catalog.store import digest
+from processors.compute import cores, inherited
 from processors.patches import CubePatches
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
@@ -32,8 +30,6 @@ __all__ = ["FIELDS", "Progress", "Results", "run_processor"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of patches done and of all: once at the start, then after each."""
-
-_ENVIRONMENT = Lock()
 
 
 def run_processor(
@@ -150,7 +146,7 @@ class _Pool:
             name=f"cropline-{self.name}",
             daemon=True,
         )
-        with _environment(environment):
+        with inherited(environment):
             process.start()
         theirs.close()  # so that its death closes the pipe
         self.workers[ours] = process
@@ -187,23 +183,6 @@ class _Pool:
 
 def _worker_environment(number: int, processes: int, device: str | None) -> dict[str, str]:
     """A worker's share of the cores, its number as torchrun calls it (GPUs are chosen by it), and its GPU where one is named."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // processes))
+    threads = str(max(1, cores() // processes))
     values = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "LOCAL_RANK": str(number)}
     return values if device is None else {**values, "CUDA_VISIBLE_DEVICES": device}
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """What a worker inherits. Set before it starts, since libraries read it when they are loaded."""
-    with _ENVIRONMENT:
-        before = {name: os.environ.get(name) for name in values}
-        os.environ.update(values)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
