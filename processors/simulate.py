@@ -23,10 +23,10 @@ from shapely.geometry import Point, box
 from catalog.area import as_geojson
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, to_lonlat, to_zone, utm_zone
-from catalog.mission.crops import is_crop
+from catalog.mission.crops import WOOD
 from catalog.mission.mission import Mission
 from catalog.mission.overpass import BASELINE, Overpass, overpasses
-from catalog.mission.products import EDGE, NOTICE
+from catalog.mission.products import NOTICE
 from catalog.mission.seeded import keys
 from catalog.mission.tiles import Tile, tiles_meeting
 from catalog.products import BANDS, CROP_BANDS, LEVEL_BANDS, NO_DATA, SATURATED, Asset, Frozen, season_period
@@ -129,7 +129,7 @@ def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
         )
     values = np.minimum(np.stack([one.values for one in dates.values()]), _LARGEST).astype(np.int16)
     truth = mission.land(tile).truth(window, YEAR)
-    crop = np.where([[is_crop(code) for code in row] for row in truth.crop], truth.crop, 0).astype(np.uint8)
+    crop = np.where(truth.crop < WOOD, truth.crop, 0).astype(np.uint8)
     _, parcel = np.unique(truth.field, return_inverse=True)  # 0 where there is any pixel off the fields
     parcel = np.where(truth.field < 0, 0, np.maximum(parcel.reshape(crop.shape), 1))
     share = np.round(100 * truth.share)
@@ -157,9 +157,8 @@ def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window
         (x, y), *_ = to_zone(centre, epsg).coords
         window = Window(epsg, round(x) // PIXEL - half, round(y) // PIXEL + half, settings.size, settings.size)
         for tile in tiles_meeting(centre):
-            west, _, _, north = tile.bounds
-            whole = Window(tile.epsg, west // PIXEL, north // PIXEL, EDGE, EDGE)
-            if tile.epsg == epsg and whole.intersection(widened(window, _MARGIN)) == widened(window, _MARGIN):
+            around = widened(window, _MARGIN)
+            if tile.epsg == epsg and tile.window.intersection(around) == around:
                 return Mission(seed, settings.farming), tile, window
 
 

@@ -118,12 +118,12 @@ def write_acquisition(
     if settings.format == "safe":
         write_safe(folder / PRODUCTS, scenes, granules)
     else:
-        write_items(folder / PRODUCTS, scenes, granules, _around(_blocks(overpass.window, zone_area)))
+        write_items(folder / PRODUCTS, scenes, granules, _around(_blocks(overpass.tile.window, zone_area)))
 
 
 def _scenes(settings: ProductSettings, overpass: Overpass, zone_area: BaseGeometry, truth: Path) -> Iterator[Scene]:
     """The scenes over an area; after the last one their truth is written."""
-    mission, blocks, day = settings.mission, _blocks(overpass.window, zone_area), overpass.sensed.date()
+    mission, blocks, day = settings.mission, _blocks(overpass.tile.window, zone_area), overpass.sensed.date()
     land, inner = mission.land(overpass.tile), slice(MARGIN, -MARGIN)
     with acquisition_truth(truth, acquisition_name(overpass), _around(blocks)) as add:
         for block in blocks:
@@ -163,16 +163,17 @@ def _acquisitions(settings: ProductSettings) -> tuple[list[_Acquisition], int]:
     found, lost = [], 0
     area, zone_area = shape(settings.area), _zone_area(settings)
     for overpass in overpasses(area, home_zone(area), settings.start, settings.end):
-        if not any(_is_seen(overpass, block) for block in _blocks(overpass.window, zone_area)):
+        if not any(_is_seen(overpass, block) for block in _blocks(overpass.tile.window, zone_area)):
             continue
-        if overpass.timeline is None:
+        if granules := _granules(settings, overpass):
+            found.append(_Acquisition(overpass, granules))
+        else:
             lost += 1
-            continue
-        found.append(_Acquisition(overpass, _granules(settings, overpass)))
     return found, lost
 
 
 def _granules(settings: ProductSettings, overpass: Overpass) -> tuple[Granule, ...]:
+    """Of each level; none where the acquisition was lost."""
     timeline = overpass.timeline
     return () if timeline is None else tuple(overpass.granule(level, timeline) for level in settings.levels)
 

@@ -24,11 +24,11 @@ from shapely.geometry.base import BaseGeometry
 from agrunet.metrics import Confusion, confusion_matrix
 from catalog.grid import Window, cells_meeting, cells_of_window, inside, to_zone, window_around
 from catalog.mission.mission import Mission
-from catalog.mission.overpass import Overpass
 from catalog.mission.scene import UNSEEN
 from catalog.mission.sky import CLASSES
 from catalog.mission.tiles import Tile
 from catalog.products import LEVEL_BANDS, NO_DATA, SATURATED, Acquisition, Frozen, Order, Product
+from catalog.sources.mission import overpass_of
 from catalog.store import Store
 from processors.cube import Cube
 from processors.truth_crops import CropCounts, CropScores
@@ -319,10 +319,8 @@ def _truth(mission: Mission, products: Sequence[Product], window: Window) -> tup
     red, infrared = (LEVEL_BANDS["L1C"].index(name) for name in ("B04", "B08"))
     # Ingestion takes each pixel from the first product, by name, that has data there.
     for product in sorted(products, key=lambda one: one.id):
-        overpass = Overpass.at(
-            product.platform, int(product.relative_orbit[1:]), Tile.from_name(product.tile), product.time
-        )
-        part = window.intersection(overpass.window)
+        overpass = overpass_of(product)
+        part = window.intersection(overpass.tile.window)
         if part is None or not (sky == UNSEEN).any():
             continue
         at = window.slices(part)

@@ -90,7 +90,7 @@ class Mission:
         """
         sky, number = self.sky(overpass), self._number(overpass)
         instrument = Instrument(overpass.platform, day_of_year(overpass.sensed.date()))
-        for window in blocks_of(overpass.window, area, size):
+        for window in blocks_of(overpass.tile.window, area, size):
             seen = overpass.seen(window)
             if seen is not None and not seen.any():
                 continue

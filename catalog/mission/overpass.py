@@ -18,7 +18,7 @@ from catalog.grid import PIXEL, Window, to_lonlat, utm_zone
 from catalog.mission.angles import Angles
 from catalog.mission.clock import seconds_of, time_of
 from catalog.mission.orbit import Flight, flights
-from catalog.mission.products import EDGE, Granule
+from catalog.mission.products import Granule
 from catalog.mission.reference import CYCLE, CYCLE_ORBITS
 from catalog.mission.swath import HALF_SWATH, Pass, SeenTile, Track, approaches, earth_fixed, passes_over, track_of
 from catalog.mission.tiles import Tile, tiles_meeting
@@ -112,12 +112,6 @@ class Overpass:
             baseline=BASELINE,
             angles=self.angles,
         )
-
-    @property
-    def window(self) -> Window:
-        """All of the tile."""
-        west, _, _, north = self.tile.bounds
-        return Window(self.tile.epsg, west // PIXEL, north // PIXEL, EDGE, EDGE)
 
     def seen(self, window: Window) -> npt.NDArray[np.bool_] | None:
         """(H, W): what of a window lies in the swath; None where all of it does."""

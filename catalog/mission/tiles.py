@@ -19,7 +19,7 @@ from shapely.geometry import MultiPoint, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import RequestError
-from catalog.grid import to_lonlat, to_zone
+from catalog.grid import PIXEL, Window, to_lonlat, to_zone
 
 EDGE = 109_800
 """Width and height of a tile, m."""
@@ -90,6 +90,12 @@ class Tile:
         west, south, east, north = (int(value) for value in self._outline.bounds)
         shift = 0 if self.row >= 0 else _SOUTH
         return west, south + shift, east, north + shift
+
+    @property
+    def window(self) -> Window:
+        """The same in pixels of 10 m."""
+        west, _, _, north = self.bounds
+        return Window(self.epsg, west // PIXEL, north // PIXEL, EDGE // PIXEL, EDGE // PIXEL)
 
     @property
     def footprint(self) -> Polygon:

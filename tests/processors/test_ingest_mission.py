@@ -7,6 +7,7 @@ import pytest
 from shapely.geometry import box
 
 from catalog.grid import Cell, Window, cells_of_window, to_lonlat
+from catalog.mission.scene import aligned
 from catalog.mission.stac_writer import joined
 from catalog.mission.tiles import Tile
 from catalog.order import make_order
@@ -32,7 +33,7 @@ def corner() -> Cell:
 
 def test_what_is_simulated_is_what_the_cube_holds(store: Store, corner: Cell) -> None:
     source = MissionSource("seed=2")
-    part = Window(TILE.epsg, WEST // 10, NORTH // 10, 10_980, 10_980).intersection(corner.window)
+    part = TILE.window.intersection(corner.window)
     assert part is not None
     area = to_lonlat(box(*part.bounds).buffer(-50), TILE.epsg)
     order = make_order(source, area, 2019, (4, 6), "L2A", 100)
@@ -50,7 +51,7 @@ def test_what_is_simulated_is_what_the_cube_holds(store: Store, corner: Cell) ->
 
     cube = Cube(store.cube(order.source_id, "L2A", corner))
     assert cube.synthetic
-    scene = joined(source.mission.scenes(overpass_of(product), part), _aligned(part))
+    scene = joined(source.mission.scenes(overpass_of(product), part), aligned(part))
     rows, columns = corner.window.slices(part)
     inside = scene.window.slices(part)
     read = dict(zip(LEVEL_BANDS["L2A"], cube.read("reflectance", 0, rows, columns), strict=True))
@@ -73,9 +74,3 @@ def test_what_is_simulated_is_what_the_cube_holds(store: Store, corner: Cell) ->
     np.testing.assert_array_equal(date.clear, clear[rows, columns] == 1)
     assert cube.values("off_grid").tolist() == [""]
     assert cube.values("offset_from").tolist() == ["processing baseline 05.11"]
-
-
-def _aligned(part: Window) -> Window:
-    left, top = part.left // 6 * 6, -(-part.top // 6) * 6
-    right, bottom = -(-part.right // 6) * 6, part.bottom // 6 * 6
-    return Window(part.epsg, left, top, right - left, top - bottom)

@@ -79,7 +79,7 @@ def test_the_pixels_are_the_missions_over_the_area(archive: Path) -> None:
         assert {one.tile.name for one in found.values()} >= {"31UES"}
         for product in products:
             overpass = found[product.id]
-            part = aligned(FIELD).intersection(overpass.window)
+            part = aligned(FIELD).intersection(overpass.tile.window)
             assert part is not None
             scene = joined(SETTINGS.mission.scenes(overpass, part), part)
             numbers = scene.l1c if level == "L1C" else scene.l2a
@@ -95,7 +95,7 @@ def test_the_truth_is_that_of_land_and_sky(archive: Path) -> None:
     found = overpasses_of(archive, "L2A").values()
     assert {path.name.removesuffix("_sky.tif") for path in truth.glob("*_sky.tif")} == {*map(acquisition_name, found)}
     for overpass in found:
-        part = aligned(FIELD).intersection(overpass.window)
+        part = aligned(FIELD).intersection(overpass.tile.window)
         assert part is not None
         name = acquisition_name(overpass)
         sky = mission.sky_classes(overpass, part)

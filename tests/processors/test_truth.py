@@ -126,7 +126,7 @@ def cube(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Order, Cell, 
     west, _, _, north = TILE.bounds
     corner = Window(TILE.epsg, west // 10, north // 10, 1, 1)
     (cell,) = cells_of_window(corner)
-    part = Window(TILE.epsg, west // 10, north // 10, 10_980, 10_980).intersection(cell.window)
+    part = TILE.window.intersection(cell.window)
     assert part is not None
     area = to_lonlat(box(*part.bounds).buffer(-50), TILE.epsg)
     order = make_order(MissionSource("seed=2"), area, 2019, (4, 6), "L2A", 100)
