@@ -1,1 +1,1 @@
-"""AgrUNet as a library: networks, losses, metrics, data sets, training and inference. Knows no other room."""
+"""AgrUNet as a library: networks, data, training, checkpoints, inference and their benchmark. Knows no other room."""

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from agrunet.cross_validation import Summary, cross_validate
-from agrunet.datasets import open_dataset
+from agrunet.data.public.datasets import open_dataset
 from agrunet.errors import AgrunetError
-from agrunet.recipe import RECIPES, Recipe
+from agrunet.training.cross_validation import Summary, cross_validate
+from agrunet.training.recipe import RECIPES, Recipe
 
 _LOG = logging.getLogger("agrunet")
 
@@ -110,7 +110,7 @@ def told(summary: Summary) -> str:
 
 
 def _tune(source: Any, recipe: Recipe, options: argparse.Namespace) -> None:
-    from agrunet.tuning import tune  # Optuna is slow to import
+    from agrunet.training.tuning import tune  # Optuna is slow to import
 
     with _bar() as bar:
         task = bar.add_task("trial 1", total=options.trials)

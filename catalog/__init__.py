@@ -1,1 +1,1 @@
-"""What exists and where: Sentinel-2 products, cells, models, maps, subscriptions. Knows no other room."""
+"""What exists and where: areas, the grid, products, orders, models, maps, subscriptions. Knows no other room."""

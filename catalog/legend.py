@@ -23,6 +23,9 @@ MAP_BACKGROUND = 0
 MAP_NO_DATA = 255
 """Map value where nothing is said."""
 
+OUTSIDE = "outside the crop mask"
+"""What a map's background is called where its legend knows none."""
+
 _COLUMNS = ("source_code", "value", "name", "colour", "role")
 
 
@@ -132,6 +135,11 @@ def read_legend(path: Path) -> Legend:
         return Legend(entries=tuple(merged.values()))
     except ValidationError as error:
         raise RequestError(f"legend {path}: {_first(error)}") from error
+
+
+def background_entry(legend: Legend) -> LegendClass:
+    """The legend's background, or what a crop mask leaves outside where the legend knows none."""
+    return legend.background or LegendClass(value=MAP_BACKGROUND, name=OUTSIDE, colour="#eceae4", role="background")
 
 
 def legend_of_codes(codes: Iterable[int]) -> Legend:

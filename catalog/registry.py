@@ -26,7 +26,7 @@ from catalog.area import Area
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend
 from catalog.products import Frozen, Level
-from catalog.store import Store, digest, sha256, write_json
+from catalog.storage.store import Store, digest, sha256, write_json
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 """Files of a checkpoint."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import RequestError, StoreError
-from catalog.store import Store, digest, write_json
+from catalog.storage.store import Store, digest, write_json
 
 
 def add(store: Store, request: dict[str, Any]) -> Path:

@@ -1,1 +1,1 @@
-"""The order in which things happen: Prefect flows and tasks, requests, artifacts, settings, the command line."""
+"""The order in which things happen: Prefect flows and tasks, requests, settings. Knows all rooms."""

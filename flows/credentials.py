@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field, SecretStr
 
-from catalog.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
 from catalog.errors import RequestError, SourceError
-from catalog.store import open_store
+from catalog.storage.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
+from catalog.storage.store import open_store
 
 BLOCK = "CROPLINE_CREDENTIALS_BLOCK"
 """Names the block of this type to take what the environment lacks from."""
@@ -135,7 +135,7 @@ def _block(name: str) -> CredentialValues:
 
 def _own_server() -> str | None:
     """The API of the server that `cropline up` started for this store."""
-    from flows.services import read_services
+    from flows.prefect_process.services import read_services
     from flows.settings import load_settings
 
     services = read_services(open_store(load_settings().store))  # without its cubes, which may need credentials

@@ -7,9 +7,8 @@ from typing import Any
 from prefect import flow
 
 from catalog.products import Level
-from flows.artifacts import ArtifactProgress, publish
-from flows.context import open_run
 from flows.mapping import map_area
+from flows.reporting.artifacts import ArtifactProgress, publish
 from flows.request import (
     AreaValue,
     Count,
@@ -20,6 +19,7 @@ from flows.request import (
     Year,
     check_request,
 )
+from flows.run import open_run
 from flows.settings import load_settings
 from flows.stages import several_threads
 

@@ -17,18 +17,18 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
-from catalog.store import Store, sha256, write_json
-from flows.context import ADVANCE, COMPUTE, Run, Zone
-from flows.delivery import AcquisitionShown, Delivery, ScoreShown, write_delivered
+from catalog.storage.store import Store, sha256, write_json
+from flows.reporting.delivery import AcquisitionShown, Delivery, ScoreShown, write_delivered
 from flows.request import MapRequest
+from flows.run import ADVANCE, ENGINE, Run, Zone
 from flows.settings import store_at
 from flows.stages import prepare, read_order, read_season
 from flows.training import request_labels, train_model
-from processors.chronicle import timelines_of
-from processors.deliver import DeliveryFacts, ModelUsed, Score, check_target, deliver
-from processors.labels import open_crop_mask
+from processors.delivery.files import DeliveryFacts, ModelUsed, Score, check_target, deliver
+from processors.delivery.timelines import timelines_of
 from processors.mosaic import mosaic
-from processors.patches import CubePatches, cover
+from processors.patches.cube_patches import CubePatches, cover
+from processors.patches.labels import open_crop_mask
 from processors.season import Season
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import load_processor, make_processor
@@ -182,7 +182,7 @@ def blend(folder: Path, store: str) -> dict[str, Path]:
         work.zone.area,
         work.zone.window,
         output,
-        COMPUTE.get(),
+        ENGINE.get(),
         crop_mask=mask,
         progress=lambda done, total: advance(done, total),
     )

@@ -12,11 +12,11 @@ from prefect.cache_policies import NO_CACHE
 from catalog import subscriptions
 from catalog.errors import CroplineError
 from catalog.order import make_order
-from catalog.sources import open_source
-from catalog.store import Store
+from catalog.sources.registry import open_source
+from catalog.storage.store import Store
 from flows.credentials import load_credentials
 from flows.crop_map import crop_map
-from flows.delivery import ordered_products, read_delivered
+from flows.reporting.delivery import ordered_products, read_delivered
 from flows.request import MapRequest, check_request
 from flows.settings import load_settings, store_at
 

@@ -16,10 +16,10 @@ from catalog.area import Area, as_geojson, check_size, parse_area
 from catalog.errors import RequestError
 from catalog.legend import read_legend
 from catalog.products import Frozen, Level, season_period
-from catalog.store import digest
+from catalog.storage.store import digest
 from flows.credentials import load_credentials
 from flows.settings import Settings, load_settings
-from processors.swap import check_target
+from processors.delivery.folder_swap import check_target
 
 # The same annotations stand at the flow's parameters: Prefect takes bounds from here and descriptions from the flow's
 # docstring, and a test compares both with this model.
@@ -247,7 +247,9 @@ def _check_source(request: MapRequest) -> None:
         raise RequestError(
             "source: the request names none and CROPLINE_SOURCE is not set. Give one, such as stac:path/to/catalog.json."
         )
-    from catalog.sources import open_source  # pulls in STAC and HTTP libraries, which commands like --help don't need
+    from catalog.sources.registry import (
+        open_source,  # pulls in STAC and HTTP libraries, which commands like --help don't need
+    )
 
     open_source(request.source, load_credentials())
 

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from catalog.errors import RequestError
 from catalog.products import Level
-from flows.artifacts import ArtifactProgress
-from flows.context import open_run
+from flows.reporting.artifacts import ArtifactProgress
 from flows.request import (
     TRAINING_PARAMETERS,
     AreaValue,
@@ -22,6 +21,7 @@ from flows.request import (
     Year,
     check_request,
 )
+from flows.run import open_run
 from flows.settings import load_settings
 from flows.stages import prepare, several_threads
 from flows.training import train_model

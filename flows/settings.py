@@ -10,9 +10,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
-from catalog.store import Store, open_store
+from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
-from processors.mask_options import USUAL_MASK, MaskOptions
+from processors.mask.options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"
 

@@ -27,15 +27,15 @@ from catalog.errors import (
 from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
-from catalog.sources import open_source
-from catalog.store import write_json
-from flows.context import COMPUTE, Advance, Run, Zone
+from catalog.sources.registry import open_source
+from catalog.storage.store import write_json
 from flows.credentials import load_credentials
 from flows.request import MapRequest
+from flows.run import ENGINE, Advance, Run, Zone
 from flows.settings import load_settings, store_at
-from processors.ingest import IngestResult, extend_cells, ingest_acquisition
-from processors.mask import MaskResult, mask_acquisition
-from processors.mask_options import MaskOptions
+from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
+from processors.mask.acquisition import MaskResult, mask_acquisition
+from processors.mask.options import MaskOptions
 from processors.season import Season, choose_season
 
 MOST_TASKS = 400
@@ -98,7 +98,7 @@ def order(request_file: Path, order_file: Path) -> int:
 @task(name="extend", cache_policy=NO_CACHE, persist_result=False)
 def extend(store: str, order_file: Path, cells: Sequence[str]) -> list[str]:
     """Extend the time axes of the cells. Returns those that have any date."""
-    extended = COMPUTE.get().run(extend_cells, store_at(store), read_order(order_file), _cells(cells))
+    extended = ENGINE.get().run(extend_cells, store_at(store), read_order(order_file), _cells(cells))
     return [cell.name for cell in extended]
 
 
@@ -123,9 +123,9 @@ def ingest(
     While attempts are left, what is not reachable now is a failure: the next attempt reads what this one could not, and the last one
     goes on without.
     """
-    made, compute = read_order(order_file), COMPUTE.get()
+    made, engine = read_order(order_file), ENGINE.get()
     results: list[IngestResult] = [
-        compute.run(
+        engine.run(
             ingest_acquisition, store_at(store), made, acquisition, _cells(cells), made.source, load_credentials()
         )
         for acquisition in acquisitions
@@ -146,10 +146,10 @@ def mask(
     label: str,  # noqa: ARG001 - names the run
 ) -> list[dict[str, Any]]:
     """Say where acquisitions are clear. Returns what became of each."""
-    made, compute = read_order(order_file), COMPUTE.get()
+    made, engine = read_order(order_file), ENGINE.get()
     told = MaskOptions.model_validate(options)
     results: list[MaskResult] = [
-        compute.run(mask_acquisition, store_at(store), made, acquisition, _cells(cells), told)
+        engine.run(mask_acquisition, store_at(store), made, acquisition, _cells(cells), told)
         for acquisition in acquisitions
     ]
     return [result.model_dump(mode="json") for result in results]
@@ -160,7 +160,7 @@ def season(request_file: Path, order_file: Path, season_file: Path, store: str) 
     """Choose the acquisitions that are clear enough over the area. Returns how many."""
     request = MapRequest.model_validate_json(request_file.read_text(encoding="utf-8"))
     zone = Zone.of(request.polygon)
-    chosen = COMPUTE.get().run(
+    chosen = ENGINE.get().run(
         choose_season,
         store_at(store),
         read_order(order_file),

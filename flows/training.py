@@ -17,15 +17,15 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import CROP_BANDS, Order
 from catalog.registry import Registry
-from catalog.store import digest
-from flows.context import ADVANCE, Run, Zone
+from catalog.storage.store import digest
 from flows.request import MapRequest, Training
+from flows.run import ADVANCE, Run, Zone
 from flows.settings import store_at
 from flows.stages import read_order, read_season
-from processors.labels import Labels, open_labels
-from processors.patches import CubePatches, training_windows
+from processors.patches.cube_patches import CubePatches, training_windows
+from processors.patches.labels import Labels, open_labels
+from processors.patches.training_set import TrainingSeason, write_training_patches
 from processors.season import Season
-from processors.training import TrainingSeason, write_training_patches
 
 PATCH = 128
 """Edge of training patches, pixels, where the area is at least as large."""
@@ -80,7 +80,7 @@ def train(store: str, folder: Path, training: Training, processes: int) -> Path:
 
 def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:
     """The command line that trains."""
-    launcher = ["-m", "agrunet.train"]
+    launcher = ["-m", "agrunet.training.command"]
     if processes > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
     return [sys.executable, *launcher, "--patches", str(patches), "--output", str(checkpoint), "--preset", training]

@@ -19,9 +19,9 @@ from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
 from catalog.grid import Window, inside, to_zone
 from catalog.legend import MAP_BACKGROUND
-from processors.compute import Compute
-from processors.rasters import TILE, RasterWriter
-from processors.thematic.protocol import Fields, Job, Processor, Variable
+from processors.engine import Engine
+from processors.rasters import TILE, RasterWriter, Variable
+from processors.thematic.protocol import Fields, Job, Processor
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results
 
@@ -71,7 +71,7 @@ def mosaic(
     area: Area,
     area_window: Window,
     output: Path,
-    compute: Compute,
+    engine: Engine,
     *,
     crop_mask: MaskReader | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -80,7 +80,7 @@ def mosaic(
 
     ``windows``: of the patches, in the order of ``results``; ``area``: longitude and latitude; ``area_window``: what is
     written. Pixels whose centre lies outside the area are no-data. Outside ``crop_mask`` a class is background, everything
-    else no-data. ``progress`` is told (blocks done, blocks in all). The same bytes however many workers ``compute`` has.
+    else no-data. ``progress`` is told (blocks done, blocks in all). The same bytes however many workers ``engine`` has.
     Raises `StoreError` where the results don't belong to the patches or a raster can't be written.
     """
     processor = make_processor(processor_name, job)
@@ -90,7 +90,7 @@ def mosaic(
     def blocks(mask: MaskReader | None = None) -> Iterator[Block]:
         return cut_blocks(area_window, windows, mask)
 
-    summary = processor.summarise(in_batches(compute, partial(blended_block, recipe), blocks()))
+    summary = processor.summarise(in_batches(engine, partial(blended_block, recipe), blocks()))
     count = sum(1 for _ in area_window.blocks(BLOCK))
     paths = {variable.name: output / f"{variable.name}.tif" for variable in processor.variables}
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def mosaic(
             variable.name: stack.enter_context(RasterWriter(paths[variable.name], variable, area_window))
             for variable in processor.variables
         }
-        finished = in_batches(compute, partial(finished_block, recipe, summary), blocks(crop_mask))
+        finished = in_batches(engine, partial(finished_block, recipe, summary), blocks(crop_mask))
         for number, (window, values) in enumerate(finished, start=1):
             for name, writer in writers.items():
                 writer.write(window, values[name])
@@ -114,11 +114,11 @@ def cut_blocks(area_window: Window, windows: Sequence[Window], mask: MaskReader 
         yield Block(window, meeting, None if mask is None else mask.read(window))
 
 
-def in_batches(compute: Compute, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_batches(engine: Engine, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results in the order of the items, computed `IN_FLIGHT` at a time and only as they are asked for."""
     remaining = iter(items)
     while batch := list(islice(remaining, IN_FLIGHT)):
-        yield from compute.map(function, batch)
+        yield from engine.map(function, batch)
 
 
 def ramp(size: int, overlap: int) -> npt.NDArray[np.float32]:

@@ -7,26 +7,39 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy.typing as npt
 import rasterio
 import rasterio.shutil
+from pydantic import Field
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from catalog.errors import StoreError
 from catalog.grid import Window
-from catalog.legend import Legend
-from processors.areas import background_entry
-from processors.thematic.protocol import Variable
+from catalog.legend import Legend, background_entry
+from catalog.products import Frozen
 
 TILE = 512
 """Edge of the tiles, pixels: blocks of this size fill whole tiles, so that each is compressed once."""
 
 CACHE = 64 << 20
 """Raster cache of GDAL while a file is copied, bytes: by default it is a share of the machine's memory."""
+
+
+class Variable(Frozen):
+    """One raster of the delivery."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="file name without .tif")]
+    title: str
+    dtype: Literal["uint8", "int16", "uint16", "float32"]
+    bands: Annotated[tuple[str, ...], Field(description="description of each band; one band by default")] = ("",)
+    nodata: Annotated[float, Field(description="value that means no data; NaN allowed for float32")]
+    unit: str = "1"
+    legend: Annotated[Legend | None, Field(description="for class values: colours and names")] = None
+    limits: Annotated[tuple[float, float], Field(description="range shown in the picture")] = (0.0, 1.0)
 
 
 class RasterWriter:

@@ -17,10 +17,10 @@ from shapely.geometry.base import BaseGeometry
 from catalog.area import Area
 from catalog.errors import NotEnoughAcquisitionsError
 from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
+from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
-from catalog.store import Store
-from catalog.sun import sun_angles
-from processors.cube import Cube
+from catalog.storage.store import Store
+from processors.cube.cell import Cube
 
 LOW_SUN_ZENITH = 70.0
 """Zenith of the sun above which it stands low, degrees."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import threading
@@ -18,15 +17,16 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import pytest
+import sentinel_hub_kit
 from hypothesis import settings
 from pydantic import SecretStr
 from shapely.geometry import box
 
 from catalog.area import as_geojson
-from catalog.bucket_path import BucketPath, file_system
-from catalog.credentials import S3Access
 from catalog.grid import Window, to_lonlat
-from processors.simulate_products import ProductSettings, write_products
+from catalog.storage.bucket_path import BucketPath, file_system
+from catalog.storage.credentials import S3Access
+from processors.simulation.products.archive import ProductSettings, write_products
 
 # Property tests are judged by their results, not by how busy the machine is.
 settings.register_profile("unhurried", deadline=None)
@@ -105,8 +105,7 @@ def mission_archive(tmp_path_factory: pytest.TempPathFactory) -> MissionArchive:
 @pytest.fixture
 def hub_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module `sentinel_hub_kit`."""
-    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
-    return importlib.import_module("sentinel_hub_kit")
+    return sentinel_hub_kit
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def sentinel_hub(hub_kit: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """A Sentinel Hub on this machine, a `sentinel_hub_server.SentinelHub` without scenes."""
     # Only there: its client sends secrets by https, and this one is no further than the loopback.
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
-    monkeypatch.setattr("catalog.sources.sentinel_hub_client.PAUSE", 0.01)
+    monkeypatch.setattr("catalog.sources.sentinel_hub.client.PAUSE", 0.01)
     server = hub_kit.SentinelHub()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -127,8 +126,9 @@ def sentinel_hub(hub_kit: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.fixture
 def safe_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module `safe_kit`, which writes synthetic SAFE products."""
-    monkeypatch.syspath_prepend(REPOSITORY / "tests" / "catalog")
-    return importlib.import_module("safe_kit")
+    import safe_kit as module
+
+    return module
 
 
 @pytest.fixture(scope="session")

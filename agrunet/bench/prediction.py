@@ -12,13 +12,13 @@ from pydantic import Field
 from agrunet.bench.isolation import isolated, peak_memory
 from agrunet.bench.machine import device_name
 from agrunet.bench.problems import PROBLEMS, Device
-from agrunet.checkpoint import CheckpointConfig
+from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.data.inputs import Normalisation, prepare, stack
+from agrunet.data.patches import PatchSource
 from agrunet.inference import Precision, predict
-from agrunet.inputs import Normalisation, prepare, stack
-from agrunet.learner import fresh_network
-from agrunet.network import AgrUNetConfig
-from agrunet.patches import PatchSource
+from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.settings import Frozen
+from agrunet.training.learner import fresh_network
 
 _BARE = 3
 """Images that the bare network is timed on before and after, each."""

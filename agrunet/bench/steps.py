@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from agrunet.bench.problems import Case, Precision
-from agrunet.inputs import Batch, Normalisation, prepare
-from agrunet.losses import supervised_loss
-from agrunet.networks import Network, make_network
+from agrunet.data.inputs import Batch, Normalisation, prepare
+from agrunet.networks.kinds import Network, make_network
 from agrunet.settings import Frozen
+from agrunet.training.losses import supervised_loss
 
 _SUPERVISION = 0.5
 """Weight of a level's loss, relative to the next finer one."""

@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from catalog.area import Area
-from catalog.credentials import CDSE_BUCKET, Credentials, remedy
 from catalog.errors import ProductError, RequestError
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_url, source_id
-from catalog.sources.bucket import Bucket
 from catalog.sources.product_name import parse_name
 from catalog.sources.protocol import SearchResult
-from catalog.sources.safe_product import read_product
-from catalog.sources.stac import StacSource
+from catalog.sources.safe.product import read_product
+from catalog.sources.stac.source import StacSource
+from catalog.storage.bucket import Bucket
+from catalog.storage.credentials import CDSE_BUCKET, Credentials, remedy
 
 CDSE_STAC = "https://stac.dataspace.copernicus.eu/v1"
 
@@ -26,14 +26,16 @@ _PRODUCT = re.compile(rf"{_ROOT}(?P<path>\S+?\.SAFE)(?:/|$)")
 class CdseSource(StacSource):
     """The Copernicus Data Space. What its catalogue says decides what is taken, a product's own metadata how it is read."""
 
-    def __init__(self, place: str, credentials: Credentials) -> None:
-        """``place``: nothing, or the URL of another STAC API over the same bucket. Raises `RequestError`, also where keys are missing."""
-        if place and not is_url(place):
-            raise RequestError(f"source: cdse:{place}: give cdse: alone, or cdse:https://… for another STAC API.")
+    usage = "cdse: for the Copernicus Data Space"
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        """``address``: nothing, or the URL of another STAC API over the same bucket. Raises `RequestError`, also where keys are missing."""
+        if address and not is_url(address):
+            raise RequestError(f"source: cdse:{address}: give cdse: alone, or cdse:https://… for another STAC API.")
         if credentials.cdse.key is None or credentials.cdse.secret is None:
             raise RequestError(f"source: cdse: reads the bucket {CDSE_BUCKET}, which asks for keys. {remedy(_ROOT)}")
-        super().__init__(place or CDSE_STAC, credentials)
-        self.address = f"cdse:{place}"
+        super().__init__(address or CDSE_STAC, credentials)
+        self.address = f"cdse:{address}"
         self.id = source_id("cdse", "", self.address)
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:

@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 
-from catalog.credentials import Credentials
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, Product
 from catalog.sources.address import is_s3, is_url
-from catalog.sources.aws_tile import is_tile
-from catalog.sources.bucket import split_address
-from catalog.sources.files import Files, open_files
-from catalog.sources.safe import find_products, is_product, read_any
-from catalog.sources.safe_product import SafeProduct
-from catalog.sources.stac_item import item_assets, item_product
+from catalog.sources.safe.aws_tile import is_tile
+from catalog.sources.safe.product import SafeProduct
+from catalog.sources.safe.source import find_products, is_product, read_any
+from catalog.sources.stac.item import item_assets, item_product
+from catalog.storage.bucket import split_address
+from catalog.storage.credentials import Credentials
+from catalog.storage.file_trees import Files, open_files
 
 Kind = Literal["SAFE folder", "SAFE archive", "AWS tile", "STAC item"]
 

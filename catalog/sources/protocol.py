@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from catalog.area import Area
 from catalog.grid import Window
 from catalog.products import Asset, LeftOut, Level, Product
+from catalog.storage.credentials import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,13 @@ class SearchResult:
 
 
 class Source(Protocol):
-    """One place that products come from. Implemented by one module of this package each."""
+    """One kind of place that products come from, offered by an entry point of the group `cropline.sources`."""
+
+    usage: ClassVar[str]
+    """How a request names it, for the message that lists the known ones."""
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        """``address``: what follows the colon. Raises `RequestError` where nothing can be opened from it."""
 
     @property
     def address(self) -> str:

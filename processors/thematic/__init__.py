@@ -1,1 +1,1 @@
-"""Thematic processors: what is made of the season. Found by the entry points `cropline.processors`."""
+"""Thematic processors: what is made of the season. Found by the entry points `cropline.processors`. Imports `patches`."""

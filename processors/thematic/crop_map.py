@@ -11,13 +11,15 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agrunet.checkpoint import load_checkpoint, read_config
+from agrunet.checkpoint.checkpoint import load_checkpoint, read_config
+from agrunet.data.patches import PatchSource
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
-from agrunet.patches import PatchSource
 from catalog.errors import ModelError
 from catalog.legend import MAP_NO_DATA, Legend
-from processors.thematic.protocol import Fields, Job, PatchGrid, Variable
+from processors.patches.cube_patches import PatchGrid
+from processors.rasters import Variable
+from processors.thematic.protocol import Fields, Job
 
 
 class CropMapParameters(BaseModel):

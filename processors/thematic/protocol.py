@@ -7,33 +7,22 @@ probabilities), and blended fields into the *variables* that are delivered. It k
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from agrunet.patches import PatchSource
-from catalog.legend import Legend
+from agrunet.data.patches import PatchSource
 from catalog.products import Frozen, Level
+from processors.patches.cube_patches import PatchGrid
+from processors.rasters import Variable
+
+__all__ = ["Fields", "Job", "PatchGrid", "Processor", "Variable"]
 
 Fields = npt.NDArray[np.float32]
 """(K, H, W); NaN where a field says nothing."""
-
-
-class Variable(Frozen):
-    """One raster of the delivery."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="file name without .tif")]
-    title: str
-    dtype: Literal["uint8", "int16", "uint16", "float32"]
-    bands: Annotated[tuple[str, ...], Field(description="description of each band; one band by default")] = ("",)
-    nodata: Annotated[float, Field(description="value that means no data; NaN allowed for float32")]
-    unit: str = "1"
-    legend: Annotated[Legend | None, Field(description="for class values: colours and names")] = None
-    limits: Annotated[tuple[float, float], Field(description="range shown in the picture")] = (0.0, 1.0)
 
 
 class Job(Frozen):
@@ -48,14 +37,6 @@ class Job(Frozen):
     parameters: Annotated[dict[str, Any], Field(description="validated by the processor's `Parameters`")] = {}
     model: Annotated[Path | None, Field(description="folder of the checkpoint, for processors that need one")] = None
     crop_mask: Annotated[bool, Field(description="a crop mask will be laid over the result")] = False
-
-
-@dataclass(frozen=True, slots=True)
-class PatchGrid:
-    """How the area is cut for a processor: edge and overlap of patches, pixels."""
-
-    size: int = 128
-    overlap: int = 32
 
 
 class Processor(Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from catalog.errors import RequestError
+from catalog.plugins import load_offer, offered, package_of
 from catalog.products import Frozen
 from processors.thematic.protocol import Job, Processor
 
@@ -31,7 +32,7 @@ class ProcessorDescription(Frozen):
 def find_processors() -> dict[str, type[Processor]]:
     """The processors that can be used, by name. One that can't be imported is left out; `describe_processors` says why."""
     found = {}
-    for name, offers in _offers().items():
+    for name, offers in offered(GROUP).items():
         try:
             found[name] = _load(name, offers)
         except RequestError:
@@ -51,7 +52,7 @@ def make_processor(name: str, job: Job) -> Processor:
 
 def load_processor(name: str) -> type[Processor]:
     """The class of that name. Raises `RequestError` as `make_processor` does."""
-    offers = _offers()
+    offers = offered(GROUP)
     if name not in offers:
         known = ", ".join(offers) or f"none (no installed package has entry points of the group {GROUP})"
         raise RequestError(f"processor: {name!r} is unknown. There are: {known}.")
@@ -74,8 +75,8 @@ def check_parameters(processor: type[Processor], parameters: dict[str, Any]) -> 
 def describe_processors() -> list[ProcessorDescription]:
     """All processors by name, those that can't be used with their reason."""
     descriptions = []
-    for name, offers in _offers().items():
-        package = ", ".join(_package(offer) for offer in offers)
+    for name, offers in offered(GROUP).items():
+        package = ", ".join(package_of(offer) for offer in offers)
         try:
             processor = _load(name, offers)
         except RequestError as error:
@@ -94,34 +95,10 @@ def describe_processors() -> list[ProcessorDescription]:
     return descriptions
 
 
-def _offers() -> dict[str, list[EntryPoint]]:
-    offers: dict[str, list[EntryPoint]] = {}
-    for entry_point in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, _package(entry))):
-        offers.setdefault(entry_point.name, []).append(entry_point)
-    return offers
-
-
 def _load(name: str, offers: list[EntryPoint]) -> type[Processor]:
-    if len(offers) > 1:
-        packages = " and ".join(_package(offer) for offer in offers)
-        raise RequestError(f"processor {name}: {packages} both offer it. Uninstall one.")
-    where = f"processor {name} of {_package(offers[0])} ({offers[0].value})"
-    try:
-        loaded = offers[0].load()
-    except Exception as error:  # importing another's module may fail in any way; the others must go on
-        raise RequestError(
-            f"{where} can't be imported: {type(error).__name__}: {error}. Repair or uninstall that package."
-        ) from error
-    missing = [attribute for attribute in _CLASS_ATTRIBUTES if not hasattr(loaded, attribute)]
-    if missing:
-        raise RequestError(
-            f"{where} is no processor: it has no {', '.join(missing)}. See processors/thematic/protocol.py."
-        )
-    if loaded.name != name:
-        raise RequestError(f"{where} calls itself {loaded.name!r}. Its entry point must have the same name.")
-    processor: type[Processor] = loaded
+    contract = "processors/thematic/protocol.py"
+    processor: type[Processor] = load_offer("processor", name, offers, _CLASS_ATTRIBUTES, contract)
+    if processor.name != name:
+        where = f"processor {name} of {package_of(offers[0])} ({offers[0].value})"
+        raise RequestError(f"{where} calls itself {processor.name!r}. Its entry point must have the same name.")
     return processor
-
-
-def _package(offer: EntryPoint) -> str:
-    return f"{offer.dist.name} {offer.dist.version}" if offer.dist else "an unnamed package"

@@ -15,12 +15,12 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from agrunet.patches import PatchSource
+from agrunet.data.patches import PatchSource
 from catalog import errors
 from catalog.errors import CroplineError, WorkerError
-from catalog.store import digest
-from processors.compute import cores, inherited
-from processors.patches import CubePatches
+from catalog.storage.store import digest
+from processors.engine import cores, inherited
+from processors.patches.cube_patches import CubePatches
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results, open_results

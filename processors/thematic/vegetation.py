@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from agrunet.patches import Patch, PatchSource
+from agrunet.data.patches import Patch, PatchSource
 from catalog.errors import RequestError
 from catalog.products import Frozen, season_period
-from processors.thematic.protocol import Fields, Job, PatchGrid, Variable
+from processors.patches.cube_patches import PatchGrid
+from processors.rasters import Variable
+from processors.thematic.protocol import Fields, Job
 
 
 class VegetationParameters(Frozen):

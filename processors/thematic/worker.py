@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from threading import Lock
 
-from agrunet.patches import PatchSource
+from agrunet.data.patches import PatchSource
 from catalog.errors import CroplineError
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import make_processor

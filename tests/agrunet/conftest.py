@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from agrunet.folder import SPLITS, FolderHeader, write_folder_header, write_patch
-from agrunet.network import AgrUNet, AgrUNetConfig
-from agrunet.patches import Patch
+from agrunet.data.folder import write_folder_header, write_patch
+from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.patches import Patch
+from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 
 DAYS = np.array([0, 15, 30, 45, 60, 75], dtype=np.int32)
 

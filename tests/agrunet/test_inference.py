@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from agrunet.checkpoint import CheckpointConfig
+from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.data.inputs import Normalisation
+from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
-from agrunet.inputs import Normalisation
-from agrunet.network import AgrUNet, AgrUNetConfig
-from agrunet.patches import Patch
+from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 
 CONFIG = CheckpointConfig(
     network=AgrUNetConfig(bands=2, classes=3, filters=(4, 8), hidden=4),

@@ -76,5 +76,5 @@ def test_scores_are_frozen() -> None:
 
 
 def test_metrics_need_no_torch() -> None:
-    code = "import sys, agrunet.metrics, agrunet.folder; sys.exit('torch' in sys.modules)"
+    code = "import sys, agrunet.metrics, agrunet.data.folder; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

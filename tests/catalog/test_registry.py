@@ -13,15 +13,15 @@ import pystac
 import pytest
 from shapely.geometry import box
 
-from agrunet.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
-from agrunet.inputs import Normalisation, channels
-from agrunet.network import AgrUNet, AgrUNetConfig
+from agrunet.checkpoint.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from agrunet.data.inputs import Normalisation, channels
+from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 from catalog.area import as_geojson
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend, LegendClass
 from catalog.products import LEVEL_BANDS
 from catalog.registry import Registry
-from catalog.store import Store, open_store
+from catalog.storage.store import Store, open_store
 
 AREA = box(4.2, 50.2, 4.3, 50.3)
 BANDS = LEVEL_BANDS["L2A"]

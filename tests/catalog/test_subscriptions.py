@@ -8,7 +8,7 @@ import pytest
 
 from catalog import subscriptions
 from catalog.errors import RequestError, StoreError
-from catalog.store import open_store
+from catalog.storage.store import open_store
 
 
 def test_a_request_is_kept_once_and_forgotten(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from catalog.area import parse_area
 from catalog.grid import cells_meeting, to_zone, utm_zone, window_around
 from catalog.products import Order
-from catalog.store import open_store
-from processors.compute import open_compute
-from processors.deliver import DeliveryFacts, deliver
-from processors.ingest import extend_cells, ingest_acquisition
-from processors.mask import mask_acquisition
+from catalog.storage.store import open_store
+from processors.delivery.files import DeliveryFacts, deliver
+from processors.engine import open_engine
+from processors.ingest.acquisition import extend_cells, ingest_acquisition
+from processors.mask.acquisition import mask_acquisition
 from processors.mosaic import mosaic
-from processors.patches import CubePatches, cover
+from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
@@ -53,8 +53,8 @@ def main(stage: str, run: Path, folder: Path) -> None:
             run_processor("crop-map", job, patches, folder / "results.zarr")
         case "mosaic":
             (folder / "mosaic").mkdir(exist_ok=True)
-            with open_compute("threads", 2) as compute:
-                mosaic("crop-map", job, windows, folder / "results.zarr", area, window, folder / "mosaic", compute)
+            with open_engine("threads", 2) as engine:
+                mosaic("crop-map", job, windows, folder / "results.zarr", area, window, folder / "mosaic", engine)
         case "deliver":
             facts = DeliveryFacts(
                 request=request,

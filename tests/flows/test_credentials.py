@@ -186,7 +186,7 @@ def test_credentials_are_looked_up_without_prefect(server: type[_Api], monkeypat
 
 
 def test_the_block_has_the_fields_that_are_read() -> None:
-    from flows.credentials_block import CroplineCredentials
+    from flows.prefect_process.credentials_block import CroplineCredentials
 
     assert CroplineCredentials.get_block_type_slug() == "cropline-credentials"
     fields = {name for name in CroplineCredentials.model_fields if not name.startswith("_")}

@@ -23,10 +23,10 @@ from shapely import box, to_geojson
 from catalog.area import parse_area
 from catalog.grid import Window, inside, to_zone, utm_zone, window_around
 from catalog.products import Order
-from catalog.store import Store
-from processors.compute import open_compute
+from catalog.storage.store import Store
+from processors.engine import open_engine
 from processors.mosaic import blend, mosaic
-from processors.patches import CubePatches, cover
+from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
@@ -238,9 +238,9 @@ def test_two_processes_train_together_through_torchrun(
 def _mosaic(mapped: Mapped, windows: list[Window], folder: Path) -> dict[str, npt.NDArray[Any]]:
     area = parse_area(mapped.parameters["area"])
     (folder / "mosaic").mkdir()
-    with open_compute("threads", 2) as compute:
+    with open_engine("threads", 2) as engine:
         paths = mosaic(
-            "crop-map", mapped.job, windows, folder / "results.zarr", area, mapped.window, folder / "mosaic", compute
+            "crop-map", mapped.job, windows, folder / "results.zarr", area, mapped.window, folder / "mosaic", engine
         )
     made = {}
     for name, path in paths.items():

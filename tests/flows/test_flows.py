@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from catalog.grid import Window
-from flows.artifacts import PICTURE_BYTES, acquisition_rows, hectare_rows, picture_address, summary
-from flows.delivery import AcquisitionShown, Delivery, ScoreShown, read_delivered
+from flows.reporting.artifacts import PICTURE_BYTES, acquisition_rows, hectare_rows, picture_address, summary
+from flows.reporting.delivery import AcquisitionShown, Delivery, ScoreShown, read_delivered
 from flows.training import patch_size, training_command
 
 
@@ -87,7 +87,7 @@ def test_run_without_delivery_remembers_nothing(tmp_path: Path) -> None:
 
 def test_one_process_trains_plainly_and_several_through_torchrun(tmp_path: Path) -> None:
     one = training_command(tmp_path / "p", tmp_path / "c", "quick", 1)
-    assert one[:3] == [sys.executable, "-m", "agrunet.train"]
+    assert one[:3] == [sys.executable, "-m", "agrunet.training.command"]
     three = training_command(tmp_path / "p", tmp_path / "c", "quick", 3)
     assert three[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
     assert three[-len(one) + 1 :] == one[1:]

@@ -15,7 +15,7 @@ from prefect.states import Failed
 from catalog.errors import AccessError, NotEnoughAcquisitionsError, ProductError, SourceError
 from catalog.products import ACCESS_DENIED, LEVEL_BANDS, NOT_REACHABLE, LeftOut
 from flows.stages import ingest, refuse_nothing, with_reasons, worth_retrying
-from processors.ingest import IngestResult
+from processors.ingest.acquisition import IngestResult
 
 SECRETS = ("the-aws-key", "the-aws-secret", "the-aws-token")
 

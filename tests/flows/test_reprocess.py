@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from catalog import subscriptions
-from catalog.store import open_store
+from catalog.storage.store import open_store
 
 SCRIPT = """
 import json, os, pathlib
-from flows.isolation import isolated_prefect
+from flows.prefect_process.isolation import isolated_prefect
 from flows.settings import load_settings
 with isolated_prefect(load_settings().open_store()):
     from flows.reprocess import ReprocessError, reprocess

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from catalog.bucket_path import BucketPath
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Cell
-from flows.services import _environment, _store
+from catalog.storage.bucket_path import BucketPath
+from flows.prefect_process.services import _environment, _store
 from flows.settings import Settings, load_settings, store_at
-from processors.mask_options import USUAL_MASK
+from processors.mask.options import USUAL_MASK
 
 
 def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from agrunet.patches import PatchSource
+from agrunet.data.patches import PatchSource
 from catalog.products import REFLECTANCE_SCALE
-from processors.thematic.protocol import Fields, Job, PatchGrid, Variable
+from processors.patches.cube_patches import PatchGrid
+from processors.rasters import Variable
+from processors.thematic.protocol import Fields, Job
 
 
 class BrightnessParameters(BaseModel):

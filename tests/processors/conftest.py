@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from catalog.store import CellPath, Store, open_store
+from catalog.storage.store import CellPath, Store, open_store
 
 
 @pytest.fixture
 def cube_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module `cube_kit`, whose folders ingestion then takes for sources."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    module = importlib.import_module("cube_kit")
-    monkeypatch.setattr("processors.ingest.open_source", module.FolderSource)
+    import cube_kit as module
+
+    monkeypatch.setattr("processors.ingest.acquisition.open_source", module.FolderSource)
     return module
 
 

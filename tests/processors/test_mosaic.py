@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from catalog.grid import Window
 from processors.mosaic import blend, ramp
-from processors.patches import cover
-from processors.thematic.protocol import Fields, PatchGrid
+from processors.patches.cube_patches import PatchGrid, cover
+from processors.thematic.protocol import Fields
 
 NAN = np.nan
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import resource
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import mosaic_kit
 import numpy as np
 import numpy.typing as npt
+import plug_kit
 import pytest
 import rasterio
 from shapely.geometry import Polygon, box
@@ -18,11 +19,11 @@ from shapely.geometry import Polygon, box
 from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
 from catalog.grid import Window, to_lonlat
-from catalog.store import sha256
-from processors.compute import Compute, open_compute
+from catalog.storage.store import sha256
+from processors.engine import Engine, open_engine
 from processors.mosaic import IN_FLIGHT, in_batches, mosaic
-from processors.patches import cover
-from processors.thematic.protocol import Fields, Job, PatchGrid
+from processors.patches.cube_patches import PatchGrid, cover
+from processors.thematic.protocol import Fields, Job
 from processors.thematic.results import open_results
 
 LEFT, TOP = 56_000, 562_000
@@ -31,11 +32,10 @@ LEFT, TOP = 56_000, 562_000
 @pytest.fixture
 def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The processor `plain`, installed."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
     packages = tmp_path / "packages"
-    importlib.import_module("plug_kit").install(packages, "plain-kit", plain="mosaic_kit:Plain")
+    plug_kit.install(packages, "plain-kit", plain="mosaic_kit:Plain")
     monkeypatch.syspath_prepend(packages)
-    return importlib.import_module("mosaic_kit")
+    return mosaic_kit
 
 
 def window(width: int, height: int) -> Window:
@@ -81,9 +81,9 @@ def test_each_variable_becomes_a_raster_of_the_area(kit: ModuleType, tmp_path: P
     array[:, 4, 3] = np.nan
     windows = write_results(tmp_path / "results", array, area_window, PatchGrid(8, 2))
     told: list[tuple[int, int]] = []
-    with open_compute("threads", 2) as compute:
+    with open_engine("threads", 2) as engine:
         paths = mosaic(
-            "plain", job(), windows, tmp_path / "results", whole(area_window), area_window, tmp_path / "out", compute,
+            "plain", job(), windows, tmp_path / "results", whole(area_window), area_window, tmp_path / "out", engine,
             progress=lambda done, count: told.append((done, count)),
         )  # fmt: skip
 
@@ -124,8 +124,8 @@ def test_pixels_whose_centre_is_outside_the_area_say_nothing(kit: ModuleType, tm
     triangle = to_lonlat(Polygon([(west, north + 4), (east + 4, south), (west, south)]), 32631)
     array = np.ones((2, 8, 8), np.float32)
     windows = write_results(tmp_path / "results", array, area_window, PatchGrid(8, 2))
-    with open_compute("threads", 1) as compute:
-        paths = mosaic("plain", job(), windows, tmp_path / "results", triangle, area_window, tmp_path / "out", compute)  # type: ignore[arg-type]
+    with open_engine("threads", 1) as engine:
+        paths = mosaic("plain", job(), windows, tmp_path / "results", triangle, area_window, tmp_path / "out", engine)  # type: ignore[arg-type]
     inside = np.tril(np.ones((8, 8), bool))
     assert (read(paths["kind"])[0] == np.where(inside, 1, 255)).all()
     assert (np.isnan(read(paths["both"])[0]) == ~inside).all()
@@ -145,9 +145,9 @@ def test_outside_a_crop_mask_a_class_is_background_and_all_else_says_nothing(kit
     array = np.ones((2, 8, 8), np.float32)
     array[:, 0] = np.nan
     windows = write_results(tmp_path / "results", array, area_window, PatchGrid(8, 2))
-    with open_compute("threads", 1) as compute:
+    with open_engine("threads", 1) as engine:
         paths = mosaic(
-            "plain", job(), windows, tmp_path / "results", whole(area_window), area_window, tmp_path / "out", compute,
+            "plain", job(), windows, tmp_path / "results", whole(area_window), area_window, tmp_path / "out", engine,
             crop_mask=LeftHalf(),
         )  # fmt: skip
     kind, both, count = (read(paths[name])[0] for name in ("kind", "both", "count"))
@@ -160,7 +160,7 @@ def test_outside_a_crop_mask_a_class_is_background_and_all_else_says_nothing(kit
 
 
 @pytest.fixture
-def several_blocks(kit: ModuleType, tmp_path: Path) -> Callable[[str, Compute], dict[str, str]]:
+def several_blocks(kit: ModuleType, tmp_path: Path) -> Callable[[str, Engine], dict[str, str]]:
     """Makes the mosaic of an area of four blocks and returns the checksums of its rasters."""
     area_window = window(600, 530)
     rng = np.random.default_rng(3)
@@ -169,10 +169,10 @@ def several_blocks(kit: ModuleType, tmp_path: Path) -> Callable[[str, Compute], 
     grid = PatchGrid(128, 32)
     windows = write_results(tmp_path / "results", array, area_window, grid)
 
-    def make(name: str, compute: Compute) -> dict[str, str]:
+    def make(name: str, engine: Engine) -> dict[str, str]:
         paths = mosaic(
             "plain", job(size=128, overlap=32), windows, tmp_path / "results", whole(area_window), area_window,
-            tmp_path / name, compute,
+            tmp_path / name, engine,
         )  # fmt: skip
         np.testing.assert_allclose(read(paths["both"]), array, rtol=1e-6, atol=1e-6)
         return {variable: sha256(path) for variable, path in paths.items()}
@@ -181,14 +181,14 @@ def several_blocks(kit: ModuleType, tmp_path: Path) -> Callable[[str, Compute], 
 
 
 def test_the_bytes_are_the_same_for_any_number_of_workers(
-    several_blocks: Callable[[str, Compute], dict[str, str]],
+    several_blocks: Callable[[str, Engine], dict[str, str]],
 ) -> None:
     found = []
     for workers in (1, 3):
-        with open_compute("threads", workers) as compute:
-            found.append(several_blocks(f"threads-{workers}", compute))
-    with open_compute("local", 2) as compute:
-        found.append(several_blocks("processes", compute))
+        with open_engine("threads", workers) as engine:
+            found.append(several_blocks(f"threads-{workers}", engine))
+    with open_engine("local", 2) as engine:
+        found.append(several_blocks("processes", engine))
     assert found[0] == found[1] == found[2]
 
 
@@ -202,8 +202,8 @@ def test_blocks_are_made_a_few_at_a_time_and_only_when_asked_for() -> None:
             most = max(most, alive)
             yield number
 
-    with open_compute("threads", 4) as compute:
-        results = in_batches(compute, str, blocks())
+    with open_engine("threads", 4) as engine:
+        results = in_batches(engine, str, blocks())
         assert alive == 0
         order = []
         for result in results:
@@ -223,9 +223,9 @@ class Reversed:
         return reversed([function(item) for item in reversed(list(items))])
 
 
-def test_the_order_of_computing_does_not_show(several_blocks: Callable[[str, Compute], dict[str, str]]) -> None:
-    with open_compute("threads", 1) as compute:
-        assert several_blocks("backwards", Reversed()) == several_blocks("forwards", compute)
+def test_the_order_of_computing_does_not_show(several_blocks: Callable[[str, Engine], dict[str, str]]) -> None:
+    with open_engine("threads", 1) as engine:
+        assert several_blocks("backwards", Reversed()) == several_blocks("forwards", engine)
 
 
 def test_a_map_with_holes_is_refused(kit: ModuleType, tmp_path: Path) -> None:
@@ -236,10 +236,10 @@ def test_a_map_with_holes_is_refused(kit: ModuleType, tmp_path: Path) -> None:
     for number in (0, 2):
         write(number, np.ones((2, 8, 8), np.float32))
     with (
-        open_compute("threads", 1) as compute,
+        open_engine("threads", 1) as engine,
         pytest.raises(StoreError, match=r"1 of 3 patches have no result yet.*it resumes"),
     ):
-        mosaic("plain", job(), windows, results.path, whole(area_window), area_window, tmp_path / "out", compute)
+        mosaic("plain", job(), windows, results.path, whole(area_window), area_window, tmp_path / "out", engine)
     assert not (tmp_path / "out").exists()
 
 
@@ -247,7 +247,7 @@ def test_results_of_other_patches_are_refused(kit: ModuleType, tmp_path: Path) -
     area_window = window(8, 8)
     windows = write_results(tmp_path / "results", np.ones((2, 8, 8), np.float32), area_window, PatchGrid(8, 2))
     with (
-        open_compute("threads", 1) as compute,
+        open_engine("threads", 1) as engine,
         pytest.raises(StoreError, match="1 patches of 2 fields, where 2 patches of 2 fields"),
     ):
         mosaic(
@@ -258,7 +258,7 @@ def test_results_of_other_patches_are_refused(kit: ModuleType, tmp_path: Path) -
             whole(area_window),
             area_window,
             tmp_path / "out",
-            compute,
+            engine,
         )
 
 
@@ -266,12 +266,12 @@ def test_a_processor_that_breaks_its_word_is_named(kit: ModuleType, tmp_path: Pa
     area_window = window(8, 8)
     windows = write_results(tmp_path / "results", np.ones((2, 8, 8), np.float32), area_window, PatchGrid(8, 2))
     with (
-        open_compute("threads", 1) as compute,
+        open_engine("threads", 1) as engine,
         pytest.raises(CroplineError, match=r"plain 3: variable count should be int16 \(1, 8, 8\).*int16 \(1, 7, 8\)"),
     ):
         mosaic(
             "plain", job(broken=True), windows, tmp_path / "results", whole(area_window), area_window,
-            tmp_path / "out", compute,
+            tmp_path / "out", engine,
         )  # fmt: skip
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -281,13 +281,13 @@ def test_a_full_disk_leaves_no_raster_behind(kit: ModuleType, tmp_path: Path) ->
     array = np.random.default_rng(0).random((2, 300, 300), dtype=np.float32)
     windows = write_results(tmp_path / "results", array, area_window, PatchGrid(128, 32))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with open_compute("threads", 1) as compute:
+    with open_engine("threads", 1) as engine:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
         try:
             with pytest.raises(StoreError, match=r"can't write \w+\.tif in .*Free some space"):
                 mosaic(
                     "plain", job(size=128, overlap=32), windows, tmp_path / "results", whole(area_window), area_window,
-                    tmp_path / "out", compute,
+                    tmp_path / "out", engine,
                 )  # fmt: skip
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

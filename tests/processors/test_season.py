@@ -14,10 +14,10 @@ from shapely.geometry.base import BaseGeometry
 from catalog.errors import NotEnoughAcquisitionsError
 from catalog.grid import Cell, Window, cells_meeting, to_lonlat, to_zone
 from catalog.products import Order
-from catalog.store import Store
-from processors.ingest import extend_cells, ingest_acquisition
-from processors.mask import mask_acquisition
-from processors.mask_options import USUAL_MASK, L2AMask, MaskOptions
+from catalog.storage.store import Store
+from processors.ingest.acquisition import extend_cells, ingest_acquisition
+from processors.mask.acquisition import mask_acquisition
+from processors.mask.options import USUAL_MASK, L2AMask, MaskOptions
 from processors.season import Season, choose_season
 
 CELL = Cell(32631, 56, 549)

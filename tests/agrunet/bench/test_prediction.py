@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agrunet.bench.prediction import measure_prediction
-from agrunet.folder import PatchFolder
+from agrunet.data.folder import PatchFolder
 
 
 def test_a_row_per_number_of_patches(toy_folder: Path) -> None:

@@ -1,1 +1,0 @@
-"""The networks that AgrUNet is compared with, written from their papers behind AgrUNet's interface."""

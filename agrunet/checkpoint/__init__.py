@@ -1,0 +1,1 @@
+"""A trained network on disk: weights, configuration, model card and calibration."""

@@ -1,0 +1,131 @@
+"""What one training step sees: random crops of the training patches, flipped, turned and with dates left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from agrunet.data.header import SPLITS
+from agrunet.data.inputs import Batch, Normalisation, measure_normalisation, stack
+from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
+from agrunet.errors import AgrunetError
+
+_CACHE_BYTES = 2**30
+"""Patches kept in memory by one process."""
+
+
+def training_label(
+    folder: LabelledSource, index: int, label: npt.NDArray[np.int16] | None = None
+) -> npt.NDArray[np.int16]:
+    """(H, W): the class where a pixel is to be learnt from, else `UNKNOWN`; ``label``: the patch's, where it was read already.
+
+    Raises `AgrunetError` for a class out of range.
+    """
+    label = folder.label(index) if label is None else label
+    classes = len(folder.header.classes)
+    if label.max(initial=UNKNOWN) >= classes:
+        raise AgrunetError(f"patch {index}: label {label.max()} with {classes} classes. Write the patches again.")
+    return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
+
+
+def seen_only(folder: LabelledSource, patch: Patch, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
+    seen = patch.clear.sum(0) >= folder.header.min_acquisitions
+    return np.where(seen, label, UNKNOWN).astype(np.int16)
+
+
+def training_normalisation(folder: LabelledSource, indices: Iterable[int]) -> Normalisation:
+    """Measured on the pixels to learn from, in these patches."""
+    return measure_normalisation((folder.read(index), training_label(folder, index) != UNKNOWN) for index in indices)
+
+
+def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
+    """How many pixels each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
+    counts = np.zeros(len(folder), dtype=np.int64)
+    classes: set[int] = set()
+    for index in range(len(folder)):
+        label = training_label(folder, index)
+        learnt = label[label != UNKNOWN]
+        counts[index] = learnt.size
+        classes.update(np.unique(learnt).tolist())
+    if len(classes) < 2:
+        names = [folder.header.classes[value] for value in sorted(classes)]
+        raise AgrunetError(
+            f"the pixels to learn from hold {len(classes)} classes {names}; at least 2 are needed. "
+            "Give labels that cover more of the area."
+        )
+    return counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    patch: Patch
+    label: npt.NDArray[np.int16]
+    pixels: npt.NDArray[np.int64]
+
+
+class Crops:
+    """Random square crops, each around a random pixel to learn from."""
+
+    def __init__(
+        self,
+        folder: LabelledSource,
+        counts: npt.NDArray[np.int64],
+        size: int,
+        date_dropout: float,
+        seed: tuple[int, ...],
+    ) -> None:
+        """``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws."""
+        self._folder = folder
+        self._weights = counts / counts.sum()
+        self._size = size
+        self._date_dropout = date_dropout
+        self._rng = np.random.default_rng(seed)
+        first = folder.read(0)
+        entry_bytes = first.values.nbytes + first.clear.nbytes
+        self._entry = lru_cache(maxsize=max(1, _CACHE_BYTES // entry_bytes))(self._load)
+
+    def batches(self, steps: int, batch: int) -> Iterator[tuple[Batch, Tensor]]:
+        """So many batches of crops with their labels (B, h, w) int64."""
+        for _ in range(steps):
+            kept = 1 - self._rng.uniform(0, 2 * self._date_dropout)
+            crops = [self._draw(kept) for _ in range(batch)]
+            labels = np.stack([crop.label for crop in crops if crop.label is not None])
+            yield stack(crops), torch.from_numpy(labels.astype(np.int64))
+
+    def _load(self, index: int) -> _Entry:
+        patch = self._folder.read(index)
+        label = training_label(self._folder, index, patch.label)
+        pixels = np.flatnonzero(label != UNKNOWN)
+        return _Entry(patch, seen_only(self._folder, patch, label), pixels)
+
+    def _draw(self, kept: float) -> Patch:
+        entry = self._entry(int(self._rng.choice(len(self._weights), p=self._weights)))
+        T, _, H, W = entry.patch.values.shape
+        row, column = divmod(int(self._rng.choice(entry.pixels)), W)
+        top, left = self._start(row, H), self._start(column, W)
+        # The same number of dates for a whole batch: nothing is padded where all series have one length.
+        dates = np.sort(self._rng.permutation(T)[: max(1, round(T * kept))])
+        rows, columns = slice(top, top + self._size), slice(left, left + self._size)
+        turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
+        return Patch(
+            # Cut before the dates are chosen: choosing copies.
+            values=_turned(entry.patch.values[:, :, rows, columns][dates], turns, flip),
+            clear=_turned(entry.patch.clear[:, rows, columns][dates], turns, flip),
+            days=entry.patch.days[dates],
+            label=_turned(entry.label[rows, columns], turns, flip),
+        )
+
+    def _start(self, pixel: int, edge: int) -> int:
+        return int(self._rng.integers(max(0, pixel - self._size + 1), min(pixel, edge - self._size) + 1))
+
+
+def _turned(array: np.ndarray, turns: int, flip: bool) -> np.ndarray:
+    turned = np.rot90(array, turns, axes=(-2, -1))
+    return turned[..., ::-1] if flip else turned

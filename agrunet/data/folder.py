@@ -1,0 +1,117 @@
+"""The folder of training patches: `patches.json` and one uncompressed `.npz` per patch.
+
+Training reads nothing else, so that `torchrun` on any machine needs only this folder. A patch file holds ``values`` (T, C, H, W)
+integers, ``clear`` (T, H, W) bool, ``days`` (T,) int32, ``label`` (H, W) int16 (-1 unknown) and ``split`` (H, W) uint8.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.patches import Patch
+from agrunet.errors import AgrunetError
+from agrunet.files import file_written_whole
+
+HEADER = "patches.json"
+
+
+def patch_file(folder: Path, index: int) -> Path:
+    """Where a patch lies in its folder."""
+    return folder / f"{index:06d}.npz"
+
+
+def write_folder_header(folder: Path, header: FolderHeader) -> None:
+    """Write `patches.json`. Written last, it says that the patches are all there."""
+    with file_written_whole(folder / HEADER) as temporary:
+        temporary.write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def write_patch(folder: Path, index: int, patch: Patch, split: npt.NDArray[np.uint8]) -> None:
+    """Write one patch with its label and ``split`` (H, W), values of `SPLITS`. Raises `AgrunetError` where the shapes don't fit."""
+    if patch.label is None:
+        raise AgrunetError(f"patch {index} of {folder} has no label; training patches need one.")
+    problem = _misfit(patch, split)
+    if problem:
+        raise AgrunetError(f"patch {index} of {folder}: {problem}.")
+    with file_written_whole(patch_file(folder, index)) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            values=patch.values,
+            clear=patch.clear,
+            days=np.asarray(patch.days, dtype=np.int32),
+            label=np.asarray(patch.label, dtype=np.int16),
+            split=np.asarray(split, dtype=np.uint8),
+        )
+
+
+def _misfit(patch: Patch, split: npt.NDArray[np.uint8]) -> str:
+    T, _, H, W = patch.values.shape
+    wanted = {"clear": (T, H, W), "days": (T,), "label": (H, W), "split": (H, W)}
+    found = {"clear": patch.clear, "days": patch.days, "label": patch.label, "split": split}
+    for name, shape in wanted.items():
+        if np.shape(found[name]) != shape:  # type: ignore[arg-type]  # a missing label was refused before
+            return f"{name} has shape {np.shape(found[name])}, values {patch.values.shape} want {shape}"  # type: ignore[arg-type]
+    strange = set(np.unique(split).tolist()) - set(SPLITS.values())
+    return f"split holds {sorted(strange)}, known are {SPLITS}" if strange else ""
+
+
+class PatchFolder:
+    """A folder of training patches; a `PatchSource`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `AgrunetError` where the folder is not whole."""
+        self.folder = folder
+        path = folder / HEADER
+        try:
+            self.header = FolderHeader.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise AgrunetError(f"{path}: {where}: {first['msg']}. Write the patches again.") from error
+        missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
+        if missing:
+            raise AgrunetError(
+                f"{folder}: {len(missing)} of {self.header.count} patches are missing, first {missing[0]}. Write them again."
+            )
+
+    def __len__(self) -> int:
+        return self.header.count
+
+    def read(self, index: int) -> Patch:
+        """The patch with its label. Raises `AgrunetError` where its file can't be read."""
+        arrays = self._load(index, ("values", "clear", "days", "label"))
+        patch = Patch(arrays["values"], arrays["clear"], arrays["days"], arrays["label"])
+        if patch.values.ndim != 4 or patch.values.shape[1] != len(self.header.bands):
+            raise AgrunetError(
+                f"{patch_file(self.folder, index)}: values {patch.values.shape}, the header has "
+                f"{len(self.header.bands)} bands. Write the patches again."
+            )
+        return patch
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """What each pixel is for: (H, W), values of `SPLITS`."""
+        return self._load(index, ("split",))["split"]
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """(H, W), index of the class or -1, without reading the values."""
+        return self._load(index, ("label",))["label"]
+
+    def _load(self, index: int, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+        if not 0 <= index < self.header.count:
+            raise IndexError(f"patch {index} of {self.header.count}")
+        path = patch_file(self.folder, index)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in names}
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise AgrunetError(f"{path} can't be read ({error}). Write the patches again.") from error

@@ -1,0 +1,64 @@
+"""Cross-validation by the folds of a data set: some train, one stops, one tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.patches import LabelledSource, Patch
+from agrunet.errors import AgrunetError
+
+
+def fold_roles(folds: int, test: int) -> dict[int, str]:
+    """What each fold 1 … ``folds`` is for when ``test`` is held out: the next one stops, around the end; the others train.
+
+    Raises `AgrunetError` with fewer than three folds, or a test fold that isn't one of them.
+    """
+    if folds < 3:
+        raise AgrunetError(f"{folds} folds; one must train, one stop and one test. Give at least 3.")
+    if not 1 <= test <= folds:
+        raise AgrunetError(f"test fold {test} of folds 1 to {folds}. Choose one of them.")
+    return dict.fromkeys(range(1, folds + 1), "train") | {test % folds + 1: "stop", test: "test-fold"}
+
+
+class FoldView:
+    """A data set in which each patch has one role: a `LabelledSource` over another one."""
+
+    def __init__(self, source: LabelledSource, roles: Mapping[int, str]) -> None:
+        """``roles``: fold to the name of a split. Raises `AgrunetError` where the set has no folds, or a role has no patch."""
+        if source.header.folds is None:
+            raise AgrunetError(
+                "the patches belong to no folds. Cross-validation needs a data set with folds, such as PASTIS."
+            )
+        self.source = source
+        self.roles = tuple(roles.get(fold, "none") for fold in source.header.folds)
+        self.learnt_folds = sorted(fold for fold, role in roles.items() if role == "train")
+        empty = sorted(set(roles.values()) - set(self.roles))
+        if empty:
+            raise AgrunetError(f"no patch is there to {', '.join(empty)}: folds {dict(roles)}. Choose other folds.")
+
+    @property
+    def header(self) -> FolderHeader:
+        return self.source.header
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> Patch:
+        return self.source.read(index)
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """(H, W), index of the class or -1."""
+        return self.source.label(index)
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """(H, W), the patch's role everywhere."""
+        size = self.header.patch_size  # not the label's shape: that would be read for it
+        return np.full((size, size), SPLITS[self.roles[index]], dtype=np.uint8)
+
+    def indices(self, role: str) -> list[int]:
+        """Numbers of the patches of one role."""
+        return [index for index, found in enumerate(self.roles) if found == role]

@@ -1,0 +1,89 @@
+"""The season cut: which dates of a series lie in the months asked for, and how many days after their start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from agrunet.data.header import FolderHeader
+from agrunet.data.patches import LabelledSource, Patch
+from agrunet.errors import AgrunetError
+
+Dates = npt.NDArray[np.datetime64]
+"""(T,) calendar days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """From ``start`` to the day before ``end``."""
+
+    start: date
+    end: date
+
+    def select(self, dates: Dates) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+        """Positions in ``dates`` (T,) of those in the season, rising, the first of equal ones only; their days since its start."""
+        distinct, first = np.unique(dates, return_index=True)
+        start, end = np.datetime64(self.start, "D"), np.datetime64(self.end, "D")
+        inside = (distinct >= start) & (distinct < end)
+        return first[inside], (distinct[inside] - start).astype(np.int32)
+
+
+def season_of(months: tuple[int, int], not_before: date) -> Season:
+    """The first season of those whole months that starts on ``not_before`` or later; (10, 7) runs over the turn of the year.
+
+    Raises `AgrunetError` for a month that isn't 1 to 12.
+    """
+    first, last = months
+    if not (1 <= first <= 12 and 1 <= last <= 12):
+        raise AgrunetError(f"months {first} to {last}; give the first and last month of the season, each 1 to 12.")
+    year = not_before.year + (date(not_before.year, first, 1) < not_before)
+    ends = year + (last < first)
+    return Season(date(year, first, 1), date(ends + last // 12, last % 12 + 1, 1))
+
+
+class SeasonCut:
+    """A data set with the dates of some months only: a `LabelledSource` over another one.
+
+    Patches don't say which of several years they are of: the calendar of the header's first year is used for all, so that a leap
+    year among others moves the cut by one day.
+    """
+
+    def __init__(self, source: LabelledSource, months: tuple[int, int]) -> None:
+        """``months``: first and last. Raises `AgrunetError` where they aren't part of the source's own."""
+        whole = source.header
+        self._source = source
+        self._whole = season_of(whole.months, date(whole.years[0], whole.months[0], 1))
+        self._season = season_of(months, self._whole.start)
+        if self._season.end > self._whole.end:
+            raise AgrunetError(
+                f"months {months[0]} to {months[1]} of patches that hold {whole.months[0]} to {whole.months[1]}. "
+                "Choose months among those."
+            )
+        self._header = whole.model_copy(update={"months": months})
+
+    @property
+    def header(self) -> FolderHeader:
+        return self._header
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, index: int) -> Patch:
+        """The patch with the dates of the season. Raises `AgrunetError` where none is left."""
+        patch = self._source.read(index)
+        positions, days = self._season.select(np.datetime64(self._whole.start, "D") + patch.days)
+        if not len(positions):
+            first, last = self._header.months
+            raise AgrunetError(f"patch {index} has no date in months {first} to {last}. Choose more months.")
+        return Patch(patch.values[positions], patch.clear[positions], days, patch.label)
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """(H, W), index of the class or -1."""
+        return self._source.label(index)
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """(H, W), what each pixel is for."""
+        return self._source.split(index)

@@ -1,0 +1,1 @@
+"""The public data sets, PASTIS and Munich (MTLCC), as their authors laid them out."""

@@ -1,0 +1,46 @@
+"""Every network by its configuration: AgrUNet, and the rivals that it is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
+from agrunet.networks.conv_rnn import ConvRNN, ConvRNNConfig
+from agrunet.networks.fpn3d import FPN3D, FPN3DConfig
+from agrunet.networks.tsvit import TSViT, TSViTConfig
+from agrunet.networks.unet3d import UNet3D, UNet3DConfig
+from agrunet.networks.utae import UTAE, UTAEConfig
+
+NetworkConfig = Annotated[
+    AgrUNetConfig | UNet3DConfig | UTAEConfig | FPN3DConfig | ConvRNNConfig | TSViTConfig, Field(discriminator="kind")
+]
+
+Network = AgrUNet | UNet3D | UTAE | FPN3D | ConvRNN | TSViT
+"""All take ``(values (B, T, C, H, W), valid (B, T), days (B, T))`` and give logits (B, K, H, W); those with deep supervision
+give, in training, a list of them from fine to coarse. `for_inference` makes a copy that gives the same logits, sooner."""
+
+_CLASSES: dict[str, Callable[[Any], Network]] = {
+    "agrunet": AgrUNet,
+    "unet3d": UNet3D,
+    "utae": UTAE,
+    "fpn3d": FPN3D,
+    "conv_rnn": ConvRNN,
+    "tsvit": TSViT,
+}
+
+TITLES = {
+    "agrunet": "AgrUNet",
+    "unet3d": "UNet-3D",
+    "utae": "U-TAE",
+    "fpn3d": "3D FPN",
+    "conv_rnn": "ConvRNN",
+    "tsvit": "TSViT",
+}
+
+
+def make_network(config: NetworkConfig) -> Network:
+    """A network with fresh weights, drawn from torch's random state."""
+    return _CLASSES[config.kind](config)

@@ -1,0 +1,113 @@
+"""What a freshly trained network is worth: its temperature from the stop pixels, its scores on what was held out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from agrunet.checkpoint.calibration import BINS, Counts, calibration, reliability_counts
+from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.data.header import SPLITS, TEST_SPLITS
+from agrunet.data.patches import LabelledSource
+from agrunet.inference import Probabilities, predict
+from agrunet.metrics import confusion_matrix, score
+from agrunet.networks.kinds import Network
+from agrunet.training.distributed import Ranks
+
+_STOP_PIXELS = 4096
+"""Stop pixels taken from one patch at most, evenly spread."""
+
+_TEMPERATURES = (0.05, 20.0)
+
+
+def assess(
+    network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
+) -> CheckpointConfig:
+    """``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
+
+    Each patch is predicted by one process, in full precision.
+
+    Each split is scored from one confusion matrix over all its pixels. Pixels that the map leaves out are counted, not scored.
+    """
+    uses = [set(np.unique(source.split(index)).tolist()) for index in range(len(source))]
+    temperature = _temperature(network, config, source, _patches_with(uses, ["stop"]), ranks, batch)
+    config = config.model_copy(update={"temperature": temperature})
+    classes = config.network.classes
+    confusion = {name: np.zeros((classes, classes), dtype=np.int64) for name in TEST_SPLITS}
+    counts: dict[str, Counts] = {name: np.zeros((3, BINS)) for name in TEST_SPLITS}
+    unmapped = dict.fromkeys(TEST_SPLITS, 0)
+    mine = _patches_with(uses, TEST_SPLITS)[ranks.rank :: ranks.world]
+    for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
+        label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
+        for name in TEST_SPLITS:
+            truth = np.where(split == SPLITS[name], label, -1)
+            confusion[name] += confusion_matrix(truth, mapped, classes)
+            counts[name] += reliability_counts(probabilities, truth)
+            unmapped[name] += int(((truth >= 0) & (mapped < 0)).sum())
+    everyone = ranks.gather((confusion, unmapped, counts))
+    scores, calibrations = [], []
+    for name in TEST_SPLITS:
+        matrix = np.sum([part[0][name] for part in everyone], axis=0)
+        if matrix.any():
+            left_out = sum(part[1][name] for part in everyone)
+            scores.append(score(matrix, name, config.classes, left_out, source.header.background))
+            calibrations.append(calibration(np.sum([part[2][name] for part in everyone], axis=0), name))
+    return config.model_copy(update={"scores": tuple(scores), "calibration": tuple(calibrations)})
+
+
+def _patches_with(uses: Sequence[set[int]], splits: Sequence[str]) -> list[int]:
+    wanted = {SPLITS[name] for name in splits}
+    return [index for index, found in enumerate(uses) if found & wanted]
+
+
+def _temperature(
+    network: Network, config: CheckpointConfig, source: LabelledSource, indices: list[int], ranks: Ranks, batch: int
+) -> float:
+    stop: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]] = []
+    mine = indices[ranks.rank :: ranks.world]
+    for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
+        mapped = map_classes(probabilities)
+        known = np.where(mapped >= 0, source.label(index), -1)
+        stop.append(_thinned(probabilities, known, source.split(index) == SPLITS["stop"]))
+    pixels = [pair for part in ranks.gather(stop) for pair in part]
+    return fit_temperature(pixels) if any(len(truth) for _, truth in pixels) else 1.0
+
+
+def map_classes(probabilities: Probabilities) -> npt.NDArray[np.int16]:
+    """(K, H, W) to the most probable class (H, W), -1 where the probabilities are NaN."""
+    mapped: npt.NDArray[np.int16] = np.argmax(probabilities, axis=0).astype(np.int16)
+    mapped[np.isnan(probabilities[0])] = -1
+    return mapped
+
+
+def _thinned(
+    probabilities: Probabilities, label: npt.NDArray[np.int16], wanted: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
+    known = np.flatnonzero(wanted & (label >= 0))
+    known = known[:: math.ceil(known.size / _STOP_PIXELS)] if known.size else known
+    return probabilities.reshape(len(probabilities), -1).T[known], label.reshape(-1)[known]
+
+
+def fit_temperature(pixels: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]]) -> float:
+    """The temperature that makes the true classes of pixels most likely (Guo et al., 2017).
+
+    ``pixels``: pairs of probabilities (n, K) made at temperature 1 and classes (n,). Their logarithms are logits up to a constant
+    that the softmax removes.
+    """
+    logits = torch.from_numpy(np.concatenate([pair[0] for pair in pixels])).double().clamp(min=1e-30).log()
+    truth = torch.from_numpy(np.concatenate([pair[1] for pair in pixels])).long()
+    exponent = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([exponent], max_iter=50, line_search_fn="strong_wolfe")
+
+    def likelihood() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits / exponent.exp(), truth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(likelihood)  # type: ignore[no-untyped-call]
+    return float(min(max(math.exp(exponent.item()), _TEMPERATURES[0]), _TEMPERATURES[1]))

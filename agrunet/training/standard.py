@@ -1,0 +1,201 @@
+"""Training: a folder of patches becomes a checkpoint, in one process or in those that `torchrun` started."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from agrunet.checkpoint.checkpoint import CheckpointConfig, describe, save_checkpoint
+from agrunet.data.crops import Crops, training_normalisation, training_pixels
+from agrunet.data.folder import PatchFolder
+from agrunet.data.folds import FoldView, fold_roles
+from agrunet.data.inputs import Batch, CloudInput, Normalisation, channels
+from agrunet.data.patches import LabelledSource
+from agrunet.data.prefetch import prefetched
+from agrunet.data.public.datasets import open_dataset
+from agrunet.errors import AgrunetError
+from agrunet.networks.agrunet import AgrUNetConfig
+from agrunet.networks.kinds import Network
+from agrunet.settings import Frozen
+from agrunet.training.assessment import assess
+from agrunet.training.distributed import Ranks, ranks
+from agrunet.training.learner import Learner, TrainingPrecision, fresh_network
+
+Progress = Callable[[int, int, float], None]
+"""Called after each step with its number (from 1), how many there are, and the loss."""
+
+_AHEAD = 2
+"""Batches of crops made ahead."""
+
+
+class TrainingConfig(Frozen):
+    """The recipe.
+
+    Steps grow with the data: a square of a few fields takes `steps`, a region so many that each training pixel is seen `passes` times.
+    """
+
+    filters: Annotated[tuple[int, ...], Field(min_length=1, description="channels per level of the network")] = (
+        64,
+        128,
+    )
+    hidden: Annotated[int, Field(ge=1, description="channels of the recurrent state")] = 64
+    cloud_input: CloudInput = "interpolate"
+    steps: Annotated[int, Field(ge=1, description="optimiser steps at least")] = 200
+    passes: Annotated[
+        float, Field(ge=0, description="how often each training pixel is seen at least; 0 leaves it at `steps`")
+    ] = 4.0
+    max_steps: Annotated[int, Field(ge=1, description="optimiser steps at most")] = 4000
+    batch: Annotated[int, Field(ge=1, description="crops per step and process")] = 4
+    crop: Annotated[
+        int, Field(ge=2, description="edge of a crop, pixels; cut to the patch and to what the network takes")
+    ] = 32
+    rate: Annotated[float, Field(gt=0, description="highest learning rate of the cycle")] = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    clip: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
+    supervision: Annotated[
+        float, Field(gt=0, le=1, description="weight of a level's loss, relative to the next finer one")
+    ] = 0.5
+    date_dropout: Annotated[
+        float,
+        Field(ge=0, le=0.5, description="part of the dates left out of a crop, on average; up to twice that in a step"),
+    ] = 0.1
+    noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
+        0.02
+    )
+    shift: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="standard deviation of what is added to a whole crop, band by band, in those of the band: for models that "
+            "are to serve where light, soils and correction differ",
+        ),
+    ] = 0.0
+    precision: Annotated[TrainingPrecision, Field(description="arithmetic of the training steps")] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+PRESETS: dict[str, TrainingConfig] = {
+    "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150),
+    "standard": TrainingConfig(),
+}
+"""`standard` for maps; `quick` for a demonstration: about a minute on two cores."""
+
+
+def train(
+    data: str | Path, output: Path, config: TrainingConfig = PRESETS["standard"], progress: Progress | None = None
+) -> CheckpointConfig:
+    """Learn from a data set (`open_dataset`) and write the checkpoint ``output``; give its configuration back.
+
+    Folders of training patches say of each pixel what it is for. Of a public data set the last fold is scored and the first one stops.
+
+    Learns from pixels of the split "train" only, fits the temperature on "stop", scores "within-field" and "field-disjoint".
+    Under `torchrun` every process draws its own crops and the first one writes. The same seed on the same number of threads and
+    processes gives the same weights. Raises `AgrunetError` where the patches can't be learnt from.
+    """
+    source = _labelled(data)
+    counts = training_pixels(source)
+    normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
+    shape = AgrUNetConfig(
+        bands=channels(len(source.header.bands), config.cloud_input),
+        classes=len(source.header.classes),
+        filters=config.filters,
+        hidden=config.hidden,
+    )
+    crop = _crop_size(source, config.crop, shape.divisor)
+    with ranks(config.device) as group:
+        steps = step_count(config, int(counts.sum()), crop, group.world)
+        crops = Crops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
+        batches = prefetched(crops.batches(steps, config.batch), _AHEAD)
+        network = _learn(shape, batches, steps, normalisation, config, group, progress)
+        settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
+        checkpoint = describe(source.header, shape, normalisation, config.cloud_input, settings)
+        checkpoint = assess(network, checkpoint, source, group)
+        if group.first:
+            save_checkpoint(output, network, checkpoint)
+    return checkpoint
+
+
+def step_count(config: TrainingConfig, pixels: int, crop: int, world: int) -> int:
+    """Optimiser steps for so many training pixels: `passes` over them, at least `steps`, at most `max_steps`."""
+    seen = config.batch * crop * crop * world
+    return min(max(config.steps, math.ceil(config.passes * pixels / seen)), max(config.max_steps, config.steps))
+
+
+def _labelled(data: str | Path) -> LabelledSource:
+    source = open_dataset(data)
+    if isinstance(source, PatchFolder):
+        return source
+    last = max(source.header.folds or (1,))
+    return FoldView(source, fold_roles(last, last))
+
+
+def _crop_size(source: LabelledSource, crop: int, divisor: int) -> int:
+    edge: int = min(crop, *source.read(0).values.shape[-2:])
+    if edge < divisor:
+        raise AgrunetError(
+            f"crops of {edge} pixels, the network needs at least {divisor}. "
+            "Write larger patches, or take fewer filters."
+        )
+    return edge // divisor * divisor
+
+
+def _learn(
+    shape: AgrUNetConfig,
+    batches: Iterator[tuple[Batch, Tensor]],
+    steps: int,
+    normalisation: Normalisation,
+    config: TrainingConfig,
+    group: Ranks,
+    progress: Progress | None,
+) -> Network:
+    network = fresh_network(shape, config.seed).to(group.device)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=steps)
+    learner = Learner(
+        network,
+        optimiser,
+        group,
+        normalisation=normalisation,
+        cloud_input=config.cloud_input,
+        precision=config.precision,
+        supervision=config.supervision,
+        clip=config.clip,
+    )
+    generator = torch.Generator(group.device).manual_seed(config.seed * 1000 + group.rank)
+    noisy = partial(
+        _noisy, bands=len(normalisation.mean), deviation=config.noise, shift=config.shift, generator=generator
+    )
+    for step, (batch, label) in enumerate(batches, start=1):
+        loss = learner.step(batch, label, noisy)
+        schedule.step()
+        _report(step, steps, loss.item(), config, progress if group.first else None)
+    group.share_buffers(network)
+    return network
+
+
+def _noisy(values: Tensor, bands: int, deviation: float, shift: float, generator: torch.Generator) -> Tensor:
+    """Noise on the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
+    if not deviation and not shift:
+        return values
+    added = torch.randn(values.shape, generator=generator, device=values.device) * deviation
+    if shift:
+        B, _, C, _, _ = values.shape
+        added += torch.randn((B, 1, C, 1, 1), generator=generator, device=values.device) * shift
+    added[:, :, bands:] = 0
+    return values + added
+
+
+def _report(step: int, steps: int, loss: float, config: TrainingConfig, progress: Progress | None) -> None:
+    if not math.isfinite(loss):
+        raise AgrunetError(f"the loss became {loss} at step {step} of {steps}. Lower the rate (now {config.rate}).")
+    if progress is not None:
+        progress(step, steps, loss)

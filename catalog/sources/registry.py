@@ -1,0 +1,44 @@
+"""Which sources there are: entry points of the group `cropline.sources`, in this distribution or any other."""
+
+from __future__ import annotations
+
+from catalog.errors import RequestError
+from catalog.plugins import load_offer, offered
+from catalog.sources.protocol import Source
+from catalog.storage.credentials import Credentials
+
+GROUP = "cropline.sources"
+
+_CLASS_ATTRIBUTES = ("usage", "search", "assets")
+
+
+def open_source(address: str, credentials: Credentials | None = None) -> Source:
+    """The source at an address such as ``stac:archive/catalog.json``; relative paths start in the current folder.
+
+    Only that kind's own module is imported. Raises `RequestError` on an unknown kind of source or a path where nothing is. Nothing is
+    asked of a service yet.
+    """
+    kind, separator, rest = address.partition(":")
+    offers = offered(GROUP)
+    if not separator or kind not in offers:
+        raise RequestError(f"source: {address!r} is of no known kind. Known are: {_usages()}.")
+    source: Source = _load(kind)(rest, credentials or Credentials())
+    return source
+
+
+def _usages() -> str:
+    """How each kind of source is named in a request; those that can't be imported are left out."""
+    usages = []
+    for kind in offered(GROUP):
+        try:
+            usages.append(_load(kind).usage)
+        except RequestError:
+            continue
+    return "; ".join(usages)
+
+
+def _load(kind: str) -> type[Source]:
+    source: type[Source] = load_offer(
+        "source", kind, offered(GROUP)[kind], _CLASS_ATTRIBUTES, "catalog/sources/protocol.py"
+    )
+    return source

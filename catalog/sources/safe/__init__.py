@@ -1,0 +1,1 @@
+"""SAFE products of all baselines: as folders, as archives, and as tiles in the AWS layout."""

@@ -1,0 +1,155 @@
+"""One tile as the AWS archive lays it out: ``tiles/33/T/WM/2023/8/15/0/`` with ``B02.jp2``, ``metadata.xml`` and JSON beside."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from shapely import GEOSException
+from shapely.geometry import box, shape
+from shapely.geometry.base import BaseGeometry
+
+from catalog.baseline import normal_baseline
+from catalog.errors import ProductError
+from catalog.grid import to_lonlat
+from catalog.products import UNKNOWN, Product
+from catalog.sources.product_name import parse_name
+from catalog.sources.safe.masks import quality_masks
+from catalog.sources.safe.metadata import (
+    ProductMetadata,
+    TileMetadata,
+    as_geometry,
+    check_antimeridian,
+    product_metadata,
+    tile_metadata,
+)
+from catalog.sources.safe.product import SafeProduct, assemble, find_files, offsets_of
+from catalog.storage.documents import read_document
+from catalog.storage.file_trees import Entry, Files, join
+
+_FOLDER = re.compile(
+    r"(?P<above>(?:.*/)?)tiles/(?P<zone>\d{1,2})/(?P<band>[C-X])/(?P<square>[A-Z]{2})"
+    r"/(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})/\d+"
+)
+_JSON = 2**20
+"""Most bytes of a JSON document."""
+
+
+def is_tile(entries: Iterable[Entry]) -> bool:
+    """True of what the folder of a tile holds."""
+    return {"tileInfo.json", "metadata.xml"} <= {entry.name for entry in entries}
+
+
+def tile_and_day(path: str) -> tuple[str, datetime] | None:
+    """Tile and day, UTC, that a folder's path says; None of a path of another form."""
+    match = _FOLDER.fullmatch(path)
+    if match is None:
+        return None
+    try:
+        day = datetime(int(match.group("year")), int(match.group("month")), int(match.group("day")), tzinfo=UTC)
+    except ValueError:
+        return None
+    return f"{int(match.group('zone')):02d}{match.group('band')}{match.group('square')}", day
+
+
+def read_tile(files: Files, path: str) -> SafeProduct:
+    """Read a tile's folder, as `read_product` does a SAFE product. Raises as it does."""
+    about_tile = _json(files, join(path, "tileInfo.json"), path)
+    try:
+        about_product = _json(files, join(path, "productInfo.json"), path)
+    except FileNotFoundError:
+        about_product = {}
+    tile = tile_metadata(read_document(files, join(path, "metadata.xml"), path), "metadata.xml", path)
+    named = str(about_product.get("name") or about_tile.get("productName") or "")
+    name = parse_name(named)
+    shown = name.name if name and name.tile != UNKNOWN else tile.granule
+    for where, found in (
+        ("its path", (tile_and_day(path) or (UNKNOWN, None))[0]),
+        (named, name.tile if name else UNKNOWN),
+    ):
+        if UNKNOWN not in (found, tile.tile) and found != tile.tile:
+            raise ProductError(f"{path}: {where} is of tile {found}, its metadata.xml of tile {tile.tile}.")
+    level = tile.level
+    said = _product_document(files, path, about_product.get("path") or about_tile.get("productPath"), shown)
+    of_granule = re.search(
+        r"^(?P<platform>S2[A-D])_.*_A(?P<orbit>\d{6})_T\w{5}(?:_N(?P<baseline>\d\d\.\d\d))?", tile.granule
+    )
+    parts = of_granule.groupdict() if of_granule else {}
+    baseline = name.baseline if name and name.baseline != UNKNOWN else normal_baseline(parts.get("baseline"))
+    datatake = re.search(r"\d{8}T\d{6}_\d{6}", str(about_product.get("datatakeIdentifier") or ""))
+    start = f"{name.start:%Y%m%dT%H%M%S}" if name else None
+    offsets, offset_from, problems = offsets_of(level, baseline, said, shown)
+    cloud = tile.cloud_cover
+    if cloud is None and isinstance(about_tile.get("cloudyPixelPercentage"), int | float):
+        cloud = float(about_tile["cloudyPixelPercentage"])
+    footprint = _footprint(about_tile, tile, shown)
+    check_antimeridian(footprint, shown)
+    product = Product(
+        id=shown,
+        href=join(files.address, path),
+        level=level,
+        time=tile.time,
+        tile=tile.tile,
+        platform=name.platform if name else parts.get("platform") or UNKNOWN,
+        datatake=datatake.group(0) if datatake else f"{start}_{parts['orbit']}" if start and parts else UNKNOWN,
+        datastrip=tile.datastrip_start,
+        relative_orbit=name.relative_orbit if name else UNKNOWN,
+        baseline=baseline,
+        generation_time=name.generated if name else None,
+        cloud_cover=cloud,
+        sun_zenith=tile.sun.zenith if tile.sun else None,
+        sun_azimuth=tile.sun.azimuth if tile.sun else None,
+        footprint=as_geometry(footprint),
+    )
+    below = [path] if level == "L1C" else [join(path, name) for name in ("R10m", "R20m", "R60m", "qi")]
+    return assemble(
+        product,
+        tile,
+        files=files,
+        found=find_files(files, below, level),
+        nodata=said.nodata if said else 0,
+        offsets=offsets,
+        offset_from=offset_from,
+        masks=quality_masks(files, path),
+        orbit_direction=said.orbit_direction if said else UNKNOWN,
+        problems=problems,
+    )
+
+
+def _json(files: Files, path: str, shown: str) -> dict[str, Any]:
+    try:
+        document = json.loads(files.read(path, _JSON))
+    except ValueError as error:  # not UTF-8, not JSON
+        raise ProductError(f"{shown}: {path} is no JSON ({error}). Get the tile again.") from error
+    if not isinstance(document, dict):
+        raise ProductError(f"{shown}: {path} is no JSON object. Get the tile again.")
+    return document
+
+
+def _product_document(files: Files, path: str, product_path: object, shown: str) -> ProductMetadata | None:
+    """The metadata of the whole product, which lie in another part of the archive; None where that isn't there."""
+    match = _FOLDER.fullmatch(path)
+    if match is None or not isinstance(product_path, str) or ".." in product_path.split("/"):
+        return None
+    document = join(match.group("above").rstrip("/"), product_path.strip("/"), "metadata.xml")
+    try:
+        files.open(document).close()
+    except FileNotFoundError:
+        return None
+    return product_metadata(read_document(files, document, shown), "metadata.xml", shown)
+
+
+def _footprint(about_tile: dict[str, Any], tile: TileMetadata, shown: str) -> BaseGeometry:
+    """Of the pixels where it is told, else of the whole tile."""
+    geometry = about_tile.get("tileDataGeometry")
+    if not isinstance(geometry, dict):
+        return to_lonlat(box(*tile.bounds), tile.epsg)
+    try:
+        return to_lonlat(shape({key: geometry[key] for key in ("type", "coordinates")}), tile.epsg)
+    except (GEOSException, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ProductError(
+            f"{shown}: tileDataGeometry of tileInfo.json is no polygon ({error}). Get the tile again."
+        ) from error

@@ -1,0 +1,248 @@
+"""SAFE products in a folder or a bucket: ``.SAFE`` folders, zip archives of them, and tiles as AWS lays them out, in any mix.
+
+Names tell level and time; only the metadata of products that these leave over are opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from shapely import GEOSException
+from shapely.geometry import box, shape
+
+from catalog.area import Area
+from catalog.errors import AccessError, ProductError, RequestError, SourceError
+from catalog.grid import to_lonlat
+from catalog.products import ACCESS_DENIED, UNKNOWN, Asset, LeftOut, Level, Product
+from catalog.sources.address import is_s3, source_id
+from catalog.sources.product_name import ProductName, parse_name
+from catalog.sources.protocol import SearchResult
+from catalog.sources.safe.aws_tile import is_tile, read_tile, tile_and_day
+from catalog.sources.safe.product import SafeProduct, granules, read_product
+from catalog.sources.safe.sizes import check_sizes
+from catalog.storage.bucket import split_address
+from catalog.storage.credentials import Credentials
+from catalog.storage.file_trees import Entry, Files, join, name_of, open_files, parent
+
+THREADS = 8
+"""Listings and documents read side by side: of a bucket, nearly all of their time is waiting."""
+
+DEEPEST = 16
+"""Folders inside folders; more are a link that leads back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that looks like a product, unopened."""
+
+    path: str
+    is_tile: bool
+    """As AWS lays it out."""
+    name: ProductName | None
+
+    @property
+    def tile(self) -> str:
+        """`UNKNOWN` where only its metadata tell."""
+        if self.name is not None:
+            return self.name.tile
+        of_tile = tile_and_day(self.path) if self.is_tile else None
+        return of_tile[0] if of_tile else UNKNOWN
+
+    @property
+    def span(self) -> tuple[datetime, datetime] | None:
+        """First and last instant at which it can have been sensed; None where only its metadata tell."""
+        if self.name is not None:
+            return self.name.start, self.name.end
+        of_tile = tile_and_day(self.path) if self.is_tile else None
+        return (of_tile[1], of_tile[1] + timedelta(days=1)) if of_tile else None
+
+
+class SafeSource:
+    """A folder or bucket of SAFE products, or a single one."""
+
+    usage = "safe:PATH or safe:s3://BUCKET/PREFIX of a folder of SAFE products"
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        """``address``: a path or s3://bucket/prefix. Raises `RequestError`."""
+        if not address.strip():
+            raise RequestError("source: 'safe:' needs the path of a folder of products, e.g. safe:archive.")
+        self._only = ""
+        if is_product(address):
+            address, self._only = _apart(address)
+        access = credentials.of_bucket(split_address(address)[0]) if is_s3(address) else credentials.s3
+        self._files = open_files(address, access)
+        self.address = f"safe:{join(self._files.address, self._only)}"
+        self.id = source_id("safe", self._only or name_of(self._files.address), self.address)
+        self._read: dict[str, SafeProduct] = {}
+
+    def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
+        """See `Source`."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(find_products(self._files, self._only, pool.map))
+            likely = [one for one in found if _may_lie_in(one, period)]
+            of_level = [one for one in likely if one.name is None or one.name.level == level]
+            # One product of a tile tells where the tile lies; the others aren't opened where that is elsewhere.
+            firsts = {one.tile: one for one in reversed(of_level)}
+            read = dict(zip(firsts.values(), pool.map(self._granules, firsts.values()), strict=True))
+            elsewhere = {one.tile for one, results in read.items() if self._lies_elsewhere(one, results, area)}
+            others = [one for one in of_level if one not in read and one.tile not in elsewhere]
+            read |= dict(zip(others, pool.map(self._granules, others), strict=True))
+        products: list[Product] = []
+        left_out: list[LeftOut] = []
+        for result in (result for one in of_level for result in read.get(one, ())):
+            if isinstance(result, LeftOut):
+                left_out.append(result)
+                continue
+            try:
+                if not (period[0] <= result.time < period[1]) or not shape(result.footprint).intersects(area):
+                    continue
+            except GEOSException as error:
+                left_out.append(
+                    LeftOut(product=result.id, reason=f"not understood: its footprint is no polygon ({error})")
+                )
+                continue
+            if result.level == level:
+                products.append(result)
+            else:
+                left_out.append(LeftOut(product=result.id, reason=f"other level: {result.level}"))
+        if not products:
+            # Said only then: half of many archives is the other level.
+            left_out += [
+                LeftOut(product=one.name.name, reason=f"other level: {one.name.level}")
+                for one in likely
+                if one.name is not None and one.name.level != level
+            ]
+        return SearchResult(tuple(products), tuple(left_out), f"the source holds {_in_words(found)}")
+
+    def assets(self, product: Product) -> dict[str, Asset]:
+        """See `Source`. The first bytes of each file are read, to see that it has the size it should have."""
+        safe = self._read.get(product.href)
+        if safe is None:
+            path = product.href.removeprefix(f"{self._files.address}/")
+            safe = read_any(self._files, path)
+        check_sizes(safe)
+        return dict(safe.assets)
+
+    def _lies_elsewhere(self, found: Found, results: list[Product | LeftOut], area: Area) -> bool:
+        """True where the tile that a product is of doesn't touch the area."""
+        if found.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):
+            return False
+        tile = self._read[results[0].href].tile
+        # Edges that are straight in the zone are bent in longitude and latitude.
+        return not to_lonlat(box(*tile.bounds), tile.epsg).buffer(0.1).intersects(area)
+
+    def _granules(self, found: Found) -> list[Product | LeftOut]:
+        """All granules of a product, or why not."""
+        results: list[Product | LeftOut] = []
+        try:
+            # The names that carry a tile are of products with one granule.
+            one = found.is_tile or found.tile != UNKNOWN
+            paths = [found.path] if one else granules(self._files, found.path)
+        except ProductError as error:
+            return [LeftOut(product=name_of(found.path), reason=f"not understood: {error}")]
+        for path in paths:
+            try:
+                safe = read_tile(self._files, path) if found.is_tile else read_product(self._files, path)
+            except AccessError as error:  # a bucket may refuse one product and give the others
+                results.append(LeftOut(product=_shown(found, path), reason=f"{ACCESS_DENIED}: {error}"))
+                continue
+            except ProductError as error:
+                results.append(LeftOut(product=_shown(found, path), reason=f"not understood: {error}"))
+                continue
+            self._read[safe.product.href] = safe
+            results.append(safe.product)
+        return results
+
+
+def is_product(place: str) -> bool:
+    """True of the path of a ``.SAFE`` folder or a zip archive, by its name alone."""
+    name = place.rstrip("/").lower()
+    return name.endswith((".safe", ".zip"))
+
+
+def read_any(files: Files, path: str) -> SafeProduct:
+    """One product or granule of SAFE, or one tile of AWS. Raises as `read_product`."""
+    try:
+        if ".zip" not in path.lower() and is_tile(files.list(path)):
+            return read_tile(files, path)
+    except FileNotFoundError as error:
+        raise ProductError(f"{join(files.address, path)}: there is no such folder.") from error
+    return read_product(files, path)
+
+
+_Listing = tuple[str, list[Entry]]
+_Map = Callable[[Callable[[str], _Listing], Iterable[str]], Iterable[_Listing]]
+
+
+def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Found]:
+    """What looks like products, below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
+
+    Raises `SourceError` where a folder can't be listed: an archive half seen would pass for a poorer one.
+    """
+    if is_product(start):
+        yield Found(start, False, parse_name(name_of(start)))
+        return
+
+    def listing(folder: str) -> _Listing:
+        try:
+            return folder, files.list(folder)
+        except FileNotFoundError:
+            if folder == start:
+                raise SourceError(
+                    f"{join(files.address, start)}: there is no such folder. Check the address."
+                ) from None
+            return folder, []  # gone since
+
+    folders = [start]
+    for _ in range(DEEPEST):
+        below: list[str] = []
+        for folder, entries in apply(listing, folders):
+            if is_tile(entries):
+                yield Found(folder, True, None)
+                continue
+            for entry in entries:
+                path = join(folder, entry.name)
+                name = parse_name(entry.name)
+                if entry.is_folder and entry.name.endswith(".SAFE"):
+                    yield Found(path, False, name)
+                elif entry.is_folder and not entry.name.startswith("."):
+                    below.append(path)
+                elif entry.name.endswith(".SAFE.zip") or (entry.name.endswith(".zip") and name is not None):
+                    yield Found(path, False, name)
+        folders = below
+        if not folders:
+            return
+    raise SourceError(
+        f"{join(files.address, folders[0])}: folders lie more than {DEEPEST} deep. Is there a link that leads back? Remove it, or "
+        "give a folder below."
+    )
+
+
+def _may_lie_in(found: Found, period: tuple[datetime, datetime]) -> bool:
+    return found.span is None or (found.span[0] < period[1] and found.span[1] >= period[0])
+
+
+def _apart(place: str) -> tuple[str, str]:
+    """Folder and name of a single product. Raises `RequestError` where it isn't there."""
+    if "://" in place:
+        return parent(place.rstrip("/")), name_of(place.rstrip("/"))
+    path = Path(place).expanduser().resolve()
+    if not path.exists():
+        raise RequestError(f"source: there is no {path}. Relative paths start in {Path.cwd()}.")
+    return str(path.parent), path.name
+
+
+def _shown(found: Found, path: str) -> str:
+    return found.name.name if found.name and path == found.path else name_of(path) if not found.is_tile else path
+
+
+def _in_words(found: list[Found]) -> str:
+    if not found:
+        return "no product"
+    spans = [one.span for one in found if one.span is not None]
+    when = f" from {min(spans)[0]:%Y-%m-%d} to {max(spans)[0]:%Y-%m-%d}" if spans else ""
+    return f"{len(found)} product{'s' if len(found) > 1 else ''}{when}"

@@ -1,0 +1,1 @@
+"""Products of Sentinel Hub: searched in its Catalog API, their pixels asked of its Process API."""

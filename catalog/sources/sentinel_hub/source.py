@@ -1,0 +1,132 @@
+"""Products of Sentinel Hub: searched in its Catalog API, their pixels asked of its Process API."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from catalog.area import Area
+from catalog.errors import ProductError, RequestError
+from catalog.grid import Window
+from catalog.products import Asset, Level, Product
+from catalog.sources.address import source_id
+from catalog.sources.protocol import SearchResult
+from catalog.sources.sentinel_hub.client import AT_ONCE, RefusedError, SentinelHubService
+from catalog.sources.sentinel_hub.process_api import (
+    COLLECTIONS,
+    DamagedAnswerError,
+    Files,
+    decoded,
+    download_request,
+    layers,
+)
+from catalog.sources.stac.source import select_items
+from catalog.storage.credentials import Credentials
+
+DAMAGED = 2
+"""How often a part is asked for whose answer comes whole and is no raster."""
+
+_ACCOUNTS = "https://shapps.dataspace.copernicus.eu/dashboard or https://apps.sentinel-hub.com/dashboard"
+
+
+class SentinelHubSource:
+    """A deployment of Sentinel Hub: the one that the credentials are for."""
+
+    usage = "sentinelhub: for the deployment that SH_BASE_URL names"
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        """``address``: empty, or the address of the deployment, which has to be that of the credentials. Raises `RequestError`."""
+        access = credentials.sentinel_hub
+        if access is None:
+            raise RequestError(
+                "source: Sentinel Hub needs an OAuth client. Make one in the dashboard of your account "
+                f"({_ACCOUNTS}) and set SH_CLIENT_ID and SH_CLIENT_SECRET."
+            )
+        for name, url in (("SH_BASE_URL", access.base_url), ("SH_TOKEN_URL", access.token_url)):
+            _check_url(name, url)
+        self._service = SentinelHubService(access)
+        if address.rstrip("/") not in ("", self._service.url):
+            # A request may come from anybody; the credentials go nowhere but where they belong.
+            raise RequestError(
+                f"source: sentinelhub:{urlsplit(address).hostname or address} is not the deployment that SH_BASE_URL names, "
+                f"{self._service.url}. Write sentinelhub: alone, or set SH_BASE_URL and SH_TOKEN_URL."
+            )
+        self.address = f"sentinelhub:{self._service.url}"
+        self.id = source_id("sentinelhub", urlsplit(self._service.url).hostname or "", self.address)
+
+    def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
+        """See `Source`."""
+        start, end = period
+        collection = COLLECTIONS[level]
+        # the service's intervals include their end
+        items = self._service.search(collection, area.bounds, (start, end - timedelta(seconds=1)))
+        return select_items(self._named(items, collection), area, period, level, told=False)
+
+    def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
+        """Empty: nothing is a file before `download`."""
+        return {}
+
+    def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:
+        """See `Downloading`. The folder appears when all of it is there. Raises `StoreError` where it can't be written."""
+        aside = folder.with_name(f".{folder.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            made = [Files(aside, product, layer, windows) for layer in layers(product, windows[0].epsg)]
+            with ExitStack() as stack:
+                for layer_files in made:
+                    stack.enter_context(layer_files.opened())
+                self._fetch(product, [(files, part) for files in made for part in files.parts])
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return {name: asset for files in made for name, asset in files.assets(folder).items()}
+
+    def _fetch(self, product: Product, wanted: Sequence[tuple[Files, Window]]) -> None:
+        """Ask for parts, a few at a time, and write what comes; once more for those whose answer is damaged."""
+        config, problem = self._service.config, ""
+        for _ in range(DAMAGED):
+            damaged: list[tuple[Files, Window]] = []
+            for first in range(0, len(wanted), AT_ONCE):
+                some = wanted[first : first + AT_ONCE]
+                try:
+                    answers = self._service.process(
+                        [download_request(product, files.layer, part, config) for files, part in some]
+                    )
+                except RefusedError as error:
+                    raise ProductError(f"{product.id}: {self._service.url} refuses it: {error}.") from error
+                for (files, part), answer in zip(some, answers, strict=True):
+                    try:
+                        files.write(part, decoded(answer, files.layer, part))
+                    except DamagedAnswerError as error:
+                        problem = f"{' '.join(files.layer.names)}: {error}"
+                        damaged.append((files, part))
+            if not damaged:
+                return
+            wanted = damaged
+        raise ProductError(f"{product.id}: what {self._service.url} sends is damaged, {DAMAGED} times: {problem}.")
+
+    def _named(
+        self, items: Sequence[dict[str, Any]], collection: str
+    ) -> Iterator[tuple[str, dict[str, Any] | str, bool]]:
+        for item in items:
+            name = str(item.get("id"))
+            href = f"{self._service.url}/api/v1/catalog/1.0.0/collections/{collection}/items/{name}"
+            # The id becomes the name of a folder.
+            named = re.fullmatch(r"\w[\w.-]*", name) is not None
+            yield href, item if named else "its id is no product's name", False
+
+
+def _check_url(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if parts.username or parts.password or parts.query:
+        raise RequestError(f"source: {name} carries a user name or a query. Give it without.")
+    if not parts.hostname or (parts.scheme != "https" and not local):
+        raise RequestError(f"source: {name} is {url!r}, which is no https address: secrets are sent there.")

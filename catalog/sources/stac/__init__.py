@@ -1,0 +1,1 @@
+"""Products described by STAC: catalogues and APIs."""

@@ -1,0 +1,135 @@
+"""Trees of files that products lie in: folders of this machine, buckets, and zip archives inside either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from catalog.errors import ProductError, RequestError, SourceError
+from catalog.storage.credentials import S3Access
+
+DOCUMENT = 64 * 2**20
+"""Most bytes of one document: the longest real one, a datastrip's metadata, has 13 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or folder inside a folder."""
+
+    name: str
+    is_folder: bool
+    size: int
+    """Bytes; 0 of folders."""
+
+
+class Files(Protocol):
+    """A tree of files. Paths are relative to its root, with slashes; the root itself is the empty path."""
+
+    @property
+    def address(self) -> str:
+        """Absolute path or s3://bucket/prefix; carries no credentials."""
+
+    @property
+    def gdal_env(self) -> Mapping[str, str]:
+        """GDAL options that its paths need. May hold secrets: shown nowhere."""
+
+    def list(self, path: str = "") -> list[Entry]:
+        """What a folder holds, by name. Raises `FileNotFoundError`, or `SourceError` where it can't be read."""
+
+    def read(self, path: str, most: int = DOCUMENT) -> bytes:
+        """A small document, whole. Raises as `list` does, and `ProductError` where it has more than ``most`` bytes."""
+
+    def open(self, path: str) -> BinaryIO:
+        """A file that can be sought in; the caller closes it. Raises as `list` does."""
+
+    def gdal(self, path: str) -> str:
+        """What GDAL opens."""
+
+
+def open_files(address: str, access: S3Access) -> Files:
+    """The tree at a path of this machine or at s3://bucket/prefix. Raises `RequestError` where nothing is, or of another kind."""
+    if address.startswith("s3://"):
+        from catalog.storage.bucket import Bucket  # which knows this module
+
+        return Bucket(address, access)
+    if "://" in address:
+        raise RequestError(f"{address}: products are read from a folder or from s3://bucket/prefix.")
+    if not address.strip():
+        raise RequestError("the path of a folder of products is empty. Give one, e.g. safe:archive.")
+    folder = Path(address).expanduser().resolve()
+    if not folder.is_dir():
+        raise RequestError(f"no folder {folder}. Relative paths start in {Path.cwd()}.")
+    return LocalFiles(folder)
+
+
+def join(*parts: str) -> str:
+    """A path of its parts, those that are empty left out."""
+    return "/".join(part for part in parts if part)
+
+
+def parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def too_long(where: str, size: int, most: int) -> ProductError:
+    """What `Files.read` raises."""
+    return ProductError(
+        f"{where} has {size:,} bytes, a document of a product at most {most:,}. It is not what its name says."
+    )
+
+
+class LocalFiles:
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.address = str(folder)
+        self.gdal_env: Mapping[str, str] = {}
+
+    def list(self, path: str = "") -> list[Entry]:
+        """See `Files`."""
+        folder = self._folder / path
+        entries = []
+        try:
+            with os.scandir(folder) as found:
+                for entry in found:
+                    is_folder = entry.is_dir()
+                    try:
+                        size = 0 if is_folder else entry.stat().st_size
+                    except FileNotFoundError:  # a link to nothing
+                        continue
+                    entries.append(Entry(entry.name, is_folder, size))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(f"no folder {folder}") from error
+        except OSError as error:
+            raise SourceError(f"{folder} can't be listed: {error.strerror}. Check its permissions.") from error
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def read(self, path: str, most: int = DOCUMENT) -> bytes:
+        """See `Files`."""
+        with self.open(path) as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise too_long(str(self._folder / path), (self._folder / path).stat().st_size, most)
+        return content
+
+    def open(self, path: str) -> BinaryIO:
+        """See `Files`."""
+        file = self._folder / path
+        try:
+            return file.open("rb")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(f"no file {file}") from error
+        except OSError as error:
+            raise SourceError(f"{file} can't be read: {error.strerror}. Check its permissions.") from error
+
+    def gdal(self, path: str) -> str:
+        """See `Files`."""
+        return str(self._folder / path)

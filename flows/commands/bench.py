@@ -1,0 +1,227 @@
+"""`cropline bench`: measures of speed. Torch is imported by the library that they call, not by `--help`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from catalog.errors import CroplineError
+
+bench = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
+
+STDOUT = Path("-")
+
+_LINE_PAUSE = 5.0
+"""Least seconds between two plain lines, where nobody watches a terminal."""
+
+
+class BenchDevice(StrEnum):
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class BenchSeason(StrEnum):
+    year = "year"
+    jan_jul = "jan-jul"
+    both = "both"
+
+
+@bench.command()
+def network(
+    device: Annotated[BenchDevice, typer.Option(help="Where the networks run.")] = BenchDevice.cpu,
+    season: Annotated[
+        BenchSeason, typer.Option(help="Length of the series; both also prints how much faster the shorter one is.")
+    ] = BenchSeason.jan_jul,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small images and short series: shows that it runs, nothing about speed.")
+    ] = False,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="Measure with torch.compile too; not in a quick run.")
+    ] = None,
+    networks: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these, separated by commas. Ratios need utae and unet3d.")
+    ] = None,
+    configs: Annotated[str | None, typer.Option(metavar="NAMES", help="Only these: orthopastis,munich.")] = None,
+    precisions: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these: fp32,tf32,bf16. Ratios need fp32.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="How often every case is timed; 5, quick 2.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Images a step; on a CPU 1, on a GPU the talk's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own number.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON; - for standard output.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the rows.")] = None,
+) -> None:
+    """Measure AgrUNet and its rivals in turn: size, speed and memory, beside the talk's figures."""
+    from agrunet.bench.measure import measure
+    from agrunet.bench.plan import make_plan
+    from agrunet.bench.plot import plot_rows
+    from agrunet.bench.rows import to_json
+    from agrunet.bench.table import format_table
+    from agrunet.errors import AgrunetError
+    from agrunet.files import file_written_whole
+
+    try:
+        plan = make_plan(
+            device.value, season.value, networks, configs, precisions, compiled, rounds, batch, threads, quick
+        )
+        with _watched() as watch:
+            rows = measure(plan, watch)
+        # Only JSON goes to standard output where it is asked for there.
+        typer.echo(format_table(rows), err=json_file == STDOUT)
+        if json_file == STDOUT:
+            typer.echo(to_json(rows))
+        elif json_file is not None:
+            with file_written_whole(json_file) as temporary:
+                temporary.write_text(to_json(rows) + "\n", encoding="utf-8")
+        if plot is not None:
+            plot_rows(rows, plot)
+    except AgrunetError as error:
+        raise CroplineError(str(error)) from error
+
+
+@bench.command()
+def predict(
+    device: Annotated[BenchDevice, typer.Option(help="Where the network runs.")] = BenchDevice.cpu,
+    patches: Annotated[int, typer.Option(min=1, max=7, help="Patches at first; then 4 and 16 times as many.")] = 4,
+    dates: Annotated[int, typer.Option(min=1, max=70, help="Acquisitions of the synthetic cube.")] = 27,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own number.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure prediction over a synthetic cube, from stored blocks to probabilities, beside the bare network; and its memory."""
+    from tempfile import TemporaryDirectory
+
+    from agrunet.bench.machine import cpu_threads
+    from agrunet.bench.prediction import measure_prediction
+    from agrunet.errors import AgrunetError
+    from processors.bench.cell import write_bench_cube
+    from processors.patches.cube_patches import PatchGrid
+
+    try:
+        with TemporaryDirectory(prefix="cropline-bench-") as folder, _watched() as watch, cpu_threads(threads):
+            source = write_bench_cube(
+                Path(folder), dates, PatchGrid(), lambda done, total: watch(done, total, "synthetic cube")
+            )
+            counts = [patches, 4 * patches, 16 * patches]
+            rows = measure_prediction(
+                source, counts, source.bands, device.value, watch=lambda what: watch(dates, dates, what)
+            )
+    except AgrunetError as error:
+        raise CroplineError(str(error)) from error
+    for row in rows:
+        typer.echo(
+            f"{row.patches:5d} patches  {row.images_per_second:.3f}/s end to end, the bare network {row.network_images_per_second:.3f}/s "
+            f"(share {row.share:.2f}), peak {row.peak_bytes / 2**30:.2f} GiB",
+            err=json_file == STDOUT,
+        )
+    _write_json(json_file, [row.model_dump() for row in rows])
+
+
+@bench.command()
+def cube(
+    dates: Annotated[int, typer.Option(min=1, max=80, help="Acquisitions of the synthetic cell.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="How often every layout is measured; the fastest counts.")] = 2,
+    folder: Annotated[
+        Path | None, typer.Option(help="On the disk that is measured; by default where temporary files go.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure chunk and shard shapes of the cube: written date by date, read as all dates of one patch."""
+    from tempfile import TemporaryDirectory
+
+    from agrunet.bench.machine import device_name
+    from processors.bench.layout import measure_layouts
+
+    with TemporaryDirectory(prefix="cropline-bench-", dir=folder) as scratch, _watched() as watch:
+        rows = measure_layouts(Path(scratch), dates, rounds, device_name("cpu"), watch=watch)
+    head = f"{dates} dates, 12 bands, synthetic fields, from the system's cache; the fastest of {rounds} rounds"
+    lines = [head, "layout         pipeline      write Mpx/s  patch ms  straddling ms  bytes/px  files/date"]
+    lines += [
+        f"{row.layout.name:<14} {row.pipeline:<12} {row.write_megapixels_per_second:12.0f} {row.patch_ms:9.1f} "
+        f"{row.straddling_patch_ms:14.1f} {row.bytes_per_pixel:9.2f} {row.files:11d}"
+        for row in rows
+    ]
+    typer.echo("\n".join(lines), err=json_file == STDOUT)
+    _write_json(json_file, [row.model_dump() for row in rows])
+
+
+def _write_json(file: Path | None, rows: list[dict[str, Any]]) -> None:
+    import json
+
+    from catalog.storage.store import written_whole
+
+    text = json.dumps(rows, indent=1)
+    if file == STDOUT:
+        typer.echo(text)
+    elif file is not None:
+        with written_whole(file) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@bench.command()
+def ingest(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny files and one round: shows that it runs, nothing about speed.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory."""
+    from tempfile import TemporaryDirectory
+
+    from catalog.storage.store import written_whole
+    from processors.bench.ingest import QUICK, IngestPlan, measure_ingest
+
+    with TemporaryDirectory(prefix="cropline-bench-") as folder, _watched() as watch:
+        rates = measure_ingest(Path(folder), QUICK if quick else IngestPlan(), watch)
+    typer.echo(rates.as_text(), err=json_file == STDOUT)
+    text = rates.model_dump_json(indent=1)
+    if json_file == STDOUT:
+        typer.echo(text)
+    elif json_file is not None:
+        with written_whole(json_file) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _watched() -> Iterator[Callable[[int, int, str], None]]:
+    """One bar on standard error, with what is measured now; plain lines where that is no terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.description}"), console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=what)
+
+
+def _lines() -> Callable[[int, int, str], None]:
+    import time
+
+    said = 0.0
+
+    def line(done: int, total: int, what: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _LINE_PAUSE:
+            said = time.monotonic()
+            sys.stderr.write(f"{done}/{total}  {what}\n")
+            sys.stderr.flush()
+
+    return line

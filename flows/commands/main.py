@@ -1,0 +1,384 @@
+"""The command line. Prefect, torch and the raster libraries are imported by the command that needs them, not by `--help`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from catalog.errors import CroplineError
+from flows.commands.bench import bench
+from flows.commands.simulate import simulate
+
+if TYPE_CHECKING:
+    from flows.reporting.delivery import Delivery
+    from flows.settings import Settings
+
+app = typer.Typer(
+    name="cropline",
+    help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(bench, name="bench")
+app.add_typer(simulate, name="simulate")
+
+RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with the request's parameters.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
+
+
+def main() -> NoReturn:
+    """Run a command; an error that the user can act on is one message on standard error and exit code 1."""
+    try:
+        app()
+    except CroplineError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _fail(error: CroplineError) -> NoReturn:
+    if os.environ.get("CROPLINE_DEBUG", "") not in ("", "0", "false"):
+        traceback.print_exception(error)
+    sys.stderr.write(f"{error}\n")
+    sys.exit(1)
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _settings() -> Settings:
+    from flows.settings import load_settings
+
+    return load_settings()
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        _say(f"cropline {installed('cropline')}")
+        raise typer.Exit
+
+
+@app.command()
+def run(file: RequestFile, as_json: AsJson = False) -> None:
+    """Make one delivery in this process, with a Prefect of its own."""
+    from flows.commands.local import run_in_process
+    from flows.request import check_request, read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file), settings.folder, settings)
+    _show(run_in_process(request, settings), as_json)
+
+
+@app.command()
+def retrain(
+    file: RequestFile,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train together, through torchrun.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from the request's labels and add it to this installation."""
+    from flows.commands.local import train_in_process
+    from flows.request import check_request, read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file), settings.folder, settings)
+    model = train_in_process(request, processes, settings)
+    _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the demonstration is made.")] = Path("demo"),
+    as_json: AsJson = False,
+) -> None:
+    """Order a map from the simulated mission, and compare it with the land that was simulated."""
+    from flows.commands.demo import SOURCE, prepare_demo
+    from flows.commands.local import run_in_process
+
+    settings = _settings()
+    request, demo_settings = prepare_demo(folder, settings)
+    _tell(
+        f"Ordered from the simulated mission {SOURCE} into {folder}: synthetic fields, skies and products, nothing real."
+    )
+    delivery = run_in_process(request, demo_settings)
+    _show(delivery, as_json)
+    if not as_json:
+        _score(Path(delivery.delivery), demo_settings, as_json)
+        _say("All of it is synthetic: the figures say that the path works, nothing about real crops.")
+
+
+@app.command()
+def score(
+    delivery: Annotated[
+        Path, typer.Argument(metavar="DELIVERY", help="Folder of a delivery made from a mission: source.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Compare a delivery of the simulated mission with what was simulated: cloud masks, NDVI, the map."""
+    _score(delivery, _settings(), as_json)
+
+
+def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
+    from rich.console import Console
+
+    from flows.commands.score import score as compare
+    from flows.commands.score import show
+    from flows.reporting.progress import terminal
+
+    with terminal() as reporter:
+        reporter.stage("score", 1, "the truth")
+        start = time.monotonic()
+        found = compare(delivery, settings, reporter.advance)
+        reporter.finish(time.monotonic() - start, "scored")
+    if as_json:
+        _say(found.scores.model_dump_json())
+        return
+    show(found.scores, Console(width=None if sys.stdout.isatty() else 120))
+    for name, path in zip(("scores", "picture"), found.files, strict=True):
+        _say(f"{name:<10} {path}")
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; 4200 or a free one.")] = None,
+) -> None:
+    """Start this store's Prefect server and worker, and deploy the flows."""
+    from flows.prefect_process.services import up as start
+
+    services = start(_settings(), port, _tell)
+    _say(f"server   {services.ui}")
+    _say("worker   runs")
+    _say("request  prefect deployment run crop-map/request --params aoi.json --watch")
+    _say("stop     cropline down")
+
+
+@app.command()
+def down() -> None:
+    """Stop this store's Prefect server and worker."""
+    from flows.prefect_process.services import down as stop
+
+    _say("Stopped." if stop(_settings(), _tell) else "Nothing was running.")
+
+
+@app.command()
+def subscribe(file: RequestFile) -> None:
+    """Map this request again whenever its source has something new."""
+    from catalog.subscriptions import add
+    from flows.request import check_request, read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file), settings.folder, settings)
+    path = add(settings.open_store(), request.model_dump(mode="json"))
+    _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
+
+
+@app.command()
+def subscriptions(as_json: AsJson = False) -> None:
+    """List the subscribed requests."""
+    from catalog.subscriptions import subscribed
+
+    found = subscribed(_settings().open_store())
+    if as_json:
+        _say(json.dumps(found))
+        return
+    for name, request in found.items():
+        _say(
+            f"{name}  {request.get('processor')} {request.get('year')} {request.get('months')} -> {request.get('output')}"
+        )
+    if not found:
+        _tell("No subscriptions yet. `cropline subscribe aoi.json` adds one.")
+
+
+@app.command()
+def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline subscriptions` lists.")]) -> None:
+    """End a subscription; what was delivered stays."""
+    from catalog.subscriptions import remove
+
+    remove(_settings().open_store(), name)
+    _say(f"{name}  unsubscribed")
+
+
+@app.command()
+def passes(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A request, or any GeoJSON: a point will do.")],
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to look ahead.")] = 30,
+    start: Annotated[str | None, typer.Option(metavar="DATE", help="First day or time, UTC; now.")] = None,
+    tle: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Two-line elements to take instead of the reference orbit.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
+) -> None:
+    """Say when Sentinel-2 sees an area, and when the products will be there."""
+    from rich.console import Console
+
+    from flows.commands.passes import as_json as listed
+    from flows.commands.passes import forecast, show
+
+    found = forecast(file, days, start, tle)
+    if as_json:
+        _say(listed(found))
+    else:
+        show(found, Console(width=None if sys.stdout.isatty() else 120))
+
+
+@app.command()
+def processors(as_json: AsJson = False) -> None:
+    """List the thematic processors that are installed, with their parameters."""
+    from processors.thematic.registry import describe_processors
+
+    found = describe_processors()
+    if as_json:
+        _say(json.dumps([description.model_dump(mode="json") for description in found]))
+        return
+    for description in found:
+        _say(f"{description.name}  {description.error or description.title}  ({description.package})")
+        for parameter, field in description.parameters.get("properties", {}).items():
+            _say(f"    {parameter} = {json.dumps(field.get('default'))}  {field.get('description', '')}")
+
+
+@app.command()
+def inspect(
+    product: Annotated[
+        str,
+        typer.Argument(
+            help="A .SAFE folder, a zip archive of one, a tile's folder of the AWS archive, or a STAC item; path, s3:// or URL."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a reader makes of one product, and what is wrong with it; no pixel is read."""
+    from rich.console import Console
+
+    from flows.commands.inspect import inspect as look
+    from flows.commands.inspect import print_inspection
+    from flows.credentials import load_credentials
+
+    found = look(product, load_credentials())
+    if as_json:
+        _say(found.model_dump_json())
+    else:
+        print_inspection(found, Console())
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models of this installation, and those that come with the software."""
+    from catalog.registry import Registry
+
+    registry = Registry(_settings().open_store())
+    own, shipped = registry.models(), registry.shipped_models()
+    if as_json:
+        _say(json.dumps([entry.model_dump(mode="json") for entry in [*own, *shipped]]))
+        return
+    for entry in own:
+        _say(entry.name)
+    for entry in shipped:
+        _say(f"{entry.name}  comes with the software{', for synthetic sources only' if entry.synthetic else ''}")
+    if not own:
+        _tell("No models of your own yet. A request with labels trains one, or `cropline retrain aoi.json`.")
+
+
+@app.command()
+def cells(as_json: AsJson = False) -> None:
+    """List the cells of the cubes: their dates and their size."""
+    from processors.cube.listing import summaries
+
+    store = _settings().open_store()
+    found = list(summaries(store))
+    if as_json:
+        _say(json.dumps([entry.model_dump(mode="json") for entry in found]))
+        return
+    for entry in found:
+        period = f"{entry.first:%Y-%m-%d} to {entry.last:%Y-%m-%d}" if entry.first and entry.last else "no dates"
+        _say(
+            f"{entry.cell}  {entry.level}  {entry.source}{'  synthetic' if entry.synthetic else ''}  "
+            + (entry.problem or f"{period}, {entry.ingested} of {entry.dates} dates ingested, {entry.masked} masked")
+            + f"  {entry.size / 1e6:.1f} MB"
+        )
+    if not found:
+        _tell(f"No cells in {store.cubes} yet. `cropline run aoi.json` makes them.")
+
+
+class ExportFormat(StrEnum):
+    cog = "cog"
+    zarr = "zarr"
+
+
+class CellLevel(StrEnum):
+    L1C = "L1C"
+    L2A = "L2A"
+
+
+@app.command()
+def export(
+    cell: Annotated[str, typer.Argument(help="Name of a cell, as `cropline cells` lists it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the files; one .tif for one date; or the Zarr copy.")
+    ],
+    form: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="One Cloud Optimized GeoTIFF a date, or a Zarr copy without shards."),
+    ] = ExportFormat.cog,
+    dates: Annotated[
+        list[datetime] | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day; may be given repeatedly; all."),
+    ] = None,
+    bands: Annotated[str | None, typer.Option(metavar="NAMES", help="Separated by commas; all that are there.")] = None,
+    source: Annotated[str | None, typer.Option(help="Id of the source, where several hold the cell.")] = None,
+    level: Annotated[CellLevel | None, typer.Option(help="Where both levels hold the cell.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a cell's dates in forms that any software reads."""
+    from flows.reporting.progress import terminal
+    from processors.cube.export import export_cell
+    from processors.cube.listing import find_cell
+
+    path = find_cell(_settings().open_store(), cell, source, None if level is None else level.value)
+    with terminal() as reporter:
+        reporter.stage("export", 1, f"the dates of {cell}")
+        files = export_cell(
+            path,
+            output,
+            form.value,
+            [one.date() for one in dates or ()],
+            [band.strip() for band in bands.split(",")] if bands else (),
+            reporter.advance,
+        )
+    if as_json:
+        _say(json.dumps({"files": [str(file) for file in files]}))
+        return
+    for file in files:
+        _say(str(file))
+
+
+def _show(delivery: Delivery, as_json: bool) -> None:
+    if as_json:
+        _say(delivery.model_dump_json())
+        return
+    for name, path in delivery.shown():
+        _say(f"{name:<10} {path}")
+    for score in delivery.scores:
+        _say(
+            f"{score.split:<14} OA {score.oa:.3f}  mIoU {score.miou:.3f}  Dice {score.dice:.3f}  "
+            f"over {score.n_pixels} pixels{'. ' + score.note if score.note else ''}"
+        )

@@ -1,0 +1,132 @@
+"""`cropline passes`: when the satellites see an area next, and when their products are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from catalog.area import parse_place
+from catalog.errors import RequestError
+from catalog.orbits.elements import read_elements
+from catalog.orbits.orbit import Flight, flights
+from catalog.orbits.reference_track import AS_OF
+from catalog.orbits.swath import Pass, passes_over
+from catalog.orbits.timeline import Timeline, timelines
+from flows.request import read_parameters
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The passes over an area in a period, and what becomes of each."""
+
+    start: datetime
+    days: int
+    flights: Sequence[Flight]
+    passes: Sequence[Pass]
+    timelines: Sequence[Timeline | None]
+
+
+def forecast(file: Path, days: int, start: str | None = None, tle: Path | None = None) -> Forecast:
+    """The passes over the area in a file, a request or any GeoJSON, in the days from a time on (now where None).
+
+    Raises `RequestError`: the file, the time or the elements can't be understood, or don't apply.
+    """
+    parameters = read_parameters(file)
+    area = parse_place(parameters.get("area", parameters))
+    first = datetime.now(UTC) if start is None else parse_time(start)
+    elements = [] if tle is None else read_elements(tle)
+    flying = flights(first, first + timedelta(days=days), elements)
+    passes = passes_over(flying, area)
+    return Forecast(first, days, flying, passes, timelines(flying, passes))
+
+
+def parse_time(text: str, option: str = "start") -> datetime:
+    """The time that an ISO date or date and time names; UTC where it names no zone. Raises `RequestError` naming the option."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RequestError(f"{option}: {text!r} is no date. Give one like 2027-03-01 or 2027-03-01T12:00Z.") from error
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    if not 2000 <= time.year <= 2100:
+        raise RequestError(f"{option}: {text!r} lies outside the years 2000 to 2100. Give a nearer date.")
+    return time
+
+
+def as_json(found: Forecast) -> str:
+    """A list of objects, times in UTC; `downlink` and `l2a_ready` are null where a pass was lost on board."""
+    return json.dumps([_row(one, line) for one, line in zip(found.passes, found.timelines, strict=True)])
+
+
+def _row(one: Pass, line: Timeline | None) -> dict[str, Any]:
+    return {
+        "time": _iso(one.time),
+        "platform": one.platform,
+        "relative_orbit": one.relative_orbit,
+        "tiles": [tile.name for tile in one.tiles],
+        "covered": one.covered,
+        "sun_elevation": one.sun_elevation,
+        "downlink": None if line is None else _iso(line.downlinked),
+        "l2a_ready": None if line is None else _iso(line.l2a_ready),
+    }
+
+
+def _iso(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def show(found: Forecast, console: Console) -> None:
+    """Print the table and what it rests on."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for name in ("time (UTC)", "sat", "orbit", "tiles"):
+        table.add_column(name, no_wrap=name != "tiles")
+    for name in ("seen", "sun"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("downlink", "L2A ready"):
+        table.add_column(name, no_wrap=True)
+    for one, line in zip(found.passes, found.timelines, strict=True):
+        table.add_row(
+            f"{one.time:%Y-%m-%d %H:%M}",
+            one.platform,
+            one.relative_orbit,
+            _tiles(one),
+            f"{one.covered:.0%}",
+            f"{one.sun_elevation:.0f}°",
+            "lost" if line is None else f"{line.downlinked:%H:%M} {line.station}",
+            "" if line is None else f"{line.l2a_ready:%m-%d %H:%M}",
+        )
+    if found.passes:
+        console.print(table)
+    else:
+        console.print(f"No pass by day in {found.days} days from {found.start:%Y-%m-%d %H:%M} UTC.")
+    console.print()
+    for text in _notes(found):
+        console.print(text, style="dim", highlight=False)
+
+
+def _tiles(one: Pass) -> str:
+    names = [tile.name for tile in one.tiles]
+    return " ".join(names) if len(names) <= 4 else f"{' '.join(names[:3])} and {len(names) - 3} more"
+
+
+def _notes(found: Forecast) -> list[str]:
+    satellites: dict[str, list[str]] = {}
+    for flight in found.flights:
+        names = satellites.setdefault(flight.orbit.elements.origin, [])
+        if flight.platform not in names:
+            names.append(flight.platform)
+    orbits = "; ".join(f"{', '.join(names)} by {origin}" for origin, names in satellites.items())
+    notes = list(dict.fromkeys(flight.station.note for flight in found.flights if flight.station.note))
+    if found.start > AS_OF + timedelta(days=365):
+        notes.append(f"where the satellites stand is known as of {AS_OF:%Y-%m}; later moves are not in these dates")
+    return [
+        "seen: share of the area in the swath, whatever the weather. Every pass by day counts, whether it is in the plan or not.",
+        f"Orbits: {orbits}. Passes are right to about half a minute, L2A to some hours.",
+        *(f"Note: {note}." for note in notes),
+    ]

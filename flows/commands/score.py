@@ -1,0 +1,169 @@
+"""`cropline score`: a delivery made from the simulated mission beside what was simulated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from catalog.errors import DeliveryError
+from catalog.grid import Window
+from catalog.legend import MAP_NO_DATA, OUTSIDE, Legend, LegendClass
+from catalog.orbits.tiles import Tile
+from catalog.products import Order
+from catalog.storage.store import write_json
+from flows.request import MapRequest
+from flows.run import Zone
+from flows.settings import Settings
+from flows.stages import read_order
+from processors.delivery.folder_swap import ITEM
+from processors.simulation.scoring.crop_scores import CropCounts
+from processors.simulation.scoring.picture import draw_truth
+from processors.simulation.scoring.scores import MaskScore, NdviError, TruthScores, score_delivery
+from processors.simulation.source import MissionSource
+
+SCORES, PICTURE = "truth.json", "truth.png"
+"""Files that are put beside the delivery's."""
+
+MAP = "crop_map.tif"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was found, and the files that say it."""
+
+    scores: TruthScores
+    files: tuple[Path, Path]
+
+
+def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]) -> Scored:
+    """Compare a delivery of this store with the mission's truth; write `truth.json` and `truth.png` beside it.
+
+    Raises `DeliveryError` where the folder is no delivery, or wasn't made from a mission.
+    """
+    folder = folder.expanduser().resolve()
+    properties, classes = _read_item(folder)
+    kind, _, place = str(properties["cropline:source"]).partition(":")
+    if kind != "mission":
+        raise DeliveryError(
+            f"{folder} was made from {kind}:{place}, of which no truth is known. Score deliveries of mission: sources."
+        )
+    source = MissionSource(place)
+    if source.id != properties["cropline:source_id"]:
+        raise DeliveryError(f"{folder} was made by another version of the simulated mission. Make it again.")
+    request = MapRequest.model_validate(properties["cropline:request"])
+    zone = Zone.of(request.polygon)
+    store = settings.open_store()
+    made = store.runs / request.digest / "order.json"
+    if not made.is_file():
+        raise DeliveryError(f"{folder} was not made by the store {store.root}. Name its store in CROPLINE_STORE.")
+    order = read_order(made)
+    map_file = folder / MAP
+    crops = None if classes is None else CropCounts(classes, zone.window, masked=request.crop_mask is not None)
+
+    def read_map(window: Window) -> npt.NDArray[np.uint8]:
+        values = np.full(window.shape, MAP_NO_DATA, np.uint8)
+        with rasterio.open(map_file) as raster:
+            row, column = raster.index(window.bounds[0] + 5, window.bounds[3] - 5)
+            whole = Window(window.epsg, window.left - column, window.top + row, raster.width, raster.height)
+            part = whole.intersection(window)
+            if part is not None:
+                rows, columns = whole.slices(part)
+                values[window.slices(part)] = raster.read(1, window=(rows, columns))
+        return values
+
+    found = score_delivery(
+        source.mission,
+        order,
+        store,
+        request.polygon,
+        zone.epsg,
+        _harvest(source, order, request.year),
+        crops=crops,
+        read_map=None if crops is None else read_map,
+        progress=progress,
+    )
+    # Old scores never lie beside a new picture.
+    (folder / SCORES).unlink(missing_ok=True)
+    draw_truth(folder / PICTURE, found, crops)
+    write_json(folder / SCORES, found.model_dump(mode="json"))
+    return Scored(found, (folder / SCORES, folder / PICTURE))
+
+
+def _harvest(source: MissionSource, order: Order, year: int) -> int:
+    """The year that the land counts the season's harvest to: south of the equator it runs from July on."""
+    climate = source.mission.land(Tile.from_name(order.acquisitions[0].products[0].tile)).climate
+    if climate.latitude >= 0:
+        return year
+    return climate.season_day((order.start + (order.end - order.start) / 2).date()).year
+
+
+def _read_item(folder: Path) -> tuple[dict[str, Any], Legend | None]:
+    """The item's properties, and the legend of its crop map where it has one."""
+    path = folder / ITEM
+    try:
+        item = json.loads(path.read_bytes())
+        properties: dict[str, Any] = item["properties"]
+        _ = properties["cropline:source"], properties["cropline:source_id"], properties["cropline:request"]
+        listed = item["assets"].get("crop_map", {}).get("classification:classes")
+        if listed is None:
+            return properties, None
+        entries = [
+            LegendClass(
+                value=entry["value"],
+                name=entry["description"],
+                colour=f"#{entry['color_hint']}",
+                role="background" if entry["value"] == 0 else "class",
+            )
+            for entry in listed
+            if entry["description"] != OUTSIDE
+        ]
+        return properties, Legend(entries=tuple(entries))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise DeliveryError(f"{folder} is no delivery of this project ({error}). Name a delivery's folder.") from error
+
+
+def show(found: TruthScores, console: Console) -> None:
+    """Print what counts, as a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("against what was simulated", "", "", ""):
+        table.add_column(name)
+    _mask_rows(table, found.mask)
+    if found.ndvi is not None:
+        for name, error in (
+            ("NDVI where clear by the mask", found.ndvi.masked),
+            ("NDVI where clear in truth", found.ndvi.perfect),
+            ("NDVI everywhere", found.ndvi.unmasked),
+        ):
+            table.add_row(name, *_ndvi_cells(error))
+    if found.crops is not None:
+        for name, scores in (("crop map", found.crops.scores), ("crop map, kinds merged", found.crops.merged)):
+            for pixels in ("all", "pure"):
+                one = scores[pixels]
+                said = f"{name}, {'all pixels' if pixels == 'all' else 'inside fields'}"
+                table.add_row(said, f"OA {one.oa:.3f}", f"mIoU {one.miou:.3f}", f"Dice {one.dice:.3f}")
+    console.print(table)
+
+
+def _mask_rows(table: Table, mask: MaskScore) -> None:
+    for name, found in (("cloud mask, not clear", mask.not_clear), ("cloud mask, clear", mask.clear)):
+        cells = (
+            (label, getattr(found, key))
+            for label, key in (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
+        )
+        table.add_row(name, *(f"{label} {'none' if value is None else f'{value:.3f}'}" for label, value in cells))
+
+
+def _ndvi_cells(error: NdviError) -> tuple[str, str, str]:
+    if error.mean_absolute is None or error.bias is None:
+        return "no pixel", "", ""
+    return f"mean error {error.mean_absolute:.3f}", f"bias {error.bias:+.3f}", f"{error.n_pixels:,} pixels and dates"

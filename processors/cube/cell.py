@@ -1,0 +1,250 @@
+"""The Zarr cell: create it, let its time axis grow, read and write one acquisition.
+
+A date exists from the moment that its entry in `time` is set, which is the last thing that growing does; arrays that are
+longer than that come from a kill and are cut back by the next one who grows the cell. What a date holds is to be trusted where
+`ingested` (and `masked`) is 1. All this holds on disk and in a bucket alike; what differs is in `cube_place`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from catalog.errors import StoreError
+from catalog.grid import Cell, Window
+from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
+from catalog.storage.store import CellPath
+from processors.cube.layout import VARIABLES, add_arrays, create_arrays, geozarr_attributes, open_arrays
+from processors.cube.place import StillHeld, create, files_in_memory, locked, open_group
+
+SAME_PASS = timedelta(minutes=20)
+"""Products of one platform closer in time than this are of one pass: an orbit takes 100 minutes."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Cube:
+    """One cell, open. Reading is thread-safe; dates added after the opening are not seen.
+
+    Raises `StoreError` where the path is no cell, or its bucket can't be reached.
+    """
+
+    def __init__(self, path: CellPath, mode: Literal["r", "r+"] = "r") -> None:
+        self.path = path
+        try:
+            group = open_group(path, mode)
+            attributes = group.attrs.asdict()
+            self.cell = Cell.from_name(str(attributes["cell"]))
+            self.level: Level = "L1C" if attributes["level"] == "L1C" else "L2A"
+            self.source = str(attributes["source"])
+            self.synthetic = bool(attributes["synthetic"])
+            self.arrays = open_arrays(group, self.level)
+        except (OSError, KeyError, ValueError) as error:
+            raise StoreError(
+                f"{path}: not a cell of this project ({type(error).__name__}: {error}). Move it away and run again."
+            ) from error
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        return LEVEL_BANDS[self.level]
+
+    @property
+    def window(self) -> Window:
+        return self.cell.window
+
+    @cached_property
+    def _microseconds(self) -> npt.NDArray[np.int64]:
+        values: npt.NDArray[np.int64] = np.asarray(self.arrays["time"][:])
+        unset = np.flatnonzero(values == 0)
+        return values[: unset[0]] if unset.size else values
+
+    def __len__(self) -> int:
+        """The number of dates."""
+        return len(self._microseconds)
+
+    @cached_property
+    def times(self) -> tuple[datetime, ...]:
+        """Sensing times, UTC, in the order of arrival."""
+        return tuple(_EPOCH + int(value) * _MICROSECOND for value in self._microseconds)
+
+    @cached_property
+    def acquisition_ids(self) -> tuple[str, ...]:
+        return tuple(str(name) for name in self.values("acquisition"))
+
+    def values(self, variable: str) -> npt.NDArray[Any]:
+        """A variable that has one value (or one per band) a date: (T,) or (T, B)."""
+        return np.asarray(self._array(variable)[: len(self)])
+
+    def flags(self, variable: Literal["ingested", "masked"]) -> npt.NDArray[np.bool_]:
+        """(T,): True where the slab (or its mask) is whole."""
+        return np.asarray(self.values(variable) == 1)
+
+    def products(self, index: int) -> tuple[Product, ...]:
+        """The products of a date that touch the cell, as their source described them."""
+        listed = json.loads(str(self.arrays["products"][index]))
+        return tuple(Product.model_validate(product) for product in listed)
+
+    def index_of(self, acquisition: str, time: datetime, platform: str) -> int | None:
+        """The date of an acquisition: by name, or by platform and time (20 minutes) for dates whose source names no datatake.
+
+        There the name comes from the earliest product of the request's area, and changes when the area does.
+        """
+        if acquisition in self.acquisition_ids:
+            return self.acquisition_ids.index(acquisition)
+        nameless = np.flatnonzero(
+            (self.values("datatake").astype(object) == UNKNOWN) & (self.values("platform").astype(object) == platform)
+        )
+        near = [index for index in nameless.tolist() if abs(self.times[index] - time) <= SAME_PASS]
+        return min(near, key=lambda index: abs(self.times[index] - time)) if near else None
+
+    def read(
+        self, variable: str, index: int, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> npt.NDArray[Any]:
+        """Part of one date's slab: (B, H, W) of `reflectance`, (H, W) of the others."""
+        array = self._array(variable)
+        return np.asarray(array[index, :, rows, columns] if array.ndim == 4 else array[index, rows, columns])
+
+    def write_slab(self, variable: str, index: int, slab: npt.NDArray[Any]) -> None:
+        """Write a whole shard; a slab of nothing but no data takes no room. Raises `StoreError` where the disk is full."""
+        array = self._array(variable)
+        if slab.shape != array.shape[1:]:
+            raise ValueError(f"{variable} of a cell is written whole, {array.shape[1:]}, not {slab.shape}")
+        with _writing(self.path):
+            array[index] = slab
+
+    def set(self, index: int, **values: Any) -> None:
+        """Write values of one date, in the order given, each whole or not at all. Raises `StoreError`."""
+        with _writing(self.path):
+            for name, value in values.items():
+                array = self._array(name)
+                array[index : index + 1] = np.array([value], dtype=object if isinstance(value, str) else array.dtype)
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        if name in VARIABLES and name not in self.arrays:
+            raise StoreError(
+                f"{self.path} was made by an older version and lacks {name}: order again, which extends it."
+            )
+        return self.arrays[name]
+
+
+@contextmanager
+def _writing(path: CellPath) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # the Rust codecs raise RuntimeError for the system's errors
+        raise StoreError(
+            f"can't write {path}: {error}. Free some space or check the permissions, and run again; "
+            "what was finished is kept."
+        ) from error
+
+
+def ensure_cell(path: CellPath, cell: Cell, level: Level, *, source: str, synthetic: bool) -> None:
+    """Create an empty cell where there is none, whole or not at all; check the one that is there.
+
+    Raises `StoreError` where the folder holds another cell, level or kind of data, or can't be written.
+    """
+    if not path.exists():
+        _create(path, cell, level, source, synthetic)
+    found = Cube(path)
+    expected = (cell.name, level, synthetic)
+    if (found.cell.name, found.level, found.synthetic) != expected:
+        raise StoreError(
+            f"{path} holds cell {found.cell.name}, {found.level}, synthetic={found.synthetic}; expected {cell.name}, {level}, "
+            f"synthetic={synthetic}. Keep synthetic and real archives at addresses of their own, or use another store."
+        )
+
+
+def _create(path: CellPath, cell: Cell, level: Level, source: str, synthetic: bool) -> None:
+    attributes: dict[str, Any] = {"cell": cell.name, "level": level, "source": source, "synthetic": synthetic}
+
+    def fill(group: zarr.Group) -> None:
+        create_arrays(group, cell, level)
+        # CF: variables that `coordinates` names become coordinates in xarray, which is where it looks for the CRS
+        group.attrs.update({"Conventions": "CF-1.11", "coordinates": "spatial_ref acquisition", **attributes})
+        group.attrs.update(geozarr_attributes(cell))
+
+    create(path, files_in_memory(fill))
+
+
+def extend(path: CellPath, acquisitions: Sequence[Acquisition]) -> None:
+    """Add the acquisitions that a cell lacks to its time axis; renew those whose products changed.
+
+    ``acquisitions`` hold the products that touch this cell. One whose products are all known already is left alone; else its flags
+    are cleared, then its variables renewed. A known product stays listed although this request doesn't ask for it, unless a newer
+    one of the same tile and datastrip replaces it. A cell of an older layout gets the variables that it lacks. Takes the cell's
+    lock. Raises `StoreError` where it can't be written.
+    """
+    with locked(path) as still_held:
+        cube = Cube(path, "r+")
+        if absent := VARIABLES.keys() - cube.arrays.keys():
+            with _writing(path):
+                add_arrays(open_group(path, "r+"), cube.level, absent, len(cube))
+            cube = Cube(path, "r+")
+        added: list[Acquisition] = []
+        for acquisition in acquisitions:
+            still_held()
+            index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+            if index is None:
+                added.append(acquisition)
+            else:
+                _renew(cube, index, acquisition)
+        with _writing(path):
+            _grow(cube, added, still_held)
+
+
+def _grow(cube: Cube, added: Sequence[Acquisition], still_held: StillHeld) -> None:
+    known = len(cube)
+    length = known + len(added)
+    for name in VARIABLES:
+        still_held()
+        array = cube.arrays[name]
+        if array.shape[0] > known:  # what a killed writer left behind
+            array.resize((known, *array.shape[1:]))
+        if array.shape[0] < length:
+            array.resize((length, *array.shape[1:]))
+    if added:
+        columns: list[dict[str, Any]] = [_axis_values(acquisition, acquisition.products) for acquisition in added]
+        for name in columns[0]:
+            still_held()
+            array = cube.arrays[name]
+            values = [column[name] for column in columns]
+            array[known:length] = np.array(values, dtype=object if isinstance(values[0], str) else array.dtype)
+
+
+def _renew(cube: Cube, index: int, acquisition: Acquisition) -> None:
+    known = cube.products(index)
+    if {product.id for product in acquisition.products} <= {product.id for product in known}:
+        return
+    replaced = {(product.tile, product.datastrip) for product in acquisition.products}
+    kept = [product for product in known if (product.tile, product.datastrip) not in replaced]
+    values = _axis_values(acquisition, (*acquisition.products, *kept))
+    values["acquisition"] = cube.acquisition_ids[index]
+    cube.set(index, masked=0, ingested=0)
+    cube.set(index, **values)
+
+
+def _axis_values(acquisition: Acquisition, products: Sequence[Product]) -> dict[str, Any]:
+    """The axis variables of an acquisition, in the order of writing: `time` is the last."""
+    by_id = sorted(products, key=lambda product: product.id)
+    datatakes = {product.datatake for product in by_id}
+    return {
+        "acquisition": acquisition.id,
+        "datatake": datatakes.pop() if len(datatakes) == 1 else UNKNOWN,
+        "product_ids": json.dumps([product.id for product in by_id]),
+        "products": json.dumps([product.model_dump(mode="json") for product in by_id]),
+        "platform": acquisition.platform,
+        "relative_orbit": acquisition.relative_orbit,
+        "processing_baseline": acquisition.baseline,
+        "sun_zenith": np.nan if acquisition.sun_zenith is None else acquisition.sun_zenith,
+        "sun_azimuth": np.nan if acquisition.sun_azimuth is None else acquisition.sun_azimuth,
+        "time": (acquisition.time - _EPOCH) // _MICROSECOND,
+    }

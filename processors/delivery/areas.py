@@ -1,0 +1,124 @@
+"""Hectares per class, counted from a class map."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.windows import Window as RasterWindow
+from shapely.geometry.base import BaseGeometry
+
+from catalog.errors import DeliveryError
+from catalog.grid import PIXEL, Window, inside
+from catalog.legend import MAP_BACKGROUND, Legend, LegendClass, background_entry
+from catalog.storage.store import written_whole
+
+HECTARE = 10_000
+"""m²."""
+
+NO_ESTIMATE = "Hectares are pixels counted in the map, at the map's errors: they are no estimate of crop areas."
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ClassArea:
+    """One class of a map and how many pixels show it."""
+
+    entry: LegendClass
+    pixels: int
+    percent: float
+    """Of the pixels that show a class."""
+
+    @property
+    def hectares(self) -> float:
+        """A pixel of 10 m is 0.01 ha on the grid of the zone."""
+        return self.pixels * PIXEL**2 / HECTARE
+
+
+@dataclass(frozen=True, slots=True)
+class AreaTable:
+    """What a class map shows of an area."""
+
+    rows: tuple[ClassArea, ...]
+    """By value, background first; classes of the legend that the map doesn't show have 0 pixels."""
+    unmapped: int
+    """Pixels of the area where the map says nothing."""
+
+    @property
+    def mapped(self) -> int:
+        """Pixels that show a class."""
+        return sum(row.pixels for row in self.rows)
+
+
+def map_entries(legend: Legend, values: Sequence[int] = ()) -> tuple[LegendClass, ...]:
+    """The entries that a map of this legend can show, by value.
+
+    A legend without background gets one where ``values`` (those in the map) hold 0: a crop mask laid it there.
+    """
+    entries = legend.mapped
+    if MAP_BACKGROUND in values and all(entry.value != MAP_BACKGROUND for entry in entries):
+        entries = (background_entry(legend), *entries)
+    return tuple(sorted(entries, key=lambda entry: entry.value))
+
+
+def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTable:
+    """Count a class map's pixels, block by block.
+
+    ``zone_area``: the area in the metres of the map's zone. Raises `DeliveryError` where the map holds a value that the
+    legend doesn't name.
+    """
+    counts = np.zeros(256, np.int64)
+    unmapped = 0
+    with rasterio.open(path) as raster:
+        nodata = int(raster.nodata)
+        left, top = round(raster.transform.c / PIXEL), round(raster.transform.f / PIXEL)
+        whole = Window(raster.crs.to_epsg(), left, top, raster.width, raster.height)
+        for block in whole.blocks(_BLOCK):
+            values = raster.read(1, window=RasterWindow(block.left - left, top - block.top, block.width, block.height))
+            counts += np.bincount(values.ravel(), minlength=256)
+            unmapped += int(((values == nodata) & inside(zone_area, block)).sum())
+    counts[nodata] = 0
+    entries = map_entries(legend, np.flatnonzero(counts).tolist())
+    strangers = set(np.flatnonzero(counts).tolist()) - {entry.value for entry in entries}
+    if strangers:
+        raise DeliveryError(
+            f"{path.name} holds the values {sorted(strangers)}, which its legend doesn't name. "
+            "The processor and its model don't fit each other: train the model again."
+        )
+    mapped = int(counts.sum())
+    rows = tuple(
+        ClassArea(entry, int(counts[entry.value]), 100 * int(counts[entry.value]) / mapped if mapped else 0.0)
+        for entry in entries
+    )
+    return AreaTable(rows, unmapped)
+
+
+def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
+    """Write ``value,class,hectares,pixels,percent`` (percent of the mapped pixels), UTF-8.
+
+    Lines that start with ``#`` come first: what the figures are and are not, then ``header``.
+    """
+    unmapped = table.unmapped * PIXEL**2 / HECTARE
+    lines = [
+        NO_ESTIMATE,
+        f"Percent is of the mapped {_number(table.mapped)} pixels; no data on {unmapped:.2f} ha.",
+        *header,
+    ]
+    text = io.StringIO()
+    text.writelines(f"# {' '.join(line.split())}\n" for line in lines)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("value", "class", "hectares", "pixels", "percent"))
+    for row in table.rows:
+        writer.writerow((row.entry.value, row.entry.name, f"{row.hectares:.2f}", row.pixels, f"{row.percent:.2f}"))
+    with written_whole(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def _number(count: int) -> str:
+    return f"{count:,}".replace(",", " ")

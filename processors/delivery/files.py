@@ -1,0 +1,96 @@
+"""The delivery: rasters, table, picture, report and their description, made aside and swapped in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from shapely.geometry import shape
+
+from catalog.errors import DeliveryError
+from catalog.grid import to_zone
+from catalog.storage.store import write_json
+from processors.delivery.areas import AreaTable, count_areas, write_areas
+from processors.delivery.folder_swap import ITEM, check_target, swapped_in
+from processors.delivery.picture import draw_overview
+from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
+from processors.delivery.report import write_report
+from processors.delivery.stac_item import make_item
+from processors.rasters import Variable, copy_as_cog
+
+__all__ = ["DeliveryFacts", "ModelUsed", "Score", "check_target", "deliver"]
+
+
+def deliver(
+    folder: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+) -> list[Path]:
+    """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
+
+    ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
+    request is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder holds anything else,
+    and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
+    """
+    folder = folder.expanduser().resolve()
+    missing = [variable.name for variable in declared if variable.name not in variables]
+    if missing:
+        raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")
+    with swapped_in(folder, facts.request_digest) as aside:
+        try:
+            files = _write(aside, variables, declared, facts)
+        except OSError as error:
+            raise DeliveryError(
+                f"output {folder}: can't be written ({error.strerror or error}). Free some space and run again."
+            ) from error
+    return [folder / path.name for path in files]
+
+
+def _write(
+    aside: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+) -> list[Path]:
+    files = []
+    for variable in declared:
+        target = aside / f"{variable.name}.tif"
+        copy_as_cog(variables[variable.name], target, variable, raster_tags(variable, facts))
+        files.append(target)
+    rasters = dict(zip((variable.name for variable in declared), files, strict=True))
+    table = _areas(rasters, declared, facts)
+    if table is not None:
+        files.append(aside / "areas.csv")
+        write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    picture = aside / "overview.png"
+    draw_overview(picture, rasters, declared, facts, table)
+    write_json(aside / "request.json", facts.request)
+    report = aside / "report.html"
+    write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
+    files += [picture, report, aside / "request.json"]
+    write_json(aside / ITEM, make_item(facts, files, declared))
+    return [*files, aside / ITEM]
+
+
+def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
+    """What a raster says about itself; nothing that differs between two runs of one request."""
+    tags = {
+        "TIFFTAG_IMAGEDESCRIPTION": f"{variable.title}. {facts.title}",
+        "TIFFTAG_COPYRIGHT": facts.notice,
+        "TIFFTAG_SOFTWARE": facts.software,
+        "CROPLINE_SYNTHETIC": "yes" if facts.synthetic else "no",
+        "CROPLINE_PROCESSOR": f"{facts.processor} {facts.processor_version}",
+        "CROPLINE_REQUEST": facts.request_digest,
+        "CROPLINE_SOURCE": facts.source_id,
+    }
+    if facts.model is not None:
+        tags["CROPLINE_MODEL"] = f"{facts.model.name} {facts.model.checksum}"
+    if facts.notes:
+        tags["CROPLINE_NOTES"] = " ".join(facts.notes)
+    if variable.legend is not None:
+        tags["CROPLINE_CLASSES"] = "; ".join(f"{entry.value} {entry.name}" for entry in variable.legend.mapped)
+    return tags
+
+
+def _areas(rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts) -> AreaTable | None:
+    """Count the first variable that has classes."""
+    for variable in declared:
+        if variable.legend is not None:
+            area = to_zone(shape(facts.area), facts.epsg)
+            return count_areas(rasters[variable.name], variable.legend, area)
+    return None

@@ -1,0 +1,120 @@
+"""What a delivery says about itself: the request, what it was made from, with what, and how good it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+from shapely.geometry import shape
+
+from catalog.area import area_km2
+from catalog.orbits.timeline import Timeline
+from catalog.products import Frozen, LeftOut, Level
+from processors.season import Season, SeasonAcquisition
+
+
+class Score(Frozen):
+    """Agreement with labels that the model didn't learn from, from one confusion matrix."""
+
+    split: Annotated[str, Field(description="within-field, field-disjoint or truth: what was held out")]
+    oa: Annotated[float, Field(description="overall accuracy, 0 to 1")]
+    miou: Annotated[float, Field(description="mean intersection over union of the classes in the truth, 0 to 1")]
+    dice: Annotated[float, Field(description="mean F1 of the classes in the truth, 0 to 1")]
+    n_pixels: Annotated[int, Field(description="pixels compared")]
+    spread: Annotated[dict[str, float], Field(description="standard deviation over seeds, by score")] = {}
+    note: Annotated[str, Field(description="what this figure can't show")] = ""
+
+
+class ModelUsed(Frozen):
+    """The checkpoint that made the map."""
+
+    name: str
+    checksum: Annotated[str, Field(description="sha256 of its weights, hexadecimal")]
+    summary: Annotated[
+        dict[str, Any], Field(description="lines of the report: what it was trained on, its inputs")
+    ] = {}
+
+
+class DeliveryFacts(Frozen):
+    """All that is told of a delivery beside its pixels."""
+
+    request: Annotated[dict[str, Any], Field(description="as given, so that it can be run again")]
+    request_digest: Annotated[str, Field(description="names the request; a delivery is replaced by its own only")]
+    processor: Annotated[str, Field(description="name of the processor")]
+    processor_title: str
+    processor_version: str
+    software_version: Annotated[str, Field(description="of Cropline")]
+    source: Annotated[str, Field(description="the source's address, without credentials")]
+    source_id: str
+    level: Level
+    synthetic: Annotated[bool, Field(description="made of simulated products: said in every file")]
+    year: int
+    period: Annotated[tuple[AwareDatetime, AwareDatetime], Field(description="season, the end exclusive")]
+    season: Annotated[Season, Field(description="every acquisition looked at, used or not")]
+    left_out: tuple[LeftOut, ...] = ()
+    model: ModelUsed | None = None
+    scores: tuple[Score, ...] = ()
+    notes: Annotated[tuple[str, ...], Field(description="sentences that picture, table and report must show")] = ()
+    epsg: Annotated[int, Field(description="UTM zone of the rasters")]
+    area: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
+    timelines: Annotated[
+        dict[str, Timeline],
+        Field(description="of the acquisitions used, where their source knows the way to the ground"),
+    ] = {}
+    seconds: Annotated[dict[str, float], Field(description="by stage")] = {}
+    created: AwareDatetime
+
+    @property
+    def used(self) -> tuple[SeasonAcquisition, ...]:
+        """The acquisitions that the result is made of, by time."""
+        return self.season.used
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Ids of the products used, in the order of their acquisitions."""
+        return tuple(product for acquisition in self.used for product in acquisition.products)
+
+    @property
+    def years(self) -> str:
+        """Years of the acquisitions used: ``2019`` or ``2018-2019``."""
+        times = [acquisition.time for acquisition in self.used] or [self.period[0]]
+        first, last = min(times).year, max(times).year
+        return str(first) if first == last else f"{first}-{last}"
+
+    @property
+    def notice(self) -> str:
+        """The sentence that the licence of Copernicus Sentinel data asks for; simulated data are never passed off as real."""
+        notice = f"Contains modified Copernicus Sentinel data {self.years}"
+        if self.synthetic:
+            return f"SYNTHETIC DATA, simulated and no observation (a real delivery would be marked: {notice})"
+        return notice
+
+    @property
+    def software(self) -> str:
+        return f"Cropline {self.software_version}"
+
+    @property
+    def title(self) -> str:
+        """What and when, on one line."""
+        return f"{self.processor_title}, {self.year}" + (" (SYNTHETIC DATA)" if self.synthetic else "")
+
+
+def place_text(area: dict[str, Any]) -> str:
+    """Where an area (GeoJSON) lies and how large it is: ``50.746° N, 4.063° E, 0.41 km²``."""
+    geometry = shape(area)
+    centre = geometry.centroid
+    latitude = f"{abs(centre.y):.3f}° {'N' if centre.y >= 0 else 'S'}"
+    longitude = f"{abs(centre.x):.3f}° {'E' if centre.x >= 0 else 'W'}"
+    size = area_km2(geometry)
+    return f"{latitude}, {longitude}, {size:,.2f} km²" if size < 100 else f"{latitude}, {longitude}, {size:,.0f} km²"
+
+
+def months_text(period: tuple[datetime, datetime]) -> str:
+    """``January to July 2019``, ``October 2018 to July 2019`` or ``May 2019``; the period's end is exclusive."""
+    start, end = period
+    year, month = (end.year, end.month - 1) if end.month > 1 else (end.year - 1, 12)
+    last = datetime(year, month, 1, tzinfo=end.tzinfo)
+    if (start.year, start.month) == (last.year, last.month):
+        return f"{last:%B %Y}"
+    return f"{start:%B %Y} to {last:%B %Y}" if start.year != last.year else f"{start:%B} to {last:%B %Y}"

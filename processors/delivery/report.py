@@ -1,0 +1,126 @@
+"""The report of a delivery: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from shapely.geometry import shape
+
+from catalog.area import area_km2
+from catalog.grid import PIXEL
+from catalog.storage.store import written_whole
+from processors.delivery.areas import HECTARE, NO_ESTIMATE, AreaTable
+from processors.delivery.provenance import DeliveryFacts, months_text, place_text
+from processors.season import LOW_SUN_ZENITH
+
+SMALL_AREA = 100.0
+"""km² below which no accuracy measured in an area says how good maps are elsewhere."""
+
+# The headline comes first.
+SPLITS = {
+    "field-disjoint": (
+        "Field-disjoint",
+        "Whole fields held out, of which the model saw no pixel: what to expect of a new field nearby. The headline.",
+    ),
+    "within-field": (
+        "Within-field",
+        "Blocks of pixels held out of fields whose other pixels the model learnt from. It measures interpolation inside "
+        "fields and is always flattering: a check that the parts fit together, not the accuracy of the map.",
+    ),
+    "truth": (
+        "Simulated truth",
+        "Every pixel against the simulation that made the data. It says nothing about real fields.",
+    ),
+}
+
+
+def write_report(
+    path: Path, picture: Path, files: Sequence[Path], facts: DeliveryFacts, table: AreaTable | None
+) -> None:
+    """Write the report (HTML, UTF-8) with ``picture`` (PNG) inside and links to ``files`` beside it.
+
+    All text is escaped. Raises `StoreError` where it can't be written.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
+    environment.filters["later"] = _later
+    template = package_files("processors.delivery").joinpath("report.html").read_text(encoding="utf-8")
+    html = environment.from_string(template).render(
+        facts=facts,
+        season=months_text(facts.period),
+        place=place_text(facts.area),
+        created=facts.created.astimezone(UTC),
+        picture_name=picture.name,
+        picture=base64.b64encode(picture.read_bytes()).decode(),
+        scores=_scores(facts),
+        small=_small_area(facts),
+        table=table,
+        unmapped=table.unmapped * PIXEL**2 / HECTARE if table else 0.0,
+        no_estimate=NO_ESTIMATE,
+        files=[file.name for file in files],
+        model=_lines(facts.model.summary) if facts.model else [],
+        request=json.dumps(facts.request, indent=2, ensure_ascii=False, default=str),
+        total=sum(facts.seconds.values()),
+        masks=[_mask(mask) for mask in facts.season.masks],
+        low_sun=f"{90 - LOW_SUN_ZENITH:g}" if any(one.low_sun for one in facts.season.acquisitions) else "",
+    )
+    with written_whole(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _later(time: datetime, sensed: datetime) -> str:
+    """Such as ``+3:07``, hours and minutes."""
+    minutes = round((time - sensed).total_seconds() / 60)
+    return f"+{minutes // 60}:{minutes % 60:02d}"
+
+
+def _scores(facts: DeliveryFacts) -> list[dict[str, Any]]:
+    order = list(SPLITS)
+    ranked = sorted(facts.scores, key=lambda score: order.index(score.split) if score.split in order else len(order))
+    rows = []
+    for score in ranked:
+        name, meaning = SPLITS.get(score.split, (score.split, ""))
+        figures = [
+            f"{getattr(score, key):.3f}" + (f" ± {score.spread[key]:.3f}" if key in score.spread else "")
+            for key in ("oa", "miou", "dice")
+        ]
+        rows.append(
+            {"name": name, "meaning": meaning, "note": score.note, "figures": figures, "pixels": score.n_pixels}
+        )
+    return rows
+
+
+def _small_area(facts: DeliveryFacts) -> str | None:
+    size = area_km2(shape(facts.area))
+    if size >= SMALL_AREA:
+        return None
+    return (
+        f"This area has {size:,.2f} km². Figures from one small area carry no claim of accuracy: neighbouring fields share "
+        "weather, soil and farmers, and other places don't."
+    )
+
+
+def _mask(options: dict[str, Any]) -> str:
+    """What dates were masked with, on one line."""
+
+    def figure(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        return "none" if value is None else f"{value:g}"
+
+    return "; ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in options.items())
+
+
+def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """A model's summary as lines of a table."""
+    return [
+        (str(key).replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+        for key, value in summary.items()
+    ]

@@ -1,0 +1,133 @@
+"""The STAC item of a delivery: what was made, of what, with what, and the checksum of every file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pystac
+import rasterio
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.file import FileExtension
+from pystac.extensions.projection import ProjectionExtension
+from shapely.geometry import shape
+
+from catalog.storage.store import sha256
+from processors.delivery.areas import map_entries
+from processors.delivery.folder_swap import DIGEST
+from processors.delivery.provenance import DeliveryFacts
+from processors.rasters import Variable
+
+LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice"
+
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+
+_MEDIA = {".csv": "text/csv", ".png": "image/png", ".html": "text/html", ".json": "application/json"}
+
+_ABOUT = {
+    "areas.csv": ("Hectares per class, counted", ["data"]),
+    "overview.png": ("Picture with legend", ["overview", "thumbnail"]),
+    "report.html": ("Report", ["metadata"]),
+    "request.json": ("The request, to run again", ["metadata"]),
+}
+
+
+def make_item(facts: DeliveryFacts, files: Sequence[Path], declared: Sequence[Variable]) -> dict[str, Any]:
+    """The item (JSON) of a delivery's files; their addresses are relative to it.
+
+    Extensions: projection, file (checksums are multihashes: 12 20 and the SHA-256) and classification.
+    """
+    geometry = shape(facts.area)
+    start, end = facts.period
+    item = pystac.Item(
+        id=f"{facts.processor}-{facts.year}-{facts.request_digest}",
+        geometry=facts.area,
+        bbox=list(geometry.bounds),
+        datetime=None,
+        start_datetime=facts.used[0].time if facts.used else start,
+        end_datetime=facts.used[-1].time if facts.used else end,
+        properties=_properties(facts),
+    )
+    made_by = pystac.Provider("Cropline", facts.software, [pystac.ProviderRole.PROCESSOR])
+    if facts.synthetic:
+        item.common_metadata.providers = [made_by]
+    else:
+        item.common_metadata.providers = [
+            pystac.Provider("Copernicus", "Sentinel-2 data", [pystac.ProviderRole.LICENSOR], "https://copernicus.eu"),
+            made_by,
+        ]
+        item.add_link(pystac.Link("license", LEGAL_NOTICE, "application/pdf", "Legal notice on Sentinel data"))
+    item.stac_extensions.append(PROCESSING)
+    variables = {f"{variable.name}.tif": variable for variable in declared}
+    ProjectionExtension.ext(item, add_if_missing=True).apply(code=f"EPSG:{facts.epsg}")
+    for path in files:
+        variable = variables.get(path.name)
+        item.add_asset(path.stem, _asset(path, variable))
+        asset = item.assets[path.stem]
+        FileExtension.ext(asset, add_if_missing=True).apply(checksum=f"1220{sha256(path)}", size=path.stat().st_size)
+        if variable is not None:
+            _describe_raster(asset, path, variable)
+    return item.to_dict(include_self_link=False)
+
+
+def _properties(facts: DeliveryFacts) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "title": facts.title,
+        "created": facts.created.isoformat(),
+        "license": "other",
+        "attribution": facts.notice,
+        "processing:software": {"Cropline": facts.software_version},
+        DIGEST: facts.request_digest,
+        "cropline:request": facts.request,
+        "cropline:processor": {"name": facts.processor, "version": facts.processor_version},
+        "cropline:synthetic": facts.synthetic,
+        "cropline:source": facts.source,
+        "cropline:source_id": facts.source_id,
+        "cropline:level": facts.level,
+        "cropline:acquisitions": [acquisition.id for acquisition in facts.used],
+        "cropline:low_sun": [acquisition.id for acquisition in facts.used if acquisition.low_sun],
+        "cropline:masks": list(facts.season.masks),
+        "cropline:products": list(facts.products),
+        "cropline:notes": list(facts.notes),
+        "cropline:scores": [score.model_dump(mode="json") for score in facts.scores],
+    }
+    if facts.timelines:
+        properties["cropline:timelines"] = {
+            name: line.model_dump(mode="json") for name, line in facts.timelines.items()
+        }
+    if facts.model is not None:
+        properties["cropline:model"] = facts.model.model_dump(mode="json")
+    return properties
+
+
+def _asset(path: Path, variable: Variable | None) -> pystac.Asset:
+    if variable is not None:
+        return pystac.Asset(f"./{path.name}", variable.title, media_type=pystac.MediaType.COG, roles=["data"])
+    title, roles = _ABOUT[path.name]
+    return pystac.Asset(f"./{path.name}", title, media_type=_MEDIA[path.suffix], roles=roles)
+
+
+def _describe_raster(asset: pystac.Asset, path: Path, variable: Variable) -> None:
+    with rasterio.open(path) as raster:
+        ProjectionExtension.ext(asset).apply(shape=list(raster.shape), transform=list(raster.transform)[:6])
+    nodata = "nan" if variable.nodata != variable.nodata else variable.nodata  # JSON has no NaN
+    asset.extra_fields["bands"] = [
+        {"name": band or variable.name, "data_type": variable.dtype, "nodata": nodata, "unit": variable.unit}
+        for band in variable.bands
+    ]
+    if variable.legend is not None:
+        ClassificationExtension.ext(asset, add_if_missing=True).apply(
+            [
+                Classification.create(
+                    entry.value, entry.name, _word(entry.name), color_hint=entry.colour.removeprefix("#").upper()
+                )
+                for entry in map_entries(variable.legend, (0,))
+            ]
+        )
+
+
+def _word(name: str) -> str:
+    """A class's name in the letters that the classification extension allows."""
+    return re.sub(r"[^0-9A-Za-z_-]+", "_", name).strip("_") or "class"

@@ -1,0 +1,157 @@
+"""Opening assets: with the options that each needs, and words for what goes wrong on the way to a file."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.session import Session
+
+from catalog.errors import ProductError
+from catalog.products import ACCESS_DENIED, NOT_REACHABLE, Asset
+from catalog.storage.credentials import remedy
+
+GDAL_ENVIRONMENT: dict[str, Any] = {
+    # Bytes, of the process. No block is asked for twice, so GDAL needs no more than those that threads read just now.
+    "GDAL_CACHEMAX": 64 * 2**20,
+    # With more, GDAL 3.10 reads a truncated JP2 as zeros and says nothing. Acquisitions are read side by side anyway.
+    "GDAL_NUM_THREADS": "1",
+    # A dead server must not hold a request for ever. Retried is what may pass: 429, 5xx, a connection that broke or was not made.
+    "GDAL_HTTP_CONNECTTIMEOUT": "5",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "GDAL_HTTP_LOW_SPEED_TIME": "20",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
+    "GDAL_HTTP_MAX_RETRY": "2",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+    # GDAL keeps what a URL answered, failures and half an answer too: a later attempt would not ask again.
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/http:/vsis3/",
+}
+
+SILENCE = 60.0
+"""Seconds for which a host that didn't answer twice running isn't asked again: each asking takes the whole timeout."""
+
+_REMOTE = re.compile(r"(?:/vsizip/\{?)?(?:[a-z][a-z0-9+.-]*://|/vsi(?:curl|s3|gs|az|swift)[a-z_]*/)")
+_ARCHIVE = re.compile(r"/vsizip/\{?(?P<archive>.+?\.zip)(?:[}/]|$)", re.IGNORECASE)
+_NO_HOST = re.compile(r"resolve|connect|timed out|timeout|too slow", re.IGNORECASE)
+# GDAL hands down what S3 says in words, without the code. 409: what Azure answers where nothing may be read without a token.
+_DENIED = re.compile(
+    r"HTTP\D*40[139]\b|denied|forbidden|expired|unauthori[sz]ed|not authori[sz]ed|access key|signature|credential|invalid token",
+    re.IGNORECASE,
+)
+_ABSENT = re.compile(r"HTTP\D*(?:404|410)\b|does not exist|no such", re.IGNORECASE)
+_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# Host -> how often running it didn't answer, when last (monotonic), what GDAL said. Of the process: acquisitions share hosts.
+_silent: dict[str, tuple[int, float, str]] = {}
+
+
+class MissingAssetError(Exception):
+    """An asset isn't there: the product goes on without the band."""
+
+
+def is_remote(asset: Asset) -> bool:
+    return _REMOTE.match(asset.href) is not None and not asset.href.startswith("file://")
+
+
+def asset_state(asset: Asset) -> str:
+    """Changes when the file of an asset does: its size and time of writing, ``absent`` or ``remote``."""
+    if is_remote(asset):
+        return "remote"
+    archive = _ARCHIVE.match(asset.href)
+    try:
+        stat = Path(archive["archive"] if archive else asset.href.removeprefix("file://")).stat()
+    except OSError:
+        return "absent"
+    return f"{stat.st_size}:{stat.st_mtime_ns}"
+
+
+class _Given(Session):  # type: ignore[misc]  # rasterio has no types
+    """The options that an asset brings. rasterio takes secrets from a session only."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self._options = dict(options)
+
+    def get_credential_options(self) -> dict[str, str]:
+        return self._options
+
+
+class AssetOpener:
+    """Opens assets for the length of an `ExitStack`, within an `Env` of `GDAL_ENVIRONMENT`, each with its own options.
+
+    GDAL keeps a file's endpoint and credentials from its opening on, so those of one acquisition may differ.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def open(self, asset: Asset) -> rasterio.DatasetReader:
+        """Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where a file can't be understood."""
+        host = _host(asset)
+        times, last, reason = _silent.get(host, (0, 0.0, ""))
+        if times > 1 and time.monotonic() - last < SILENCE:
+            raise MissingAssetError(_why_absent(asset, reason))
+        if asset_state(asset) == "absent":
+            raise MissingAssetError(f"{asset.href}: no such file")
+        # Listing the folder of a remote file costs more than reading it; beside a local one its georeference may lie.
+        listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR" if is_remote(asset) else "FALSE"}
+        try:
+            with rasterio.Env(session=_Given({**asset.gdal_env, **GDAL_ENVIRONMENT}), **listing):
+                dataset = self._stack.enter_context(rasterio.open(asset.href))
+        except RasterioError as error:
+            reason = cause(error)
+            if is_remote(asset):
+                if _NO_HOST.search(reason):
+                    _silent[host] = times + 1, time.monotonic(), reason
+                raise MissingAssetError(_why_absent(asset, reason)) from error
+            raise ProductError(f"{asset.href} can't be opened, it may be truncated: {reason}") from error
+        _silent.pop(host, None)
+        if dataset.crs is None:
+            raise ProductError(f"{_shown(asset, asset.href)} has no coordinate reference system, it may be truncated")
+        return dataset
+
+
+def _host(asset: Asset) -> str:
+    if not is_remote(asset):
+        return ""
+    return urlsplit(asset.href).netloc or asset.gdal_env.get("AWS_S3_ENDPOINT", "")
+
+
+def _why_absent(asset: Asset, reason: str) -> str:
+    """Why a remote asset can't be opened, in words that `LeftOut` tells apart."""
+    if _DENIED.search(reason):
+        text = f"{asset.href}: {ACCESS_DENIED}: {reason}. {remedy(asset.href)}"
+    elif _ABSENT.search(reason):
+        text = f"{asset.href}: {reason}"
+    else:
+        text = f"{asset.href}: {NOT_REACHABLE}: {reason}"
+    return _shown(asset, text)
+
+
+def why_unread(asset: Asset, reason: str) -> str:
+    """Why pixels of an open asset can't be read."""
+    if not is_remote(asset):
+        return f"{asset.href} can't be read, it may be truncated: {reason}"
+    if _DENIED.search(reason):
+        return _why_absent(asset, reason)
+    return _shown(asset, f"{asset.href} can't be read, it may be truncated or {NOT_REACHABLE}: {reason}")
+
+
+def _shown(asset: Asset, text: str) -> str:
+    """A text without what opens the asset: tokens in addresses, and keys that a service repeats."""
+    for name in _SECRETS:
+        if secret := asset.gdal_env.get(name):
+            text = text.replace(secret, "…")
+    return re.sub(r"(https?://)(?:[^/\s?]*@)?([^?\s]*)(\?[^\s:]*)?", r"\1\2", text)
+
+
+def cause(error: BaseException) -> str:
+    """GDAL's own words: rasterio keeps them in the cause of its error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().rstrip(".") or type(error).__name__

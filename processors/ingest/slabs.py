@@ -1,0 +1,300 @@
+"""From open bands to slabs: one acquisition over all its cells, its bands decoded side by side while the cell before is written.
+
+Memory is of a fixed size, whatever the area and however many acquisitions are read at once: so many slabs, the blocks that threads
+read just now, and what `Scratch` keeps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from catalog.errors import ProductError
+from catalog.products import NO_DATA, SATURATED, Product
+from processors.cube.cell import Cube
+from processors.cube.layout import CLEAR_NO_DATA
+from processors.engine import cores
+from processors.ingest.blocks import Scratch
+from processors.ingest.opening import is_remote
+from processors.ingest.product_bands import Readers
+
+SLABS = 4
+"""Slabs of cells (25 MB each) in memory at once, of all acquisitions of the process."""
+
+REMOTE_THREADS = 13
+"""Bands read at once over a network, where threads mostly wait: all of a product."""
+
+
+class _Memory:
+    """The arrays of the process's slabs: so many at once, used again while anybody ingests (clearing fresh memory takes long)."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._users = 0
+        self._spare: list[npt.NDArray[np.uint16]] = []
+
+    @contextmanager
+    def user(self) -> Iterator[None]:
+        """The last one to leave gives the memory back."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._spare.clear()
+
+    def take(self, shape: tuple[int, ...], *, wait: bool) -> npt.NDArray[np.uint16] | None:
+        """An array with anything in it; None where all are taken and ``wait`` is False."""
+        if not self._free.acquire(blocking=wait):
+            return None
+        with self._lock:
+            found = next((array for array in self._spare if array.shape == shape), None)
+            self._spare = [array for array in self._spare if array is not found]
+        return np.empty(shape, np.uint16) if found is None else found
+
+    def give(self, array: npt.NDArray[np.uint16]) -> None:
+        """What `take` gave, back."""
+        with self._lock:
+            self._spare.append(array)
+            del self._spare[:-SLABS]
+        self._free.release()
+
+
+_memory = _Memory(SLABS)
+
+
+@contextmanager
+def slab_memory() -> Iterator[None]:
+    """Around all that is done for an acquisition: whoever begins while another one reads finds that one's memory."""
+    with _memory.user():
+        yield
+
+
+class BrokenProductError(Exception):
+    """A product failed in its middle; what was written of it has to be written again without it."""
+
+    def __init__(self, product: str, reason: str) -> None:
+        super().__init__(reason)
+        self.product = product
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An acquisition in one cell."""
+
+    cube: Cube
+    index: int
+    products: tuple[Product, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is written beside a slab."""
+
+    products: tuple[str, ...]
+    bands_present: npt.NDArray[np.uint8]
+    valid_fraction: float
+    off_grid: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is read for a cell: these bands of these products, in the order of their names, which doesn't depend on the request."""
+
+    place: Place
+    names: tuple[str, ...]
+    present: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return (*self.present, "SCL") if self.place.cube.level == "L2A" else self.present
+
+
+class _Slab:
+    """The arrays of a cell on their way; each counts as one of `SLABS` until it is written or given up."""
+
+    def __init__(self, job: _Job, reflectance: npt.NDArray[np.uint16]) -> None:
+        cube = job.place.cube
+        self.job = job
+        self.reflectance = reflectance
+        self.masks = np.empty((2, *cube.window.shape), np.uint8) if cube.level == "L2A" else None
+        """Scene classification and cloud probability."""
+        self.layers: list[Future[set[str]]] = []
+
+    def fill(self, readers: Readers, pool: ThreadPoolExecutor) -> None:
+        """Begin to read all layers."""
+        self.layers = [pool.submit(self._read, layer, readers) for layer in self.job.layers]
+        for band in set(self.job.place.cube.bands) - set(self.job.present):
+            self._array(band).fill(NO_DATA)
+
+    def wait(self) -> Facts:
+        """What is written beside the slab, once it is read. Raises `BrokenProductError`."""
+        off_grid = set().union(*(layer.result() for layer in self.layers))
+        bands, present = self.job.place.cube.bands, self.job.present
+        least = np.full(self.reflectance.shape[1:], SATURATED, np.uint16)
+        for band in present:
+            np.minimum(least, self._array(band), out=least)
+        valid = least != NO_DATA
+        if self.masks is not None:
+            self.masks[1][~valid] = CLEAR_NO_DATA
+        return Facts(
+            products=self.job.names,
+            bands_present=np.array([band in present for band in bands], np.uint8),
+            valid_fraction=np.count_nonzero(valid) / valid.size if present else 0.0,
+            off_grid=tuple(sorted(off_grid)),
+        )
+
+    def write(self) -> None:
+        """Raises `StoreError`."""
+        cube, index = self.job.place.cube, self.job.place.index
+        cube.write_slab("reflectance", index, self.reflectance)
+        if self.masks is not None:
+            cube.write_slab("scl", index, self.masks[0])
+            cube.write_slab("cloud_probability", index, self.masks[1])
+
+    def give_up(self) -> None:
+        """Let what is being read end, and read nothing more."""
+        for layer in self.layers:
+            layer.cancel()
+        wait(self.layers)
+
+    def _array(self, band: str) -> npt.NDArray[np.uint16]:
+        """(H, W): where a band is put."""
+        values: npt.NDArray[np.uint16] = self.reflectance[self.job.place.cube.bands.index(band)]
+        return values
+
+    def _read(self, layer: str, readers: Readers) -> set[str]:
+        """Merge the products' pixels of a layer: of the first one that has data. What had to be warped for it."""
+        if self.masks is not None and layer == "SCL":
+            return self._read_masks(self.masks[0], self.masks[1], readers)
+        window, out, fresh, off_grid = self.job.place.cube.window, self._array(layer), True, set()
+        for name in self.job.names:
+            reader = readers.bands[name][layer]
+            with _blamed_on(name):
+                reached = reader.fill(window, out, fresh=fresh)
+            if reached:
+                fresh = False
+                off_grid |= reader.warped(window.epsg)
+        if fresh:
+            out.fill(NO_DATA)
+        return off_grid
+
+    def _read_masks(self, scl: npt.NDArray[np.uint8], probability: npt.NDArray[np.uint8], readers: Readers) -> set[str]:
+        """Merge classification and cloud probability, both of the first product that classifies the pixel.
+
+        So 0 % stays 0 %: the classification says where a product has data. 255 where the product has no probability.
+        """
+        window, fresh, off_grid = self.job.place.cube.window, True, set()
+        probability.fill(CLEAR_NO_DATA)
+        for name in self.job.names:
+            bands = readers.bands[name]
+            classes = scl if fresh else np.empty_like(scl)
+            with _blamed_on(name):
+                reached = bands["SCL"].fill(window, classes, fresh=True)
+                percent = bands["CLD"].read(window) if "CLD" in bands else None
+            if not reached:
+                continue
+            first = classes != NO_DATA
+            if not fresh:
+                first &= scl == NO_DATA
+                np.copyto(scl, classes, where=first)
+            if percent is not None:
+                np.copyto(probability, percent, where=first & (percent <= 100), casting="unsafe")
+            fresh = False
+            off_grid |= bands["SCL"].warped(window.epsg)
+        if fresh:
+            scl.fill(NO_DATA)
+        return off_grid
+
+
+@contextmanager
+def _blamed_on(product: str) -> Iterator[None]:
+    try:
+        yield
+    except ProductError as error:
+        raise BrokenProductError(product, str(error)) from error
+
+
+def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> list[Facts | None]:
+    """Merge the products of each cell and write it; None for a cell of which no product is usable.
+
+    Raises `BrokenProductError`, `StoreError`.
+    """
+    jobs = [_job(place, readers) for place in places]
+    _plan(jobs, readers, scratch)
+    facts: dict[int, Facts] = {}
+    held: dict[int, _Slab] = {}  # by job, at most two: no thread is idle while the last bands of the first one are read
+    pool = _pool(_threads(readers))
+
+    def finish_first() -> None:
+        number, slab = next(iter(held.items()))
+        facts[number] = slab.wait()
+        slab.write()
+        _memory.give(held.pop(number).reflectance)
+
+    try:
+        for number, job in enumerate(jobs):
+            if not job.names:
+                continue
+            held[number] = _next_slab(job, held, finish_first)
+            held[number].fill(readers, pool)
+            if len(held) > 1:
+                finish_first()
+        while held:
+            finish_first()
+    finally:
+        for slab in held.values():
+            slab.give_up()
+            _memory.give(slab.reflectance)
+    return [facts.get(number) for number in range(len(jobs))]
+
+
+def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], None]) -> _Slab:
+    """Where all memory is taken, what is held is written first: nobody who waits for a slab holds another one."""
+    cube = job.place.cube
+    shape = len(cube.bands), *cube.window.shape
+    array = _memory.take(shape, wait=False)
+    while array is None:
+        while held:
+            finish_first()
+        array = _memory.take(shape, wait=True)
+    return _Slab(job, array)
+
+
+def _job(place: Place, readers: Readers) -> _Job:
+    names = tuple(sorted(product.id for product in place.products if product.id in readers.bands))
+    present = tuple(band for band in place.cube.bands if names and all(band in readers.bands[name] for name in names))
+    return _Job(place, names, present)
+
+
+def _plan(jobs: Sequence[_Job], readers: Readers, scratch: Scratch) -> None:
+    """Tell each reader what it will be asked for. Raises `BrokenProductError`."""
+    for name, bands in readers.bands.items():
+        for layer, reader in bands.items():
+            # The cloud probability is read along with the classification.
+            with_it = "SCL" if layer == "CLD" else layer
+            windows = [job.place.cube.window for job in jobs if name in job.names and with_it in job.layers]
+            with _blamed_on(name):
+                reader.plan(windows, scratch)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Of the process: threads that stay are fewer in all, and their memory is used again rather than scattered."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="cropline-read")
+
+
+def _threads(readers: Readers) -> int:
+    remote = any(is_remote(reader.asset) for bands in readers.bands.values() for reader in bands.values())
+    return max(cores(), REMOTE_THREADS if remote else 1)

@@ -1,0 +1,1 @@
+"""Which pixels of an acquisition are clear, at both levels. Imports `cube`."""

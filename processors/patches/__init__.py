@@ -1,0 +1,1 @@
+"""Windows over an area, patches read through them, and the folders of training patches with their labels. Imports `cube` and the season."""

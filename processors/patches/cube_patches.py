@@ -1,0 +1,205 @@
+"""Windows that cover an area, and patches read through them: views of the cube, no copies on disk."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from agrunet.data.patches import Patch
+from catalog.errors import RequestError
+from catalog.grid import Cell, Window, cells_of_window
+from catalog.products import LEVEL_BANDS, Level
+from catalog.storage.store import CellPath, Store
+from processors.cube.cell import Cube
+from processors.cube.layout import BLOCK
+from processors.season import Season
+
+
+@dataclass(frozen=True, slots=True)
+class PatchGrid:
+    """How the area is cut for a processor: edge and overlap of patches, pixels."""
+
+    size: int = 128
+    overlap: int = 32
+
+
+def cover(area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0)) -> list[Window]:
+    """Overlapping windows of ``grid.size`` that cover an area, from its north-west corner, row by row.
+
+    Where the area is larger than a patch, the first and last rows and columns are moved back inside: beyond the area there may
+    be no data, and a network sees that. Where it is smaller, patches are centred on it.
+    ``shift``: (rows, columns) by which the whole grid starts further north and west; 0 or more, less than its step.
+    Raises `RequestError` where patches don't overlap as asked.
+    """
+    step = grid.size - grid.overlap
+    if grid.size < 1 or not 0 <= grid.overlap < grid.size:
+        raise RequestError(f"patches of {grid.size} pixels can't overlap by {grid.overlap}: 0 to {grid.size - 1} can.")
+    if not all(0 <= moved < step for moved in shift):
+        raise RequestError(f"shift {shift}: each must be 0 to {step - 1}, the step of the patches less one.")
+    rows = _starts(area_window.height, grid.size, step, shift[0])
+    columns = _starts(area_window.width, grid.size, step, shift[1])
+    return [
+        Window(area_window.epsg, area_window.left + column, area_window.top - row, grid.size, grid.size)
+        for row in rows
+        for column in columns
+    ]
+
+
+def _starts(length: int, size: int, step: int, shift: int) -> list[int]:
+    """First pixels of patches that cover 0 to ``length``."""
+    if length <= size:
+        centred = -((size - length) // 2)
+        # moved by no more than keeps the whole length inside
+        return [max(centred - shift, length - size)]
+    starts = [max(0, start) for start in range(-shift, length - size, step)]
+    return [*starts, length - size]
+
+
+def training_windows(area_window: Window, size: int) -> list[Window]:
+    """Windows that cover an area without overlap, from its north-west corner; the last ones may reach out of it."""
+    return [
+        Window(area_window.epsg, area_window.left + column, area_window.top - row, size, size)
+        for row in range(0, area_window.height, size)
+        for column in range(0, area_window.width, size)
+    ]
+
+
+_CACHE_BYTES = 128 * 2**20
+"""Decoded blocks that are kept, of one object: enough for a row of patches of an area a few km wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenCell:
+    """A cell, the dates of the season that it has, and the index of each of these in it, rising."""
+
+    cube: Cube
+    dates: npt.NDArray[np.intp]
+    indices: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """One inner chunk of a cell, decoded: (T, C, H, W) and (T, H, W)."""
+
+    values: npt.NDArray[np.uint16]
+    clear: npt.NDArray[np.bool_]
+
+
+class CubePatches:
+    """The patches of a season, in the order of ``windows``: implements `agrunet.data.patches.PatchSource`.
+
+    Thread-safe. Travels to other processes as what it was made of, the keys to a bucket included: through pipes, never files.
+    Cells are opened at their first use. Patches that overlap share blocks: these are decoded whole and the last ones kept, so that
+    patches read in their order decode each about once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        source_id: str,
+        level: Level,
+        season: Season,
+        windows: Sequence[Window],
+        bands: Sequence[str],
+    ) -> None:
+        """``bands``: what a patch holds, in this order. Raises `RequestError` where the season lacks one of them."""
+        missing = [band for band in bands if band not in season.bands]
+        if missing:
+            raise RequestError(
+                f"bands {', '.join(missing)} are not in every acquisition of the season, which have {', '.join(season.bands)}. "
+                "Ask for other bands, or for another source."
+            )
+        if not windows or len({window.shape for window in windows}) > 1:
+            raise RequestError(f"{len(windows)} windows: all patches of one source have one size.")
+        self.store, self.source_id, self.level = store, source_id, level
+        self.season, self.windows, self.bands = season, tuple(windows), tuple(bands)
+        if not season.used:
+            raise RequestError("the season uses no acquisition.")
+        self.days: npt.NDArray[np.int32] = np.array(season.days(season.start), np.int32)
+        self._rows = [LEVEL_BANDS[level].index(band) for band in bands]
+        self._forget()
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_cells", "_blocks")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._cells: dict[Cell, _OpenCell | None] = {}
+        self._blocks: OrderedDict[Window, _Block] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, index: int) -> Patch:
+        """Values (T, C, H, W), 0 = no data; clear (T, H, W); days (T,). Where no cell is, or it lacks a date, there is no data."""
+        window = self.windows[index]
+        values = np.zeros((len(self.days), len(self.bands), *window.shape), np.uint16)
+        clear = np.zeros((len(self.days), *window.shape), np.bool_)
+        for place in _blocks_of(window):
+            block = self._block(place)
+            part = window.intersection(place)
+            if block is not None and part is not None:
+                to, of = window.slices(part), place.slices(part)
+                values[(..., *to)] = block.values[(..., *of)]
+                clear[(..., *to)] = block.clear[(..., *of)]
+        return Patch(values, clear, self.days)
+
+    def _block(self, place: Window) -> _Block | None:
+        with self._lock:
+            if place in self._blocks:
+                self._blocks.move_to_end(place)
+                return self._blocks[place]
+            opened = self._open(cells_of_window(place)[0])
+        if opened is None or not opened.dates.size:
+            return None
+        block = self._decode(opened, place)
+        size = block.values.nbytes + block.clear.nbytes
+        with self._lock:
+            self._blocks[place] = block
+            while len(self._blocks) > max(1, _CACHE_BYTES // size):
+                self._blocks.popitem(last=False)
+        return block
+
+    def _decode(self, opened: _OpenCell, place: Window) -> _Block:
+        block = _Block(
+            np.zeros((len(self.days), len(self.bands), *place.shape), np.uint16),
+            np.zeros((len(self.days), *place.shape), np.bool_),
+        )
+        arrays, (rows, columns) = opened.cube.arrays, opened.cube.window.slices(place)
+        # All dates in one selection: the codecs then decode them side by side.
+        values = np.asarray(arrays["reflectance"].oindex[opened.indices, :, rows, columns])
+        block.values[opened.dates] = values[:, self._rows]
+        block.clear[opened.dates] = np.asarray(arrays["clear"].oindex[opened.indices, rows, columns]) == 1
+        return block
+
+    def _open(self, cell: Cell) -> _OpenCell | None:
+        if cell not in self._cells:
+            path = self.store.cube(self.source_id, self.level, cell)
+            self._cells[cell] = _open_cell(path, self.season) if path.exists() else None
+        return self._cells[cell]
+
+
+def _blocks_of(window: Window) -> Iterator[Window]:
+    """The inner chunks that a window touches; cells are whole numbers of them."""
+    for top in range(-(-window.top // BLOCK), window.bottom // BLOCK, -1):
+        for left in range(window.left // BLOCK, -(-window.right // BLOCK)):
+            yield Window(window.epsg, left * BLOCK, top * BLOCK, BLOCK, BLOCK)
+
+
+def _open_cell(path: CellPath, season: Season) -> _OpenCell:
+    cube = Cube(path)
+    whole = cube.flags("ingested") & cube.flags("masked")
+    found = [cube.index_of(acquisition.id, acquisition.time, acquisition.platform) for acquisition in season.used]
+    there = sorted((index, date) for date, index in enumerate(found) if index is not None and whole[index])
+    indices, dates = np.array(there, np.intp).reshape(-1, 2).T
+    return _OpenCell(cube, dates, indices)

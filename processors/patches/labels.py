@@ -1,0 +1,134 @@
+"""Labels and crop masks, read onto the pixels of a zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
+
+from catalog.errors import RequestError
+from catalog.grid import Window, inside, window_around
+from catalog.legend import Legend, legend_of_codes, read_legend
+from processors.patches.ground_codes import Coded, Codes, open_codes
+
+UNKNOWN_LABEL = -1
+"""Label of a pixel of which nothing is known: no loss, no score."""
+
+_CODE_COLUMNS = ("source_code", "code", "crop_code")
+_MASK_COLUMNS = ("crop_mask", "cropland", *_CODE_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Codes of a raster or vector file with the legend that gives them a meaning."""
+
+    codes: Codes
+    legend: Legend
+
+    @property
+    def path(self) -> Path:
+        return self.codes.path
+
+    def read(self, window: Window) -> npt.NDArray[np.int16]:
+        """Index into ``legend.mapped`` (H, W); -1 unknown: outside the file, role ignore, codes that no entry names."""
+        return _indices(self.codes.read(window), self.legend)
+
+    def meets(self, zone_area: BaseGeometry, epsg: int) -> bool:
+        """True where a pixel of the area (in the zone's metres) has a class."""
+        read = self.read(window_around(zone_area, epsg))
+        return bool(self._class_pixels(read, zone_area, window_around(zone_area, epsg)))
+
+    def check(self, zone_area: BaseGeometry, epsg: int) -> None:
+        """Raise `RequestError` where the labels don't touch the area, or no pixel of it has a class."""
+        window = window_around(zone_area, epsg)
+        coded = self.codes.read(window)
+        if not (coded.known & inside(zone_area, window)).any():
+            raise RequestError(
+                f"labels {self.path}: don't overlap the area. Give labels of the area, or an area within the labels."
+            )
+        if not self._class_pixels(_indices(coded, self.legend), zone_area, window):
+            found = ", ".join(str(code) for code in np.unique(coded.codes[coded.known])[:10])
+            named = ", ".join(str(code) for entry in self.legend.classes for code in entry.source_codes[:10])
+            raise RequestError(
+                f"labels {self.path}: no pixel of the area has a class. Codes in the area: {found}; the legend's classes "
+                f"have {named}. Check that the legend belongs to these labels."
+            )
+
+    def _class_pixels(self, read: npt.NDArray[np.int16], zone_area: BaseGeometry, window: Window) -> int:
+        first = len(self.legend.mapped) - len(self.legend.classes)  # background comes first
+        return int(((read >= first) & inside(zone_area, window)).sum())
+
+
+def open_labels(path: Path, legend: Path | None = None, window: Window | None = None) -> Labels:
+    """Open integer codes: a GeoTIFF, or polygons with a column of codes.
+
+    The column is the one named source_code, code or crop_code, else the only one of integers. The legend is the CSV given, else
+    ``<labels>.legend.csv`` beside the labels, else every non-zero code is a class of its own: of the codes in ``window`` where
+    one is given, of the whole file otherwise. Codes that a legend names count even where the file calls them no-data.
+    Raises `RequestError` where a file is missing or isn't what it should be.
+    """
+    codes = open_codes(path, "labels", _CODE_COLUMNS)
+    found = legend if legend is not None else legend_beside(path)
+    if found is not None:
+        return Labels(codes, read_legend(found))
+    return Labels(codes, legend_of_codes(_present(codes, window)))
+
+
+def legend_beside(path: Path) -> Path | None:
+    """The legend that lies beside labels: crop_type.tif.legend.csv or crop_type.legend.csv."""
+    candidates = (path.with_name(f"{path.name}.legend.csv"), path.with_name(f"{path.stem}.legend.csv"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CropMask:
+    """Where cropland is."""
+
+    codes: Codes
+
+    @property
+    def path(self) -> Path:
+        return self.codes.path
+
+    def read(self, window: Window) -> npt.NDArray[np.bool_]:
+        """True (H, W) on cropland; False where the file says 0, no-data or nothing."""
+        coded = self.codes.read(window)
+        cropland: npt.NDArray[np.bool_] = coded.known & (coded.codes != 0) & (coded.codes != self.codes.nodata)
+        return cropland
+
+    def check(self, zone_area: BaseGeometry, epsg: int) -> None:
+        """Raise `RequestError` where the mask leaves nothing of the area: it lies elsewhere, or calls all of it non-crop."""
+        window = window_around(zone_area, epsg)
+        if not (self.read(window) & inside(zone_area, window)).any():
+            raise RequestError(
+                f"crop_mask {self.path}: no cropland in the area. Give a mask of the area in which cropland is not 0."
+            )
+
+
+def open_crop_mask(path: Path) -> CropMask:
+    """Open a mask: a GeoTIFF that is not 0 on cropland, or polygons.
+
+    Polygons are cropland, except where a column named crop_mask, cropland, source_code, code or crop_code says 0.
+    Raises `RequestError` where the file is missing or is neither.
+    """
+    return CropMask(open_codes(path, "crop_mask", _MASK_COLUMNS, mask=True))
+
+
+def _present(codes: Codes, window: Window | None) -> Iterable[int]:
+    if window is None:
+        return (int(code) for code in codes.present())
+    coded = codes.read(window)
+    return (int(code) for code in np.unique(coded.codes[coded.known]) if code != codes.nodata)
+
+
+def _indices(coded: Coded, legend: Legend) -> npt.NDArray[np.int16]:
+    pairs = sorted((code, index) for index, entry in enumerate(legend.mapped) for code in entry.source_codes)
+    codes = np.array([code for code, _ in pairs], np.int64)
+    indices = np.array([index for _, index in pairs], np.int16)
+    place = np.minimum(np.searchsorted(codes, coded.codes), len(codes) - 1)
+    named = coded.known & (codes[place] == coded.codes)
+    return np.where(named, indices[place], np.int16(UNKNOWN_LABEL))

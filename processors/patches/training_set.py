@@ -1,0 +1,290 @@
+"""From labels and cells to the folder of training patches that `agrunet` learns from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
+
+from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
+from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.patches import Patch, PatchSource
+from agrunet.errors import AgrunetError
+from agrunet.files import folder_written_whole
+from catalog.area import as_geojson
+from catalog.errors import RequestError, StoreError
+from catalog.grid import Window, inside, to_lonlat, window_around
+from catalog.products import Frozen, Level, Order
+from catalog.storage.store import digest, write_json
+from processors.patches.label_fields import describe_split, split_map
+from processors.patches.labels import UNKNOWN_LABEL, Labels
+from processors.season import Season
+
+SUMMARY = "training.json"
+
+Split = npt.NDArray[np.uint8]
+Labels16 = npt.NDArray[np.int16]
+
+
+class TrainingSeason(Frozen):
+    """What a checkpoint must remember of the season that it learns from."""
+
+    level: Level
+    year: int
+    months: tuple[int, int]
+    bands: Annotated[tuple[str, ...], Field(description="in the order of the patches")]
+    synthetic: bool
+    acquisitions: Annotated[tuple[str, ...], Field(description="ids of those used, with their products")]
+    baselines: Annotated[tuple[str, ...], Field(description="processing baselines of the products")] = ()
+    min_clear: float = 0.5
+    min_acquisitions: int = 5
+
+    @classmethod
+    def of(
+        cls,
+        order: Order,
+        season: Season,
+        *,
+        year: int,
+        months: tuple[int, int],
+        bands: Sequence[str],
+        min_clear: float,
+        min_acquisitions: int,
+    ) -> TrainingSeason:
+        """From what was ordered and chosen; ``bands`` are those of the patches."""
+        return cls(
+            level=order.level,
+            year=year,
+            months=months,
+            bands=tuple(bands),
+            synthetic=order.synthetic,
+            acquisitions=tuple(f"{one.id}: {' '.join(one.products)}" for one in season.used),
+            baselines=tuple(sorted({one.baseline for one in season.used})),
+            min_clear=min_clear,
+            min_acquisitions=min_acquisitions,
+        )
+
+
+class TrainingSummary(Frozen):
+    """What was written into a folder of training patches; beside them as `training.json`."""
+
+    digest: Annotated[str, Field(description="of all that the patches depend on")]
+    patches: int
+    left_out: Annotated[int, Field(description="patches with labels beyond `max_patches`, not written")]
+    pixels: Annotated[dict[str, dict[str, int]], Field(description="by split, then by class name, in the patches")]
+    notes: Annotated[tuple[str, ...], Field(description="what the hold-out can and can't show")]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFolder:
+    """A folder that `agrunet.training.standard` reads."""
+
+    path: Path
+    summary: TrainingSummary
+
+
+def write_training_patches(
+    folder: Path,
+    patches: PatchSource,
+    windows: Sequence[Window],
+    labels: Labels,
+    zone_area: BaseGeometry,
+    season: TrainingSeason,
+    *,
+    max_patches: int = 400,
+    split: Split | None = None,
+) -> TrainingFolder:
+    """Write the patches that hold labels, with what each of their pixels serves for.
+
+    ``patches`` are those of ``windows``, in that order; ``zone_area`` in the metres of their zone: labels outside are unknown.
+    ``split`` (H, W) over the area's window replaces `split_map`. Of more than ``max_patches`` with labels, those with the most
+    of each class are taken first, then evenly from north to south. The folder is whole or absent, and not written again
+    where it already holds the same. Raises `RequestError` where the labels don't meet the area or hold too little to learn
+    from, and `StoreError` where the folder can't be written.
+    """
+    epsg = windows[0].epsg
+    labels.check(zone_area, epsg)
+    area_window = window_around(zone_area, epsg)
+    area_labels = labels.read(area_window)
+    area_labels[~inside(zone_area, area_window)] = UNKNOWN_LABEL
+    names = tuple(entry.name for entry in labels.legend.mapped)
+    _check_classes(area_labels, names, labels)
+    area_split = split_map(area_labels, len(names)) if split is None else split
+    run = _digest(windows, labels, zone_area, season, max_patches, area_labels, area_split)
+    written = _written(folder, run)
+    if written is not None:
+        return written
+
+    cuts = _Cuts(area_window, area_labels, area_split, tuple(windows))
+    chosen, left_out = choose_patches(cuts.counts(len(names)), max_patches)
+    notes = list(describe_split(area_labels, area_split, names))
+    if left_out:
+        notes.append(f"{len(chosen)} of {len(chosen) + left_out} patches with labels were taken.")
+    summary = TrainingSummary(
+        digest=run,
+        patches=len(chosen),
+        left_out=left_out,
+        pixels=_pixels(cuts.counts(len(names))[chosen].sum(axis=0), names),
+        notes=tuple(notes),
+    )
+    header = _header(chosen, windows, labels, zone_area, season, " ".join(notes))
+    try:
+        with folder_written_whole(folder) as aside:
+            for number, index in enumerate(chosen):
+                patch = patches.read(index)
+                label, part = cuts.cut(index)
+                write_patch(aside, number, Patch(patch.values, patch.clear, patch.days, label), part)
+            write_json(aside / SUMMARY, summary.model_dump(mode="json"))
+            write_folder_header(aside, header)
+    except AgrunetError as error:
+        raise StoreError(str(error)) from error
+    return TrainingFolder(folder, summary)
+
+
+def choose_patches(counts: npt.NDArray[np.int64], max_patches: int) -> tuple[list[int], int]:
+    """Numbers of the patches to write, sorted, and how many with labels are left out.
+
+    ``counts``: (N, splits, classes) labelled pixels. A patch without any is never taken. Beyond ``max_patches`` the patch with
+    the most pixels of each class comes first, for each split in turn, then the rest evenly by number.
+    """
+    labelled = np.flatnonzero(counts.sum(axis=(1, 2)))
+    if len(labelled) <= max_patches:
+        return [int(index) for index in labelled], 0
+    first = [
+        int(counts[:, split, label].argmax())
+        for split in range(counts.shape[1])
+        for label in range(counts.shape[2])
+        if counts[:, split, label].any()
+    ]
+    taken = list(dict.fromkeys(first))[:max_patches]
+    rest = np.setdiff1d(labelled, taken)
+    steps = np.linspace(0, len(rest), max_patches - len(taken), endpoint=False).astype(np.int64)
+    return sorted([*taken, *(int(index) for index in rest[steps])]), len(labelled) - max_patches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cuts:
+    """Labels and splits over the area, cut by window; a window may reach out of the area."""
+
+    window: Window
+    labels: Labels16
+    split: Split
+    windows: tuple[Window, ...]
+
+    def cut(self, index: int) -> tuple[Labels16, Split]:
+        """Label and split (H, W) of one patch, unknown outside the area."""
+        window = self.windows[index]
+        label = np.full(window.shape, UNKNOWN_LABEL, np.int16)
+        split = np.full(window.shape, SPLITS["none"], np.uint8)
+        common = window.intersection(self.window)
+        if common is not None:
+            label[window.slices(common)] = self.labels[self.window.slices(common)]
+            split[window.slices(common)] = self.split[self.window.slices(common)]
+        return label, split
+
+    def counts(self, classes: int) -> npt.NDArray[np.int64]:
+        """Labelled pixels (N, splits, classes) of each window, by `_USED` and class."""
+        counts = np.zeros((len(self.windows), len(_USED), classes), np.int64)
+        for index in range(len(self.windows)):
+            label, split = self.cut(index)
+            for number, name in enumerate(_USED):
+                here = label[(split == SPLITS[name]) & (label >= 0)]
+                counts[index, number] = np.bincount(here, minlength=classes)
+        return counts
+
+
+_USED = tuple(name for name in SPLITS if name != "none")
+
+
+def _check_classes(area_labels: Labels16, names: Sequence[str], labels: Labels) -> None:
+    if len(names) < 2:
+        raise RequestError(
+            f"labels {labels.path}: there is only one thing to tell apart, {names[0]}. "
+            "Give labels of two classes, or a legend with a background."
+        )
+    present = np.unique(area_labels[area_labels >= 0])
+    if len(present) < 2:
+        raise RequestError(
+            f"labels {labels.path}: all labelled pixels of the area are {names[int(present[0])]}. "
+            "Give a larger area or labels with two classes or more."
+        )
+
+
+def _header(
+    chosen: Sequence[int],
+    windows: Sequence[Window],
+    labels: Labels,
+    zone_area: BaseGeometry,
+    season: TrainingSeason,
+    hold_out: str,
+) -> FolderHeader:
+    epsg = windows[0].epsg
+    met = [_surface(zone_area.intersection(box(*windows[index].bounds))) for index in chosen]
+    return FolderHeader(
+        count=len(chosen),
+        patch_size=windows[0].width,
+        bands=season.bands,
+        classes=tuple(entry.name for entry in labels.legend.mapped),
+        legend=[entry.model_dump(mode="json") for entry in labels.legend.entries],
+        level=season.level,
+        years=(season.year,),
+        months=season.months,
+        synthetic=season.synthetic,
+        footprint=as_geojson(to_lonlat(zone_area, epsg)),
+        patch_footprints=tuple(as_geojson(to_lonlat(part, epsg)) for part in met),
+        baselines=season.baselines,
+        min_clear=season.min_clear,
+        min_acquisitions=season.min_acquisitions,
+        hold_out=hold_out,
+    )
+
+
+def _surface(geometry: BaseGeometry) -> BaseGeometry:
+    """Its polygons: an intersection may also hold the lines and points where edges only touch."""
+    return unary_union([part for part in getattr(geometry, "geoms", [geometry]) if part.area > 0])
+
+
+def _pixels(counts: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, dict[str, int]]:
+    return {
+        split: {name: int(count) for name, count in zip(names, row, strict=True) if count}
+        for split, row in zip(_USED, counts, strict=True)
+    }
+
+
+def _digest(
+    windows: Sequence[Window],
+    labels: Labels,
+    zone_area: BaseGeometry,
+    season: TrainingSeason,
+    max_patches: int,
+    area_labels: Labels16,
+    area_split: Split,
+) -> str:
+    arrays = hashlib.sha256(area_labels.tobytes() + area_split.tobytes()).hexdigest()
+    places = [(window.left, window.top, window.width, window.height) for window in windows]
+    legend = labels.legend.model_dump(mode="json")
+    described: list[Any] = [season.model_dump(mode="json"), legend, zone_area.wkt, max_patches, places, arrays]
+    return digest(described)
+
+
+def _written(folder: Path, run: str) -> TrainingFolder | None:
+    """The folder where it holds just this, whole."""
+    path = folder / SUMMARY
+    if not path.is_file():
+        return None
+    try:
+        summary = TrainingSummary.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        PatchFolder(folder)
+    except (ValueError, AgrunetError):
+        return None
+    return TrainingFolder(folder, summary) if summary.digest == run else None

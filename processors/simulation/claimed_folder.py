@@ -1,0 +1,185 @@
+"""A folder of simulated data: claimed by its settings, filled piece by piece by several processes, gone on with after a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import reprlib
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Annotated, Any, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import Field, ValidationError, field_validator
+
+from catalog.errors import RequestError, StoreError, WorkerError
+from catalog.products import Frozen
+from catalog.storage.store import write_json
+from processors.engine import inherited
+from processors.simulation.mission.mission import FARMING, VERSION, Mission
+from processors.simulation.mission.overpass import BASELINE
+
+SETTINGS = "simulated.json"
+"""In the folder: what it is made from. Written first."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many pieces are there, and how many there will be."""
+
+_MODEST = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "GDAL_CACHEMAX": "128MB",
+}
+"""Of processes that work side by side: one thread each, and little memory; GDAL would take a twentieth of the machine's in each."""
+
+_LOCK = ".lock"
+_LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
+"""Names of files and folders that are being written: whoever is killed leaves them."""
+
+
+class MissionSettings(Frozen):
+    """The same settings make the same data."""
+
+    seed: Annotated[int, Field(ge=0, lt=10**9)] = 0
+    farming: str = "france"
+
+    @field_validator("farming")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in FARMING:
+            raise ValueError(f"one of {', '.join(FARMING)}, not {value!r}")
+        return value
+
+    @property
+    def mission(self) -> Mission:
+        return Mission(self.seed, self.farming)
+
+
+_Settings = TypeVar("_Settings", bound=MissionSettings)
+
+
+def checked(kind: type[_Settings], **given: object) -> _Settings:
+    """The settings given. Raises `RequestError` naming the first that can't be."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise RequestError(f"{where}{first['msg'].removeprefix('Value error, ')}. Correct it.") from error
+
+
+@contextmanager
+def claimed(folder: Path, settings: MissionSettings, growing: str | None = None) -> Iterator[None]:
+    """While the block runs, the folder is this process's alone: new, empty, or with part of what the same settings make.
+
+    ``growing``: a number among the settings that may have been smaller before. What was half written goes, before and after. Raises
+    `StoreError` where the folder holds anything else, is in use, or can't be written.
+    """
+    made_from = {**settings.model_dump(mode="json"), "baseline": BASELINE, "version": VERSION}
+    path, lock = folder / SETTINGS, FileLock(folder / _LOCK)
+    try:
+        if folder.is_dir() and not path.is_file() and any(entry.name != _LOCK for entry in folder.iterdir()):
+            raise StoreError(f"{folder} holds something else. Name a folder that is new or empty.")
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StoreError(f"another process writes into {folder}. Wait for it, or name another folder.") from error
+    except OSError as error:
+        raise StoreError(f"can't write into {folder}: {error.strerror or error}. Check the permissions.") from error
+    with lock:
+        if path.is_file() and (others := _others(_read(path), made_from, growing)):
+            raise StoreError(
+                f"{folder} was made from other settings: {'; '.join(others)}. Name another folder, or remove it."
+            )
+        write_json(path, made_from)
+        _sweep(folder)
+        try:
+            yield
+        finally:
+            _sweep(folder)
+
+
+def in_processes(
+    work: Callable[..., object], pieces: Sequence[tuple[Any, ...]], processes: int, progress: Callable[[int], None]
+) -> None:
+    """Call ``work`` with the arguments of each piece, in so many processes of one thread each; ``progress`` is told how many are done.
+
+    All processes are ended when one piece fails or this process is interrupted. Raises what ``work`` raised, or `WorkerError` where a
+    process was killed.
+    """
+    if not pieces:
+        return
+    before = set(active_children())
+    with inherited(_MODEST), ProcessPoolExecutor(min(processes, len(pieces)), get_context("spawn"), _begin) as pool:
+        with _uninterrupted():
+            futures = [pool.submit(work, *piece) for piece in pieces]
+        try:
+            for number, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                progress(number)
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - before:
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise WorkerError(
+                    "a process was killed (out of memory, or by hand). Run again to do the rest, with fewer --processes if memory ran out."
+                ) from error
+            raise
+
+
+def _begin() -> None:
+    """In a new process: the death of the first one is its end."""
+    Thread(target=_end_with_the_first, daemon=True).start()
+
+
+def _end_with_the_first() -> None:
+    first = parent_process()
+    if first is not None:
+        first.join()
+        os._exit(1)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} can't be read ({error}). Remove {path.parent}, or name another folder.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _others(found: Mapping[str, Any], wanted: Mapping[str, Any], growing: str | None) -> list[str]:
+    """What differs, in words."""
+    differing = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
+    if growing in differing and isinstance(found.get(growing), int) and found[growing] < wanted[growing]:
+        differing.remove(growing)
+    return [
+        f"{name} {reprlib.repr(found.get(name))} there, {reprlib.repr(wanted.get(name))} wanted" for name in differing
+    ]
+
+
+def _sweep(folder: Path) -> None:
+    for path in [path for path in folder.rglob(".*") if _LEFT_BEHIND.fullmatch(path.name)]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes started in the block never hear of an interruption: that is the first one's business, which does after the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,54 @@
+"""Which crop follows which. A field keeps one rotation and its place in it, so every year's crops are known without the years before."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.simulation.noise.seeded import Keys, uniform
+
+Rotations = tuple[tuple[float, tuple[int, ...]], ...]
+"""Shares of the fields, and codes of `crops` in the order of the years."""
+
+FRANCE: Rotations = (
+    (0.3642, (1,)),
+    (0.1238, (8,)),
+    (0.0349, (16,)),
+    (0.0965, (3,)),
+    (0.0147, (3, 2)),
+    (0.0618, (5, 2, 4)),
+    (0.0214, (9, 2, 6)),
+    (0.0120, (9, 2, 13, 2)),
+    (0.0351, (7, 11)),
+    (0.0616, (14, 14, 14, 2, 3)),
+    (0.0282, (15, 3)),
+    (0.0610, (12, 2)),
+    (0.0049, (17, 10)),
+    (0.0165, (18, 2)),
+    (0.0348, (10, 3, 4)),
+    (0.0148, (17, 3)),
+    (0.0137, (6, 13, 2, 3)),
+)
+"""Weighted so that the fields' shares are those of the 85,951 parcels of PASTIS (Garnot & Landrieu, 2021), within 12 % of each."""
+
+FLANDERS: Rotations = (
+    (0.22, (1,)),
+    (0.06, (3,)),
+    (0.16, (3, 2)),
+    (0.20, (9, 2, 4)),
+    (0.22, (13, 2, 9, 4)),
+    (0.14, (13, 4, 3)),
+)
+"""Six crops, none rare: for the comparison with real fields of Flanders (`realism`); nobody's statistics."""
+
+
+def crops_of(rotations: Rotations, fields: Keys, year: int) -> npt.NDArray[np.int64]:
+    """Code (N,) of what each field's crop harvested in ``year`` is."""
+    shares = np.cumsum([share for share, _ in rotations])
+    which = np.searchsorted(shares / shares[-1], uniform(fields, 61))
+    phase = np.floor(uniform(fields, 62) * 60).astype(np.int64)
+    codes = np.zeros(len(fields), np.int64)
+    for number, (_, sequence) in enumerate(rotations):
+        here = which == number
+        codes[here] = np.array(sequence)[(phase[here] + year) % len(sequence)]
+    return codes

@@ -1,0 +1,1 @@
+"""Simulated products on disk: SAFE or STAC, with the truth beside them."""

@@ -1,0 +1,1 @@
+"""Deliveries, products and the land beside what is true: scores and pictures."""

@@ -1,0 +1,1 @@
+"""Clouds, shadows, haze, snow and the atmosphere. Imports the random numbers beside it."""

@@ -1,0 +1,152 @@
+"""The literal command against a real server and worker, started by `cropline up` and stopped by `cropline down`."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.prefect_process.services import PREFECT_FILE, Services
+
+pytestmark = pytest.mark.server
+
+RUN = ("prefect", "deployment", "run", "crop-map/request", "--watch")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A folder in which commands run, with a store, a server and a worker of its own."""
+
+    folder: Path
+    env: dict[str, str]
+    services: Services
+    command: Any
+
+    def run(self, *words: str, text: str | None = None) -> Any:
+        return self.command(*words, cwd=self.folder, env=self.env, text=text)
+
+    def ask(self, path: str, body: dict[str, Any]) -> Any:
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.services.api}/{path}", data=data, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def installation(
+    tmp_path_factory: pytest.TempPathFactory,
+    parameters: dict[str, Any],
+    run_command: Callable[..., Any],
+    environment_of: Callable[..., dict[str, str]],
+) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("installation")
+    (folder / "prefect.toml").write_bytes(PREFECT_FILE.with_name("prefect.toml").read_bytes())
+    env = environment_of(folder / "store", PREFECT_HOME=str(folder / "home"))
+    started = run_command("cropline", "up", cwd=folder, env=env)
+    try:
+        assert started.returncode == 0, started.stderr
+        services = Services.model_validate_json((folder / "store" / "prefect" / "server.json").read_text())
+        (folder / "aoi.json").write_text(json.dumps({**parameters, "output": "map"}))
+        yield Installation(folder, env, services, run_command)
+    finally:
+        run_command("cropline", "down", cwd=folder, env=env)
+
+
+def test_literal_command_delivers(installation: Installation) -> None:
+    done = installation.run("prefect", "deployment", "run", "crop-map/request", "--params", "aoi.json", "--watch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    delivered = {file.name for file in (installation.folder / "map").iterdir()}
+    assert {"ndvi.tif", "overview.png", "report.html", "item.json", "request.json"} <= delivered
+    assert "map/report.html" in done.stdout.replace("\n", ""), "the watched log ends with the files"
+
+
+@pytest.mark.parametrize("form", ["text", "standard input"])
+def test_stock_forms_of_the_parameters_work(form: str, installation: Installation) -> None:
+    text = (installation.folder / "aoi.json").read_text()
+    request = json.dumps({**json.loads(text), "output": form.replace(" ", "-")})
+    given = (request, None) if form == "text" else ("-", request)
+    done = installation.run(*RUN, "--params", given[0], text=given[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (installation.folder / form.replace(" ", "-") / "item.json").is_file()
+
+
+def test_bad_parameter_is_refused_when_the_run_is_created(installation: Installation) -> None:
+    """By the server itself: the plugin is off."""
+    env = {**installation.env, "PREFECT_PLUGINS_ENABLED": "false", "PREFECT_API_URL": installation.services.api}
+    done = installation.command(
+        *RUN, "--params", '{"area": [3, 51, 4, 52], "year": 2014}', cwd=installation.folder, env=env
+    )
+    assert done.returncode == 1
+    assert "Validation failed for field 'year'" in done.stdout + done.stderr
+
+
+def test_plugin_refuses_what_the_server_cannot_see(installation: Installation) -> None:
+    runs = len(installation.ask("flow_runs/filter", {}))
+    done = installation.run(*RUN, "--params", '{"area": [3, 51, 3.1, 51.1], "year": 2019, "source": "stac:none.json"}')
+    assert done.returncode == 1
+    assert "none.json" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(installation.ask("flow_runs/filter", {})) == runs, "no run was created"
+
+
+def test_run_shows_its_artifacts(installation: Installation) -> None:
+    found = {item["key"]: item for item in installation.ask("artifacts/filter", {}) if item["key"]}
+    assert {"progress", "acquisitions", "map", "delivery"} <= set(found)
+    assert found["acquisitions"]["type"] == "table"
+    assert found["map"]["data"].startswith("data:image/png;base64,")
+    rows = json.loads(found["acquisitions"]["data"])
+    assert {"date", "cloud (tile, %)", "valid", "clear", "low sun", "used", "reason"} == set(rows[0])
+
+
+def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> None:
+    body = {"deployments": {"name": {"any_": ["seasonal"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    deadline = time.monotonic() + 60
+    while not (runs := installation.ask("flow_runs/filter", body)) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert runs, "the scheduler made no run of the cron schedule"
+    assert all(run["auto_scheduled"] for run in runs)
+
+
+def test_credentials_block_is_registered_and_read(installation: Installation) -> None:
+    """Saved by Prefect itself, as its pages do; read by this project's own question."""
+    env = {**installation.env, "PREFECT_API_URL": installation.services.api}
+    save = (
+        "from flows.prefect_process.credentials_block import CroplineCredentials\n"
+        "CroplineCredentials(cdse_key='the-key', cdse_secret='the-secret', s3_requester_pays=True).save('shared')"
+    )
+    saved = installation.command("python", "-c", save, cwd=installation.folder, env=env)
+    assert saved.returncode == 0, saved.stderr
+    types = installation.ask("block_types/filter", {"block_types": {"slug": {"any_": ["cropline-credentials"]}}})
+    assert [found["name"] for found in types] == ["Cropline credentials"]
+    shown = installation.ask("block_documents/filter", {"include_secrets": False})
+    assert [document["name"] for document in shown] == ["shared"]
+    assert "the-key" not in json.dumps(shown)
+    assert "the-secret" not in json.dumps(shown)
+    read = (
+        "from flows.credentials import load_credentials\nfound = load_credentials()\n"
+        "print(found.cdse.secret.get_secret_value(), found.s3.requester_pays, found)"
+    )
+    env = {**installation.env, "CROPLINE_CREDENTIALS_BLOCK": "shared"}
+    done = installation.command("python", "-c", read, cwd=installation.folder, env=env)
+    assert done.stdout.startswith("the-secret True "), done.stderr
+    assert done.stdout.count("the-secret") == 1
+
+
+def test_down_leaves_no_process_and_up_and_down_repeat_safely(
+    installation: Installation, processes_of: Callable[[Path], list[list[str]]]
+) -> None:
+    """Last: it ends what the other tests use."""
+    assert installation.run("cropline", "up").returncode == 0, "what runs already is kept"
+    again = Services.model_validate_json((installation.folder / "store" / "prefect" / "server.json").read_text())
+    assert again == installation.services
+    assert installation.run("cropline", "down").stdout == "Stopped.\n"
+    assert installation.run("cropline", "down").stdout == "Nothing was running.\n"
+    assert processes_of(installation.folder / "store") == []

@@ -1,0 +1,89 @@
+"""The terminal says the stage, how much is done, and what it waits for."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from flows.reporting import progress
+from flows.reporting.progress import Bars, Lines, Reporter, Several
+
+
+def _tell(reporter: Reporter) -> None:
+    reporter.stage("ingest", 20, "pixels from the source")
+    reporter.advance(7)
+    reporter.finish(3.21, "20 acquisitions")
+
+
+def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_PAUSE", 0.0)
+    stream = io.StringIO()
+    _tell(Lines(stream))
+    assert stream.getvalue().splitlines() == [
+        "ingest: 0/20, waiting for pixels from the source",
+        "ingest: 7/20, waiting for pixels from the source",
+        "ingest: 20 acquisitions (3.2 s)",
+    ]
+
+
+def test_lines_do_not_flood() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("ingest", 1000, "pixels")
+    for done in range(1000):
+        lines.advance(done)
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_bar_shows_stage_count_and_what_it_waits_for() -> None:
+    stream = io.StringIO()
+    with Bars(Console(file=stream, force_terminal=True, width=120)) as bars:
+        bars.stage("mask", 4, "cloud masks")
+        bars.advance(3)
+        shown = bars.shown()
+    assert "mask" in shown
+    assert "3/4" in shown
+    assert "waiting for cloud masks" in shown
+
+
+def test_pace_leaves_out_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 61.0, 121.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("simulate", 500, "patches")
+    lines.advance(300)  # they lay there
+    lines.advance(310)
+    lines.advance(330)
+    assert stream.getvalue().splitlines()[1:] == [
+        "simulate: 310/500, waiting for patches, 10 a minute, 19 min left",
+        "simulate: 330/500, waiting for patches, 15 a minute, 11 min left",
+    ]
+
+
+def test_bar_shows_pace_and_what_is_left() -> None:
+    clock = 0.0
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=140), lambda: clock)
+    bars.stage("simulate", 10, "patches")
+    for clock in (1.0, 31.0, 61.0):
+        bars.advance(int(clock // 30) + 2)
+    assert "4/10" in bars.shown()
+    assert "2 a minute, 180 s left" not in bars.shown()
+    assert "2 a minute, 3 min left" in bars.shown()
+
+
+def test_total_may_become_known_later() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    lines.stage("mosaic", 1, "blended blocks")
+    lines.advance(2, 9)
+    lines.finish(0.5, "done")
+    assert stream.getvalue().splitlines()[-1] == "mosaic: done (0.5 s)"
+
+
+def test_several_reporters_hear_the_same() -> None:
+    one, other = io.StringIO(), io.StringIO()
+    _tell(Several(Lines(one), Lines(other)))
+    assert one.getvalue() == other.getvalue() != ""

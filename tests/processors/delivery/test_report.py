@@ -1,0 +1,190 @@
+"""The report: everything that is known, in words, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import delivery_kit
+import pytest
+from PIL import Image
+from shapely.geometry import box, shape
+
+from catalog.grid import to_zone
+from catalog.products import LEVEL_BANDS
+from processors.delivery.areas import count_areas
+from processors.delivery.files import DeliveryFacts
+from processors.delivery.report import write_report
+from processors.mask.options import USUAL_MASK
+
+
+@pytest.fixture
+def kit(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return delivery_kit
+
+
+def report(folder: Path, facts: DeliveryFacts, table: Any = None) -> str:
+    picture = folder / "overview.png"
+    Image.new("RGB", (3, 2), "#2f7d4f").save(picture)
+    write_report(folder / "report.html", picture, [folder / "crop_map.tif", folder / "a b.csv"], facts, table)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+class Seen(HTMLParser):
+    """Text, tags and attributes of a page; complains about tags that are not closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text = ""
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        self.text += " "
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+def test_scores_are_explained_and_the_honest_one_comes_first(kit: Any, tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+    assert words.index("Field-disjoint 0.574 ± 0.031 0.267 0.368 3300") < words.index(
+        "Within-field 0.924 0.807 0.873 3725"
+    )
+    assert "Field-disjoint: Whole fields held out" in words
+    assert "Within-field: Blocks of pixels held out of fields whose other pixels the model learnt from." in words
+    assert "interpolation inside fields" in words
+    assert "This area has 0.41 km². Figures from one small area carry no claim of accuracy" in words
+
+
+def test_a_large_area_is_not_called_small(kit: Any, tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, kit.facts(box(3, 50, 4, 51)))).words
+    assert "Agreement with labels held out" in words
+    assert "one small area" not in words
+
+
+def test_without_scores_nothing_is_said_of_accuracy(kit: Any, tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), scores=(), model=None))).words
+    assert "Agreement" not in words
+    assert "checksum" not in words
+
+
+def test_acquisitions_used_and_not_are_listed_with_reasons(kit: Any, tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+    assert "2019-04-10 10:50 S2A unknown 100.0 % 90.0 % 50° yes" in words
+    assert "2019-04-30 10:50 S2A 20 % 100.0 % 10.0 % 50° no: clear over 10 % of the area, min_clear is 50 %" in words
+    assert "1 product found and left out" in words
+    assert "S2A_CLOUDY 98 % cloudy, max_cloud is 95" in words
+    assert "3 acquisitions used" in words
+
+
+def test_bands_that_acquisitions_lack_are_told(kit: Any, tmp_path: Path) -> None:
+    season = kit.season().model_copy(update={"bands": LEVEL_BANDS["L2A"][1:9]})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
+    assert (
+        "Bands in all that were used: B02, B03, B04, B05, B06, B07, B08, B8A; without B01, B09, B11, B12, which"
+        in words
+    )
+    whole = season.model_copy(update={"bands": LEVEL_BANDS["L2A"]})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=whole))).words
+    assert "B11, B12." in words
+    assert "; without" not in words
+
+
+def test_a_low_sun_is_flagged_and_explained_only_where_there_is_one(kit: Any, tmp_path: Path) -> None:
+    season = kit.season()
+    first, *others = season.acquisitions
+    winter = season.model_copy(update={"acquisitions": (first.model_copy(update={"sun_zenith": 74.6}), *others)})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=winter))).words
+    assert "90.0 % 15° low yes" in words
+    assert "75.0 % 50° yes" in words
+    assert "below 20° is low" in words
+    assert "is low" not in Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+
+
+def test_the_options_of_the_masks_are_told(kit: Any, tmp_path: Path) -> None:
+    season = kit.season().model_copy(update={"masks": (json.loads(USUAL_MASK.record("L2A")),)})
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
+    assert (
+        "clear pixels scene classification: clear 4, 5, 6, 7; cloud threshold none; dilated 3, 8, 9; dilation 60; version 1 (lengths in m)"
+        in words
+    )
+
+
+def test_model_software_timings_and_request_are_told(kit: Any, tmp_path: Path) -> None:
+    page = report(tmp_path, kit.facts(kit.window(64, 64)))
+    words = Seen(page).words
+    for expected in (
+        "name flanders", f"checksum {'ab' * 32}", "bands B04, B08", "software Cropline 0.1.0", "source stac:catalog.json",
+        "ingest 2.0, thematic 3.5, together 5.5", "made 2026-11-01 12:00 UTC", '"year": 2019', "EPSG:32631",
+        "Not masked to cropland", "Contains modified Copernicus Sentinel data 2019",
+    ):  # fmt: skip
+        assert expected in words
+    assert "SYNTHETIC" not in words
+
+
+def test_hectares_stand_beside_their_colours(kit: Any, tmp_path: Path) -> None:
+    area = kit.window(30, 20)
+    facts = kit.facts(area)
+    path = kit.crop_rasters(tmp_path, area)["crop_map"]
+    seen = Seen(report(tmp_path, facts, count_areas(path, kit.LEGEND, to_zone(shape(facts.area), facts.epsg))))
+    assert "winter wheat 1.80 180 33.3" in seen.words
+    assert "no estimate of crop areas. The map says nothing on 0.60 ha" in seen.words
+    assert ("span", "style", "background:#e2b93b") in seen.attributes
+
+
+def test_names_are_text_whatever_they_contain(kit: Any, tmp_path: Path) -> None:
+    evil = "<script>alert('&')</script>"
+    facts = kit.facts(
+        kit.window(64, 64), processor_title=evil, source=evil, notes=(evil,), request={"year": 2019, "note": evil},
+        left_out=({"product": evil, "reason": evil},), model={"name": evil, "checksum": "00", "summary": {evil: evil}},
+    )  # fmt: skip
+    page = report(tmp_path, facts)
+    assert "<script" not in page
+    assert page.count(html.escape(evil, quote=False).replace("'", "&#39;")) >= 8
+    assert evil in Seen(page).text
+
+
+def test_the_picture_is_inside_and_nothing_comes_from_elsewhere(kit: Any, tmp_path: Path) -> None:
+    seen = Seen(report(tmp_path, kit.facts(kit.window(64, 64))))
+    [picture] = [value for tag, name, value in seen.attributes if (tag, name) == ("img", "src")]
+    content = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == (3, 2)
+    addresses = [value for _, name, value in seen.attributes if name in ("src", "href")]
+    assert not [address for address in addresses if re.match(r"(https?:)?//", address)]
+    assert not {tag for tag, _, _ in seen.attributes} & {"script", "link", "iframe"}
+    assert [address for address in addresses if address != picture] == ["overview.png", "crop_map.tif", "a%20b.csv"]
+
+
+def test_the_page_fits_a_phone(kit: Any, tmp_path: Path) -> None:
+    page = report(tmp_path, kit.facts(kit.window(64, 64)))
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    for table in re.finditer("<table>", page):  # wide tables scroll in a box of their own
+        assert page[: table.start()].endswith('<div class="scroll">')
+
+
+def test_synthetic_data_are_called_so_before_anything_else(kit: Any, tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), synthetic=True))).words
+    assert words.startswith("Crop map, 2019 (SYNTHETIC DATA) SYNTHETIC DATA: simulated fields, no observation")
+    assert "nothing about real fields" in words

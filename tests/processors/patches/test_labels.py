@@ -1,0 +1,288 @@
+"""Labels and crop masks: the right code on the right pixel, whatever the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import numpy.typing as npt
+import pyogrio
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+from shapely.geometry import Point, Polygon, box
+
+from catalog.errors import RequestError
+from catalog.grid import Window
+from processors.patches.labels import legend_beside, open_crop_mask, open_labels
+
+ZONE = 32631
+WINDOW = Window(ZONE, left=50_000, top=560_000, width=4, height=3)
+WEST, NORTH = 500_000, 5_600_000
+AREA = box(*WINDOW.bounds)
+
+LEGEND = """source_code,value,name,colour,role
+0,0,unknown,#000000,ignore
+5,0,other,#cccccc,background
+10,1,wheat,#ffcc00,class
+20,2,maize,#00aa00,class
+21,2,maize,#00aa00,class
+"""
+
+
+def write_raster(
+    path: Path,
+    values: npt.NDArray[np.generic],
+    *,
+    crs: str | None = f"EPSG:{ZONE}",
+    transform: Affine | None = None,
+    nodata: float | None = None,
+) -> Path:
+    bands = values if values.ndim == 3 else values[None]
+    profile = {
+        "driver": "GTiff",
+        "height": bands.shape[1],
+        "width": bands.shape[2],
+        "count": bands.shape[0],
+        "dtype": bands.dtype,
+        "crs": crs,
+        "transform": transform or Affine(10, 0, WEST, 0, -10, NORTH),
+        "nodata": nodata,
+    }
+    with rasterio.open(path, "w", **profile) as raster:
+        raster.write(bands)
+    return path
+
+
+def square(column: float, row: float, width: float, height: float) -> Polygon:
+    """In pixels of the window, from its upper left corner."""
+    left, top = WEST + 10 * column, NORTH - 10 * row
+    return box(left, top - 10 * height, left + 10 * width, top)
+
+
+def write_vector(path: Path, shapes: list, crs: str | None = f"EPSG:{ZONE}", **columns: list) -> Path:
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=crs).to_file(path, engine="pyogrio")
+    return path
+
+
+@pytest.fixture
+def legend(tmp_path: Path) -> Path:
+    path = tmp_path / "classes.csv"
+    path.write_text(LEGEND)
+    return path
+
+
+CODES = np.array([[0, 5, 10, 20], [21, 20, 10, 99], [5, 5, 0, 10]], np.uint16)
+INDICES = [[-1, 0, 1, 2], [2, 2, 1, -1], [0, 0, -1, 1]]
+
+
+def test_an_aligned_raster_is_copied_and_unknown_is_not_background(tmp_path: Path, legend: Path) -> None:
+    labels = open_labels(write_raster(tmp_path / "l.tif", CODES), legend)
+    read = labels.read(WINDOW)
+    assert read.dtype == np.int16
+    assert read.tolist() == INDICES
+
+
+def test_outside_the_raster_is_unknown_even_where_zero_is_a_class(tmp_path: Path, legend: Path) -> None:
+    legend.write_text(LEGEND.replace("0,0,unknown,#000000,ignore\n", "").replace("\n5,0,", "\n0,0,"))
+    labels = open_labels(write_raster(tmp_path / "l.tif", CODES), legend)
+    around = Window(ZONE, WINDOW.left - 1, WINDOW.top + 1, 6, 5)
+    read = labels.read(around)
+    assert read[1:4, 1:5].tolist() == [[0, -1, 1, 2], [2, 2, 1, -1], [-1, -1, 0, 1]]
+    read[1:4, 1:5] = -1
+    assert (read == -1).all()
+
+
+def test_pixels_of_twenty_metres_are_repeated(tmp_path: Path, legend: Path) -> None:
+    coarse = write_raster(tmp_path / "l.tif", CODES[:2, :2], transform=Affine(20, 0, WEST, 0, -20, NORTH))
+    assert open_labels(coarse, legend).read(WINDOW).tolist() == [[-1, -1, 0, 0], [-1, -1, 0, 0], [2, 2, 2, 2]]
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:4326", "EPSG:3035"])
+def test_another_coordinate_system_gives_what_gdal_warps(tmp_path: Path, crs: str) -> None:
+    window = Window(ZONE, WINDOW.left, WINDOW.top, 90, 700)  # more than one block
+    west, south, east, north = rasterio.warp.transform_bounds(f"EPSG:{ZONE}", crs, *window.bounds)
+    height, width = 150, 40
+    transform = Affine((east - west) / width, 0, west, 0, (south - north) / height, north)
+    codes = np.random.default_rng(1).integers(1, 60, (height, width)).astype(np.int16)
+    expected = np.zeros(window.shape, np.int16)
+    reproject(
+        codes, expected, src_transform=transform, src_crs=crs, dst_transform=window.transform,
+        dst_crs=f"EPSG:{ZONE}", resampling=Resampling.nearest, tolerance=0,
+    )  # fmt: skip
+    labels = open_labels(write_raster(tmp_path / "l.tif", codes, crs=crs, transform=transform))
+    values = np.array([entry.value for entry in labels.legend.mapped])
+    read = labels.read(window)
+    found = np.where(read < 0, 0, values[read])
+    # A centre within a hair of an edge may fall on either side.
+    assert (found == expected).mean() > 0.9995
+
+
+def test_codes_beyond_32_bits_are_told_apart(tmp_path: Path) -> None:
+    codes = np.array([[3_301_010_101, 3_301_010_102, 0, 0]], np.uint32)
+    assert open_labels(write_raster(tmp_path / "l.tif", codes)).read(WINDOW)[0].tolist() == [0, 1, -1, -1]
+
+
+def test_the_legend_beside_the_labels_is_found_and_the_one_given_wins(tmp_path: Path, legend: Path) -> None:
+    path = write_raster(tmp_path / "crop_type.tif", CODES)
+    assert legend_beside(path) is None
+    (tmp_path / "crop_type.legend.csv").write_text(LEGEND.replace("wheat", "short"))
+    assert open_labels(path).legend.classes[0].name == "short"
+    (tmp_path / "crop_type.tif.legend.csv").write_text(LEGEND.replace("wheat", "long"))
+    assert open_labels(path).legend.classes[0].name == "long"
+    assert open_labels(path, legend).legend.classes[0].name == "wheat"
+
+
+def test_without_a_legend_each_code_of_the_window_is_a_class_and_nodata_is_none(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "l.tif", CODES, nodata=99)
+    assert [entry.name for entry in open_labels(path).legend.mapped] == ["5", "10", "20", "21"]
+    upper = Window(ZONE, WINDOW.left, WINDOW.top, 3, 1)
+    assert [entry.name for entry in open_labels(path, window=upper).legend.mapped] == ["5", "10"]
+    assert open_labels(path).read(WINDOW).tolist() == [[-1, 0, 1, 2], [3, 2, 1, -1], [0, 0, -1, 1]]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb"])
+def test_polygons_are_burnt_where_they_hold_the_centre(tmp_path: Path, legend: Path, suffix: str) -> None:
+    # The first covers the centres of columns 0 and 1 of row 0 only: 1.6 pixels wide, 1.4 high. The second is a sliver
+    # between centres. The last two overlap: the smaller lies above, in whatever order a file keeps them.
+    shapes = [square(0, 0, 1.6, 1.4), square(2.1, 0, 0.3, 3), square(3, 2, 1, 1), square(0, 2, 4, 1)]
+    crs = 4326 if suffix == ".geojson" else ZONE
+    moved = list(geopandas.GeoSeries(shapes, crs=ZONE).to_crs(crs))
+    path = write_vector(tmp_path / f"l{suffix}", moved, crs=f"EPSG:{crs}", code=[10, 20, 21, 5])
+    expected = [[1, 1, -1, -1], [-1, -1, -1, -1], [0, 0, 0, 2]]
+    assert open_labels(path, legend).read(WINDOW).tolist() == expected
+
+
+def test_polygons_far_away_are_not_read(tmp_path: Path, legend: Path) -> None:
+    far = square(100_000, 0, 1, 1)
+    shapes, codes = [square(0, 0, 1, 1), far], ["10", "not a code"]
+    path = write_vector(tmp_path / "l.gpkg", shapes, code=codes)
+    assert open_labels(path, legend).read(WINDOW)[0].tolist() == [1, -1, -1, -1]
+    with pytest.raises(RequestError, match=r"'not a code' in column code is no integer code"):
+        open_labels(path, legend).read(Window(ZONE, WINDOW.left + 100_000, WINDOW.top, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"other": [20, 20], "SOURCE_CODE": [10, 20]}, [1, 2]),
+        ({"CROP_CODE": ["10", " 20"]}, [1, 2]),
+        ({"code": [10.0, None]}, [1, -1]),
+        ({"fid_": ["a", "b"], "id": [1, 2], "kind": [20, 10]}, [2, 1]),
+    ],
+)
+def test_the_column_of_codes_is_found_by_its_name_or_as_the_only_integers(
+    tmp_path: Path, legend: Path, columns: dict[str, list], expected: list[int]
+) -> None:
+    path = write_vector(tmp_path / "l.gpkg", [square(0, 0, 1, 1), square(1, 0, 1, 1)], **columns)
+    assert open_labels(path, legend).read(WINDOW)[0, :2].tolist() == expected
+
+
+def test_a_shapefile_cuts_the_name_to_ten_letters(tmp_path: Path, legend: Path) -> None:
+    path = write_vector(tmp_path / "l.shp", [square(0, 0, 1, 1)], other=[20], source_cod=[10])
+    assert open_labels(path, legend).read(WINDOW)[0, 0] == 1
+
+
+def test_two_integer_columns_are_listed(tmp_path: Path) -> None:
+    path = write_vector(tmp_path / "l.gpkg", [square(0, 0, 1, 1)], kind=[10], year=[2019], farmer=["x"])
+    with pytest.raises(
+        RequestError, match=r"kind \(int64\), year \(int64\), farmer .*Rename the one meant to source_code"
+    ):
+        open_labels(path)
+
+
+def test_without_a_legend_the_codes_of_the_polygons_are_classes(tmp_path: Path) -> None:
+    path = write_vector(tmp_path / "l.gpkg", [square(0, 0, 1, 1), square(1, 0, 1, 1)], code=[8, 7])
+    assert open_labels(path).read(WINDOW)[0].tolist() == [1, 0, -1, -1]
+    alone = Window(ZONE, WINDOW.left, WINDOW.top, 1, 1)
+    assert [entry.name for entry in open_labels(path, window=alone).legend.mapped] == ["8"]
+
+
+def test_what_is_no_polygon_is_left_out(tmp_path: Path, legend: Path) -> None:
+    mixed = [Point(WEST + 5, NORTH - 5), square(1, 0, 1, 1), None]
+    path = write_vector(tmp_path / "l.geojson", mixed, code=[10, 20, 10])
+    assert open_labels(path, legend).read(WINDOW)[0].tolist() == [-1, 2, -1, -1]
+
+
+def test_files_that_are_no_labels_are_refused_saying_why(tmp_path: Path) -> None:
+    text = tmp_path / "l.txt"
+    text.write_text("no map")
+    cases = {
+        "no file": tmp_path / "absent.tif",
+        "neither a raster nor a vector": text,
+        "has 3 bands": write_raster(tmp_path / "rgb.tif", np.ones((3, 2, 2), np.uint8)),
+        "holds float32": write_raster(tmp_path / "float.tif", np.ones((2, 2), np.float32)),
+        "has no coordinate system": write_raster(tmp_path / "bare.tif", np.ones((2, 2), np.uint8), crs=None),
+        "no polygons": write_vector(tmp_path / "points.gpkg", [Point(0, 0)], code=[1]),
+        "which column holds the codes": write_vector(tmp_path / "none.gpkg", [square(0, 0, 1, 1)], name=["x"]),
+    }
+    for message, path in cases.items():
+        with pytest.raises(RequestError, match=message) as caught:
+            open_labels(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_file_of_several_layers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "l.gpkg"
+    frame = geopandas.GeoDataFrame({"code": [1]}, geometry=[square(0, 0, 1, 1)], crs=f"EPSG:{ZONE}")
+    frame.to_file(path, layer="one", engine="pyogrio")
+    frame.to_file(path, layer="two", engine="pyogrio")
+    with pytest.raises(RequestError, match=r"several layers of polygons \(one, two\)"):
+        open_labels(path)
+
+
+def test_geoparquet_says_what_to_do_where_gdal_lacks_it(tmp_path: Path) -> None:
+    path = tmp_path / "l.parquet"
+    path.write_bytes(b"PAR1 and so on")
+    assert "Parquet" not in pyogrio.list_drivers(), "GDAL has learnt it: test that it is read"
+    with pytest.raises(RequestError, match=r"neither a raster nor a vector file .* convert it to a GeoPackage"):
+        open_labels(path)
+
+
+def test_labels_elsewhere_and_labels_without_a_class_are_refused(tmp_path: Path, legend: Path) -> None:
+    labels = open_labels(write_raster(tmp_path / "l.tif", CODES), legend)
+    labels.check(AREA, ZONE)
+    assert labels.meets(AREA, ZONE)
+    far = box(WEST + 9_000, NORTH - 9_000, WEST + 9_100, NORTH - 8_900)
+    with pytest.raises(RequestError, match="don't overlap the area"):
+        labels.check(far, ZONE)
+    without = square(0, 2, 3, 1)  # background and unknown only
+    with pytest.raises(
+        RequestError, match=r"no pixel of the area has a class. Codes in the area: 0, 5; .* have 10, 20, 21"
+    ):
+        labels.check(without, ZONE)
+    assert not labels.meets(without, ZONE)
+
+
+def test_a_raster_mask_is_cropland_where_it_is_not_zero(tmp_path: Path) -> None:
+    values = np.array([[0, 1, 7, 255]], np.uint8)
+    mask = open_crop_mask(write_raster(tmp_path / "m.tif", values, nodata=255))
+    assert mask.read(WINDOW).tolist() == [[False, True, True, False], [False] * 4, [False] * 4]
+    fractions = np.array([[0, 0.4, np.nan, -9999]], np.float32)
+    mask = open_crop_mask(write_raster(tmp_path / "f.tif", fractions, nodata=-9999))
+    assert mask.read(WINDOW)[0].tolist() == [False, True, False, False]
+
+
+def test_polygons_are_cropland_except_where_a_column_says_zero(tmp_path: Path) -> None:
+    shapes = [square(0, 0, 1, 1), square(1, 0, 1, 1)]
+    plain = open_crop_mask(write_vector(tmp_path / "m.gpkg", shapes, year=[0, 1], area=[1, 2]))
+    assert plain.read(WINDOW)[0].tolist() == [True, True, False, False]
+    said = open_crop_mask(write_vector(tmp_path / "n.gpkg", shapes, crop_mask=[0, 1]))
+    assert said.read(WINDOW)[0].tolist() == [False, True, False, False]
+    said.check(AREA, ZONE)
+    with pytest.raises(RequestError, match="no cropland in the area"):
+        said.check(square(0, 0, 1, 1), ZONE)
+
+
+def test_the_farmers_declarations_have_their_published_counts(real_data: Path) -> None:
+    path = real_data / "flanders-2019" / "labels" / "crop_type.tif"
+    window = Window(ZONE, 57_468, 562_244, 64, 64)
+    labels = open_labels(path)
+    read = labels.read(window)
+    names = [entry.name for entry in labels.legend.mapped]
+    counts = {name: int((read == index).sum()) for index, name in enumerate(names)}
+    assert counts == {"1110": 1378, "1200": 413, "1500": 72, "1510": 294, "5100": 27, "8100": 154, "9120": 1387}
+    assert int((read == -1).sum()) == 371

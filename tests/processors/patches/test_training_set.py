@@ -1,0 +1,275 @@
+"""The folder of training patches: what is in it, what is left out, and that it is not written twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from shapely.geometry import MultiPolygon, box, shape
+from shapely.geometry.base import BaseGeometry
+
+from agrunet.data.folder import PatchFolder
+from agrunet.data.header import SPLITS
+from agrunet.data.patches import Patch
+from catalog.errors import RequestError, StoreError
+from catalog.grid import Window, to_lonlat, window_around
+from catalog.products import Acquisition, Order, Product
+from processors.patches.labels import Labels, open_labels
+from processors.patches.training_set import TrainingFolder, TrainingSeason, choose_patches, write_training_patches
+from processors.season import Season, SeasonAcquisition
+
+ZONE = 32631
+LEFT, TOP = 50_000, 560_000
+SIZE = 8
+LEGEND = "source_code,value,name,colour,role\n0,0,unknown,#000000,ignore\n10,1,wheat,#ffcc00,class\n20,2,maize,#00aa00,class\n"
+SEASON = TrainingSeason(
+    level="L2A", year=2019, months=(4, 7), bands=("B04", "B08"), synthetic=True, acquisitions=("a", "b", "c"),
+    baselines=("05.09",), min_clear=0.4, min_acquisitions=2,
+)  # fmt: skip
+
+
+def window(column: int, row: int, width: int = SIZE, height: int = SIZE) -> Window:
+    """In pixels from the upper left corner of the labels."""
+    return Window(ZONE, LEFT + column, TOP - row, width, height)
+
+
+def place(column: float, row: float, width: float, height: float) -> BaseGeometry:
+    west, north = 10 * (LEFT + column), 10 * (TOP - row)
+    return box(west, north - 10 * height, west + 10 * width, north)
+
+
+@dataclass
+class Numbered:
+    """Patches whose values are their window's place."""
+
+    windows: list[Window]
+    read_indices: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def read(self, index: int) -> Patch:
+        self.read_indices.append(index)
+        here = self.windows[index]
+        values = np.full((3, 2, *here.shape), here.left - LEFT + 100 * (TOP - here.top) + 1, np.uint16)
+        return Patch(values, np.ones((3, *here.shape), bool), np.array([1, 11, 21], np.int32))
+
+
+def write_labels(folder: Path, codes: np.ndarray) -> Labels:
+    path = folder / "labels.tif"
+    profile = {"driver": "GTiff", "height": codes.shape[0], "width": codes.shape[1], "count": 1, "dtype": "uint8"}
+    with rasterio.open(
+        path, "w", **profile, crs=f"EPSG:{ZONE}", transform=Affine(10, 0, 10 * LEFT, 0, -10, 10 * TOP)
+    ) as raster:
+        raster.write(codes.astype(np.uint8), 1)
+    (folder / "labels.tif.legend.csv").write_text(LEGEND)
+    return open_labels(path)
+
+
+def codes() -> np.ndarray:
+    """24 x 16: wheat left, maize in the middle, nothing in the last eight columns."""
+    codes = np.zeros((16, 24), np.uint8)
+    codes[:, 0:8] = 10
+    codes[:, 8:16] = 20
+    return codes
+
+
+def grid(columns: int, rows: int) -> list[Window]:
+    return [window(SIZE * column, SIZE * row) for row in range(rows) for column in range(columns)]
+
+
+def write(tmp_path: Path, **changes: object) -> tuple[TrainingFolder, Numbered]:
+    windows = grid(3, 2)
+    patches = Numbered(windows)
+    told = {"labels": write_labels(tmp_path, codes()), "zone_area": place(0, 0, 24, 16), "season": SEASON, **changes}
+    written = write_training_patches(tmp_path / "patches", patches, windows, **told)  # type: ignore[arg-type]
+    return written, patches
+
+
+def test_patches_with_labels_are_written_and_the_header_tells_all(tmp_path: Path) -> None:
+    written, patches = write(tmp_path)
+    assert patches.read_indices == [0, 1, 3, 4]  # windows 2 and 5 have no label
+    folder = PatchFolder(tmp_path / "patches")
+    assert len(folder) == 4
+    header = folder.header
+    assert (header.patch_size, header.bands, header.classes) == (SIZE, ("B04", "B08"), ("wheat", "maize"))
+    assert [entry["name"] for entry in header.legend] == ["unknown", "wheat", "maize"]
+    assert (header.level, header.years, header.months, header.synthetic) == ("L2A", (2019,), (4, 7), True)
+    assert (header.baselines, header.min_clear, header.min_acquisitions) == (("05.09",), 0.4, 2)
+    assert shape(header.footprint).equals_exact(to_lonlat(place(0, 0, 24, 16), ZONE), 1e-9)
+    assert (
+        shape(header.patch_footprints[2]).normalize().equals_exact(to_lonlat(place(0, 8, 8, 8), ZONE).normalize(), 1e-9)
+    )
+    third = folder.read(2)
+    assert third.values.dtype == np.uint16
+    assert (third.values == 801).all()
+    assert third.days.tolist() == [1, 11, 21]
+    assert (third.label == 0).all()
+    assert (folder.read(1).label == 1).all()
+    assert written.summary.patches == 4
+    assert written.summary.left_out == 0
+    # All labels lie in block (0, 0), fold 0: given back to training.
+    assert written.summary.pixels["train"] == {"wheat": 128, "maize": 128}
+    assert written.summary.pixels["within-field"] == {}
+    assert "no claim of accuracy" in header.hold_out
+
+
+def test_a_season_becomes_what_the_header_needs() -> None:
+    time = datetime(2019, 4, 3, tzinfo=UTC)
+    footprint = {"type": "Polygon", "coordinates": []}
+    names = ("a", "b", "c")
+    candidates = [
+        SeasonAcquisition(
+            id=name, time=time, platform="S2A", baseline=baseline, cloud_cover=None, valid_fraction=1, clear_fraction=1,
+            sun_zenith=40, products=(f"{name}1", f"{name}2"), used=name != "b", reason="",
+        )
+        for name, baseline in zip(names, ("05.09", "02.11", "04.00"), strict=True)
+    ]  # fmt: skip
+    products = tuple(Product(id=f"{name}1", href="x", level="L1C", time=time, footprint=footprint) for name in names)
+    order = Order(
+        source="stac:x", source_id="x", level="L1C", start=time, end=time, synthetic=True,
+        acquisitions=(Acquisition(id="a", time=time, products=products),),
+    )  # fmt: skip
+    season = Season(level="L1C", start=time, acquisitions=tuple(candidates), bands=("B04", "B08"))
+    made = TrainingSeason.of(
+        order, season, year=2019, months=(4, 7), bands=["B08"], min_clear=0.3, min_acquisitions=2
+    )  # fmt: skip
+    assert (made.level, made.synthetic, made.bands) == ("L1C", True, ("B08",))
+    assert made.acquisitions == ("a: a1 a2", "c: c1 c2")
+    assert made.baselines == ("04.00", "05.09")
+
+
+def test_labels_outside_the_area_are_unknown_and_serve_for_nothing(tmp_path: Path) -> None:
+    area = place(0, 0, 12, 5)
+    windows = [window(0, 0), window(8, 0), window(0, 8)]
+    write_training_patches(
+        tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, codes()), area, SEASON
+    )  # fmt: skip
+    folder = PatchFolder(tmp_path / "p")
+    assert len(folder) == 2  # the third holds labels, but none in the area
+    label, split = folder.read(1).label, folder.split(1)
+    assert label is not None
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[:5, :4] = True
+    assert np.array_equal(label, np.where(inside, 1, -1))
+    assert np.array_equal(split, np.where(inside, SPLITS["train"], SPLITS["none"]))
+
+
+def test_splits_are_those_of_the_area_whatever_the_patches(tmp_path: Path) -> None:
+    wide = np.full((16, 40), 10, np.uint8)
+    wide[:, 20:] = 20
+    # The windows reach out of the area, which begins four pixels to the east of the labels.
+    windows = [window(0, 0, 16, 16), window(16, 0, 16, 16), window(32, 0, 16, 16)]
+    write_training_patches(
+        tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, wide), place(4, 0, 36, 16), SEASON
+    )
+    folder = PatchFolder(tmp_path / "p")
+    across = np.concatenate([folder.split(index) for index in range(3)], axis=1)
+    expected = np.full((16, 48), SPLITS["none"], np.uint8)
+    # Fields of one class each; blocks are counted from the area's corner, fold 0 holds 4 to 20: all of wheat, given back.
+    expected[:, 4:40] = SPLITS["train"]
+    assert np.array_equal(across, expected)
+    given = np.full((16, 36), SPLITS["train"], np.uint8)
+    given[0, 0] = SPLITS["field-disjoint"]
+    write_training_patches(
+        tmp_path / "p",
+        Numbered(windows),
+        windows,
+        write_labels(tmp_path, wide),
+        place(4, 0, 36, 16),
+        SEASON,
+        split=given,
+    )
+    assert PatchFolder(tmp_path / "p").split(0)[0, 3:6].tolist() == [SPLITS["none"], SPLITS["field-disjoint"], 0]
+
+
+def test_the_same_folder_is_not_written_again_and_another_is(tmp_path: Path) -> None:
+    first, _ = write(tmp_path)
+    again, patches = write(tmp_path)
+    assert again == first
+    assert patches.read_indices == []
+    other, patches = write(tmp_path, season=SEASON.model_copy(update={"acquisitions": ("a", "b", "d")}))
+    assert patches.read_indices == [0, 1, 3, 4]
+    assert other.summary.digest != first.summary.digest
+    changed = codes()
+    changed[0, 0] = 20
+    _, patches = write(tmp_path, labels=write_labels(tmp_path, changed), season=SEASON)
+    assert patches.read_indices == [0, 1, 3, 4]
+
+
+def test_a_folder_with_a_patch_missing_is_written_again(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "patches" / "000001.npz").unlink()
+    _, patches = write(tmp_path)
+    assert patches.read_indices == [0, 1, 3, 4]
+    assert len(PatchFolder(tmp_path / "patches")) == 4
+
+
+def test_a_reading_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    class Failing(Numbered):
+        def read(self, index: int) -> Patch:
+            if index == 3:
+                raise StoreError("the cube is gone")
+            return super().read(index)
+
+    first, _ = write(tmp_path)
+    windows = grid(3, 2)
+    with pytest.raises(StoreError, match="the cube is gone"):
+        write_training_patches(
+            tmp_path / "patches", Failing(windows), windows, write_labels(tmp_path, codes()),
+            place(0, 0, 24, 16), SEASON.model_copy(update={"year": 2020}),
+        )  # fmt: skip
+    assert json.loads((tmp_path / "patches" / "training.json").read_text())["digest"] == first.summary.digest
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_beyond_the_limit_each_class_keeps_its_best_patch_and_the_rest_is_even() -> None:
+    counts = np.zeros((12, 2, 3), np.int64)
+    counts[:10, 0, 0] = 5
+    counts[7, 0, 1] = 1  # the only ones of the second and third class
+    counts[4, 1, 2] = 2
+    assert choose_patches(counts, 12) == (list(range(10)), 0)
+    # First 0 (the first as good as any), 7, 4; then two of the rest 1 2 3 5 6 8 9, evenly: places 0 and 3.
+    assert choose_patches(counts, 5) == ([0, 1, 4, 5, 7], 5)
+    assert choose_patches(counts, 2) == ([0, 7], 8)
+
+
+def test_the_limit_is_told(tmp_path: Path) -> None:
+    written, _ = write(tmp_path, max_patches=3)
+    assert (written.summary.patches, written.summary.left_out) == (3, 1)
+    assert "3 of 4 patches with labels were taken." in PatchFolder(tmp_path / "patches").header.hold_out
+
+
+def test_an_area_of_two_parts_is_unknown_between_them_and_has_clean_footprints(tmp_path: Path) -> None:
+    # The second part touches the first window in a line only.
+    area = MultiPolygon([place(0, 0, 6, 6), place(8, 0, 4, 8)])
+    windows = [window(0, 0), window(8, 0)]
+    write_training_patches(tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, codes()), area, SEASON)
+    label = PatchFolder(tmp_path / "p").read(0).label
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[:6, :6] = True
+    assert np.array_equal(label, np.where(inside, 0, -1))  # unknown between the parts, though the file says wheat
+    footprints = PatchFolder(tmp_path / "p").header.patch_footprints
+    assert footprints is not None
+    assert [shape(part).geom_type for part in footprints] == ["Polygon", "Polygon"]
+    assert window_around(area, ZONE) == window(0, 0, 12, 8)
+
+
+def test_labels_that_tell_nothing_apart_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="all labelled pixels of the area are wheat"):
+        write(tmp_path, zone_area=place(0, 0, 6, 6))
+    with pytest.raises(RequestError, match="no pixel of the area has a class"):
+        write(tmp_path, zone_area=place(17, 0, 5, 5))
+    (tmp_path / "labels.tif.legend.csv").write_text(LEGEND.rsplit("20,2", 1)[0])
+    alone = open_labels(tmp_path / "labels.tif")
+    with pytest.raises(RequestError, match="only one thing to tell apart, wheat"):
+        write_training_patches(
+            tmp_path / "p", Numbered(grid(3, 2)), grid(3, 2), alone, place(0, 0, 24, 16), SEASON
+        )  # fmt: skip
+    assert not (tmp_path / "patches").exists()
