@@ -63,7 +63,10 @@ BAD = {
     "impossible month": ({"months": [1, 13]}, r"months\.1: .*less than or equal to 12, got 13"),
     "one month only": ({"months": [4]}, r"months: .*at least 2 items"),
     "unknown level": ({"level": "L3A"}, r"level: .*'L1C' or 'L2A', got \"L3A\""),
-    "unknown source": ({"source": "ftp:somewhere"}, r"source: 'ftp:.*Known are: stac:"),
+    "unknown source": (
+        {"source": "ftp:somewhere"},
+        r"source: 'ftp:.*Known are: cdse:.*mission:.*safe:PATH.*sentinelhub:.*stac:PATH",
+    ),
     "no source": ({"source": None}, r"source: .*CROPLINE_SOURCE is not set"),
     "source that isn't there": ({"source": "stac:nowhere/catalog.json"}, r"nowhere/catalog\.json"),
     "unknown processor": ({"processor": "magic"}, r"processor: there is no 'magic'. Installed are crop-map, "),
