@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.inputs import Batch, pad_edges, prepare, stack
 from agrunet.data.patches import Patch, PatchSource
 from agrunet.data.prefetch import prefetched
 from agrunet.errors import AgrunetError
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 
 Probabilities = npt.NDArray[np.float32]
 """(K, H, W), summing to 1 over K; NaN in all K where a pixel has too few clear dates."""

@@ -20,7 +20,7 @@ from agrunet.bench.rows import Row, with_ratios
 from agrunet.bench.steps import Size, arithmetic, compiler, make_step, measure_size
 from agrunet.bench.talk import MACHINES, talk_figure
 from agrunet.errors import AgrunetError
-from agrunet.networks.kinds import TITLES
+from agrunet.networks.registry import TITLES
 
 Watch = Callable[[int, int, str], None]
 """Called before each piece of work with how many are done, how many there are, and what it waits for now."""

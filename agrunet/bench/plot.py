@@ -15,7 +15,7 @@ from agrunet.bench.rows import Row
 from agrunet.bench.table import QUICK_NOTE, SEASON_TITLES
 from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole
-from agrunet.networks.kinds import TITLES
+from agrunet.networks.registry import TITLES
 
 # Arithmetic by colour (Okabe and Ito, 2008), compiled hatched.
 _COLOURS = {"fp32": "#0072B2", "tf32": "#009E73", "bf16": "#E69F00"}

@@ -12,7 +12,7 @@ from pydantic import Field
 from agrunet.bench.isolation import isolated, peak_memory
 from agrunet.bench.machine import device_name
 from agrunet.bench.problems import PROBLEMS, Device
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.inputs import Normalisation, prepare, stack
 from agrunet.data.patches import PatchSource
 from agrunet.inference import Precision, predict

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agrunet.networks.kinds import NetworkConfig
+from agrunet.networks.registry import NetworkConfig
 from agrunet.settings import Frozen
 
 Season = Literal["year", "jan-jul"]

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from agrunet.bench.problems import Case, Precision
 from agrunet.data.inputs import Batch, Normalisation, prepare
-from agrunet.networks.kinds import Network, make_network
+from agrunet.networks.registry import Network, make_network
 from agrunet.settings import Frozen
 from agrunet.training.losses import supervised_loss
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from agrunet.bench.rows import Row, season_gains
 from agrunet.bench.talk import SEASON_PAGE
-from agrunet.networks.kinds import TITLES
+from agrunet.networks.registry import TITLES
 
 SEASON_TITLES = {"year": "whole year", "jan-jul": "January to July"}
 

@@ -12,20 +12,19 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from agrunet.networks.layers import (
+from agrunet.networks.agrunet_layers import (
     BlockKind,
     Collapse,
-    Dates,
     DecoderLevel,
     EncoderLevel,
     SpaceTimeUnit,
     TimeSpaceUnit,
     VolumeUnit,
-    channels_last,
 )
 from agrunet.networks.ltae import attended
-from agrunet.networks.shapes import check_series
-from agrunet.networks.temporal import TemporalKind, temporal_encoder
+from agrunet.networks.packed_dates import Dates, channels_last
+from agrunet.networks.series_shape import check_series
+from agrunet.networks.temporal_encoders import TemporalKind, temporal_encoder
 from agrunet.settings import Frozen
 
 

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrunet.networks.layers import as_images
-from agrunet.networks.masked3d import series_dates
-from agrunet.networks.shapes import check_series
+from agrunet.networks.masked_conv3d import series_dates
+from agrunet.networks.packed_dates import as_images
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrunet.networks.layers import Dates
-from agrunet.networks.masked3d import Unit3d, fold_norm, for_inference, pack_series
-from agrunet.networks.shapes import check_series
+from agrunet.networks.masked_conv3d import Unit3d, fold_norm, for_inference, pack_series
+from agrunet.networks.packed_dates import Dates
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 

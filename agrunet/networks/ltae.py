@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from agrunet.errors import AgrunetError
-from agrunet.networks.layers import Dates, as_images, as_memory
+from agrunet.networks.packed_dates import Dates, as_images, as_memory
 
 
 def day_angles(days: Tensor, channels: int, period: float = 1000.0) -> Tensor:

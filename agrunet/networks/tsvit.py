@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrunet.errors import AgrunetError
-from agrunet.networks.shapes import check_series
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 DAYS = 366

@@ -14,8 +14,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agrunet.errors import AgrunetError
 from agrunet.networks.ltae import LTAE, attended
-from agrunet.networks.masked3d import series_dates
-from agrunet.networks.shapes import check_series
+from agrunet.networks.masked_conv3d import series_dates
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 Widths = tuple[Annotated[int, Field(ge=1)], ...]

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agrunet.errors import AgrunetError
-from agrunet.training.standard import PRESETS, TrainingConfig, train
+from agrunet.training.train import PRESETS, TrainingConfig, train
 
 _LOG = logging.getLogger("agrunet.training.command")
 

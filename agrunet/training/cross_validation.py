@@ -12,27 +12,28 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, describe, read_config, save_checkpoint
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.checkpoint.folder import read_config, save_checkpoint
 from agrunet.data.class_weights import class_counts, class_weights
-from agrunet.data.crops import training_normalisation, training_pixels
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.inputs import Normalisation, channels
-from agrunet.data.months import SeasonCut
 from agrunet.data.patches import LabelledSource
 from agrunet.data.public.pastis import Pastis
+from agrunet.data.season import SeasonCut
+from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole
 from agrunet.inference import predict
 from agrunet.metrics import Scores, confusion_matrix, score
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 from agrunet.settings import Frozen
-from agrunet.training.assessment import assess, map_classes
-from agrunet.training.curves import Curves
 from agrunet.training.distributed import ranks
-from agrunet.training.epochs import Epochs
+from agrunet.training.evaluation import evaluate, map_classes
 from agrunet.training.learner import Learner, fresh_network
+from agrunet.training.patch_batches import PatchBatches
 from agrunet.training.recipe import Recipe
-from agrunet.training.state import Epoch, History, load_state, save_state, weights_of
+from agrunet.training.saved_state import Epoch, History, load_state, save_state, weights_of
+from agrunet.training.tensorboard_curves import Curves
 
 Progress = Callable[[int, int, int, float], None]
 """Called after each step: the epoch (from 1), the step within it, steps of an epoch, the loss."""
@@ -117,12 +118,12 @@ def train_fold(
         )
         checkpoint = describe(source.header, recipe.network, normalisation, recipe.cloud_input, {})
         teaching = [index for index in learnt if counts[index]]
-        epochs = Epochs(source, teaching, recipe.batch, recipe.seed, group, recipe.readers)
+        epochs = PatchBatches(source, teaching, recipe.batch, recipe.seed, group, recipe.readers)
         fit = _Fit(learner, epochs, source, view.indices("stop"), checkpoint, recipe, output / "state")
         with Curves(output / "curves" if group.first else None) as curves:
             history = fit.run(curves, progress if group.first else None, epoch_end)
         facts = recipe.model_dump(mode="json", exclude={"device", "readers"}) | {"best_epoch": history.best.epoch}
-        checkpoint = assess(network, checkpoint, source, group, recipe.batch).model_copy(update={"training": facts})
+        checkpoint = evaluate(network, checkpoint, source, group, recipe.batch).model_copy(update={"training": facts})
         if group.first:
             save_checkpoint(model, network, checkpoint)
     return checkpoint
@@ -134,7 +135,7 @@ class _Fit:
     def __init__(
         self,
         learner: Learner,
-        epochs: Epochs,
+        epochs: PatchBatches,
         source: LabelledSource,
         stop: Sequence[int],
         checkpoint: CheckpointConfig,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from agrunet.data.inputs import Batch, CloudInput, Normalisation, prepare
-from agrunet.networks.kinds import Network, NetworkConfig, make_network
+from agrunet.networks.registry import Network, NetworkConfig, make_network
 from agrunet.training.distributed import Ranks
 from agrunet.training.losses import supervised_loss
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from agrunet.data.inputs import CloudInput
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.kinds import NetworkConfig
+from agrunet.networks.registry import NetworkConfig
 from agrunet.settings import Frozen
 from agrunet.training.learner import TrainingPrecision
 

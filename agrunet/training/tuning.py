@@ -17,7 +17,7 @@ from agrunet.files import file_written_whole
 from agrunet.settings import Frozen
 from agrunet.training.cross_validation import train_fold
 from agrunet.training.recipe import Recipe
-from agrunet.training.state import Epoch
+from agrunet.training.saved_state import Epoch
 
 _STUDY, _BEST = "study.db", "best.json"
 _WARM_UP = 3

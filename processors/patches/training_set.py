@@ -87,7 +87,7 @@ class TrainingSummary(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class TrainingFolder:
-    """A folder that `agrunet.training.standard` reads."""
+    """A folder that `agrunet.training.train` reads."""
 
     path: Path
     summary: TrainingSummary

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.inputs import Normalisation
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError

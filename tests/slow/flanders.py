@@ -30,14 +30,14 @@ import rasterio
 from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 
-from agrunet.checkpoint.checkpoint import load_checkpoint
+from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.inference import predict
 from agrunet.metrics import Confusion, Scores, confusion_matrix, score
-from agrunet.training.assessment import map_classes
-from agrunet.training.standard import PRESETS, TrainingConfig, train
+from agrunet.training.evaluation import map_classes
+from agrunet.training.train import PRESETS, TrainingConfig, train
 
 LOG = logging.getLogger("flanders")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agrunet.data.folder import PatchFolder
-from agrunet.data.months import SeasonCut
 from agrunet.data.patches import LabelledSource
 from agrunet.data.public.pastis import Pastis
+from agrunet.data.season import SeasonCut
 from agrunet.errors import AgrunetError
 
 KINDS = ("pastis", "patches")

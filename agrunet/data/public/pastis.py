@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.inputs import Normalisation
-from agrunet.data.months import Season, season_of
 from agrunet.data.patches import Patch
 from agrunet.data.public.footprints import boxes_footprint, read_crs
 from agrunet.data.public.legend import legend_of
+from agrunet.data.season import Season, season_of
 from agrunet.errors import AgrunetError
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")

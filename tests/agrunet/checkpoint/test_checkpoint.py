@@ -12,7 +12,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, load_checkpoint, read_config, save_checkpoint
+from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.folder import load_checkpoint, read_config, save_checkpoint
 from agrunet.data.inputs import Normalisation
 from agrunet.errors import AgrunetError
 from agrunet.metrics import Scores
@@ -98,7 +99,7 @@ def test_a_failure_while_saving_leaves_the_old_checkpoint(checkpoint: Path, monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agrunet.checkpoint.checkpoint.save_file", full)
+    monkeypatch.setattr("agrunet.checkpoint.folder.save_file", full)
     with pytest.raises(AgrunetError, match=r"No space left on device\. Free some space"):
         save_checkpoint(checkpoint, AgrUNet(CONFIG.network), CONFIG)
     assert load_checkpoint(checkpoint)[1].scores == (SCORES,)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agrunet.data.inputs import Batch, Normalisation
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.learner import Learner, fresh_network
 

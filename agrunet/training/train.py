@@ -13,20 +13,22 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, describe, save_checkpoint
-from agrunet.data.crops import Crops, training_normalisation, training_pixels
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.folder import PatchFolder
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.inputs import Batch, CloudInput, Normalisation, channels
 from agrunet.data.patches import LabelledSource
 from agrunet.data.prefetch import prefetched
 from agrunet.data.public.datasets import open_dataset
+from agrunet.data.random_crops import RandomCrops
+from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 from agrunet.settings import Frozen
-from agrunet.training.assessment import assess
 from agrunet.training.distributed import Ranks, ranks
+from agrunet.training.evaluation import evaluate
 from agrunet.training.learner import Learner, TrainingPrecision, fresh_network
 
 Progress = Callable[[int, int, float], None]
@@ -113,12 +115,12 @@ def train(
     crop = _crop_size(source, config.crop, shape.divisor)
     with ranks(config.device) as group:
         steps = step_count(config, int(counts.sum()), crop, group.world)
-        crops = Crops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
+        crops = RandomCrops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
         batches = prefetched(crops.batches(steps, config.batch), _AHEAD)
         network = _learn(shape, batches, steps, normalisation, config, group, progress)
         settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
         checkpoint = describe(source.header, shape, normalisation, config.cloud_input, settings)
-        checkpoint = assess(network, checkpoint, source, group)
+        checkpoint = evaluate(network, checkpoint, source, group)
         if group.first:
             save_checkpoint(output, network, checkpoint)
     return checkpoint

@@ -1,4 +1,4 @@
-"""Epochs over whole patches: shuffled by seed and epoch, shared out over processes, read ahead by threads."""
+"""Batches of whole patches: shuffled by seed and epoch, shared out over processes, read ahead by threads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agrunet.data.crops import seen_only, training_label
 from agrunet.data.inputs import Batch, stack
 from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
 from agrunet.data.prefetch import prefetched
+from agrunet.data.training_pixels import seen_only, training_label
 from agrunet.training.distributed import Ranks
 
 _AHEAD = 2
 """Batches made ahead."""
 
 
-class Epochs:
+class PatchBatches:
     """Batches of whole patches. The order depends on seed and epoch alone, so that a resumed training sees what it would have seen."""
 
     def __init__(

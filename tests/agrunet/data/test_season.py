@@ -10,8 +10,8 @@ import pytest
 
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import FolderHeader
-from agrunet.data.months import SeasonCut, season_of
 from agrunet.data.patches import Patch
+from agrunet.data.season import SeasonCut, season_of
 from agrunet.errors import AgrunetError
 
 

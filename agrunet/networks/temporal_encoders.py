@@ -13,8 +13,8 @@ from typing import ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from agrunet.networks.layers import Dates, as_images, as_memory
 from agrunet.networks.ltae import LTAE
+from agrunet.networks.packed_dates import Dates, as_images, as_memory
 
 TemporalKind = Literal["bi_conv_lstm", "conv_lstm", "bi_conv_gru", "conv_gru", "ltae"]
 """Recurrences forward in time or in both directions, or the lightweight attention of L-TAE."""

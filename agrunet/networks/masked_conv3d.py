@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from agrunet.networks.layers import Dates, as_images, as_memory
+from agrunet.networks.packed_dates import Dates, as_images, as_memory
 
 _Network = TypeVar("_Network", bound=nn.Module)
 

@@ -1,8 +1,7 @@
 """The blocks of AgrUNet, arranged for the machine.
 
-Between blocks, the dates of a batch lie *packed*: only the valid ones, as (N, C, H, W) in channels-last memory, N being their
-number. So batch statistics are taken over valid dates by construction, padded dates cost nothing, and both kinds of
-convolution are two-dimensional: (1, 3, 3) over the N images, (3, 1, 1) over a view of the same memory as (B, C, T, H·W).
+Between blocks, the dates of a batch lie packed (see `packed_dates`), so both kinds of convolution are two-dimensional:
+(1, 3, 3) over the N images, (3, 1, 1) over a view of the same memory as (B, C, T, H·W).
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from agrunet.networks.packed_dates import Dates, as_images, as_memory, channels_last, columns
+
 BlockKind = Literal["space_time", "time_space", "conv3d"]
 """What a unit of the encoder convolves: space first and time second, the other way round, or both at once."""
 
@@ -24,73 +25,6 @@ Collapse = Literal["mean", "max", "attention"]
 # Of one band's features. Larger ones leave the cache, smaller ones compute more rows around them twice.
 _BAND_BYTES = 16 * 2**20
 _BAND_ROWS = 8
-
-
-class Dates:
-    """Which dates of a batch are real: ``valid`` (B, T), bool. Packs them and lays them out again."""
-
-    def __init__(self, valid: Tensor, all_valid: bool | None = None) -> None:
-        """``all_valid``: whether there is no padding, where that is known; else it is looked up."""
-        self.batch, self.steps = valid.shape
-        self.valid = valid
-        # One look at the device per batch; a batch without padding needs no index and no copy.
-        self.all_valid = bool(valid.all()) if all_valid is None else all_valid
-        self._index = None if self.all_valid else valid.flatten().nonzero().squeeze(1)
-
-    def pack(self, images: Tensor) -> Tensor:
-        """(B·T, C, H, W) to the valid ones (N, C, H, W)."""
-        if self._index is None:
-            return images
-        return as_images(as_memory(images).index_select(0, self._index))
-
-    def unpack(self, packed: Tensor) -> Tensor:
-        """(N, C, H, W) to (B, T, H, W, C), contiguous, with zeros where a date is padding. No copy without padding."""
-        memory = as_memory(packed)
-        if self._index is not None:
-            blank = memory.new_zeros((self.batch * self.steps, *memory.shape[1:]))
-            memory = blank.index_copy(0, self._index, memory)
-        return memory.reshape(self.batch, self.steps, *memory.shape[1:])
-
-    def mean(self, packed: Tensor) -> Tensor:
-        """Mean over the valid dates: (N, C, H, W) to (B, C, H, W)."""
-        series = self.unpack(packed)
-        if self.all_valid:
-            return as_images(series.mean(1))
-        # Not the mean of all, scaled: its rounding would depend on the padding.
-        count = self.valid.sum(1).clamp(min=1).view(-1, 1, 1, 1)
-        return as_images((series.sum(1) / count).to(series.dtype))
-
-    def split(self, packed: Tensor) -> list[tuple[Dates, Tensor]]:
-        """Series by series: its dates (one row) and its images."""
-        if self.batch == 1:
-            return [(self, packed)]
-        parts = torch.split(packed, self.valid.sum(1).tolist())
-        return [(Dates(valid), part) for valid, part in zip(torch.split(self.valid, 1), parts, strict=True)]
-
-
-def as_memory(images: Tensor) -> Tensor:
-    """(N, C, H, W) as it lies in channels-last memory: (N, H, W, C); a view."""
-    return images.permute(0, 2, 3, 1)
-
-
-def as_images(memory: Tensor) -> Tensor:
-    """(N, H, W, C) seen as (N, C, H, W) in channels-last memory; a view."""
-    return memory.permute(0, 3, 1, 2)
-
-
-def columns(memory: Tensor) -> Tensor:
-    """(B, T, H, W, C) seen as images of T rows and H·W columns: (B, C, T, H·W), channels last, without a copy."""
-    B, T, H, W, C = memory.shape
-    return memory.reshape(B, T, H * W, C).permute(0, 3, 1, 2)
-
-
-def channels_last(module: nn.Module) -> None:
-    """Lay the weights of 2-D and 3-D convolutions out as the images lie, channels last, in place."""
-    for parameter in module.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        elif parameter.dim() == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 class SpaceTimeUnit(nn.Module):

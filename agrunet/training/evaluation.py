@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agrunet.checkpoint.calibration import BINS, Counts, calibration, reliability_counts
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.calibration import BINS, Counts, calibration, reliability_counts
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.header import SPLITS, TEST_SPLITS
 from agrunet.data.patches import LabelledSource
 from agrunet.inference import Probabilities, predict
 from agrunet.metrics import confusion_matrix, score
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks
 
 _STOP_PIXELS = 4096
@@ -24,7 +24,7 @@ _STOP_PIXELS = 4096
 _TEMPERATURES = (0.05, 20.0)
 
 
-def assess(
+def evaluate(
     network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
 ) -> CheckpointConfig:
     """``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.

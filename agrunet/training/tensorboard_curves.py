@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agrunet.training.state import Epoch
+from agrunet.training.saved_state import Epoch
 
 
 class Curves:
