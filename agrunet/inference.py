@@ -54,6 +54,13 @@ def predict(
         yield from zip(numbers, probabilities, strict=True)
 
 
+def map_classes(probabilities: Probabilities) -> npt.NDArray[np.int16]:
+    """(K, H, W) to the most probable class (H, W), -1 where the probabilities are NaN."""
+    mapped: npt.NDArray[np.int16] = np.argmax(probabilities, axis=0).astype(np.int16)
+    mapped[np.isnan(probabilities[0])] = -1
+    return mapped
+
+
 def _batches(
     source: PatchSource, indices: Iterable[int], config: CheckpointConfig, size: int
 ) -> Iterator[tuple[list[int], Batch]]:

@@ -17,8 +17,8 @@ from agrunet.data.inputs import Normalisation, prepare, stack
 from agrunet.data.patches import PatchSource
 from agrunet.inference import Precision, predict
 from agrunet.networks.agrunet import AgrUNetConfig
+from agrunet.networks.registry import fresh_network
 from agrunet.settings import Frozen
-from agrunet.training.learner import fresh_network
 
 _BARE = 3
 """Images that the bare network is timed on before and after, each."""

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from agrunet.bench.problems import Case, Precision
 from agrunet.data.inputs import Batch, Normalisation, prepare
-from agrunet.networks.registry import Network, make_network
+from agrunet.networks.registry import fresh_network
 from agrunet.settings import Frozen
 from agrunet.training.losses import supervised_loss
 
@@ -41,7 +41,7 @@ def make_step(case: Case) -> Callable[[], None]:
     """
     device = torch.device(case.device)
     batch, normalisation = synthetic_batch(case, device), _normalisation(case)
-    network = _fresh_network(case)
+    network = fresh_network(case.network_config(), seed=0)
 
     def logits(run: Callable[..., Tensor | list[Tensor]]) -> Tensor | list[Tensor]:
         values = prepare(batch, normalisation, "raw")
@@ -88,7 +88,7 @@ def measure_size(case: Case) -> Size:
     device = torch.device(case.device)
     single = case.model_copy(update={"batch": 1})
     batch = synthetic_batch(single, device)
-    network = _fresh_network(case)
+    network = fresh_network(case.network_config(), seed=0)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     ready = network.for_inference().to(device)
     # torch has no formula for the CPU's attention kernel and counts nothing for it.
@@ -135,13 +135,6 @@ def compiler() -> Iterator[None]:
 
 def _arranged(network: nn.Module, case: Case) -> Callable[..., Tensor | list[Tensor]]:
     return torch.compile(network, dynamic=False) if case.compiled else network
-
-
-def _fresh_network(case: Case) -> Network:
-    # The caller's random state is left as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return make_network(case.network_config())
 
 
 def _attention_flop(

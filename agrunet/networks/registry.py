@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
@@ -44,3 +45,10 @@ TITLES = {
 def make_network(config: NetworkConfig) -> Network:
     """A network with fresh weights, drawn from torch's random state."""
     return _CLASSES[config.kind](config)
+
+
+def fresh_network(config: NetworkConfig, seed: int) -> Network:
+    """A network with weights drawn by ``seed``; the caller's random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make_network(config)

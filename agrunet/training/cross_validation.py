@@ -23,13 +23,13 @@ from agrunet.data.season import SeasonCut
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole
-from agrunet.inference import predict
+from agrunet.inference import map_classes, predict
 from agrunet.metrics import Scores, confusion_matrix, score
-from agrunet.networks.registry import Network
+from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
 from agrunet.training.distributed import ranks
-from agrunet.training.evaluation import evaluate, map_classes
-from agrunet.training.learner import Learner, fresh_network
+from agrunet.training.evaluation import evaluate
+from agrunet.training.learner import Learner
 from agrunet.training.patch_batches import PatchBatches
 from agrunet.training.recipe import Recipe
 from agrunet.training.saved_state import Epoch, History, load_state, save_state, weights_of

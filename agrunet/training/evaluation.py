@@ -13,7 +13,7 @@ from agrunet.calibration import BINS, Counts, calibration, reliability_counts
 from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.header import SPLITS, TEST_SPLITS
 from agrunet.data.patches import LabelledSource
-from agrunet.inference import Probabilities, predict
+from agrunet.inference import Probabilities, map_classes, predict
 from agrunet.metrics import confusion_matrix, score
 from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks
@@ -75,13 +75,6 @@ def _temperature(
         stop.append(_thinned(probabilities, known, source.split(index) == SPLITS["stop"]))
     pixels = [pair for part in ranks.gather(stop) for pair in part]
     return fit_temperature(pixels) if any(len(truth) for _, truth in pixels) else 1.0
-
-
-def map_classes(probabilities: Probabilities) -> npt.NDArray[np.int16]:
-    """(K, H, W) to the most probable class (H, W), -1 where the probabilities are NaN."""
-    mapped: npt.NDArray[np.int16] = np.argmax(probabilities, axis=0).astype(np.int16)
-    mapped[np.isnan(probabilities[0])] = -1
-    return mapped
 
 
 def _thinned(

@@ -25,11 +25,11 @@ from agrunet.data.random_crops import RandomCrops
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.registry import Network
+from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import evaluate
-from agrunet.training.learner import Learner, TrainingPrecision, fresh_network
+from agrunet.training.learner import Learner, TrainingPrecision
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with its number (from 1), how many there are, and the loss."""

@@ -34,9 +34,8 @@ from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
-from agrunet.inference import predict
+from agrunet.inference import map_classes, predict
 from agrunet.metrics import Confusion, Scores, confusion_matrix, score
-from agrunet.training.evaluation import map_classes
 from agrunet.training.train import PRESETS, TrainingConfig, train
 
 LOG = logging.getLogger("flanders")

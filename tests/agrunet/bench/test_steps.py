@@ -44,7 +44,7 @@ def _case(tiny: Problem, **fields: object) -> Case:
 
 def test_the_input_is_int16_and_normalised_in_the_step(tiny: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = _Spy()
-    monkeypatch.setattr(steps, "make_network", lambda _: spy)
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: spy)
     case = _case(tiny, batch=2)
     stored = synthetic_batch(case, torch.device("cpu"))
     assert stored.values.dtype == torch.int16
@@ -62,7 +62,7 @@ def test_a_training_step_learns_from_every_level(levels: int, tiny: Problem, mon
     spy = _Spy(levels)
     weights: list[list[float]] = []
     whole = steps.supervised_loss
-    monkeypatch.setattr(steps, "make_network", lambda _: spy)
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: spy)
     monkeypatch.setattr(steps, "supervised_loss", lambda *words: (weights.append(list(words[2])), whole(*words))[1])
     before = spy.head.weight.detach().clone()
     make_step(_case(tiny, purpose="training"))()
@@ -73,7 +73,7 @@ def test_a_training_step_learns_from_every_level(levels: int, tiny: Problem, mon
 
 def test_bf16_is_autocast(tiny: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = _Spy()
-    monkeypatch.setattr(steps, "make_network", lambda _: spy)
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: spy)
     make_step(_case(tiny, precision="bf16"))()
     assert spy.seen["dtype"] == torch.bfloat16
 
