@@ -80,10 +80,10 @@ def train(store: str, folder: Path, training: Training, processes: int) -> Path:
 
 def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:
     """The command line that trains."""
-    launcher = ["-m", "agrunet.training.command"]
+    launcher = ["-m", "agrunet", "train"]
     if processes > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
-    return [sys.executable, *launcher, "--patches", str(patches), "--output", str(checkpoint), "--preset", training]
+    return [sys.executable, *launcher, "--data", str(patches), "--output", str(checkpoint), "--preset", training]
 
 
 def request_labels(request: MapRequest, window: Window) -> Labels | None:

@@ -18,6 +18,7 @@ from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole
+from agrunet.settings import first_problem
 
 HEADER = "patches.json"
 
@@ -75,9 +76,7 @@ class PatchFolder:
         except OSError as error:
             raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise AgrunetError(f"{path}: {where}: {first['msg']}. Write the patches again.") from error
+            raise AgrunetError(f"{path}: {first_problem(error)}. Write the patches again.") from error
         missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
         if missing:
             raise AgrunetError(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from agrunet.checkpoint.config import CheckpointConfig, describe
@@ -26,7 +26,7 @@ from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.registry import Network, fresh_network
-from agrunet.settings import Frozen
+from agrunet.settings import Frozen, first_problem
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import evaluate
 from agrunet.training.learner import Learner, TrainingPrecision
@@ -90,6 +90,24 @@ PRESETS: dict[str, TrainingConfig] = {
     "standard": TrainingConfig(),
 }
 """`standard` for maps; `quick` for a demonstration: about a minute on two cores."""
+
+
+def read_training_config(path: Path | None, preset: str) -> TrainingConfig:
+    """Read the settings in a JSON file (none: ``path`` is None), laid over a preset.
+
+    Raises `AgrunetError` naming the field that is wrong, or the presets where there is none of that name.
+    """
+    if preset not in PRESETS:
+        raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(PRESETS))}.")
+    if path is None:
+        return PRESETS[preset]
+    try:
+        given = TrainingConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise AgrunetError(f"settings {path} can't be read: {error}. Give a JSON file.") from error
+    except ValidationError as error:
+        raise AgrunetError(f"settings {path}: {first_problem(error)}. Correct it.") from error
+    return PRESETS[preset].model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 
 def train(

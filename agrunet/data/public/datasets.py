@@ -17,7 +17,7 @@ KINDS = ("pastis", "patches")
 def open_dataset(name: str | Path, months: tuple[int, int] | None = None) -> LabelledSource:
     """``pastis:FOLDER``, ``patches:FOLDER`` or just the FOLDER of training patches; ``months``: only those, first and last.
 
-    Munich (MTLCC) is read from the folder that `agrunet.data.public.mtlcc` converts it into. Raises `AgrunetError` where the name is
+    Munich (MTLCC) is read from the folder that `python -m agrunet convert-munich` writes. Raises `AgrunetError` where the name is
     unknown or the folder isn't such a data set.
     """
     kind, folder = _parts(name)

@@ -19,6 +19,7 @@ from agrunet.data.public.footprints import boxes_footprint, read_crs
 from agrunet.data.public.legend import legend_of
 from agrunet.data.season import Season, season_of
 from agrunet.errors import AgrunetError
+from agrunet.settings import first_problem
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
@@ -293,9 +294,7 @@ def _read_json(path: Path, model: type[_Model]) -> _Model:
             f"no PASTIS in {path.parent}: {path.name} can't be read. Give its unpacked folder."
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise AgrunetError(f"{path}: {where}: {first['msg']}. Download it again.") from error
+        raise AgrunetError(f"{path}: {first_problem(error)}. Download it again.") from error
     except ValueError as error:
         raise AgrunetError(f"{path} is no JSON ({error}). Download it again.") from error
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agrunet.__main__ import main, read_recipe
+from agrunet.__main__ import main
 from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.folds import FoldView, fold_roles
@@ -27,7 +27,7 @@ from agrunet.networks.unet3d import UNet3DConfig
 from agrunet.training.cross_validation import Summary, cross_validate, train_fold
 from agrunet.training.distributed import Ranks
 from agrunet.training.patch_batches import PatchBatches
-from agrunet.training.recipe import RECIPES, Recipe
+from agrunet.training.recipe import RECIPES, Recipe, read_recipe
 from agrunet.training.saved_state import Epoch, History
 from agrunet.training.tuning import Space, tune
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from agrunet.__main__ import main
 from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
@@ -23,7 +24,6 @@ from agrunet.data.training_pixels import training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
 from agrunet.metrics import confusion_matrix
-from agrunet.training.command import main
 from agrunet.training.evaluation import fit_temperature
 from agrunet.training.train import PRESETS, TrainingConfig, _noisy, step_count, train
 
@@ -225,7 +225,7 @@ def test_the_command_says_what_is_wrong_and_fails(
 ) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text('{"steps": "many"}')
-    arguments = ["--patches", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
+    arguments = ["train", "--data", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
     assert main(arguments) == 1
     assert "settings.json: steps:" in caplog.text
 
@@ -243,9 +243,10 @@ def test_two_processes_train_one_checkpoint(toy_folder: Path, tmp_path: Path) ->
         "--standalone",
         "--nproc-per-node=2",
         "-m",
-        "agrunet.training.command",
+        "agrunet",
+        "train",
     ]
-    command += ["--patches", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
+    command += ["--data", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=150, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )
