@@ -12,9 +12,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from agrunet.networks.packed_dates import Dates, as_images, as_memory, channels_last, columns
+from agrunet.networks.folding import fold_norm
+from agrunet.networks.packed_dates import Dates, as_images, as_memory, columns
 
 BlockKind = Literal["space_time", "time_space", "conv3d"]
 """What a unit of the encoder convolves: space first and time second, the other way round, or both at once."""
@@ -44,8 +44,8 @@ class SpaceTimeUnit(nn.Module):
 
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
-        self.space, self.space_norm = _folded(self.space, self.space_norm)
-        self.time, self.time_norm = _folded(self.time, self.time_norm)
+        self.space_norm = fold_norm(self.space, self.space_norm)
+        self.time_norm = fold_norm(self.time, self.time_norm)
 
 
 class TimeSpaceUnit(nn.Module):
@@ -65,8 +65,8 @@ class TimeSpaceUnit(nn.Module):
 
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
-        self.time, self.time_norm = _folded(self.time, self.time_norm)
-        self.space, self.space_norm = _folded(self.space, self.space_norm)
+        self.time_norm = fold_norm(self.time, self.time_norm)
+        self.space_norm = fold_norm(self.space, self.space_norm)
 
 
 class VolumeUnit(nn.Module):
@@ -85,7 +85,7 @@ class VolumeUnit(nn.Module):
 
     def fold(self) -> None:
         """Put the batch norm, in evaluation mode, into its convolution."""
-        self.volume, self.volume_norm = _folded(self.volume, self.volume_norm)
+        self.volume_norm = fold_norm(self.volume, self.volume_norm)
 
 
 _UNITS: dict[BlockKind, type[SpaceTimeUnit | TimeSpaceUnit | VolumeUnit]] = {
@@ -187,7 +187,7 @@ class DecoderLevel(nn.Module):
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
         for index in range(len(self.norms)):
-            self.convolutions[index], self.norms[index] = _folded(self.convolutions[index], self.norms[index])
+            self.norms[index] = fold_norm(self.convolutions[index], self.norms[index])
 
 
 def _over_time(convolution: nn.Module, norm: nn.Module, packed: Tensor, dates: Dates) -> Tensor:
@@ -205,11 +205,3 @@ def _tall(part: Tensor, height: int) -> Tensor:
     # Room for parts of (N, C, rows, W) one below the other, channels last.
     N, C, _, W = part.shape
     return as_images(part.new_empty((N, height, W, C)))
-
-
-def _folded(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module]:
-    if isinstance(norm, nn.Identity):
-        return convolution, norm
-    folded = fuse_conv_bn_eval(cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm))
-    channels_last(folded)
-    return folded, nn.Identity()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrunet.networks.masked_conv3d import series_dates
-from agrunet.networks.packed_dates import as_images
+from agrunet.networks.folding import for_inference
+from agrunet.networks.packed_dates import as_images, series_dates
 from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
@@ -72,7 +71,7 @@ class ConvRNN(nn.Module):
 
     def for_inference(self) -> ConvRNN:
         """A copy in evaluation mode, gradients off; there is no batch norm to fold."""
-        return copy.deepcopy(self).eval().requires_grad_(False)
+        return for_inference(self)
 
 
 class ConvLSTMCells(nn.Module):

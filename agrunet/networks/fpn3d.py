@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrunet.networks.masked_conv3d import Unit3d, fold_norm, for_inference, pack_series
-from agrunet.networks.packed_dates import Dates
+from agrunet.networks.folding import fold_norm, for_inference
+from agrunet.networks.masked_conv3d import Unit3d
+from agrunet.networks.packed_dates import Dates, pack_series
 from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 

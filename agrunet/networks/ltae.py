@@ -114,7 +114,7 @@ class LTAE(nn.Module):
         features = self.out_norm(self.dropout(mixed.relu()))
         return features.view(B, H, W, -1).permute(0, 3, 1, 2), attention.permute(4, 0, 1, 2, 3)
 
-    def fold(self) -> None:
+    def fold_last_norm(self) -> None:
         """Put the batch norm, in evaluation mode, into the layer before it."""
         if isinstance(self.mix_norm, nn.BatchNorm1d):
             self.mix = fuse_linear_bn_eval(cast("nn.Linear", self.mix), self.mix_norm)

@@ -75,3 +75,23 @@ def channels_last(module: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         elif parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+
+
+def pack_series(values: Tensor, valid: Tensor | None) -> tuple[Tensor, Dates]:
+    """(B, T, C, H, W) to the valid dates (N, C, H, W), channels last, and what lays them out again."""
+    dates = series_dates(values, valid)
+    return dates.pack(values.flatten(0, 1).contiguous(memory_format=torch.channels_last)), dates
+
+
+def series_dates(values: Tensor, valid: Tensor | None) -> Dates:
+    """The dates of (B, T, C, H, W); without ``valid`` all are real, which then isn't looked up on the device."""
+    if valid is None:
+        return Dates(torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), all_valid=True)
+    found: Dates = looked_up(valid)
+    return found
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def looked_up(valid: Tensor) -> Dates:
+    """The dates of ``valid`` (B, T); the one place where a compiled network stops to look at the device."""
+    return Dates(valid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Annotated, Literal
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrunet.errors import AgrunetError
+from agrunet.networks.folding import for_inference
 from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
@@ -108,7 +108,7 @@ class TSViT(nn.Module):
 
     def for_inference(self) -> TSViT:
         """A copy in evaluation mode, without gradients; there is no batch norm to fold."""
-        return copy.deepcopy(self).eval().requires_grad_(False)
+        return for_inference(self)
 
     def _day_code(self, days: Tensor) -> Tensor:
         # The linear layer's answer to a one-hot day: a row of its transposed weight. (B, T) to (B, T, dim).

@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrunet.networks.masked_conv3d import Unit3d, Up3d, for_inference, halved, mean_of_convolution, pack_series, pool
-from agrunet.networks.packed_dates import Dates
+from agrunet.networks.folding import for_inference
+from agrunet.networks.masked_conv3d import Unit3d, Up3d, halved, mean_of_convolution, pool
+from agrunet.networks.packed_dates import Dates, pack_series
 from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 

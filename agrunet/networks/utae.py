@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agrunet.errors import AgrunetError
+from agrunet.networks.folding import fold_norm, for_inference
 from agrunet.networks.ltae import LTAE, attended
-from agrunet.networks.masked_conv3d import series_dates
+from agrunet.networks.packed_dates import series_dates
 from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
@@ -126,12 +125,11 @@ class UTAE(nn.Module):
 
     def for_inference(self) -> UTAE:
         """A copy in evaluation mode with its batch norms folded into the layers before them: the same logits to rounding, sooner."""
-        network = copy.deepcopy(self).eval()
-        for module in network.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
-        network.temporal.fold()
-        return network.requires_grad_(False)
+        return for_inference(self)
+
+    def fold(self) -> None:
+        """Put the batch norm of the temporal encoder, in evaluation mode, into the layer before it."""
+        self.temporal.fold_last_norm()
 
     def _check(self, values: Tensor, valid: Tensor | None) -> None:
         check_series(self.config, values, valid)
@@ -149,7 +147,7 @@ class ConvNorm(nn.Module):
     def __init__(self, convolution: nn.Module, norm: nn.Module) -> None:
         super().__init__()
         self.convolution = convolution
-        self.norm = norm
+        self.norm: nn.Module = norm
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to what the convolution makes of it."""
@@ -158,10 +156,7 @@ class ConvNorm(nn.Module):
     def fold(self) -> None:
         """Put a batch norm, in evaluation mode, into the convolution. A group norm depends on its input and stays."""
         if isinstance(self.norm, nn.BatchNorm2d):
-            convolution = cast("nn.Conv2d", self.convolution)
-            folded = fuse_conv_bn_eval(convolution, self.norm, isinstance(convolution, nn.ConvTranspose2d))
-            self.convolution = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.norm = nn.Identity()
+            self.norm = fold_norm(self.convolution, self.norm)
 
 
 class Down(nn.Module):
