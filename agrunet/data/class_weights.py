@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from agrunet.data.header import SPLITS
-from agrunet.data.patches import LabelledSource
+from agrunet.data.patches import UNKNOWN, LabelledSource
+from agrunet.data.training_pixels import training_label
 from agrunet.errors import AgrunetError
 
 
@@ -20,13 +20,8 @@ def class_counts(source: LabelledSource, indices: Iterable[int] | None = None) -
     classes = len(source.header.classes)
     counts = np.zeros(classes, dtype=np.int64)
     for index in range(len(source)) if indices is None else indices:
-        label = source.label(index)
-        learnt = label[(source.split(index) == SPLITS["train"]) & (label >= 0)]
-        if learnt.max(initial=0) >= classes:
-            raise AgrunetError(
-                f"patch {index}: label {learnt.max()} with {classes} classes. Correct the classes of the data set."
-            )
-        counts += np.bincount(learnt, minlength=classes)
+        label = training_label(source, index)
+        counts += np.bincount(label[label != UNKNOWN], minlength=classes)
     return counts
 
 

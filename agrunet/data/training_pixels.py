@@ -23,7 +23,9 @@ def training_label(
     label = folder.label(index) if label is None else label
     classes = len(folder.header.classes)
     if label.max(initial=UNKNOWN) >= classes:
-        raise AgrunetError(f"patch {index}: label {label.max()} with {classes} classes. Write the patches again.")
+        raise AgrunetError(
+            f"patch {index}: label {label.max()} with {classes} classes. Correct the classes, or write the patches again."
+        )
     return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
 
 

@@ -150,6 +150,8 @@ def _header() -> FolderHeader:
         years=(2019,),
         months=(1, 7),
         synthetic=False,
+        min_clear=0.5,
+        min_acquisitions=1,
     )
 
 

@@ -209,6 +209,8 @@ def _header(conversion: Conversion, folds: tuple[int, ...]) -> FolderHeader:
         years=tuple(int(f"20{year}") for year in sorted(conversion.years)),
         months=conversion.months or (1, 12),
         synthetic=False,
+        min_clear=0.5,
+        min_acquisitions=1,
         folds=folds,
         hold_out=f"folds 1 to {conversion.folds} of whole blocks; fold {conversion.folds + 1} is the authors' evaluation area",
     )

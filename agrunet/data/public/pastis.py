@@ -160,6 +160,8 @@ class Pastis:
             years=self._years(),
             months=_WHOLE if months is None else months,
             synthetic=False,
+            min_clear=0.5,
+            min_acquisitions=1,
             footprint=boxes_footprint(
                 [(feature.properties.tile, feature.geometry) for feature in self._features],
                 read_crs(metadata.crs, folder / METADATA),

@@ -12,8 +12,10 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig, describe
 from agrunet.checkpoint.folder import load_checkpoint, read_config, save_checkpoint
+from agrunet.data.contract import TrainingContract
+from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import Normalisation
 from agrunet.errors import AgrunetError
 from agrunet.metrics import Scores
@@ -171,3 +173,29 @@ def _renew_checksum(folder: Path) -> None:
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     item["assets"]["weights"]["file:checksum"] = "1220" + digest
     (folder / "item.json").write_text(json.dumps(item))
+
+
+def test_the_configuration_of_a_shipped_model_is_written_as_it_was_read() -> None:
+    path = Path(__file__).parents[3] / "catalog" / "shipped" / "simulated-18-crops" / "config.json"
+    text = path.read_text(encoding="utf-8")
+    config = CheckpointConfig.model_validate_json(text)
+    assert config.model_dump_json(indent=1) + "\n" == text
+    assert set(json.loads(text)) == set(CheckpointConfig.model_fields)
+
+
+@pytest.mark.parametrize("missing", ["bands", "months", "min_clear", "min_acquisitions", "level", "classes"])
+def test_a_configuration_that_leaves_out_part_of_its_contract_is_refused(checkpoint: Path, missing: str) -> None:
+    path = checkpoint / "config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    del settings[missing]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(AgrunetError, match=f"{missing}: Field required"):
+        read_config(checkpoint)
+
+
+def test_a_checkpoint_keeps_all_of_the_contract_that_its_patches_state() -> None:
+    contract = CONFIG.shared(TrainingContract)
+    header = FolderHeader(**contract, count=3, folds=(1, 2, 3))
+    described = describe(header, CONFIG.network, CONFIG.normalisation, CONFIG.cloud_input, {"steps": 5})
+    assert described.shared(TrainingContract) == contract
+    assert described.training == {"steps": 5}

@@ -60,6 +60,8 @@ def _folder(path: Path, months: tuple[int, int], years: tuple[int, ...], days: l
         years=years,
         months=months,
         synthetic=True,
+        min_clear=0.5,
+        min_acquisitions=1,
     )
     write_folder_header(path, header)
     return PatchFolder(path)

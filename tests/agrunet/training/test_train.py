@@ -156,7 +156,9 @@ def test_crops_keep_values_and_labels_together(tmp_path: Path) -> None:
 
 
 def _header(**fields: object) -> FolderHeader:
-    return FolderHeader.model_validate({"years": [2019], "months": [1, 7], "synthetic": True} | fields)
+    return FolderHeader.model_validate(
+        {"years": [2019], "months": [1, 7], "synthetic": True, "min_clear": 0.5, "min_acquisitions": 1} | fields
+    )
 
 
 def test_steps_grow_with_the_data_between_their_bounds() -> None:
