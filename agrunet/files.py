@@ -28,7 +28,7 @@ def _failure(path: Path, error: OSError) -> AgrunetError:
 
 @contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
+    """Yield a temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
 
     Raises `AgrunetError` where the disk is full or may not be written.
     """
@@ -50,7 +50,7 @@ def file_written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """The same for a folder; one that is already there is replaced when the block ends well."""
+    """Yield a temporary folder beside ``path``, likewise; a folder that is already there is replaced when the block ends well."""
     aside: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Frozen(BaseModel):
-    """A value: immutable, strict about unknown fields, written to and read from JSON."""
+    """A value that is immutable, strict about unknown fields, written to and read from JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -25,7 +25,7 @@ _BARE = 3
 
 
 class PredictionRow(Frozen):
-    """One number of patches."""
+    """Speed and memory of a prediction over a number of patches."""
 
     patches: int
     images_per_second: Annotated[float, Field(description="from stored blocks to probabilities")]
@@ -48,7 +48,7 @@ def measure_prediction(
     precision: Precision = "fp32",
     watch: Callable[[str], None] | None = None,
 ) -> list[PredictionRow]:
-    """A row per number of patches in ``counts``, each in a process of its own; ``source`` travels there and holds as many.
+    """Measure a row per number of patches in ``counts``, each in a process of its own; ``source`` travels there and holds as many.
 
     The network is AgrUNet as for OrthoPASTIS with fresh weights: its speed doesn't depend on them.
     """

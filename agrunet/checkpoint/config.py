@@ -16,7 +16,7 @@ from agrunet.networks.registry import NetworkConfig
 
 
 def code_version() -> str:
-    """Version of the installed software, for provenance."""
+    """Version of the installed software, for provenance; "unknown" where it runs without being installed."""
     try:
         return metadata.version("cropline")
     except metadata.PackageNotFoundError:
@@ -73,7 +73,7 @@ def describe(
     cloud_input: CloudInput,
     training: dict[str, Any],
 ) -> CheckpointConfig:
-    """The configuration of a network that learns from patches with such a header; scores and temperature come after training."""
+    """Configure a network that learns from patches with such a header; scores and temperature come after training."""
     return CheckpointConfig(
         **header.shared(CheckpointConfig),
         network=network,

@@ -22,7 +22,7 @@ from agrunet.networks.registry import TITLES, Network, make_network
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 RELIABILITY = "reliability.png"
-"""Beside them where held-out pixels were scored."""
+"""Reliability diagram, beside them where held-out pixels were scored."""
 
 
 def save_checkpoint(
@@ -74,7 +74,7 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> tuple[N
 
 
 def read_config(folder: Path) -> CheckpointConfig:
-    """The configuration of a checkpoint, without its weights. Raises `AgrunetError` where the folder is no checkpoint."""
+    """Read the configuration of a checkpoint, without its weights. Raises `AgrunetError` where the folder is no checkpoint."""
     for name in (WEIGHTS, CONFIG, ITEM):
         if not (folder / name).is_file():
             raise AgrunetError(

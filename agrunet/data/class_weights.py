@@ -13,7 +13,7 @@ from agrunet.errors import AgrunetError
 
 
 def class_counts(source: LabelledSource, indices: Iterable[int] | None = None) -> npt.NDArray[np.int64]:
-    """(K,) pixels of each class that are there to learn from, in all patches or the given ones; unknown ones never count.
+    """Count the pixels of each class (K,) that are there to learn from, in all patches or the given ones; unknown ones never count.
 
     Raises `AgrunetError` for a label that the header has no class for.
     """
@@ -26,7 +26,7 @@ def class_counts(source: LabelledSource, indices: Iterable[int] | None = None) -
 
 
 def class_weights(counts: Sequence[int] | npt.NDArray[np.integer], cap: float = 10.0) -> tuple[float, ...]:
-    """Median frequency balancing (Eigen and Fergus, 2015): the median class's pixels over the class's own, at most ``cap``.
+    """Weights by median frequency balancing (Eigen and Fergus, 2015): the median class's pixels over the class's own, at most ``cap``.
 
     Frequencies are over all pixels, not over the patches that hold the class. A class without pixels gets 0 and takes no part in
     the median: nothing can be learnt of it, and its score's gradient would be noise. Raises `AgrunetError` where no class has pixels.

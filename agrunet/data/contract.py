@@ -14,7 +14,7 @@ from agrunet.settings import Frozen
 
 
 class SeriesContract(Frozen):
-    """What the time series are, and how their acquisitions are chosen."""
+    """The contract of time series: their bands and season, and how their acquisitions are chosen."""
 
     bands: Annotated[tuple[str, ...], Field(min_length=1, description="what patches hold, in this order")]
     resampling: Annotated[str, Field(description="of bands coarser than 10 m")] = "nearest"
@@ -33,12 +33,12 @@ class SeriesContract(Frozen):
     synthetic: Annotated[bool, Field(description="simulated images")]
 
     def shared(self, kind: type[SeriesContract]) -> dict[str, Any]:
-        """Values of the fields that ``kind`` has as well, to make one of this."""
+        """Values by name of the fields that ``kind`` has as well, so that one can be made of this."""
         return {name: getattr(self, name) for name in type(self).model_fields if name in kind.model_fields}
 
 
 class TrainingContract(SeriesContract):
-    """The series, and what their labels tell apart."""
+    """The contract of labelled series: also the classes, and where the patches lie."""
 
     classes: Annotated[tuple[str, ...], Field(description="names, by the index that labels hold")]
     legend: Annotated[list[dict[str, Any]], Field(description="of the labels; carried, not interpreted")] = []

@@ -24,7 +24,7 @@ HEADER = "patches.json"
 
 
 def patch_file(folder: Path, index: int) -> Path:
-    """Where a patch lies in its folder."""
+    """Path of a patch in its folder."""
     return folder / f"{index:06d}.npz"
 
 
@@ -68,7 +68,7 @@ class PatchFolder:
     """A folder of training patches; a `PatchSource`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `AgrunetError` where the folder is not whole."""
+        """Read the header. Raises `AgrunetError` where the folder is not whole."""
         self.folder = folder
         path = folder / HEADER
         try:
@@ -87,7 +87,7 @@ class PatchFolder:
         return self.header.count
 
     def read(self, index: int) -> Patch:
-        """The patch with its label. Raises `AgrunetError` where its file can't be read."""
+        """Read the patch with its label. Raises `AgrunetError` where its file can't be read."""
         arrays = self._load(index, ("values", "clear", "days", "label"))
         patch = Patch(arrays["values"], arrays["clear"], arrays["days"], arrays["label"])
         if patch.values.ndim != 4 or patch.values.shape[1] != len(self.header.bands):
@@ -98,11 +98,11 @@ class PatchFolder:
         return patch
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """What each pixel is for: (H, W), values of `SPLITS`."""
+        """Read the split (H, W) of each pixel, values of `SPLITS`."""
         return self._load(index, ("split",))["split"]
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
-        """(H, W), index of the class or -1, without reading the values."""
+        """Read the label (H, W), index of the class or -1, without the values."""
         return self._load(index, ("label",))["label"]
 
     def _load(self, index: int, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""What the pixels of labelled patches serve for, and the header of a set of such patches."""
+"""The header of a set of labelled patches, and the splits that their pixels belong to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPLITS: dict[str, int] = {
     "test-fold": 4,
     "none": 255,
 }
-"""What each pixel is for: to learn from, to stop and fit the temperature on, to score on (three kinds, never mixed), nothing."""
+"""Uses of a pixel: to learn from, to stop and fit the temperature on, to score on (three kinds, never mixed), none."""
 
 TEST_SPLITS = ("within-field", "field-disjoint", "test-fold")
 

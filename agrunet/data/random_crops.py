@@ -16,7 +16,7 @@ from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
 from agrunet.data.training_pixels import seen_only, training_label
 
 _CACHE_BYTES = 2**30
-"""Patches kept in memory by one process."""
+"""Bytes of patches that one process keeps in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,10 @@ class RandomCrops:
         date_dropout: float,
         seed: tuple[int, ...],
     ) -> None:
-        """``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws."""
+        """Draw from the patches of ``folder`` by their ``counts`` of training pixels.
+
+        ``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws.
+        """
         self._folder = folder
         self._weights = counts / counts.sum()
         self._size = size
@@ -48,7 +51,7 @@ class RandomCrops:
         self._entry = lru_cache(maxsize=max(1, _CACHE_BYTES // entry_bytes))(self._load)
 
     def batches(self, steps: int, batch: int) -> Iterator[tuple[Batch, Tensor]]:
-        """So many batches of crops with their labels (B, h, w) int64."""
+        """Draw ``steps`` batches of crops with their labels (B, h, w) int64."""
         for _ in range(steps):
             kept = 1 - self._rng.uniform(0, 2 * self._date_dropout)
             crops = [self._draw(kept) for _ in range(batch)]

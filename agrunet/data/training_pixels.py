@@ -16,7 +16,7 @@ from agrunet.errors import AgrunetError
 def training_label(
     folder: LabelledSource, index: int, label: npt.NDArray[np.int16] | None = None
 ) -> npt.NDArray[np.int16]:
-    """(H, W): the class where a pixel is to be learnt from, else `UNKNOWN`; ``label``: the patch's, where it was read already.
+    """Label (H, W) where a pixel is to be learnt from, else `UNKNOWN`; ``label``: the patch's, where it was read already.
 
     Raises `AgrunetError` for a class out of range.
     """
@@ -30,18 +30,18 @@ def training_label(
 
 
 def seen_only(folder: LabelledSource, patch: Patch, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
+    """Keep ``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
     seen = patch.clear.sum(0) >= folder.header.min_acquisitions
     return np.where(seen, label, UNKNOWN).astype(np.int16)
 
 
 def training_normalisation(folder: LabelledSource, indices: Iterable[int]) -> Normalisation:
-    """Measured on the pixels to learn from, in these patches."""
+    """Measure the normalisation on the pixels to learn from, in these patches."""
     return measure_normalisation((folder.read(index), training_label(folder, index) != UNKNOWN) for index in indices)
 
 
 def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
-    """How many pixels each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
+    """Count the pixels that each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
     counts = np.zeros(len(folder), dtype=np.int64)
     classes: set[int] = set()
     for index in range(len(folder)):

@@ -21,7 +21,7 @@ from agrunet.settings import Frozen
 
 
 class AgrUNetConfig(Frozen):
-    """All that fixes the network's shape. The defaults are the talk's network for OrthoPASTIS."""
+    """Shape of the network. The defaults are the talk's network for OrthoPASTIS."""
 
     kind: Literal["agrunet"] = "agrunet"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
@@ -147,7 +147,7 @@ class AgrUNet(nn.Module):
 
 
 class _StatisticsLeftAlone(AbstractContextManager[None]):
-    """While a level is computed again, its batch norms count into copies of their statistics: the first pass has counted.
+    """A context in which a level is computed again: its batch norms count into copies of their statistics: the first pass has counted.
 
     A class, as a graph that is kept may be computed again more than once.
     """

@@ -17,10 +17,10 @@ from agrunet.networks.folding import fold_norm
 from agrunet.networks.packed_dates import Dates, as_images, as_memory, columns
 
 BlockKind = Literal["space_time", "time_space", "conv3d"]
-"""What a unit of the encoder convolves: space first and time second, the other way round, or both at once."""
+"""Order of a unit's convolutions: space first and time second, the other way round, or both at once."""
 
 Collapse = Literal["mean", "max", "attention"]
-"""How a skip loses its dates: their mean, their maximum, or a sum weighted by the temporal encoder's attention."""
+"""Collapse of a skip's dates: their mean, their maximum, or a sum weighted by the temporal encoder's attention."""
 
 # Of one band's features. Larger ones leave the cache, smaller ones compute more rows around them twice.
 _BAND_BYTES = 16 * 2**20
@@ -38,7 +38,7 @@ class SpaceTimeUnit(nn.Module):
         self.time_norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        """Map (N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         packed = functional.relu_(self.space_norm(self.space(packed)))
         return _over_time(self.time, self.time_norm, _cut(packed, rows), dates)
 
@@ -59,7 +59,7 @@ class TimeSpaceUnit(nn.Module):
         self.space_norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        """Map (N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         packed = _over_time(self.time, self.time_norm, packed, dates)
         return _cut(functional.relu_(self.space_norm(self.space(packed))), rows)
 
@@ -78,7 +78,7 @@ class VolumeUnit(nn.Module):
         self.volume_norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        """Map (N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         mixed = self.volume(dates.unpack(packed).permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
         packed = dates.pack(as_images(mixed.reshape(dates.batch * dates.steps, *mixed.shape[2:])))
         return _cut(functional.relu_(self.volume_norm(packed)), rows)
@@ -96,7 +96,7 @@ _UNITS: dict[BlockKind, type[SpaceTimeUnit | TimeSpaceUnit | VolumeUnit]] = {
 
 
 class EncoderLevel(nn.Module):
-    """Two units; what leaves is the skip, without its dates, and the halved images.
+    """Two units, which give the skip, without its dates, and the halved images.
 
     On a CPU that only evaluates, both units run over one band of rows of one series after the other, with the rows around it
     that they look at: a band stays in the cache, and the full series is never held between the convolutions. The numbers are the same.
@@ -109,7 +109,7 @@ class EncoderLevel(nn.Module):
         self.outputs, self.collapse = outputs, collapse
 
     def forward(self, packed: Tensor, dates: Dates) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to the skip (B, outputs, H, W) and (N, outputs, H/2, W/2).
+        """Map (N, C, H, W) to the skip (B, outputs, H, W) and (N, outputs, H/2, W/2).
 
         With the collapse "attention" the skip keeps its dates, (N, outputs, H, W): what collapses them is known at the bottom only.
         """
@@ -155,7 +155,7 @@ class EncoderLevel(nn.Module):
         return cast("tuple[Tensor, Tensor]", (skip, half))
 
     def _band(self, images: Tensor, dates: Dates, first: int, last: int) -> Tensor:
-        """What the units make of the rows from ``first`` to ``last``; each unit looks one row further than it keeps."""
+        """Apply the units to the rows from ``first`` to ``last``; each unit looks one row further than it keeps."""
         H = images.shape[2]
         top, bottom = max(first - len(self.units), 0), min(last + len(self.units), H)
         band = images[:, :, top:bottom]
@@ -178,7 +178,7 @@ class DecoderLevel(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm2d(skip), nn.BatchNorm2d(skip)])
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        """(B, C, h, w) and the skip (B, F, 2h, 2w) to (B, F, 2h, 2w)."""
+        """Map (B, C, h, w) and the skip (B, F, 2h, 2w) to (B, F, 2h, 2w)."""
         fine = torch.cat((self.up(coarse), skip), dim=1)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             fine = functional.relu_(norm(convolution(fine)))

@@ -28,7 +28,7 @@ def for_inference(network: _Network) -> _Network:
 
 
 def fold_norm(convolution: nn.Module, norm: nn.Module) -> nn.Module:
-    """Put a batch norm in evaluation mode into the convolution before it, in place; what then stands in the norm's place."""
+    """Put a batch norm in evaluation mode into the convolution before it, and give what then stands for the norm."""
     if isinstance(norm, nn.Identity):
         return norm
     layer, fixed = cast("nn.Conv3d", convolution), cast("nn.BatchNorm2d", norm)  # or the other kinds of either

@@ -44,7 +44,7 @@ def _each_date(memory: Tensor, weight: Tensor, bias: Tensor | None, stride: int)
 
 
 class Unit3d(nn.Module):
-    """Conv3d 3x3x3 → BN → leaky ReLU of slope ``slope`` (0: ReLU; None: nothing), stride (1, s, s), so many dates out as in."""
+    """A unit of Conv3d 3x3x3 → BN → leaky ReLU of slope ``slope`` (0: ReLU; None: nothing), stride (1, s, s), so many dates out as in."""
 
     def __init__(self, inputs: int, outputs: int, slope: float | None, stride: int = 1) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Unit3d(nn.Module):
         self.slope = slope
 
     def forward(self, packed: Tensor, dates: Dates) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H/s, W/s)."""
+        """Map (N, C, H, W) to (N, outputs, H/s, W/s)."""
         found: Tensor = self.norm(convolve(self.convolution, packed, dates))
         return found if self.slope is None else functional.leaky_relu_(found, self.slope)
 
@@ -72,7 +72,7 @@ class Up3d(nn.Module):
         self.slope = slope
 
     def forward(self, packed: Tensor, coarse: Dates, fine: Dates) -> Tensor:
-        """(M, C, h, w) at the dates of ``coarse`` to (N, outputs, 2h, 2w) at those of ``fine``: twice as many, or one less."""
+        """Map (M, C, h, w) at the dates of ``coarse`` to (N, outputs, 2h, 2w) at those of ``fine``: twice as many, or one less."""
         weight, bias = self.convolution.weight, self.convolution.bias
         volume = coarse.unpack(packed).permute(0, 4, 1, 2, 3)
         # Without the padding at the end, an odd number of dates comes out: nothing is computed to be cut off.

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 
 class Dates:
-    """Which dates of a batch are real: ``valid`` (B, T), bool. Packs them and lays them out again."""
+    """The valid dates of a batch, ``valid`` (B, T), bool: packs them and lays them out again."""
 
     def __init__(self, valid: Tensor, all_valid: bool | None = None) -> None:
-        """``all_valid``: whether there is no padding, where that is known; else it is looked up."""
+        """Index the valid dates. ``all_valid``: whether there is no padding, where that is known; else it is looked up."""
         self.batch, self.steps = valid.shape
         self.valid = valid
         # One look at the device per batch; a batch without padding needs no index and no copy.
@@ -22,13 +22,13 @@ class Dates:
         self._index = None if self.all_valid else valid.flatten().nonzero().squeeze(1)
 
     def pack(self, images: Tensor) -> Tensor:
-        """(B·T, C, H, W) to the valid ones (N, C, H, W)."""
+        """Take the valid ones (N, C, H, W) of (B·T, C, H, W)."""
         if self._index is None:
             return images
         return as_images(as_memory(images).index_select(0, self._index))
 
     def unpack(self, packed: Tensor) -> Tensor:
-        """(N, C, H, W) to (B, T, H, W, C), contiguous, with zeros where a date is padding. No copy without padding."""
+        """Lay (N, C, H, W) out as (B, T, H, W, C), contiguous, with zeros where a date is padding. No copy without padding."""
         memory = as_memory(packed)
         if self._index is not None:
             blank = memory.new_zeros((self.batch * self.steps, *memory.shape[1:]))
@@ -45,7 +45,7 @@ class Dates:
         return as_images((series.sum(1) / count).to(series.dtype))
 
     def split(self, packed: Tensor) -> list[tuple[Dates, Tensor]]:
-        """Series by series: its dates (one row) and its images."""
+        """Split a batch into its series: the dates (one row) and the images of each."""
         if self.batch == 1:
             return [(self, packed)]
         parts = torch.split(packed, self.valid.sum(1).tolist())
@@ -53,17 +53,17 @@ class Dates:
 
 
 def as_memory(images: Tensor) -> Tensor:
-    """(N, C, H, W) as it lies in channels-last memory: (N, H, W, C); a view."""
+    """View (N, C, H, W) as it lies in channels-last memory: (N, H, W, C)."""
     return images.permute(0, 2, 3, 1)
 
 
 def as_images(memory: Tensor) -> Tensor:
-    """(N, H, W, C) seen as (N, C, H, W) in channels-last memory; a view."""
+    """View (N, H, W, C) as (N, C, H, W) in channels-last memory."""
     return memory.permute(0, 3, 1, 2)
 
 
 def columns(memory: Tensor) -> Tensor:
-    """(B, T, H, W, C) seen as images of T rows and H·W columns: (B, C, T, H·W), channels last, without a copy."""
+    """View (B, T, H, W, C) as images of T rows and H·W columns: (B, C, T, H·W), channels last, without a copy."""
     B, T, H, W, C = memory.shape
     return memory.reshape(B, T, H * W, C).permute(0, 3, 1, 2)
 
@@ -78,13 +78,13 @@ def channels_last(module: nn.Module) -> None:
 
 
 def pack_series(values: Tensor, valid: Tensor | None) -> tuple[Tensor, Dates]:
-    """(B, T, C, H, W) to the valid dates (N, C, H, W), channels last, and what lays them out again."""
+    """Pack (B, T, C, H, W) as the valid dates (N, C, H, W), channels last, with the `Dates` that lay them out again."""
     dates = series_dates(values, valid)
     return dates.pack(values.flatten(0, 1).contiguous(memory_format=torch.channels_last)), dates
 
 
 def series_dates(values: Tensor, valid: Tensor | None) -> Dates:
-    """The dates of (B, T, C, H, W); without ``valid`` all are real, which then isn't looked up on the device."""
+    """Find the dates of (B, T, C, H, W); without ``valid`` all are real, which then isn't looked up on the device."""
     if valid is None:
         return Dates(torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), all_valid=True)
     found: Dates = looked_up(valid)
@@ -93,5 +93,5 @@ def series_dates(values: Tensor, valid: Tensor | None) -> Dates:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def looked_up(valid: Tensor) -> Dates:
-    """The dates of ``valid`` (B, T); the one place where a compiled network stops to look at the device."""
+    """Look up the dates of ``valid`` (B, T); the only place where a compiled network stops to look at the device."""
     return Dates(valid)

@@ -22,7 +22,7 @@ MOST_SEQUENCES = 65_535
 
 
 class TSViTConfig(Frozen):
-    """All that fixes the network's shape; the defaults are those published for PASTIS."""
+    """Shape of the network; the defaults are those published for PASTIS."""
 
     kind: Literal["tsvit"] = "tsvit"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
@@ -132,7 +132,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None, keep: int | None = None) -> Tensor:
-        """(N, L, dim) to (N, ``keep``, dim): the first ``keep`` tokens, by default all. ``mask`` (N, 1, 1, L): False is no key."""
+        """Map (N, L, dim) to (N, ``keep``, dim): the first ``keep`` tokens, by default all. ``mask`` (N, 1, 1, L): False is no key."""
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             tokens = layer(tokens, mask, keep if index == last else None)
@@ -155,7 +155,7 @@ class Layer(nn.Module):
         )
 
     def forward(self, tokens: Tensor, mask: Tensor | None, keep: int | None) -> Tensor:
-        """(N, L, dim) to (N, ``keep`` or L, dim)."""
+        """Map (N, L, dim) to (N, ``keep`` or L, dim)."""
         normed = self.attention_norm(tokens)
         if keep is None:
             query, key, value = self._heads(self.query_key_value(normed), 3)

@@ -15,11 +15,11 @@ from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 _SLOPE = 0.01
-"""Of the leaky ReLUs."""
+"""Slope of the leaky ReLUs below zero."""
 
 
 class UNet3DConfig(Frozen):
-    """All that fixes the network's shape."""
+    """Shape of the network."""
 
     kind: Literal["unet3d"] = "unet3d"
     bands: Annotated[int, Field(ge=1, description="input channels")]
@@ -92,7 +92,7 @@ class _Pair(nn.Module):
         self.units = nn.ModuleList([Unit3d(inputs, middle, _SLOPE), Unit3d(middle, outputs, _SLOPE)])
 
     def forward(self, packed: Tensor, dates: Dates) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W)."""
+        """Map (N, C, H, W) to (N, outputs, H, W)."""
         for unit in self.units:
             packed = unit(packed, dates)
         return packed

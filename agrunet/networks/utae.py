@@ -21,7 +21,7 @@ Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
 
 class UTAEConfig(Frozen):
-    """All that fixes the network's shape; the defaults are the published network's."""
+    """Shape of the network; the defaults are the published network's."""
 
     kind: Literal["utae"] = "utae"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
@@ -150,7 +150,7 @@ class ConvNorm(nn.Module):
         self.norm: nn.Module = norm
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to what the convolution makes of it."""
+        """Convolve (N, C, H, W), normalise, rectify."""
         return functional.relu_(self.norm(self.convolution(images)))
 
     def fold(self) -> None:
@@ -160,7 +160,7 @@ class ConvNorm(nn.Module):
 
 
 class Down(nn.Module):
-    """Half the height and width: Conv 4x4 stride 2, Conv 3x3, and another 3x3 added to what the first gives."""
+    """A level down, to half the height and width: Conv 4x4 stride 2, Conv 3x3, and another 3x3 added to what the first gives."""
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
@@ -169,14 +169,14 @@ class Down(nn.Module):
         self.refine = _date_conv(outputs, outputs, groups)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H/2, W/2)."""
+        """Map (N, C, H, W) to (N, outputs, H/2, W/2)."""
         features = self.widen(self.halve(images))
         refined: Tensor = features + self.refine(features)
         return refined
 
 
 class Up(nn.Module):
-    """Twice the height and width: ConvTranspose 4x4 stride 2, the skip after a 1x1 convolution, Conv 3x3, another 3x3 added."""
+    """A level up, to twice the height and width: ConvTranspose 4x4 stride 2, the skip after a 1x1 convolution, Conv 3x3, another added."""
 
     def __init__(self, inputs: int, outputs: int, skip: int) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class Up(nn.Module):
         self.refine = _map_conv(outputs, outputs)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        """(B, C, h, w) and the skip (B, S, 2h, 2w) to (B, outputs, 2h, 2w)."""
+        """Map (B, C, h, w) and the skip (B, S, 2h, 2w) to (B, outputs, 2h, 2w)."""
         features = self.narrow(torch.cat((self.enlarge(coarse), self.skip(skip)), dim=1))
         refined: Tensor = features + self.refine(features)
         return refined
@@ -199,7 +199,7 @@ class DateNorm(nn.GroupNorm):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape and type."""
+        """Map (N, C, H, W) to the same shape and type."""
         with torch.autocast(images.device.type, enabled=False):
             weight, bias = self.weight.to(images.dtype), self.bias.to(images.dtype)
             normed: Tensor = functional.group_norm(images, self.num_groups, weight, bias, self.eps)

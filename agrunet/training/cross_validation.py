@@ -36,22 +36,22 @@ from agrunet.training.saved_state import Epoch, History, load_state, save_state,
 from agrunet.training.tensorboard_curves import Curves
 
 Progress = Callable[[int, int, int, float], None]
-"""Called after each step: the epoch (from 1), the step within it, steps of an epoch, the loss."""
+"""Function that is called after each step: the epoch (from 1), the step within it, steps of an epoch, the loss."""
 EpochEnd = Callable[[Epoch], None]
-"""Called after each epoch; what it raises ends the training, which can go on later."""
+"""Function that is called after each epoch; what it raises ends the training, which can go on later."""
 
 _RECIPE, _SUMMARY = "recipe.json", "summary.json"
 
 
 class Spread(Frozen):
-    """One figure over the folds."""
+    """Mean and spread of one figure over the folds."""
 
     mean: float
     std: Annotated[float, Field(description="sample standard deviation over the folds; 0 of a single one")]
 
 
 class Summary(Frozen):
-    """All test folds."""
+    """Scores of all test folds."""
 
     folds: Annotated[tuple[int, ...], Field(description="test folds, in the order of ``scores``")]
     scores: Annotated[tuple[Scores, ...], Field(description="of each test fold, from one confusion matrix")]
@@ -146,7 +146,7 @@ class _Fit:
         self._source, self._stop, self._checkpoint = source, stop, checkpoint
 
     def run(self, curves: Curves, progress: Progress | None, epoch_end: EpochEnd | None) -> History:
-        """Until it ends; the network then holds the best epoch's weights."""
+        """Train until it ends; the network then holds the best epoch's weights."""
         learner, network = self._learner, self._learner.network
         history, best = load_state(self._state, network, learner.optimiser, learner.scaler)
         while not history.ended(self._recipe.patience, self._recipe.epochs):
@@ -181,7 +181,7 @@ class _Fit:
         return Epoch(epoch=number, loss=mean, dice=found.dice, oa=found.oa, seconds=seconds)
 
     def _validate(self) -> Scores:
-        """Of the stopping fold: each patch by one process, one confusion matrix over all of them."""
+        """Score the stopping fold: each patch by one process, one confusion matrix over all of them."""
         group, classes = self._learner.group, self._checkpoint.network.classes
         confusion = np.zeros((classes, classes), dtype=np.int64)
         mine = self._stop[group.rank :: group.world]
@@ -192,7 +192,7 @@ class _Fit:
 
 
 def _normalisation(view: FoldView, source: LabelledSource, learnt: Sequence[int]) -> Normalisation:
-    """Of the training folds: as the data set publishes it, else measured on the pixels to learn from."""
+    """Normalisation of the training folds: as the data set publishes it, else measured on the pixels to learn from."""
     if isinstance(view.source, Pastis):
         return view.source.normalisation(view.learnt_folds)
     return training_normalisation(source, learnt)

@@ -1,4 +1,4 @@
-"""What a freshly trained network is worth: its temperature from the stop pixels, its scores on what was held out."""
+"""Evaluation of a trained network: its temperature from the stop pixels, its scores on what was held out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEMPERATURES = (0.05, 20.0)
 def evaluate(
     network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
 ) -> CheckpointConfig:
-    """``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
+    """Complete ``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
 
     Each patch is predicted by one process, in full precision.
 
@@ -86,7 +86,7 @@ def _thinned(
 
 
 def fit_temperature(pixels: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]]) -> float:
-    """The temperature that makes the true classes of pixels most likely (Guo et al., 2017).
+    """Fit the temperature that makes the true classes of pixels most likely (Guo et al., 2017).
 
     ``pixels``: pairs of probabilities (n, K) made at temperature 1 and classes (n,). Their logarithms are logits up to a constant
     that the softmax removes.

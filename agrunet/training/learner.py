@@ -1,4 +1,4 @@
-"""One optimisation step, in one process or in several, in full or half precision: what every recipe repeats."""
+"""The optimisation step that every training repeats, in one process or in several, in full or half precision."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ class Learner:
         class_weights: tuple[float, ...] | None = None,
         compiled: bool = False,
     ) -> None:
-        """``supervision``: weight of a level's loss, relative to the next finer one; ``clip``: largest norm of the gradient;
-        ``class_weights``: of the cross entropy. ``network`` lies on the group's device and is trained in place."""
+        """Take over ``network``.
+
+        ``supervision``: weight of a level's loss, relative to the next finer one; ``clip``: largest norm of the gradient;
+        ``class_weights``: of the cross entropy. ``network`` lies on the group's device and is trained in place.
+        """
         self.network = network.train()
         self.optimiser = optimiser
         self.group = group

@@ -26,7 +26,7 @@ class PatchBatches:
     def __init__(
         self, source: LabelledSource, indices: Sequence[int], batch: int, seed: int, group: Ranks, readers: int = 2
     ) -> None:
-        """``batch``: patches per step and process; ``readers``: threads that read."""
+        """Batch the patches ``indices`` of ``source``. ``batch``: patches per step and process; ``readers``: threads that read."""
         self._source = source
         self._indices = np.asarray(indices)
         self._batch = batch
@@ -40,7 +40,7 @@ class PatchBatches:
         return -(-len(self._indices) // (self._batch * self._group.world))
 
     def batches(self, epoch: int) -> Iterator[tuple[Batch, Tensor]]:
-        """This process's batches of one epoch, with their labels (B, H, W) int64."""
+        """Yield this process's batches of one epoch, with their labels (B, H, W) int64."""
         return prefetched(self._made(epoch), _AHEAD)
 
     def _made(self, epoch: int) -> Iterator[tuple[Batch, Tensor]]:

@@ -1,4 +1,4 @@
-"""The talk's training recipe, as configuration: what is trained, how, and when it stops."""
+"""Recipes of trainings by epochs, as configuration: the network, the optimiser, and when it stops; the talk's among them."""
 
 from __future__ import annotations
 

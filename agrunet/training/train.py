@@ -1,4 +1,4 @@
-"""Training: a folder of patches becomes a checkpoint, in one process or in those that `torchrun` started."""
+"""Training on random crops: a folder of patches becomes a checkpoint, in one process or in those that `torchrun` started."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from agrunet.training.evaluation import evaluate
 from agrunet.training.learner import Learner, TrainingPrecision
 
 Progress = Callable[[int, int, float], None]
-"""Called after each step with its number (from 1), how many there are, and the loss."""
+"""Function that is called after each step with its number (from 1), how many there are, and the loss."""
 
 _AHEAD = 2
 """Batches of crops made ahead."""
 
 
 class TrainingConfig(Frozen):
-    """The recipe.
+    """Settings of a training on random crops.
 
     Steps grow with the data: a square of a few fields takes `steps`, a region so many that each training pixel is seen `passes` times.
     """
@@ -89,7 +89,7 @@ PRESETS: dict[str, TrainingConfig] = {
     "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150),
     "standard": TrainingConfig(),
 }
-"""`standard` for maps; `quick` for a demonstration: about a minute on two cores."""
+"""Settings by name: `standard` for maps; `quick` for a demonstration: about a minute on two cores."""
 
 
 def read_training_config(path: Path | None, preset: str) -> TrainingConfig:
@@ -145,7 +145,7 @@ def train(
 
 
 def step_count(config: TrainingConfig, pixels: int, crop: int, world: int) -> int:
-    """Optimiser steps for so many training pixels: `passes` over them, at least `steps`, at most `max_steps`."""
+    """Number of optimiser steps for so many training pixels: `passes` over them, at least `steps`, at most `max_steps`."""
     seen = config.batch * crop * crop * world
     return min(max(config.steps, math.ceil(config.passes * pixels / seen)), max(config.max_steps, config.steps))
 
@@ -203,7 +203,7 @@ def _learn(
 
 
 def _noisy(values: Tensor, bands: int, deviation: float, shift: float, generator: torch.Generator) -> Tensor:
-    """Noise on the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
+    """Add noise to the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
     if not deviation and not shift:
         return values
     added = torch.randn(values.shape, generator=generator, device=values.device) * deviation

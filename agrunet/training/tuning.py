@@ -21,11 +21,11 @@ from agrunet.training.saved_state import Epoch
 
 _STUDY, _BEST = "study.db", "best.json"
 _WARM_UP = 3
-"""Trials, and epochs of each, before one may be given up."""
+"""Number of trials, and of epochs of each, before a trial may be given up."""
 
 
 class Space(Frozen):
-    """What is searched: ranges on a logarithmic scale, and choices."""
+    """The space that is searched: ranges on a logarithmic scale, and choices."""
 
     rate: Annotated[tuple[float, float], Field(description="learning rate")] = (1e-4, 5e-3)
     weight_decay: tuple[float, float] = (1e-5, 1e-1)
@@ -46,7 +46,7 @@ def tune(
     space: Space | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Recipe:
-    """The best of so many trials, each a training by ``recipe`` with other settings; written to ``output/best.json``.
+    """Find the best of ``trials`` trainings, each a training by ``recipe`` with other settings; written to ``output/best.json``.
 
     A trial that falls behind the median of the others is given up. A search that was cut off goes on: its trials are kept in
     `study.db`. ``progress`` is called with each trial's number and best Dice. One process; the cross-validation after it takes

@@ -30,19 +30,19 @@ from agrunet.settings import Frozen, first_problem
 _LOG = logging.getLogger(__name__)
 
 BANDS = ("B02", "B03", "B04", "B08", "B10", "B11", "B12")
-"""Those of the talk."""
+"""Bands of the talk."""
 
 PLAN = "conversion.json"
-"""What a folder is being converted from; lets a conversion that was cut off go on."""
+"""File that notes what a folder is being converted from, so that a conversion that was cut off can go on."""
 
 _SUFFIX = ".tfrecord.gz"
 
 ConversionProgress = Callable[[int, int], None]
-"""Called with the number of patches that are done and how many there are."""
+"""Function that is called with the number of patches that are done and how many there are."""
 
 
 class Conversion(Frozen):
-    """What to convert and how. The defaults are the talk's: 7 bands, 17 crops and background, 5 folds."""
+    """Settings of a conversion. The defaults are the talk's: 7 bands, 17 crops and background, 5 folds."""
 
     size: Annotated[Literal[24, 48], Field(description="edge of a tile, pixels of 10 m")] = 48
     years: Annotated[
@@ -127,7 +127,7 @@ def _checked(**settings: object) -> Conversion:
 
 
 def _tiles(root: Path, conversion: Conversion, fold_of: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    """The listed tiles that are there, by year and number; tiles in no list are of no fold and stay out."""
+    """Find the tiles that are both listed and there, by year and number; tiles in no list are of no fold and stay out."""
     tiles: list[tuple[str, int]] = []
     for year in conversion.years:
         names = [path.name.removesuffix(_SUFFIX) for path in (root / f"data{year}").glob(f"*{_SUFFIX}")]
