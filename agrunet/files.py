@@ -48,6 +48,12 @@ def file_written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) that is whole or absent. Raises `AgrunetError` where the disk is full or may not be written."""
+    with file_written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``, likewise; a folder that is already there is replaced when the block ends well."""

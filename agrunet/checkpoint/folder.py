@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +16,6 @@ from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.checkpoint.model_card import model_item
 from agrunet.errors import AgrunetError
 from agrunet.files import folder_written_whole, sha256
-from agrunet.metrics import Scores
 from agrunet.networks.registry import TITLES, Network, make_network
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
@@ -25,15 +23,11 @@ RELIABILITY = "reliability.png"
 """Reliability diagram, beside them where held-out pixels were scored."""
 
 
-def save_checkpoint(
-    folder: Path, network: Network, config: CheckpointConfig, scores: Sequence[Scores] | None = None
-) -> CheckpointConfig:
+def save_checkpoint(folder: Path, network: Network, config: CheckpointConfig) -> None:
     """Write a checkpoint aside and rename it to ``folder``, replacing one that is there.
 
-    ``scores`` replace those of ``config``; the configuration as written comes back. Raises `AgrunetError` where the disk is full.
+    Raises `AgrunetError` where the disk is full.
     """
-    if scores is not None:
-        config = config.model_copy(update={"scores": tuple(scores)})
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     parameters = sum(parameter.numel() for parameter in network.parameters())
     with folder_written_whole(folder) as aside:
@@ -51,7 +45,6 @@ def save_checkpoint(
             framework=torch.__version__,
         )
         (aside / ITEM).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
-    return config
 
 
 def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> tuple[Network, CheckpointConfig]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
+from agrunet.files import file_written_whole, write_whole
 from agrunet.settings import first_problem
 
 HEADER = "patches.json"
@@ -30,8 +30,7 @@ def patch_file(folder: Path, index: int) -> Path:
 
 def write_folder_header(folder: Path, header: FolderHeader) -> None:
     """Write `patches.json`. Written last, it says that the patches are all there."""
-    with file_written_whole(folder / HEADER) as temporary:
-        temporary.write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / HEADER, header.model_dump_json(indent=1) + "\n")
 
 
 def write_patch(folder: Path, index: int, patch: Patch, split: npt.NDArray[np.uint8]) -> None:

@@ -22,7 +22,7 @@ from agrunet.data.public.pastis import Pastis
 from agrunet.data.season import SeasonCut
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
+from agrunet.files import write_whole
 from agrunet.inference import map_classes, predict
 from agrunet.metrics import Scores, confusion_matrix, score
 from agrunet.networks.registry import Network, fresh_network
@@ -79,8 +79,7 @@ def cross_validate(
             checkpoint = train_fold(view, output / f"fold-{test}", recipe, progress)
             scores.append(next(found for found in checkpoint.scores if found.split == "test-fold"))
     summary = Summary(folds=chosen, scores=tuple(scores), over_folds=_spreads(scores))
-    with file_written_whole(output / _SUMMARY) as aside:
-        aside.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole(output / _SUMMARY, summary.model_dump_json(indent=1) + "\n")
     return summary
 
 
@@ -221,10 +220,8 @@ def _same_recipe(output: Path, recipe: Recipe) -> None:
     path = output / _RECIPE
     settings = recipe.model_dump_json(indent=1, exclude={"device", "readers"}) + "\n"
     if not path.exists():
-        with file_written_whole(path) as aside:
-            aside.write_text(settings, encoding="utf-8")
-        return
-    if path.read_text(encoding="utf-8") != settings:
+        write_whole(path, settings)
+    elif path.read_text(encoding="utf-8") != settings:
         raise AgrunetError(
             f"{output} was begun with another recipe, see {path}. Choose another folder, or remove this one."
         )

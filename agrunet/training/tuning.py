@@ -13,7 +13,7 @@ from pydantic import Field
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.patches import LabelledSource
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
+from agrunet.files import write_whole
 from agrunet.settings import Frozen
 from agrunet.training.cross_validation import train_fold
 from agrunet.training.recipe import Recipe
@@ -79,8 +79,7 @@ def tune(
     if done < trials:
         study.optimize(objective, n_trials=trials - done)
     found = _with(recipe, study.best_params)
-    with file_written_whole(output / _BEST) as aside:
-        aside.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole(output / _BEST, found.model_dump_json(indent=1) + "\n")
     return found
 
 

@@ -24,7 +24,7 @@ from agrunet.data.public.mtlcc_folds import read_folds
 from agrunet.data.public.mtlcc_record import ALL_BANDS, CROPS, UNKNOWN_ID, read_tile
 from agrunet.data.season import season_of
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
+from agrunet.files import write_whole
 from agrunet.settings import Frozen, first_problem
 
 _LOG = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def _begin(output: Path, plan: _Plan) -> None:
     if not path.is_file():
         if next(output.glob("*.npz"), None) is not None or (output / HEADER).exists():
             raise AgrunetError(f"{output} holds other patches. Give an empty folder.")
-        _write_plan(path, plan)
+        write_whole(path, plan.model_dump_json() + "\n")
         return
     try:
         earlier = _Plan.model_validate_json(path.read_text(encoding="utf-8"))
@@ -166,12 +166,7 @@ def _begin(output: Path, plan: _Plan) -> None:
     (output / HEADER).unlink(missing_ok=True)
     for index in range(same, len(earlier.tiles)):
         patch_file(output, index).unlink(missing_ok=True)
-    _write_plan(path, plan)
-
-
-def _write_plan(path: Path, plan: _Plan) -> None:
-    with file_written_whole(path) as temporary:
-        temporary.write_text(plan.model_dump_json() + "\n", encoding="utf-8")
+    write_whole(path, plan.model_dump_json() + "\n")
 
 
 def _patch(path: Path, year: int, conversion: Conversion) -> Patch:

@@ -50,7 +50,7 @@ CONFIG = CheckpointConfig(
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "model", AgrUNet(CONFIG.network), CONFIG, [SCORES])
+    save_checkpoint(tmp_path / "model", AgrUNet(CONFIG.network), CONFIG.model_copy(update={"scores": (SCORES,)}))
     return tmp_path / "model"
 
 
