@@ -1,1 +1,4 @@
-"""AgrUNet as a library: networks, data, training, checkpoints, inference and their benchmark. Knows no other room."""
+"""AgrUNet as a library: networks, data, training, checkpoints, inference and their benchmark; `python -m agrunet` is its command line.
+
+It imports no other room.
+"""

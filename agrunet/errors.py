@@ -1,5 +1,5 @@
-"""What goes wrong in this library and can be acted on."""
+"""The error of this library that can be acted on."""
 
 
 class AgrunetError(Exception):
-    """Says what was wrong (with the value), where, and what to do next; shown without a traceback."""
+    """An error that says what was wrong (with the value), where, and what to do next; shown without a traceback."""

@@ -28,7 +28,7 @@ def _failure(path: Path, error: OSError) -> AgrunetError:
 
 @contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
+    """Yield a temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
 
     Raises `AgrunetError` where the disk is full or may not be written.
     """
@@ -48,9 +48,15 @@ def file_written_whole(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file (UTF-8) that is whole or absent. Raises `AgrunetError` where the disk is full or may not be written."""
+    with file_written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """The same for a folder; one that is already there is replaced when the block ends well."""
+    """Yield a temporary folder beside ``path``, likewise; a folder that is already there is replaced when the block ends well."""
     aside: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,18 +10,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.inputs import Batch, pad_edges, prepare, stack
 from agrunet.data.patches import Patch, PatchSource
 from agrunet.data.prefetch import prefetched
 from agrunet.errors import AgrunetError
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 
 Probabilities = npt.NDArray[np.float32]
-"""(K, H, W), summing to 1 over K; NaN in all K where a pixel has too few clear dates."""
+"""Probabilities (K, H, W), summing to 1 over K; NaN in all K where a pixel has too few clear dates."""
 
 Precision = Literal["fp32", "bf16"]
-"""bf16 is faster and nearly the same; loss, softmax and the recurrent cell stay in fp32."""
+"""Arithmetic of a prediction; bf16 is faster and nearly the same, as softmax and the recurrent cell stay in fp32."""
 
 _AHEAD = 2
 """Batches read ahead."""
@@ -52,6 +52,13 @@ def predict(
         with torch.inference_mode():
             probabilities = _probabilities(network, config, stacked.to(device), precision).cpu().numpy()
         yield from zip(numbers, probabilities, strict=True)
+
+
+def map_classes(probabilities: Probabilities) -> npt.NDArray[np.int16]:
+    """Map probabilities to the most probable class (H, W), -1 where the probabilities are NaN."""
+    mapped: npt.NDArray[np.int16] = np.argmax(probabilities, axis=0).astype(np.int16)
+    mapped[np.isnan(probabilities[0])] = -1
+    return mapped
 
 
 def _batches(

@@ -12,11 +12,11 @@ from pydantic import Field
 from agrunet.settings import Frozen
 
 Confusion = npt.NDArray[np.int64]
-"""(K, K): pixels of truth (row) mapped as class (column)."""
+"""Confusion matrix (K, K): pixels of truth (row) mapped as class (column)."""
 
 
 class ClassScore(Frozen):
-    """One class of the truth."""
+    """Scores of one class of the truth."""
 
     name: str
     iou: Annotated[float, Field(description="TP / (TP + FP + FN)")]
@@ -64,7 +64,7 @@ def score(
     n_unmapped: int = 0,
     background: int | None = None,
 ) -> Scores:
-    """The scores of one confusion matrix; of an empty one all are 0 with ``n_pixels`` 0. ``background``: index of that class."""
+    """Score a confusion matrix; of an empty one all scores are 0 with ``n_pixels`` 0. ``background``: index of that class."""
     matrix = np.asarray(confusion, dtype=np.float64)
     hits, truth, mapped = np.diag(matrix), matrix.sum(1), matrix.sum(0)
     present = np.flatnonzero(truth).tolist()

@@ -63,10 +63,16 @@ def write_patches(run_folder: Path, store: str, folder: Path) -> int:
     labels = request_labels(request, zone.window)
     if labels is None:
         raise ModelError("no labels to train from. Give `labels`, or a model that fits.")
-    written = write_training_patches(
-        folder, patches, windows, labels, zone.geometry, _remembered(request, order, season)
+    learnt = TrainingSeason.of(
+        order,
+        season,
+        year=request.year,
+        months=request.season,
+        bands=learnt_bands(season),
+        min_clear=request.min_clear,
+        min_acquisitions=request.min_acquisitions,
     )
-    return written.summary.patches
+    return write_training_patches(folder, patches, windows, labels, zone.geometry, learnt).summary.patches
 
 
 @task(name="train", cache_policy=NO_CACHE, persist_result=False)
@@ -80,10 +86,10 @@ def train(store: str, folder: Path, training: Training, processes: int) -> Path:
 
 def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:
     """The command line that trains."""
-    launcher = ["-m", "agrunet.training.command"]
+    launcher = ["-m", "agrunet", "train"]
     if processes > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
-    return [sys.executable, *launcher, "--patches", str(patches), "--output", str(checkpoint), "--preset", training]
+    return [sys.executable, *launcher, "--data", str(patches), "--output", str(checkpoint), "--preset", training]
 
 
 def request_labels(request: MapRequest, window: Window) -> Labels | None:
@@ -125,17 +131,3 @@ def _run(command: list[str], checkpoint: Path) -> None:
             raise
     if process.returncode and not (checkpoint / "item.json").is_file():
         raise ModelError("\n".join([f"training ended with exit code {process.returncode}; it said last:", *last]))
-
-
-def _remembered(request: MapRequest, order: Order, season: Season) -> TrainingSeason:
-    return TrainingSeason(
-        level=order.level,
-        year=request.year,
-        months=request.season,
-        bands=learnt_bands(season),
-        synthetic=order.synthetic,
-        acquisitions=tuple(f"{item.id} {' '.join(item.products)}" for item in season.used),
-        baselines=tuple(sorted({item.baseline for item in season.used})),
-        min_clear=request.min_clear,
-        min_acquisitions=request.min_acquisitions,
-    )

@@ -1,4 +1,4 @@
-"""What may go wrong while one network is measured: a reason in its row, not the end of the table."""
+"""Failures of one network while it is measured: a reason in its row, not the end of the table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _LONGEST = 200
 
 
 class MeasureError(Exception):
-    """A network could not be measured; the text is the reason that its row shows."""
+    """A measurement that failed; the text is the reason that its row shows."""
 
 
 # Errors of torch, its compiler's among them, are RuntimeErrors.
 CAUGHT: tuple[type[Exception], ...] = (MeasureError, RuntimeError, MemoryError, OSError, AgrunetError)
-"""What belongs to one network: out of memory, no compiler, an operation that the device lacks, a shape it refuses."""
+"""Errors that belong to one network: out of memory, no compiler, an operation that the device lacks, a shape it refuses."""
 
 
 def reason(error: Exception) -> str:
-    """One line that says what happened."""
+    """Describe an error in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in text:
         text = f"out of memory: {text}"

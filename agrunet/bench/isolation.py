@@ -21,7 +21,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def isolated(function: Callable[..., Result], *arguments: Any) -> Result:
-    """``function(*arguments)`` in a fresh process with as many threads as this one; function, arguments and result are pickled.
+    """Run ``function(*arguments)`` in a fresh process with as many threads as this one; function, arguments and result are pickled.
 
     Raises `MeasureError` with the reason where it fails or is killed.
     """
@@ -47,7 +47,7 @@ def isolated(function: Callable[..., Result], *arguments: Any) -> Result:
 
 
 def peak_memory() -> int:
-    """Most bytes of memory that this process held at once, Python and torch among them."""
+    """Peak memory of this process, bytes, Python and torch included."""
     # A child's ru_maxrss starts at its parent's on Linux; this one is its own.
     if _STATUS.exists():
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -15,11 +15,11 @@ from agrunet.bench.problems import Device
 
 _CPUINFO = Path("/proc/cpuinfo")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""What Linux calls bf16 products on x86 (AVX-512, AMX) and on ARM."""
+"""Names that Linux gives to bf16 products on x86 (AVX-512, AMX) and on ARM."""
 
 
 def device_name(device: Device) -> str:
-    """The GPU's name, or the processor's with its number of cores."""
+    """Name the GPU, or the processor with its number of cores."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.exists() else []
@@ -28,7 +28,7 @@ def device_name(device: Device) -> str:
 
 
 def has_bf16(device: Device) -> bool:
-    """Whether the device multiplies bf16 itself; others emulate it, far more slowly than fp32."""
+    """Tell whether the device multiplies bf16 itself; others emulate it, far more slowly than fp32."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     words = set(_CPUINFO.read_text(encoding="utf-8").split()) if _CPUINFO.exists() else set()
@@ -37,7 +37,7 @@ def has_bf16(device: Device) -> bool:
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[int]:
-    """Torch on so many threads (its own number where None), given back; afterwards as it was."""
+    """Run torch on ``count`` threads (its own number where None), which are yielded; afterwards it is as it was."""
     before = torch.get_num_threads()
     try:
         if count is not None:
@@ -48,7 +48,7 @@ def cpu_threads(count: int | None) -> Iterator[int]:
 
 
 def tidy(device: Device) -> None:
-    """Give back what nobody holds any more."""
+    """Free memory that nobody holds any more."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()

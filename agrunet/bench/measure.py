@@ -20,10 +20,10 @@ from agrunet.bench.rows import Row, with_ratios
 from agrunet.bench.steps import Size, arithmetic, compiler, make_step, measure_size
 from agrunet.bench.talk import MACHINES, talk_figure
 from agrunet.errors import AgrunetError
-from agrunet.networks.kinds import TITLES
+from agrunet.networks.registry import TITLES
 
 Watch = Callable[[int, int, str], None]
-"""Called before each piece of work with how many are done, how many there are, and what it waits for now."""
+"""Function that is called before each piece of work with how many are done, how many there are, and what it waits for now."""
 
 _MOST_REPEATS = 200
 
@@ -41,7 +41,7 @@ class _Runner:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """What goes wrong inside is this case's failure, and ends its part in the run."""
+        """Turn an error inside into this case's failure, which ends its part in the run."""
         try:
             with arithmetic(self.case.precision, self.case.device):
                 yield
@@ -68,7 +68,7 @@ class _Progress:
 
 
 def measure(plan: Plan, watch: Watch | None = None) -> list[Row]:
-    """The rows of the benchmark: by configuration, season and kind of step, every network in every arithmetic.
+    """Measure the rows of the benchmark: by configuration, season and kind of step, every network in every arithmetic.
 
     Rounds take the networks in turn; a figure is the median of its rounds. A network that can't be measured gives a row with the
     reason. On a CPU, each case first runs in a process of its own, for its peak of memory. Raises `AgrunetError` where the plan

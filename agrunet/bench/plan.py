@@ -1,4 +1,4 @@
-"""What one run of the benchmark measures."""
+"""The plan of a benchmark run: which networks, problems and arithmetic are measured, and how often."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Plan(Frozen):
     quick: bool = False
 
     def variants(self) -> Iterator[tuple[str, Precision, bool]]:
-        """Network, arithmetic and whether compiled: what a round goes through, networks innermost."""
+        """List network, arithmetic and whether compiled, as a round goes through them, networks innermost."""
         for compiled, precision, network in product((False, True), self.precisions, self.networks):
             if self.compiled or not compiled:
                 yield network, precision, compiled
@@ -84,9 +84,9 @@ def make_plan(
     threads: int | None = None,
     quick: bool = False,
 ) -> Plan:
-    """The plan that a command asks for: names separated by commas, all of them where None.
+    """Make the plan that a command asks for: names separated by commas, all of them where None.
 
-    A quick one takes small images and short series, fewer rounds, and compiles nothing unless told to. Raises `AgrunetError` for a
+    A quick one takes small images and short series, fewer rounds, and compiles nothing unless asked to. Raises `AgrunetError` for a
     name that is not known, and for TF32 on a CPU.
     """
     wanted = _chosen(precisions, PRECISIONS, "precision")

@@ -1,4 +1,4 @@
-"""The rows as a picture: bars of images per second, with the ratio of times to U-TAE above each."""
+"""A picture of the rows: bars of images per second, with the ratio of times to U-TAE above each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from agrunet.bench.rows import Row
 from agrunet.bench.table import QUICK_NOTE, SEASON_TITLES
 from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole
-from agrunet.networks.kinds import TITLES
+from agrunet.networks.registry import TITLES
 
 # Arithmetic by colour (Okabe and Ito, 2008), compiled hatched.
 _COLOURS = {"fp32": "#0072B2", "tf32": "#009E73", "bf16": "#E69F00"}
 _LABELS = {"fp32": "fp32", "tf32": "TF32", "bf16": "AMP bf16"}
 _WIDTH, _HEIGHT, _DPI = 7.5, 3.6, 120
-"""Inches of one panel."""
+"""Width and height of a panel, inches, and dots per inch."""
 
 
 def plot_rows(rows: Sequence[Row], path: Path) -> None:
@@ -52,8 +52,8 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
     width = 0.84 / len(variants)
     highest = max([row.fastest or 0 for row in rows] + [row.talk or 0 for row in rows]) or 1
     for row in rows:
-        place = (variants.index((row.compiled, row.precision)) - (len(variants) - 1) / 2) * width
-        _bar(axes, row, networks.index(row.network) + place, width, highest)
+        offset = (variants.index((row.compiled, row.precision)) - (len(variants) - 1) / 2) * width
+        _bar(axes, row, networks.index(row.network) + offset, width, highest)
     dates = f"{first.dates} dates{' assumed' if first.dates_assumed else ''}"
     title = f"{first.config}, {SEASON_TITLES[first.season]}, {first.purpose} ({dates}, batch {first.batch})"
     axes.set_title(title, fontsize=10)

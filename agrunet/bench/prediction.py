@@ -12,20 +12,20 @@ from pydantic import Field
 from agrunet.bench.isolation import isolated, peak_memory
 from agrunet.bench.machine import device_name
 from agrunet.bench.problems import PROBLEMS, Device
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.inputs import Normalisation, prepare, stack
 from agrunet.data.patches import PatchSource
 from agrunet.inference import Precision, predict
 from agrunet.networks.agrunet import AgrUNetConfig
+from agrunet.networks.registry import fresh_network
 from agrunet.settings import Frozen
-from agrunet.training.learner import fresh_network
 
 _BARE = 3
 """Images that the bare network is timed on before and after, each."""
 
 
 class PredictionRow(Frozen):
-    """One number of patches."""
+    """Speed and memory of a prediction over a number of patches."""
 
     patches: int
     images_per_second: Annotated[float, Field(description="from stored blocks to probabilities")]
@@ -48,7 +48,7 @@ def measure_prediction(
     precision: Precision = "fp32",
     watch: Callable[[str], None] | None = None,
 ) -> list[PredictionRow]:
-    """A row per number of patches in ``counts``, each in a process of its own; ``source`` travels there and holds as many.
+    """Measure a row per number of patches in ``counts``, each in a process of its own; ``source`` travels there and holds as many.
 
     The network is AgrUNet as for OrthoPASTIS with fresh weights: its speed doesn't depend on them.
     """

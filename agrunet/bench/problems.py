@@ -1,4 +1,4 @@
-"""What is measured: the talk's two configurations, their seasons, and one case of one network."""
+"""The problems that are measured: the talk's two configurations, their seasons, and the cases of each network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agrunet.networks.kinds import NetworkConfig
+from agrunet.networks.registry import NetworkConfig
 from agrunet.settings import Frozen
 
 Season = Literal["year", "jan-jul"]
@@ -23,11 +23,11 @@ _CONFIG: TypeAdapter[NetworkConfig] = TypeAdapter(NetworkConfig)
 
 _QUICK_SIZE = 16
 _QUICK_SHARE = 12
-"""A quick run keeps one date in so many."""
+"""Dates of the problem for each date of a quick run."""
 
 
 class Problem(Frozen):
-    """One configuration of the talk: what goes into a network and what comes out."""
+    """A configuration of the talk: input and output of a network."""
 
     name: str
     size: Annotated[int, Field(ge=1, description="edge of an image, pixels")]
@@ -43,7 +43,7 @@ class Problem(Frozen):
         return self.year if season == "year" else self.jan_jul
 
     def quick(self) -> Problem:
-        """A small one: shows that everything runs, and little about speed."""
+        """Shrink the problem: it then shows that everything runs, and little about speed."""
         return self.model_copy(
             update={
                 "size": min(self.size, _QUICK_SIZE),
@@ -82,7 +82,7 @@ PROBLEMS: dict[str, Problem] = {
 
 
 class Case(Frozen):
-    """One network at one problem, in one kind of step and arithmetic. Small and plain: it travels to other processes."""
+    """A network at a problem, in one kind of step and arithmetic. It is small and plain, as it travels to other processes."""
 
     network: str
     problem: Problem
@@ -101,11 +101,6 @@ class Case(Frozen):
     def mode(self) -> str:
         """The kind of step and how it runs: "inference", "inference-compiled", "training", "training-compiled"."""
         return f"{self.purpose}-compiled" if self.compiled else self.purpose
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether others are compared with this one's time: eager and in fp32."""
-        return self.precision == "fp32" and not self.compiled
 
     def network_config(self) -> NetworkConfig:
         """The published network for this problem's bands and classes; AgrUNet with the talk's filters."""

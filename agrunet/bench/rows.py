@@ -1,4 +1,4 @@
-"""One line of the benchmark's table, and how lines are compared."""
+"""Lines of the benchmark's table, and their comparison."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agrunet.settings import Frozen
 
 
 class Row(Frozen):
-    """What was measured of one network in one kind of step and arithmetic."""
+    """The measurement of one network in one kind of step and arithmetic."""
 
     network: str
     config: str
@@ -65,11 +65,11 @@ class Row(Frozen):
 
     @property
     def group(self) -> tuple[str, Season, Purpose]:
-        """Rows of one group were measured in turn and are compared with each other."""
+        """Configuration, season and purpose; rows of one group were measured in turn and are compared with each other."""
         return self.config, self.season, self.purpose
 
     def with_rates(self, rates: Sequence[float]) -> Row:
-        """The row with its figures from the images per second of every round."""
+        """Add the figures from the images per second of every round."""
         return self.model_copy(
             update={
                 "images_per_second": statistics.median(rates),
@@ -81,7 +81,7 @@ class Row(Frozen):
 
 
 def with_ratios(rows: Iterable[Row]) -> list[Row]:
-    """The rows with their times relative to those of U-TAE and UNet-3D, eager in fp32, in the same group."""
+    """Add the times relative to those of U-TAE and UNet-3D, eager in fp32, in the same group."""
     rows = list(rows)
     references = {
         (*row.group, row.network): row.images_per_second
@@ -111,7 +111,7 @@ class SeasonGain(Frozen):
 
 
 def season_gains(rows: Iterable[Row]) -> list[SeasonGain]:
-    """For every network and mode that was measured over both seasons; beside the talk's, which is AgrUNet's at OrthoPASTIS."""
+    """Compare the seasons of every network and mode measured over both; the talk's gain, AgrUNet's at OrthoPASTIS, stands beside."""
     rates = {
         (row.network, row.config, row.precision, row.mode, row.season): row.images_per_second
         for row in rows
@@ -132,5 +132,5 @@ def season_gains(rows: Iterable[Row]) -> list[SeasonGain]:
 
 
 def to_json(rows: Iterable[Row]) -> str:
-    """The list of rows, as it is written to a file."""
+    """Write the list of rows as JSON."""
     return json.dumps([row.model_dump(mode="json") for row in rows], indent=1)

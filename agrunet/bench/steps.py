@@ -1,4 +1,4 @@
-"""One step of a network, as it runs in training and in inference, on synthetic data."""
+"""Steps of a network, as they run in training and in inference, on synthetic data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from agrunet.bench.problems import Case, Precision
 from agrunet.data.inputs import Batch, Normalisation, prepare
-from agrunet.networks.kinds import Network, make_network
+from agrunet.networks.registry import fresh_network
 from agrunet.settings import Frozen
 from agrunet.training.losses import supervised_loss
 
@@ -25,15 +25,15 @@ _RECOMPILES = 64
 
 
 class Size(Frozen):
-    """How large a network is at a problem."""
+    """Size of a network at a problem."""
 
     parameters: int
     flop: int
-    """Of one forward pass of one image in inference; a multiplication with its addition counts as 2."""
+    """Operations of one image's forward pass in inference; a multiplication with its addition counts as 2."""
 
 
 def make_step(case: Case) -> Callable[[], None]:
-    """A step of ``case`` that can be called again and again; its result stays on the device.
+    """Make a step of ``case`` that can be called again and again; its result stays on the device.
 
     Both kinds start from int16 values that lie on the device already and normalise them there. Inference ends with the logits;
     training goes on with the loss of every level, the gradients and the optimiser's step. No date is padding, and the networks are told
@@ -41,7 +41,7 @@ def make_step(case: Case) -> Callable[[], None]:
     """
     device = torch.device(case.device)
     batch, normalisation = synthetic_batch(case, device), _normalisation(case)
-    network = _fresh_network(case)
+    network = fresh_network(case.network_config(), seed=0)
 
     def logits(run: Callable[..., Tensor | list[Tensor]]) -> Tensor | list[Tensor]:
         values = prepare(batch, normalisation, "raw")
@@ -73,7 +73,7 @@ def make_step(case: Case) -> Callable[[], None]:
 
 
 def synthetic_batch(case: Case, device: torch.device) -> Batch:
-    """Random int16 values as they are stored, every date real and clear, spread evenly over the season."""
+    """Draw random int16 values as they are stored, every date real and clear, spread evenly over the season."""
     shape = (case.batch, case.dates, case.problem.bands, case.problem.size, case.problem.size)
     draw = torch.Generator().manual_seed(0)
     values = torch.randint(0, _HIGHEST, shape, dtype=torch.int16, generator=draw)
@@ -84,11 +84,11 @@ def synthetic_batch(case: Case, device: torch.device) -> Batch:
 
 
 def measure_size(case: Case) -> Size:
-    """Parameters, and operations counted while one image passes."""
+    """Count parameters, and operations while one image passes."""
     device = torch.device(case.device)
     single = case.model_copy(update={"batch": 1})
     batch = synthetic_batch(single, device)
-    network = _fresh_network(case)
+    network = fresh_network(case.network_config(), seed=0)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     ready = network.for_inference().to(device)
     # torch has no formula for the CPU's attention kernel and counts nothing for it.
@@ -106,7 +106,7 @@ def measure_size(case: Case) -> Size:
 
 @contextmanager
 def arithmetic(precision: Precision, device: str) -> Iterator[None]:
-    """On a GPU: TF32 where it is asked for and nowhere else, and the fastest kernels for these fixed shapes. Set back at the end."""
+    """Set a GPU to TF32 where it is asked for and nowhere else, and to the fastest kernels for these fixed shapes; set back at the end."""
     if device != "cuda":
         yield
         return
@@ -123,7 +123,7 @@ def arithmetic(precision: Precision, device: str) -> Iterator[None]:
 
 @contextmanager
 def compiler() -> Iterator[None]:
-    """Room for the variants of a run, and no silent return to eager where it is used up. Forgets them at the end."""
+    """Give the compiler room for the variants of a run, with an error where it is used up; they are forgotten at the end."""
     import torch._dynamo  # slow to import, and most steps run without
 
     with torch._dynamo.config.patch(recompile_limit=_RECOMPILES, fail_on_recompile_limit_hit=True):
@@ -135,13 +135,6 @@ def compiler() -> Iterator[None]:
 
 def _arranged(network: nn.Module, case: Case) -> Callable[..., Tensor | list[Tensor]]:
     return torch.compile(network, dynamic=False) if case.compiled else network
-
-
-def _fresh_network(case: Case) -> Network:
-    # The caller's random state is left as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return make_network(case.network_config())
 
 
 def _attention_flop(

@@ -1,4 +1,4 @@
-"""The rows as text: one block per configuration, season and kind of step, the talk's figures beside ours."""
+"""A text table of the rows: one block per configuration, season and kind of step, the talk's figures beside ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import groupby
 
 from agrunet.bench.rows import Row, season_gains
 from agrunet.bench.talk import SEASON_PAGE
-from agrunet.networks.kinds import TITLES
+from agrunet.networks.registry import TITLES
 
 SEASON_TITLES = {"year": "whole year", "jan-jul": "January to July"}
 
@@ -31,7 +31,7 @@ _ARITHMETIC = {"fp32": "fp32", "tf32": "TF32", "bf16": "AMP bf16"}
 
 
 def format_table(rows: Sequence[Row]) -> str:
-    """All rows, for a terminal of 140 characters."""
+    """Write all rows for a terminal of 140 characters."""
     parts = [_heading(rows[0])] if rows else []
     parts += [_block(list(block)) for _, block in groupby(rows, key=lambda row: row.group)]
     gains = _gains(rows)
@@ -92,7 +92,7 @@ def _rate(value: float) -> str:
 
 
 def memory(count: int) -> str:
-    """Bytes in MB or GB (powers of ten)."""
+    """Write a number of bytes in MB or GB (powers of ten)."""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 

@@ -27,7 +27,7 @@ MACHINES = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One cell of a table of the talk."""
+    """A cell of a table of the talk."""
 
     network: str
     config: str
@@ -128,7 +128,7 @@ FIGURES: tuple[Figure, ...] = tuple(_figures())
 
 
 def machine_class(device_name: str) -> str | None:
-    """Which of the talk's GPUs this one is ("V100", "A100", "H100"); none for others and for CPUs."""
+    """Find which of the talk's GPUs this is ("V100", "A100", "H100"); None for others and for CPUs."""
     if re.search(r"\bGH200\b", device_name):  # its GPU is an H100
         return "H100"
     return next((name for name in MACHINES if re.search(rf"\b{name}\b", device_name)), None)
@@ -137,7 +137,7 @@ def machine_class(device_name: str) -> str | None:
 def talk_figure(
     network: str, config: str, season: Season, purpose: Purpose, precision: Precision, device_name: str, gpus: int = 1
 ) -> Figure | None:
-    """What the talk gives for the same network, step and arithmetic on so many GPUs of the same class; none where it gives nothing."""
+    """Find the talk's figure for the same network, step and arithmetic on so many GPUs of the same class; None where it has none."""
     wanted = (network, config, season, purpose, machine_class(device_name), gpus, precision)
     for figure in FIGURES:
         found = (figure.network, figure.config, figure.season, figure.purpose, figure.machine, figure.gpus)

@@ -1,1 +1,1 @@
-"""A trained network on disk: weights, configuration, model card and calibration."""
+"""A trained network on disk: weights, configuration and model card. It may import data, networks, calibration and metrics."""

@@ -28,7 +28,7 @@ def model_item(
     diagram_href: str | None,
     framework: str,
 ) -> dict[str, Any]:
-    """The item of the checkpoint whose configuration (as JSON) and weights file are given; hrefs are relative to the folder.
+    """Make the item of the checkpoint whose configuration (as JSON) and weights file are given; hrefs are relative to the folder.
 
     The checksum is a multihash (``1220`` and the sha256), as STAC's file extension wants it.
     """

@@ -7,31 +7,26 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from agrunet.data.header import SPLITS
-from agrunet.data.patches import LabelledSource
+from agrunet.data.patches import UNKNOWN, LabelledSource
+from agrunet.data.training_pixels import training_label
 from agrunet.errors import AgrunetError
 
 
 def class_counts(source: LabelledSource, indices: Iterable[int] | None = None) -> npt.NDArray[np.int64]:
-    """(K,) pixels of each class that are there to learn from, in all patches or the given ones; unknown ones never count.
+    """Count the pixels of each class (K,) that are there to learn from, in all patches or the given ones; unknown ones never count.
 
     Raises `AgrunetError` for a label that the header has no class for.
     """
     classes = len(source.header.classes)
     counts = np.zeros(classes, dtype=np.int64)
     for index in range(len(source)) if indices is None else indices:
-        label = source.label(index)
-        learnt = label[(source.split(index) == SPLITS["train"]) & (label >= 0)]
-        if learnt.max(initial=0) >= classes:
-            raise AgrunetError(
-                f"patch {index}: label {learnt.max()} with {classes} classes. Correct the classes of the data set."
-            )
-        counts += np.bincount(learnt, minlength=classes)
+        label = training_label(source, index)
+        counts += np.bincount(label[label != UNKNOWN], minlength=classes)
     return counts
 
 
 def class_weights(counts: Sequence[int] | npt.NDArray[np.integer], cap: float = 10.0) -> tuple[float, ...]:
-    """Median frequency balancing (Eigen and Fergus, 2015): the median class's pixels over the class's own, at most ``cap``.
+    """Weights by median frequency balancing (Eigen and Fergus, 2015): the median class's pixels over the class's own, at most ``cap``.
 
     Frequencies are over all pixels, not over the patches that hold the class. A class without pixels gets 0 and takes no part in
     the median: nothing can be learnt of it, and its score's gradient would be noise. Raises `AgrunetError` where no class has pixels.

@@ -17,20 +17,20 @@ from pydantic import ValidationError
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
+from agrunet.files import file_written_whole, write_whole
+from agrunet.settings import first_problem
 
 HEADER = "patches.json"
 
 
 def patch_file(folder: Path, index: int) -> Path:
-    """Where a patch lies in its folder."""
+    """Path of a patch in its folder."""
     return folder / f"{index:06d}.npz"
 
 
 def write_folder_header(folder: Path, header: FolderHeader) -> None:
     """Write `patches.json`. Written last, it says that the patches are all there."""
-    with file_written_whole(folder / HEADER) as temporary:
-        temporary.write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / HEADER, header.model_dump_json(indent=1) + "\n")
 
 
 def write_patch(folder: Path, index: int, patch: Patch, split: npt.NDArray[np.uint8]) -> None:
@@ -67,7 +67,7 @@ class PatchFolder:
     """A folder of training patches; a `PatchSource`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `AgrunetError` where the folder is not whole."""
+        """Read the header. Raises `AgrunetError` where the folder is not whole."""
         self.folder = folder
         path = folder / HEADER
         try:
@@ -75,9 +75,7 @@ class PatchFolder:
         except OSError as error:
             raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise AgrunetError(f"{path}: {where}: {first['msg']}. Write the patches again.") from error
+            raise AgrunetError(f"{path}: {first_problem(error)}. Write the patches again.") from error
         missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
         if missing:
             raise AgrunetError(
@@ -88,7 +86,7 @@ class PatchFolder:
         return self.header.count
 
     def read(self, index: int) -> Patch:
-        """The patch with its label. Raises `AgrunetError` where its file can't be read."""
+        """Read the patch with its label. Raises `AgrunetError` where its file can't be read."""
         arrays = self._load(index, ("values", "clear", "days", "label"))
         patch = Patch(arrays["values"], arrays["clear"], arrays["days"], arrays["label"])
         if patch.values.ndim != 4 or patch.values.shape[1] != len(self.header.bands):
@@ -99,11 +97,11 @@ class PatchFolder:
         return patch
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """What each pixel is for: (H, W), values of `SPLITS`."""
+        """Read the split (H, W) of each pixel, values of `SPLITS`."""
         return self._load(index, ("split",))["split"]
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
-        """(H, W), index of the class or -1, without reading the values."""
+        """Read the label (H, W), index of the class or -1, without the values."""
         return self._load(index, ("label",))["label"]
 
     def _load(self, index: int, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:

@@ -13,7 +13,7 @@ from agrunet.errors import AgrunetError
 
 
 def fold_roles(folds: int, test: int) -> dict[int, str]:
-    """What each fold 1 … ``folds`` is for when ``test`` is held out: the next one stops, around the end; the others train.
+    """Give each fold 1 … ``folds`` its role when ``test`` is held out: the next one stops, around the end; the others train.
 
     Raises `AgrunetError` with fewer than three folds, or a test fold that isn't one of them.
     """
@@ -28,7 +28,10 @@ class FoldView:
     """A data set in which each patch has one role: a `LabelledSource` over another one."""
 
     def __init__(self, source: LabelledSource, roles: Mapping[int, str]) -> None:
-        """``roles``: fold to the name of a split. Raises `AgrunetError` where the set has no folds, or a role has no patch."""
+        """Give the patches the roles of their folds; ``roles``: fold to the name of a split.
+
+        Raises `AgrunetError` where the set has no folds, or a role has no patch.
+        """
         if source.header.folds is None:
             raise AgrunetError(
                 "the patches belong to no folds. Cross-validation needs a data set with folds, such as PASTIS."
@@ -51,11 +54,11 @@ class FoldView:
         return self.source.read(index)
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
-        """(H, W), index of the class or -1."""
+        """Label (H, W), index of the class or -1."""
         return self.source.label(index)
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """(H, W), the patch's role everywhere."""
+        """Split (H, W), the patch's role everywhere."""
         size = self.header.patch_size  # not the label's shape: that would be read for it
         return np.full((size, size), SPLITS[self.roles[index]], dtype=np.uint8)
 

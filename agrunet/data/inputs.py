@@ -1,4 +1,4 @@
-"""From stored integers to what the network eats: clouds and normalisation, the same in training and inference."""
+"""Inputs of the network, made from stored integers: clouds and normalisation, the same in training and inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agrunet.errors import AgrunetError
 from agrunet.settings import Frozen
 
 CloudInput = Literal["raw", "interpolate", "zero"]
-"""What the network sees where a pixel is not clear: the value as it is; the line in time between the pixel's clear dates, its ends held;
+"""Input of the network where a pixel is not clear: the value as it is; the line in time between the pixel's clear dates, its ends held;
 or zero (the band's mean), with the clear mask as one more channel."""
 
 
@@ -48,7 +48,7 @@ class Batch:
 
 
 def stack(patches: Sequence[Patch]) -> Batch:
-    """One batch of patches of the same C, H and W; shorter series are padded with no-data that is nowhere clear."""
+    """Stack patches of the same C, H and W; shorter series are padded with no-data that is nowhere clear."""
     T = max(len(patch.days) for patch in patches)
     _, C, H, W = patches[0].values.shape
     B = len(patches)
@@ -66,12 +66,12 @@ def stack(patches: Sequence[Patch]) -> Batch:
 
 
 def channels(bands: int, cloud_input: CloudInput) -> int:
-    """Input channels of the network for so many bands."""
+    """Number of the network's input channels for so many bands."""
     return bands + 1 if cloud_input == "zero" else bands
 
 
 def prepare(batch: Batch, normalisation: Normalisation, cloud_input: CloudInput) -> Tensor:
-    """(B, T, `channels`, H, W) float32 on the batch's device, zero on padded dates.
+    """Prepare a batch as (B, T, `channels`, H, W) float32 on its device, zero on padded dates.
 
     A pixel that is never clear has nothing to interpolate between and gets zeros, the bands' means.
     """
@@ -125,7 +125,7 @@ def pad_edges(batch: Batch, multiple: int) -> Batch:
 
 
 def measure_normalisation(parts: Iterable[tuple[Patch, np.ndarray]]) -> Normalisation:
-    """Mean and standard deviation of each band over the clear dates of the chosen pixels, from sums in float64.
+    """Measure the mean and standard deviation of each band over the clear dates of the chosen pixels, from sums in float64.
 
     ``parts``: patches, each with the pixels to count (H, W) bool. Raises `AgrunetError` where none is ever clear.
     """

@@ -1,4 +1,4 @@
-"""What the network reads: patches of an image time series, from wherever they come."""
+"""Patches of an image time series, from wherever they come."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """One window of the time series.
+    """A window of the time series.
 
     ``values``: (T, C, H, W) integers as stored, 0 = no data; ``clear``: (T, H, W), True where the pixel is seen and clear;
     ``days``: (T,) days since the season's start; ``label``: (H, W) index of the class or -1 for unknown, or None.
@@ -43,7 +43,7 @@ class LabelledSource(PatchSource, Protocol):
     def header(self) -> FolderHeader: ...
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
-        """(H, W): index of the class, -1 unknown."""
+        """Label (H, W): index of the class, -1 unknown."""
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """(H, W): what each pixel is for, values of `agrunet.data.folder.SPLITS`."""
+        """Split (H, W) of each pixel, values of `agrunet.data.header.SPLITS`."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 _POLL = 0.1
-"""How often a waiting thread looks whether it is still wanted, s."""
+"""Seconds between two looks of a waiting thread whether it is still wanted."""
 
 
 class _End:
@@ -19,7 +19,7 @@ class _End:
 
 
 def prefetched(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """The same items in the same order, made by a thread that keeps at most ``depth`` of them ready.
+    """Yield the same items in the same order, made by a thread that keeps at most ``depth`` of them ready.
 
     What ``items`` raises is raised here. When the consumer stops early, the thread ends with its next item.
     """

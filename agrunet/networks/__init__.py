@@ -1,1 +1,1 @@
-"""AgrUNet and the networks that it is compared with, behind one interface; `kinds` lists them. Imports errors and settings only."""
+"""AgrUNet and the networks that it is compared with, behind one interface; `registry` lists them. They import errors and settings only."""

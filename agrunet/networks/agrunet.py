@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Literal, cast
 
@@ -12,25 +11,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from agrunet.networks.layers import (
-    BlockKind,
-    Collapse,
-    Dates,
-    DecoderLevel,
-    EncoderLevel,
-    SpaceTimeUnit,
-    TimeSpaceUnit,
-    VolumeUnit,
-    channels_last,
-)
+from agrunet.networks.agrunet_layers import BlockKind, Collapse, DecoderLevel, EncoderLevel
+from agrunet.networks.folding import for_inference
 from agrunet.networks.ltae import attended
-from agrunet.networks.shapes import check_series
-from agrunet.networks.temporal import TemporalKind, temporal_encoder
+from agrunet.networks.packed_dates import Dates, channels_last, series_dates
+from agrunet.networks.series_shape import check_series
+from agrunet.networks.temporal_encoders import TemporalKind, temporal_encoder
 from agrunet.settings import Frozen
 
 
 class AgrUNetConfig(Frozen):
-    """All that fixes the network's shape. The defaults are the talk's network for OrthoPASTIS."""
+    """Shape of the network. The defaults are the talk's network for OrthoPASTIS."""
 
     kind: Literal["agrunet"] = "agrunet"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
@@ -122,10 +113,8 @@ class AgrUNet(nn.Module):
         logits from fine to coarse, level ``i`` at (H/2^i, W/2^i). Raises `AgrunetError` where the shape can't be taken.
         """
         check_series(self.config, values, valid)
-        B, T, C, H, W = values.shape
-        dates = _dates(values, valid)
-        images = values.reshape(B * T, C, H, W).contiguous(memory_format=torch.channels_last)
-        packed = dates.pack(images)
+        dates = series_dates(values, valid)  # not `pack_series`: compiled, the look at the device would split it off
+        packed = dates.pack(values.flatten(0, 1).contiguous(memory_format=torch.channels_last))
         skips = []
         for level in self.encoder:
             skip, packed = self._encoded(cast("EncoderLevel", level), packed, dates)
@@ -154,28 +143,11 @@ class AgrUNet(nn.Module):
 
     def for_inference(self) -> AgrUNet:
         """A copy in evaluation mode with its batch norms folded into the convolutions: the same logits to rounding, sooner."""
-        network = copy.deepcopy(self).eval()
-        for module in network.modules():
-            if isinstance(module, (SpaceTimeUnit, TimeSpaceUnit, VolumeUnit, DecoderLevel)):
-                module.fold()
-        return network.requires_grad_(False)
-
-
-def _dates(values: Tensor, valid: Tensor | None) -> Dates:
-    if valid is None:
-        # Nothing to look up on the device.
-        return Dates(torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), all_valid=True)
-    return cast("Dates", _looked_up(valid))
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _looked_up(valid: Tensor) -> Dates:
-    # The one place where a compiled network stops to look at the device.
-    return Dates(valid)
+        return for_inference(self)
 
 
 class _StatisticsLeftAlone(AbstractContextManager[None]):
-    """While a level is computed again, its batch norms count into copies of their statistics: the first pass has counted.
+    """A context in which a level is computed again: its batch norms count into copies of their statistics: the first pass has counted.
 
     A class, as a graph that is kept may be computed again more than once.
     """

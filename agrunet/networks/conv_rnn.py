@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrunet.networks.layers import as_images
-from agrunet.networks.masked3d import series_dates
-from agrunet.networks.shapes import check_series
+from agrunet.networks.folding import for_inference
+from agrunet.networks.packed_dates import as_images, series_dates
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 
 class ConvRNNConfig(Frozen):
-    """All that fixes the network's shape. About a million parameters: 112 hidden channels of LSTM cells, or 128 of GRU cells."""
+    """Shape of the network. About a million parameters: 112 hidden channels of LSTM cells, or 128 of GRU cells."""
 
     kind: Literal["conv_rnn"] = "conv_rnn"
     bands: Annotated[int, Field(ge=1, description="input channels")]
@@ -72,11 +71,11 @@ class ConvRNN(nn.Module):
 
     def for_inference(self) -> ConvRNN:
         """A copy in evaluation mode, gradients off; there is no batch norm to fold."""
-        return copy.deepcopy(self).eval().requires_grad_(False)
+        return for_inference(self)
 
 
 class ConvLSTMCells(nn.Module):
-    """One step of a ConvLSTM in both directions. States: hidden and cell, each (B, H, W, 2, hidden).
+    """A step of a ConvLSTM in both directions. States: hidden and cell, each (B, H, W, 2, hidden).
 
     Inputs are few here and the maps at full resolution, so they join the hidden states in one grouped convolution per step: made
     ahead for all dates, the gates would fill memory with 8·hidden channels a date.
@@ -92,7 +91,7 @@ class ConvLSTMCells(nn.Module):
         return zeros, zeros.to(torch.promote_types(zeros.dtype, torch.float32))
 
     def forward(self, inputs: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Inputs (B, H, W, 2, C), the dates that the two directions see. Gates are in the order input, forget, output, cell."""
+        """Step through a date. Inputs are (B, H, W, 2, C), for each direction. Gates are in the order input, forget, output, cell."""
         hidden, cell = states
         found = _convolved(self.gates, inputs, hidden)
         opened = torch.sigmoid(found[..., : 3 * self.hidden])
@@ -103,7 +102,7 @@ class ConvLSTMCells(nn.Module):
 
 
 class ConvGRUCells(nn.Module):
-    """One step of a ConvGRU in both directions. States: hidden only, (B, H, W, 2, hidden)."""
+    """A step of a ConvGRU in both directions. States: hidden only, (B, H, W, 2, hidden)."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -115,7 +114,7 @@ class ConvGRUCells(nn.Module):
         return (zeros.to(torch.promote_types(zeros.dtype, torch.float32)),)
 
     def forward(self, inputs: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Inputs (B, H, W, 2, C), the dates that the two directions see. Gates are in the order update, reset."""
+        """Step through a date. Inputs are (B, H, W, 2, C), for each direction. Gates are in the order update, reset."""
         (hidden,) = states
         update, reset = torch.sigmoid(_convolved(self.gates, inputs, hidden)).chunk(2, dim=-1)
         fresh = torch.tanh(_convolved(self.fresh, inputs, reset * hidden))

@@ -10,14 +10,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agrunet.networks.layers import Dates
-from agrunet.networks.masked3d import Unit3d, fold_norm, for_inference, pack_series
-from agrunet.networks.shapes import check_series
+from agrunet.networks.folding import fold_norm, for_inference
+from agrunet.networks.masked_conv3d import Unit3d
+from agrunet.networks.packed_dates import Dates, pack_series
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 
 class FPN3DConfig(Frozen):
-    """All that fixes the network's shape."""
+    """Shape of the network."""
 
     kind: Literal["fpn3d"] = "fpn3d"
     bands: Annotated[int, Field(ge=1, description="input channels")]
@@ -84,7 +85,7 @@ class FPN3D(nn.Module):
         return logits
 
     def _merge(self, levels: list[Tensor], dates: Dates) -> Tensor:
-        """The pyramid from the coarsest level up, collapsed in time and summed at full resolution: (B, P, H, W)."""
+        """Merge the pyramid from the coarsest level up, collapsed in time and summed at full resolution: (B, P, H, W)."""
         coarsest = len(levels) - 1
         above = self.laterals[coarsest](levels[coarsest])
         merged = self._collapse(coarsest, above, dates)
@@ -122,7 +123,7 @@ class ResidualBlock(nn.Module):
         self.shortcut_norm: nn.Module = nn.BatchNorm2d(outputs) if changes else nn.Identity()
 
     def forward(self, packed: Tensor, dates: Dates) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H/s, W/s)."""
+        """Map (N, C, H, W) to (N, outputs, H/s, W/s)."""
         found, around = packed, packed[:, :, :: self.stride, :: self.stride]
         for unit in self.units:
             found = unit(found, dates)

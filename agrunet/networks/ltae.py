@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from agrunet.errors import AgrunetError
-from agrunet.networks.layers import Dates, as_images, as_memory
+from agrunet.networks.packed_dates import Dates, as_images, as_memory
 
 
 def day_angles(days: Tensor, channels: int, period: float = 1000.0) -> Tensor:
@@ -29,7 +29,7 @@ class ValidGroupNorm(nn.GroupNorm):
     """GroupNorm of each pixel's series: one mean and variance per pixel and group of channels, over the valid dates only."""
 
     def forward(self, series: Tensor, valid: Tensor) -> Tensor:  # type: ignore[override]  # the mask is what it is for
-        """``series`` (B, T, H, W, C), ``valid`` (B, T): the same shape and type; what padded dates give is finite, no more."""
+        """Norm ``series`` (B, T, H, W, C) with ``valid`` (B, T); its shape and type stay, and padded dates give finite values, no more."""
         B, T, H, W, C = series.shape
         seen = valid.view(B, T, 1, 1, 1, 1)
         grouped = series.float().reshape(B, T, H, W, self.num_groups, C // self.num_groups)
@@ -66,7 +66,7 @@ class LTAE(nn.Module):
         dropout: float = 0.2,
         attention_dropout: float = 0.1,
     ) -> None:
-        """``channels`` come in, ``out`` leave, by default as many.
+        """Make a layer that takes ``channels`` and gives ``out``, by default as many.
 
         Raises `AgrunetError` where heads don't divide the channels, or get only one each of those that leave.
         """
@@ -114,7 +114,7 @@ class LTAE(nn.Module):
         features = self.out_norm(self.dropout(mixed.relu()))
         return features.view(B, H, W, -1).permute(0, 3, 1, 2), attention.permute(4, 0, 1, 2, 3)
 
-    def fold(self) -> None:
+    def fold_last_norm(self) -> None:
         """Put the batch norm, in evaluation mode, into the layer before it."""
         if isinstance(self.mix_norm, nn.BatchNorm1d):
             self.mix = fuse_linear_bn_eval(cast("nn.Linear", self.mix), self.mix_norm)

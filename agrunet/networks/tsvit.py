@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Annotated, Literal
 
 import torch
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrunet.errors import AgrunetError
-from agrunet.networks.shapes import check_series
+from agrunet.networks.folding import for_inference
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 DAYS = 366
@@ -22,7 +22,7 @@ MOST_SEQUENCES = 65_535
 
 
 class TSViTConfig(Frozen):
-    """All that fixes the network's shape; the defaults are those published for PASTIS."""
+    """Shape of the network; the defaults are those published for PASTIS."""
 
     kind: Literal["tsvit"] = "tsvit"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
@@ -108,7 +108,7 @@ class TSViT(nn.Module):
 
     def for_inference(self) -> TSViT:
         """A copy in evaluation mode, without gradients; there is no batch norm to fold."""
-        return copy.deepcopy(self).eval().requires_grad_(False)
+        return for_inference(self)
 
     def _day_code(self, days: Tensor) -> Tensor:
         # The linear layer's answer to a one-hot day: a row of its transposed weight. (B, T) to (B, T, dim).
@@ -132,7 +132,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.dim)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None, keep: int | None = None) -> Tensor:
-        """(N, L, dim) to (N, ``keep``, dim): the first ``keep`` tokens, by default all. ``mask`` (N, 1, 1, L): False is no key."""
+        """Map (N, L, dim) to (N, ``keep``, dim): the first ``keep`` tokens, by default all. ``mask`` (N, 1, 1, L): False is no key."""
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             tokens = layer(tokens, mask, keep if index == last else None)
@@ -155,7 +155,7 @@ class Layer(nn.Module):
         )
 
     def forward(self, tokens: Tensor, mask: Tensor | None, keep: int | None) -> Tensor:
-        """(N, L, dim) to (N, ``keep`` or L, dim)."""
+        """Map (N, L, dim) to (N, ``keep`` or L, dim)."""
         normed = self.attention_norm(tokens)
         if keep is None:
             query, key, value = self._heads(self.query_key_value(normed), 3)

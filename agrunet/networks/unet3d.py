@@ -8,17 +8,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from agrunet.networks.layers import Dates
-from agrunet.networks.masked3d import Unit3d, Up3d, for_inference, halved, mean_of_convolution, pack_series, pool
-from agrunet.networks.shapes import check_series
+from agrunet.networks.folding import for_inference
+from agrunet.networks.masked_conv3d import Unit3d, Up3d, halved, mean_of_convolution, pool
+from agrunet.networks.packed_dates import Dates, pack_series
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 _SLOPE = 0.01
-"""Of the leaky ReLUs."""
+"""Slope of the leaky ReLUs below zero."""
 
 
 class UNet3DConfig(Frozen):
-    """All that fixes the network's shape."""
+    """Shape of the network."""
 
     kind: Literal["unet3d"] = "unet3d"
     bands: Annotated[int, Field(ge=1, description="input channels")]
@@ -91,7 +92,7 @@ class _Pair(nn.Module):
         self.units = nn.ModuleList([Unit3d(inputs, middle, _SLOPE), Unit3d(middle, outputs, _SLOPE)])
 
     def forward(self, packed: Tensor, dates: Dates) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W)."""
+        """Map (N, C, H, W) to (N, outputs, H, W)."""
         for unit in self.units:
             packed = unit(packed, dates)
         return packed

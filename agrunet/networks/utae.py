@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agrunet.errors import AgrunetError
+from agrunet.networks.folding import fold_norm, for_inference
 from agrunet.networks.ltae import LTAE, attended
-from agrunet.networks.masked3d import series_dates
-from agrunet.networks.shapes import check_series
+from agrunet.networks.packed_dates import series_dates
+from agrunet.networks.series_shape import check_series
 from agrunet.settings import Frozen
 
 Widths = tuple[Annotated[int, Field(ge=1)], ...]
 
 
 class UTAEConfig(Frozen):
-    """All that fixes the network's shape; the defaults are the published network's."""
+    """Shape of the network; the defaults are the published network's."""
 
     kind: Literal["utae"] = "utae"
     bands: Annotated[int, Field(ge=1, description="input channels: the bands, and the clear mask where it is fed")]
@@ -126,12 +125,11 @@ class UTAE(nn.Module):
 
     def for_inference(self) -> UTAE:
         """A copy in evaluation mode with its batch norms folded into the layers before them: the same logits to rounding, sooner."""
-        network = copy.deepcopy(self).eval()
-        for module in network.modules():
-            if isinstance(module, ConvNorm):
-                module.fold()
-        network.temporal.fold()
-        return network.requires_grad_(False)
+        return for_inference(self)
+
+    def fold(self) -> None:
+        """Put the batch norm of the temporal encoder, in evaluation mode, into the layer before it."""
+        self.temporal.fold_last_norm()
 
     def _check(self, values: Tensor, valid: Tensor | None) -> None:
         check_series(self.config, values, valid)
@@ -149,23 +147,20 @@ class ConvNorm(nn.Module):
     def __init__(self, convolution: nn.Module, norm: nn.Module) -> None:
         super().__init__()
         self.convolution = convolution
-        self.norm = norm
+        self.norm: nn.Module = norm
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to what the convolution makes of it."""
+        """Convolve (N, C, H, W), normalise, rectify."""
         return functional.relu_(self.norm(self.convolution(images)))
 
     def fold(self) -> None:
         """Put a batch norm, in evaluation mode, into the convolution. A group norm depends on its input and stays."""
         if isinstance(self.norm, nn.BatchNorm2d):
-            convolution = cast("nn.Conv2d", self.convolution)
-            folded = fuse_conv_bn_eval(convolution, self.norm, isinstance(convolution, nn.ConvTranspose2d))
-            self.convolution = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.norm = nn.Identity()
+            self.norm = fold_norm(self.convolution, self.norm)
 
 
 class Down(nn.Module):
-    """Half the height and width: Conv 4x4 stride 2, Conv 3x3, and another 3x3 added to what the first gives."""
+    """A level down, to half the height and width: Conv 4x4 stride 2, Conv 3x3, and another 3x3 added to what the first gives."""
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
@@ -174,14 +169,14 @@ class Down(nn.Module):
         self.refine = _date_conv(outputs, outputs, groups)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H/2, W/2)."""
+        """Map (N, C, H, W) to (N, outputs, H/2, W/2)."""
         features = self.widen(self.halve(images))
         refined: Tensor = features + self.refine(features)
         return refined
 
 
 class Up(nn.Module):
-    """Twice the height and width: ConvTranspose 4x4 stride 2, the skip after a 1x1 convolution, Conv 3x3, another 3x3 added."""
+    """A level up, to twice the height and width: ConvTranspose 4x4 stride 2, the skip after a 1x1 convolution, Conv 3x3, another added."""
 
     def __init__(self, inputs: int, outputs: int, skip: int) -> None:
         super().__init__()
@@ -191,7 +186,7 @@ class Up(nn.Module):
         self.refine = _map_conv(outputs, outputs)
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        """(B, C, h, w) and the skip (B, S, 2h, 2w) to (B, outputs, 2h, 2w)."""
+        """Map (B, C, h, w) and the skip (B, S, 2h, 2w) to (B, outputs, 2h, 2w)."""
         features = self.narrow(torch.cat((self.enlarge(coarse), self.skip(skip)), dim=1))
         refined: Tensor = features + self.refine(features)
         return refined
@@ -204,7 +199,7 @@ class DateNorm(nn.GroupNorm):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to the same shape and type."""
+        """Map (N, C, H, W) to the same shape and type."""
         with torch.autocast(images.device.type, enabled=False):
             weight, bias = self.weight.to(images.dtype), self.bias.to(images.dtype)
             normed: Tensor = functional.group_norm(images, self.num_groups, weight, bias, self.eps)

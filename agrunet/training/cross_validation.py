@@ -12,45 +12,46 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, describe, read_config, save_checkpoint
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.checkpoint.folder import read_config, save_checkpoint
 from agrunet.data.class_weights import class_counts, class_weights
-from agrunet.data.crops import training_normalisation, training_pixels
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.inputs import Normalisation, channels
-from agrunet.data.months import SeasonCut
 from agrunet.data.patches import LabelledSource
 from agrunet.data.public.pastis import Pastis
+from agrunet.data.season import SeasonCut
+from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
-from agrunet.inference import predict
+from agrunet.files import write_whole
+from agrunet.inference import map_classes, predict
 from agrunet.metrics import Scores, confusion_matrix, score
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
-from agrunet.training.assessment import assess, map_classes
-from agrunet.training.curves import Curves
 from agrunet.training.distributed import ranks
-from agrunet.training.epochs import Epochs
-from agrunet.training.learner import Learner, fresh_network
+from agrunet.training.evaluation import evaluate
+from agrunet.training.learner import Learner
+from agrunet.training.patch_batches import PatchBatches
 from agrunet.training.recipe import Recipe
-from agrunet.training.state import Epoch, History, load_state, save_state, weights_of
+from agrunet.training.saved_state import Epoch, History, load_state, save_state, weights_of
+from agrunet.training.tensorboard_curves import Curves
 
 Progress = Callable[[int, int, int, float], None]
-"""Called after each step: the epoch (from 1), the step within it, steps of an epoch, the loss."""
+"""Function that is called after each step: the epoch (from 1), the step within it, steps of an epoch, the loss."""
 EpochEnd = Callable[[Epoch], None]
-"""Called after each epoch; what it raises ends the training, which can go on later."""
+"""Function that is called after each epoch; what it raises ends the training, which can go on later."""
 
 _RECIPE, _SUMMARY = "recipe.json", "summary.json"
 
 
 class Spread(Frozen):
-    """One figure over the folds."""
+    """Mean and spread of one figure over the folds."""
 
     mean: float
     std: Annotated[float, Field(description="sample standard deviation over the folds; 0 of a single one")]
 
 
 class Summary(Frozen):
-    """All test folds."""
+    """Scores of all test folds."""
 
     folds: Annotated[tuple[int, ...], Field(description="test folds, in the order of ``scores``")]
     scores: Annotated[tuple[Scores, ...], Field(description="of each test fold, from one confusion matrix")]
@@ -78,8 +79,7 @@ def cross_validate(
             checkpoint = train_fold(view, output / f"fold-{test}", recipe, progress)
             scores.append(next(found for found in checkpoint.scores if found.split == "test-fold"))
     summary = Summary(folds=chosen, scores=tuple(scores), over_folds=_spreads(scores))
-    with file_written_whole(output / _SUMMARY) as aside:
-        aside.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole(output / _SUMMARY, summary.model_dump_json(indent=1) + "\n")
     return summary
 
 
@@ -117,12 +117,12 @@ def train_fold(
         )
         checkpoint = describe(source.header, recipe.network, normalisation, recipe.cloud_input, {})
         teaching = [index for index in learnt if counts[index]]
-        epochs = Epochs(source, teaching, recipe.batch, recipe.seed, group, recipe.readers)
+        epochs = PatchBatches(source, teaching, recipe.batch, recipe.seed, group, recipe.readers)
         fit = _Fit(learner, epochs, source, view.indices("stop"), checkpoint, recipe, output / "state")
         with Curves(output / "curves" if group.first else None) as curves:
             history = fit.run(curves, progress if group.first else None, epoch_end)
         facts = recipe.model_dump(mode="json", exclude={"device", "readers"}) | {"best_epoch": history.best.epoch}
-        checkpoint = assess(network, checkpoint, source, group, recipe.batch).model_copy(update={"training": facts})
+        checkpoint = evaluate(network, checkpoint, source, group, recipe.batch).model_copy(update={"training": facts})
         if group.first:
             save_checkpoint(model, network, checkpoint)
     return checkpoint
@@ -134,7 +134,7 @@ class _Fit:
     def __init__(
         self,
         learner: Learner,
-        epochs: Epochs,
+        epochs: PatchBatches,
         source: LabelledSource,
         stop: Sequence[int],
         checkpoint: CheckpointConfig,
@@ -145,7 +145,7 @@ class _Fit:
         self._source, self._stop, self._checkpoint = source, stop, checkpoint
 
     def run(self, curves: Curves, progress: Progress | None, epoch_end: EpochEnd | None) -> History:
-        """Until it ends; the network then holds the best epoch's weights."""
+        """Train until it ends; the network then holds the best epoch's weights."""
         learner, network = self._learner, self._learner.network
         history, best = load_state(self._state, network, learner.optimiser, learner.scaler)
         while not history.ended(self._recipe.patience, self._recipe.epochs):
@@ -180,7 +180,7 @@ class _Fit:
         return Epoch(epoch=number, loss=mean, dice=found.dice, oa=found.oa, seconds=seconds)
 
     def _validate(self) -> Scores:
-        """Of the stopping fold: each patch by one process, one confusion matrix over all of them."""
+        """Score the stopping fold: each patch by one process, one confusion matrix over all of them."""
         group, classes = self._learner.group, self._checkpoint.network.classes
         confusion = np.zeros((classes, classes), dtype=np.int64)
         mine = self._stop[group.rank :: group.world]
@@ -191,7 +191,7 @@ class _Fit:
 
 
 def _normalisation(view: FoldView, source: LabelledSource, learnt: Sequence[int]) -> Normalisation:
-    """Of the training folds: as the data set publishes it, else measured on the pixels to learn from."""
+    """Normalisation of the training folds: as the data set publishes it, else measured on the pixels to learn from."""
     if isinstance(view.source, Pastis):
         return view.source.normalisation(view.learnt_folds)
     return training_normalisation(source, learnt)
@@ -220,10 +220,8 @@ def _same_recipe(output: Path, recipe: Recipe) -> None:
     path = output / _RECIPE
     settings = recipe.model_dump_json(indent=1, exclude={"device", "readers"}) + "\n"
     if not path.exists():
-        with file_written_whole(path) as aside:
-            aside.write_text(settings, encoding="utf-8")
-        return
-    if path.read_text(encoding="utf-8") != settings:
+        write_whole(path, settings)
+    elif path.read_text(encoding="utf-8") != settings:
         raise AgrunetError(
             f"{output} was begun with another recipe, see {path}. Choose another folder, or remove this one."
         )

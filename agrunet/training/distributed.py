@@ -27,7 +27,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """True in the one process that writes."""
+        """True in the only process that writes."""
         return self.rank == 0
 
     def add(self, flat: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Ranks:
                 distributed.broadcast(buffer, 0)
 
     def gather(self, item: Item) -> list[Item]:
-        """Every process's item, by rank, in every process."""
+        """Gather every process's item, by rank, in every process."""
         if self.world == 1:
             return [item]
         items: list[Any] = [None] * self.world

@@ -1,4 +1,4 @@
-"""One optimisation step, in one process or in several, in full or half precision: what every recipe repeats."""
+"""The optimisation step that every training repeats, in one process or in several, in full or half precision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from agrunet.data.inputs import Batch, CloudInput, Normalisation, prepare
-from agrunet.networks.kinds import Network, NetworkConfig, make_network
+from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks
 from agrunet.training.losses import supervised_loss
 
@@ -18,13 +18,6 @@ TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 """Arithmetic of the network in training; weights, loss and recurrent cells stay in fp32. fp16 scales its loss."""
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def fresh_network(config: NetworkConfig, seed: int) -> Network:
-    """A network with weights drawn by ``seed``; the caller's random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make_network(config)
 
 
 class Learner:
@@ -44,8 +37,11 @@ class Learner:
         class_weights: tuple[float, ...] | None = None,
         compiled: bool = False,
     ) -> None:
-        """``supervision``: weight of a level's loss, relative to the next finer one; ``clip``: largest norm of the gradient;
-        ``class_weights``: of the cross entropy. ``network`` lies on the group's device and is trained in place."""
+        """Take over ``network``.
+
+        ``supervision``: weight of a level's loss, relative to the next finer one; ``clip``: largest norm of the gradient;
+        ``class_weights``: of the cross entropy. ``network`` lies on the group's device and is trained in place.
+        """
         self.network = network.train()
         self.optimiser = optimiser
         self.group = group

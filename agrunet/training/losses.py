@@ -19,18 +19,18 @@ class LossSums:
     """Sums over the pixels with a known label; float32, differentiable."""
 
     cross_entropy: Tensor
-    """() sum of -log p of the true class."""
+    """Sum () of -log p of the true class."""
     pixels: Tensor
-    """() number of pixels, or the sum of their weights."""
+    """Number () of pixels, or the sum of their weights."""
     overlap: Tensor
-    """(K,) sum of p where the class is true."""
+    """Sum (K,) of p where the class is true."""
     mapped: Tensor
-    """(K,) sum of p."""
+    """Sum (K,) of p."""
     truth: Tensor
-    """(K,) pixels of the class."""
+    """Pixels (K,) of the class."""
 
     def flatten(self) -> Tensor:
-        """One vector (2 + 3 K), for one exchange between processes."""
+        """Join the sums into a vector (2 + 3 K), for one exchange between processes."""
         return torch.cat((self.cross_entropy.view(1), self.pixels.view(1), self.overlap, self.mapped, self.truth))
 
     @classmethod
@@ -40,7 +40,7 @@ class LossSums:
 
 
 def loss_sums(logits: Tensor, label: Tensor, class_weights: Tensor | None = None) -> LossSums:
-    """Sums of one batch: ``logits`` (B, K, H, W), ``label`` (B, H, W) int64, `UNKNOWN` ignored.
+    """Sum up one batch: ``logits`` (B, K, H, W), ``label`` (B, H, W) int64, `UNKNOWN` ignored.
 
     ``class_weights`` (K,) weight the pixels of the cross entropy by their true class, and count them so; Dice needs none.
     """

@@ -1,15 +1,19 @@
-"""The talk's training recipe, as configuration: what is trained, how, and when it stops."""
+"""Recipes of trainings by epochs, as configuration: the network, the optimiser, and when it stops; the talk's among them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from agrunet.data.inputs import CloudInput
+from agrunet.errors import AgrunetError
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.kinds import NetworkConfig
-from agrunet.settings import Frozen
+from agrunet.networks.registry import NetworkConfig
+from agrunet.settings import Frozen, first_problem
 from agrunet.training.learner import TrainingPrecision
 
 
@@ -53,3 +57,43 @@ RECIPES: dict[str, Recipe] = {
 }
 """Learning rate, batch, filters, epochs and patience as the talk has them (A. Miola, 2025). It names neither the optimiser's weight
 decay nor the weights of the levels; those are ours."""
+
+
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a named recipe, or a JSON file's, with changes such as ``rate=1e-3`` or ``network.kind=utae``.
+
+    Raises `AgrunetError` naming what is wrong.
+    """
+    if name in RECIPES:
+        settings: dict[str, Any] = RECIPES[name].model_dump(mode="json")
+    else:
+        try:
+            settings = json.loads(Path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            known = ", ".join(sorted(RECIPES))
+            raise AgrunetError(f"recipe {name}: {error}. Give one of {known}, or a JSON file.") from error
+    for change in changes:
+        _change(settings, change)
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        raise AgrunetError(f"recipe {name}: {first_problem(error)}. Correct it.") from error
+
+
+def _change(settings: dict[str, Any], change: str) -> None:
+    path, sign, text = change.partition("=")
+    if not sign:
+        raise AgrunetError(f"--set {change}: give NAME=VALUE, such as rate=1e-3.")
+    *outer, last = path.split(".")
+    for name in outer:
+        settings = settings.setdefault(name, {})
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if path == "network.kind" and settings.get("kind") != value:
+        # Another network keeps what it is fed and what it tells apart; its shape is its own.
+        kept: dict[str, Any] = {name: settings[name] for name in ("bands", "classes") if name in settings}
+        settings.clear()
+        settings.update(kept)
+    settings[last] = value

@@ -13,19 +13,19 @@ from pydantic import Field
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.patches import LabelledSource
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
+from agrunet.files import write_whole
 from agrunet.settings import Frozen
 from agrunet.training.cross_validation import train_fold
 from agrunet.training.recipe import Recipe
-from agrunet.training.state import Epoch
+from agrunet.training.saved_state import Epoch
 
 _STUDY, _BEST = "study.db", "best.json"
 _WARM_UP = 3
-"""Trials, and epochs of each, before one may be given up."""
+"""Number of trials, and of epochs of each, before a trial may be given up."""
 
 
 class Space(Frozen):
-    """What is searched: ranges on a logarithmic scale, and choices."""
+    """The space that is searched: ranges on a logarithmic scale, and choices."""
 
     rate: Annotated[tuple[float, float], Field(description="learning rate")] = (1e-4, 5e-3)
     weight_decay: tuple[float, float] = (1e-5, 1e-1)
@@ -46,7 +46,7 @@ def tune(
     space: Space | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Recipe:
-    """The best of so many trials, each a training by ``recipe`` with other settings; written to ``output/best.json``.
+    """Find the best of ``trials`` trainings, each a training by ``recipe`` with other settings; written to ``output/best.json``.
 
     A trial that falls behind the median of the others is given up. A search that was cut off goes on: its trials are kept in
     `study.db`. ``progress`` is called with each trial's number and best Dice. One process; the cross-validation after it takes
@@ -79,8 +79,7 @@ def tune(
     if done < trials:
         study.optimize(objective, n_trials=trials - done)
     found = _with(recipe, study.best_params)
-    with file_written_whole(output / _BEST) as aside:
-        aside.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole(output / _BEST, found.model_dump_json(indent=1) + "\n")
     return found
 
 

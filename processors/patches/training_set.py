@@ -16,6 +16,7 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
+from agrunet.data.contract import SeriesContract
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch, PatchSource
@@ -24,7 +25,7 @@ from agrunet.files import folder_written_whole
 from catalog.area import as_geojson
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, inside, to_lonlat, window_around
-from catalog.products import Frozen, Level, Order
+from catalog.products import Frozen, Order
 from catalog.storage.store import digest, write_json
 from processors.patches.label_fields import describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
@@ -36,18 +37,10 @@ Split = npt.NDArray[np.uint8]
 Labels16 = npt.NDArray[np.int16]
 
 
-class TrainingSeason(Frozen):
-    """What a checkpoint must remember of the season that it learns from."""
+class TrainingSeason(SeriesContract):
+    """The series of one season, as a checkpoint must remember them, and the acquisitions they are made of."""
 
-    level: Level
-    year: int
-    months: tuple[int, int]
-    bands: Annotated[tuple[str, ...], Field(description="in the order of the patches")]
-    synthetic: bool
     acquisitions: Annotated[tuple[str, ...], Field(description="ids of those used, with their products")]
-    baselines: Annotated[tuple[str, ...], Field(description="processing baselines of the products")] = ()
-    min_clear: float = 0.5
-    min_acquisitions: int = 5
 
     @classmethod
     def of(
@@ -61,15 +54,15 @@ class TrainingSeason(Frozen):
         min_clear: float,
         min_acquisitions: int,
     ) -> TrainingSeason:
-        """From what was ordered and chosen; ``bands`` are those of the patches."""
+        """Describe what was ordered and chosen; ``bands`` are those of the patches."""
         return cls(
             level=order.level,
-            year=year,
+            years=(year,),
             months=months,
             bands=tuple(bands),
             synthetic=order.synthetic,
-            acquisitions=tuple(f"{one.id}: {' '.join(one.products)}" for one in season.used),
-            baselines=tuple(sorted({one.baseline for one in season.used})),
+            acquisitions=tuple(f"{used.id}: {' '.join(used.products)}" for used in season.used),
+            baselines=tuple(sorted({used.baseline for used in season.used})),
             min_clear=min_clear,
             min_acquisitions=min_acquisitions,
         )
@@ -87,7 +80,7 @@ class TrainingSummary(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class TrainingFolder:
-    """A folder that `agrunet.training.standard` reads."""
+    """A folder that `agrunet.training.train` reads."""
 
     path: Path
     summary: TrainingSummary
@@ -231,20 +224,13 @@ def _header(
     epsg = windows[0].epsg
     met = [_surface(zone_area.intersection(box(*windows[index].bounds))) for index in chosen]
     return FolderHeader(
+        **season.shared(FolderHeader),
         count=len(chosen),
         patch_size=windows[0].width,
-        bands=season.bands,
         classes=tuple(entry.name for entry in labels.legend.mapped),
         legend=[entry.model_dump(mode="json") for entry in labels.legend.entries],
-        level=season.level,
-        years=(season.year,),
-        months=season.months,
-        synthetic=season.synthetic,
         footprint=as_geojson(to_lonlat(zone_area, epsg)),
         patch_footprints=tuple(as_geojson(to_lonlat(part, epsg)) for part in met),
-        baselines=season.baselines,
-        min_clear=season.min_clear,
-        min_acquisitions=season.min_acquisitions,
         hold_out=hold_out,
     )
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agrunet.checkpoint.checkpoint import load_checkpoint, read_config
+from agrunet.checkpoint.folder import load_checkpoint, read_config
 from agrunet.data.patches import PatchSource
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict

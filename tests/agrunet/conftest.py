@@ -51,6 +51,7 @@ def _toy_header(count: int, size: int = 16) -> FolderHeader:
         months=(1, 7),
         synthetic=True,
         footprint=FOOTPRINT,
+        min_clear=0.5,
         min_acquisitions=2,
         max_dates=12,
         hold_out="the last patch",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.inputs import Normalisation
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
@@ -155,3 +157,9 @@ def test_what_does_not_fit_the_checkpoint_is_refused(network: AgrUNet, source: A
 def test_a_batch_of_nothing_is_refused(network: AgrUNet) -> None:
     with pytest.raises(AgrunetError, match="batch of 0"):
         list(predict(network, CONFIG, Arrays([5]), [0], batch=0))
+
+
+def test_prediction_is_imported_without_the_compiler_and_without_matplotlib() -> None:
+    code = "import sys, agrunet.inference, agrunet.checkpoint.folder; print({'torch._dynamo', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "set()"

@@ -13,7 +13,8 @@ import pystac
 import pytest
 from shapely.geometry import box
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, load_checkpoint, save_checkpoint
+from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.folder import load_checkpoint, save_checkpoint
 from agrunet.data.inputs import Normalisation, channels
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 from catalog.area import as_geojson

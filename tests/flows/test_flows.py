@@ -87,7 +87,7 @@ def test_run_without_delivery_remembers_nothing(tmp_path: Path) -> None:
 
 def test_one_process_trains_plainly_and_several_through_torchrun(tmp_path: Path) -> None:
     one = training_command(tmp_path / "p", tmp_path / "c", "quick", 1)
-    assert one[:3] == [sys.executable, "-m", "agrunet.training.command"]
+    assert one[:4] == [sys.executable, "-m", "agrunet", "train"]
     three = training_command(tmp_path / "p", tmp_path / "c", "quick", 3)
     assert three[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
     assert three[-len(one) + 1 :] == one[1:]

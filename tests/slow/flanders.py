@@ -30,14 +30,13 @@ import rasterio
 from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 
-from agrunet.checkpoint.checkpoint import load_checkpoint
+from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
-from agrunet.inference import predict
+from agrunet.inference import map_classes, predict
 from agrunet.metrics import Confusion, Scores, confusion_matrix, score
-from agrunet.training.assessment import map_classes
-from agrunet.training.standard import PRESETS, TrainingConfig, train
+from agrunet.training.train import PRESETS, TrainingConfig, train
 
 LOG = logging.getLogger("flanders")
 
@@ -151,6 +150,8 @@ def _header() -> FolderHeader:
         years=(2019,),
         months=(1, 7),
         synthetic=False,
+        min_clear=0.5,
+        min_acquisitions=1,
     )
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from agrunet.data.folder import PatchFolder
-from agrunet.data.months import SeasonCut
 from agrunet.data.patches import LabelledSource
 from agrunet.data.public.pastis import Pastis
+from agrunet.data.season import SeasonCut
 from agrunet.errors import AgrunetError
 
 KINDS = ("pastis", "patches")
-"""What may stand before the colon of a data set's name."""
+"""Kinds of data sets, which may stand before the colon of a name."""
 
 
 def open_dataset(name: str | Path, months: tuple[int, int] | None = None) -> LabelledSource:
-    """``pastis:FOLDER``, ``patches:FOLDER`` or just the FOLDER of training patches; ``months``: only those, first and last.
+    """Open ``pastis:FOLDER``, ``patches:FOLDER`` or just the FOLDER of training patches; ``months``: only those, first and last.
 
-    Munich (MTLCC) is read from the folder that `agrunet.data.public.mtlcc` converts it into. Raises `AgrunetError` where the name is
+    Munich (MTLCC) is read from the folder that `python -m agrunet convert-munich` writes. Raises `AgrunetError` where the name is
     unknown or the folder isn't such a data set.
     """
     kind, folder = _parts(name)

@@ -1,4 +1,4 @@
-"""Where the patches of a public data set lie, from the geometries beside them."""
+"""Footprints of the patches of a public data set, from the geometries beside them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGITUDE_LATITUDE = "OGC:CRS84"
 
 
 def read_crs(member: dict[str, Any] | None, path: Path) -> CRS:
-    """The coordinate system of a GeoJSON: its ``crs`` member (PASTIS is in Lambert-93), or longitude and latitude (RFC 7946).
+    """Read the coordinate system of a GeoJSON: its ``crs`` member (PASTIS is in Lambert-93), or longitude and latitude (RFC 7946).
 
     Raises `AgrunetError` where the member can't be understood; ``path`` is for the message.
     """
@@ -29,7 +29,7 @@ def read_crs(member: dict[str, Any] | None, path: Path) -> CRS:
 
 
 def boxes_footprint(geometries: Sequence[tuple[str, dict[str, Any] | None]], crs: CRS) -> dict[str, Any] | None:
-    """One box of longitude and latitude around the geometries of each name, as a GeoJSON polygon or multipolygon.
+    """Draw a box of longitude and latitude around the geometries of each name, as a GeoJSON polygon or multipolygon.
 
     One box for each Sentinel-2 tile: a box around them all would claim the land between them. None where a geometry is missing, or
     its coordinates aren't of the coordinate system.
@@ -55,7 +55,7 @@ def boxes_footprint(geometries: Sequence[tuple[str, dict[str, Any] | None]], crs
 
 
 def _points(coordinates: object) -> Iterator[tuple[float, float]]:
-    """Every position in GeoJSON coordinates, however deep the type nests them."""
+    """Yield every position in GeoJSON coordinates, however deep the type nests them."""
     if not isinstance(coordinates, list) or not coordinates:
         return
     if isinstance(coordinates[0], int | float):

@@ -9,7 +9,7 @@ from typing import Any
 _BACKGROUND = "#d9d6cf"
 _IGNORED = "#000000"
 _GOLDEN = 0.6180339887498949
-"""Hues this part of the circle apart stay far from each other however many there are."""
+"""Distance of hues, in circles: with it they stay far from each other however many there are."""
 
 
 def legend_of(
@@ -18,7 +18,7 @@ def legend_of(
     ignored: tuple[int, str] | None = None,
     colours: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Entries of role class (values 1 …, in the given order), background and ignore (value 0), from codes of the labels to names.
+    """Make entries of role class (values 1 …, in the given order), background and ignore (value 0), from codes of the labels to names.
 
     ``colours``: of the classes, #rrggbb, in their order; without them hues that lie apart.
     """

@@ -1,14 +1,12 @@
 """Munich (MTLCC; Rußwurm and Körner, 2018): converted once from its TFRecords into a folder of training patches.
 
-`python -m agrunet.data.public.mtlcc SOURCE OUTPUT [--size 48|24] [--months 1 7]`. SOURCE holds `480/` (48 px) or `240/` (24 px), with
-`data16/`, `data17/` and `tileids/` in each.
+The source holds `480/` (48 px) or `240/` (24 px), with `data16/`, `data17/` and `tileids/` in each. `python -m agrunet convert-munich`
+is its command.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -17,36 +15,34 @@ from typing import Annotated, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agrunet.data.folder import HEADER, patch_file, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
-from agrunet.data.months import season_of
 from agrunet.data.patches import Patch
 from agrunet.data.public.legend import legend_of
 from agrunet.data.public.mtlcc_folds import read_folds
 from agrunet.data.public.mtlcc_record import ALL_BANDS, CROPS, UNKNOWN_ID, read_tile
+from agrunet.data.season import season_of
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole
-from agrunet.settings import Frozen
+from agrunet.files import write_whole
+from agrunet.settings import Frozen, first_problem
 
-_LOG = logging.getLogger("agrunet.data.public.mtlcc")
+_LOG = logging.getLogger(__name__)
 
 BANDS = ("B02", "B03", "B04", "B08", "B10", "B11", "B12")
-"""Those of the talk."""
+"""Bands of the talk."""
 
 PLAN = "conversion.json"
-"""What a folder is being converted from; lets a conversion that was cut off go on."""
+"""File that notes what a folder is being converted from, so that a conversion that was cut off can go on."""
 
 _SUFFIX = ".tfrecord.gz"
 
 ConversionProgress = Callable[[int, int], None]
-"""Called with the number of patches that are done and how many there are."""
+"""Function that is called with the number of patches that are done and how many there are."""
 
 
 class Conversion(Frozen):
-    """What to convert and how. The defaults are the talk's: 7 bands, 17 crops and background, 5 folds."""
+    """Settings of a conversion. The defaults are the talk's: 7 bands, 17 crops and background, 5 folds."""
 
     size: Annotated[Literal[24, 48], Field(description="edge of a tile, pixels of 10 m")] = 48
     years: Annotated[
@@ -114,8 +110,7 @@ def _checked(**settings: object) -> Conversion:
     try:
         conversion = Conversion.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise AgrunetError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}.") from error
+        raise AgrunetError(f"{first_problem(error)}, got {error.errors()[0]['input']!r}.") from error
     strange = [band for band in conversion.bands if band not in ALL_BANDS]
     if strange or len(set(conversion.bands)) < len(conversion.bands):
         raise AgrunetError(f"bands {', '.join(conversion.bands)}; choose each once from {', '.join(ALL_BANDS)}.")
@@ -132,7 +127,7 @@ def _checked(**settings: object) -> Conversion:
 
 
 def _tiles(root: Path, conversion: Conversion, fold_of: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    """The listed tiles that are there, by year and number; tiles in no list are of no fold and stay out."""
+    """Find the tiles that are both listed and there, by year and number; tiles in no list are of no fold and stay out."""
     tiles: list[tuple[str, int]] = []
     for year in conversion.years:
         names = [path.name.removesuffix(_SUFFIX) for path in (root / f"data{year}").glob(f"*{_SUFFIX}")]
@@ -153,7 +148,7 @@ def _begin(output: Path, plan: _Plan) -> None:
     if not path.is_file():
         if next(output.glob("*.npz"), None) is not None or (output / HEADER).exists():
             raise AgrunetError(f"{output} holds other patches. Give an empty folder.")
-        _write_plan(path, plan)
+        write_whole(path, plan.model_dump_json() + "\n")
         return
     try:
         earlier = _Plan.model_validate_json(path.read_text(encoding="utf-8"))
@@ -171,12 +166,7 @@ def _begin(output: Path, plan: _Plan) -> None:
     (output / HEADER).unlink(missing_ok=True)
     for index in range(same, len(earlier.tiles)):
         patch_file(output, index).unlink(missing_ok=True)
-    _write_plan(path, plan)
-
-
-def _write_plan(path: Path, plan: _Plan) -> None:
-    with file_written_whole(path) as temporary:
-        temporary.write_text(plan.model_dump_json() + "\n", encoding="utf-8")
+    write_whole(path, plan.model_dump_json() + "\n")
 
 
 def _patch(path: Path, year: int, conversion: Conversion) -> Patch:
@@ -214,51 +204,8 @@ def _header(conversion: Conversion, folds: tuple[int, ...]) -> FolderHeader:
         years=tuple(int(f"20{year}") for year in sorted(conversion.years)),
         months=conversion.months or (1, 12),
         synthetic=False,
+        min_clear=0.5,
+        min_acquisitions=1,
         folds=folds,
         hold_out=f"folds 1 to {conversion.folds} of whole blocks; fold {conversion.folds + 1} is the authors' evaluation area",
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert; the exit status is 0 where the folder is whole, 1 with one line of reason where it is not."""
-    parser = argparse.ArgumentParser(
-        prog="python -m agrunet.data.public.mtlcc",
-        description="Convert Munich (MTLCC) into a folder of training patches.",
-    )
-    parser.add_argument("source", type=Path, help="folder that holds 480/ or 240/")
-    parser.add_argument("output", type=Path, help="folder of patches to write, or one to go on with")
-    parser.add_argument("--size", type=int, choices=(48, 24), default=48, help="edge of the tiles, pixels")
-    parser.add_argument(
-        "--months", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only dates of these, such as 1 7"
-    )
-    parser.add_argument("--years", nargs="+", default=["16", "17"], help="16, 17 or both")
-    parser.add_argument("--bands", nargs="+", default=list(BANDS), help="names, or `all` for the 13")
-    parser.add_argument(
-        "--unknown", choices=("background", "ignore"), default="background", help="what label 0 becomes"
-    )
-    parser.add_argument("--folds", type=int, default=5, help="to deal the tiles into")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    columns = (TextColumn("patches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("patches", total=None)
-            convert(
-                options.source,
-                options.output,
-                size=options.size,
-                years=options.years,
-                months=tuple(options.months) if options.months else None,
-                bands=ALL_BANDS if options.bands == ["all"] else options.bands,
-                unknown=options.unknown,
-                folds=options.folds,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-    except AgrunetError as error:
-        _LOG.error("%s", error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ EVALUATION = "eval.tileids"
 
 
 def read_folds(lists: Path, folds: int) -> dict[str, int]:
-    """The fold 1 … ``folds`` of each tile, and ``folds`` + 1 for the tiles of `eval.tileids`, which no fold may train on.
+    """Read the fold 1 … ``folds`` of each tile, and ``folds`` + 1 for the tiles of `eval.tileids`, which no fold may train on.
 
     A tile's fold is the same in both years. The set's own test lists are more than the talk's folds, and nothing says that they
     share no tile; so tiles are grouped by the test lists that hold them (a block of neighbours is in the same ones), and whole
@@ -41,7 +41,7 @@ def read_folds(lists: Path, folds: int) -> dict[str, int]:
 
 
 def _members(lists: Path) -> dict[str, tuple[int, ...]]:
-    """For each tile, the numbers of the test lists that hold it; none for one that only ever trains."""
+    """Find the numbers of the test lists that hold each tile; none for a tile that only ever trains."""
     tests: dict[str, set[int]] = {}
     for path in sorted(lists.glob("*.tileids")):
         match = _LIST.fullmatch(path.name)

@@ -1,4 +1,4 @@
-"""One tile of one year of Munich (MTLCC; Rußwurm and Körner, 2018): from its TFRecord to a patch of 10 m pixels."""
+"""Tiles of Munich (MTLCC; Rußwurm and Körner, 2018), of one year each: from their TFRecords to patches of 10 m pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STORED = {
 ALL_BANDS = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 
 UNKNOWN_ID = 0
-"""No declared field: unknown, other crops and all that isn't cropland."""
+"""Id of what is no declared field: unknown, other crops and all that isn't cropland."""
 
 CROPS = {
     1: "sugar beet",
@@ -50,7 +50,9 @@ _LARGEST = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """``values``: (T, C, H, W) as stored, 10 m; ``day_of_year``: (T,) from 1, in the record's order; ``ids``: (H, W) of `CROPS` or 0."""
+    """A tile of one year.
+
+    ``values``: (T, C, H, W) as stored, 10 m; ``day_of_year``: (T,) from 1, in the record's order; ``ids``: (H, W) of `CROPS` or 0."""
 
     values: npt.NDArray[np.uint16]
     day_of_year: npt.NDArray[np.int64]
@@ -58,7 +60,7 @@ class Tile:
 
 
 def read_tile(path: Path, size: int, bands: tuple[str, ...]) -> Tile:
-    """The dates that aren't padding, the wanted bands repeated to 10 m (nearest), and the label that all those dates share.
+    """Read the dates that aren't padding, the wanted bands repeated to 10 m (nearest), and the label that all those dates share.
 
     Raises `AgrunetError` naming the file where the record is damaged or isn't ``size`` pixels wide, a value doesn't fit 16 bits, an
     id is unheard of, no date is left, or the label changes between dates.

@@ -14,11 +14,12 @@ from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.inputs import Normalisation
-from agrunet.data.months import Season, season_of
 from agrunet.data.patches import Patch
 from agrunet.data.public.footprints import boxes_footprint, read_crs
 from agrunet.data.public.legend import legend_of
+from agrunet.data.season import Season, season_of
 from agrunet.errors import AgrunetError
+from agrunet.settings import first_problem
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
@@ -65,7 +66,7 @@ COLOURS = (
     "#d7bf6a",
     "#a0522d",
 )
-"""Of the crops, code 1 first: green for what stays green, yellow for cereals, as maps of crops have them."""
+"""Colours of the crops, code 1 first: green for what stays green, yellow for cereals, as maps of crops have them."""
 
 VOID = 19
 """Code of parcels that mostly lie outside the patch, or that are none of the classes: unknown, which is not background."""
@@ -96,7 +97,7 @@ class _Feature(BaseModel):
 
 
 class _Simulated(BaseModel):
-    """What a simulated set of this layout adds: what a model that learns from it must remember."""
+    """Part of the training contract that a simulated set of this layout states."""
 
     synthetic: Literal[True]
     footprint: dict[str, Any]
@@ -129,7 +130,9 @@ class Pastis:
     """
 
     def __init__(self, folder: Path, months: tuple[int, int] | None = None, folds: Sequence[int] | None = None) -> None:
-        """``months``: only dates of those, first and last, in the first season that the set holds; ``folds``: only their patches.
+        """Open the set in ``folder``.
+
+        ``months``: only dates of those, first and last, in the first season that the set holds; ``folds``: only their patches.
 
         Of several acquisitions of one day the first is kept. Days count from 1 September 2018, or from the season's first day.
         Raises `AgrunetError` where files are missing or wrong, or a patch is left without a date.
@@ -159,6 +162,8 @@ class Pastis:
             years=self._years(),
             months=_WHOLE if months is None else months,
             synthetic=False,
+            min_clear=0.5,
+            min_acquisitions=1,
             footprint=boxes_footprint(
                 [(feature.properties.tile, feature.geometry) for feature in self._features],
                 read_crs(metadata.crs, folder / METADATA),
@@ -173,7 +178,7 @@ class Pastis:
         return len(self._features)
 
     def read(self, index: int) -> Patch:
-        """The patch with its label, values int16 as stored. Raises `AgrunetError` where its files can't be read or don't fit."""
+        """Read the patch with its label, values int16 as stored. Raises `AgrunetError` where its files can't be read or don't fit."""
         path = self._values_file(index)
         stored = _open_array(path)
         label = self.label(index)
@@ -198,7 +203,7 @@ class Pastis:
         return np.asarray(stored[positions])
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
-        """(H, W), index of the class or -1 where void."""
+        """Read the label (H, W), index of the class or -1 where void."""
         codes = self._annotation(index)[0].astype(np.int16)
         if codes.max(initial=0) > VOID:
             raise AgrunetError(
@@ -207,11 +212,11 @@ class Pastis:
         return np.where(codes == VOID, -1, codes).astype(np.int16)
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """(H, W): all to learn from; `agrunet.data.folds.FoldView` gives the folds their roles."""
+        """Split (H, W): all to learn from; `agrunet.data.folds.FoldView` gives the folds their roles."""
         return np.full(self._annotation(index).shape[-2:], SPLITS["train"], dtype=np.uint8)
 
     def normalisation(self, folds: Sequence[int]) -> Normalisation:
-        """The authors' statistics: the mean over the folds of their means, and of their standard deviations; of all dates, cut or not.
+        """Read the authors' statistics: the mean over the folds of their means, and of their standard deviations; of all dates, cut or not.
 
         Raises `AgrunetError` where `NORM_S2_patch.json` is missing or lacks a fold.
         """
@@ -275,7 +280,7 @@ def _of_folds(features: list[_Feature], folds: Sequence[int] | None, folder: Pat
 
 
 def _dates(properties: _Properties, folder: Path) -> npt.NDArray[np.datetime64]:
-    """(T,) in the order of the file: the keys are positions, whatever their order in the JSON."""
+    """Dates (T,) in the order of the file: the keys are positions, whatever their order in the JSON."""
     try:
         dates = [date.fromisoformat(str(properties.dates[position])) for position in range(len(properties.dates))]
     except (KeyError, ValueError) as error:
@@ -293,9 +298,7 @@ def _read_json(path: Path, model: type[_Model]) -> _Model:
             f"no PASTIS in {path.parent}: {path.name} can't be read. Give its unpacked folder."
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise AgrunetError(f"{path}: {where}: {first['msg']}. Download it again.") from error
+        raise AgrunetError(f"{path}: {first_problem(error)}. Download it again.") from error
     except ValueError as error:
         raise AgrunetError(f"{path} is no JSON ({error}). Download it again.") from error
 

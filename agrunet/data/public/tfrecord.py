@@ -23,7 +23,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from agrunet.errors import AgrunetError
 
 Features = Mapping[str, bytes | tuple[int, ...]]
-"""By name: the first value of a bytes feature, or all values of an integer feature."""
+"""Features by name: the first value of a bytes feature, or all values of an integer feature."""
 
 _LONGEST = 2**30
 """Bytes of a record at most; a longer one is not of this kind of data."""
@@ -32,7 +32,7 @@ _MASK = 0xA282EAD8
 
 
 def read_features(path: Path) -> Features:
-    """The features of the only record in a gzip TFRecord file.
+    """Read the features of the only record in a gzip TFRecord file.
 
     Raises `AgrunetError` naming the file where it can't be read, a checksum fails, or it doesn't hold exactly one `Example`.
     """
@@ -49,7 +49,7 @@ def read_features(path: Path) -> Features:
 
 
 def array_of(features: Features, data: str, shape: str, axes: int) -> npt.NDArray[np.int64]:
-    """The raw 64-bit integers of one feature in the shape that another gives, with so many axes.
+    """Shape the raw 64-bit integers of one feature in the shape that another gives, with so many axes.
 
     Raises `ValueError` saying which of the two is missing, or that they don't fit.
     """
@@ -62,11 +62,11 @@ def array_of(features: Features, data: str, shape: str, axes: int) -> npt.NDArra
 
 
 class _DamagedError(Exception):
-    """What is wrong with the framing."""
+    """An error in the framing."""
 
 
 def _records(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
-    """Length, its checksum, data, their checksum; and so on to the end, where gzip checks its own."""
+    """Yield the records: length, its checksum, data, their checksum; and so on to the end, where gzip checks its own."""
     while header := file.read(12):
         if len(header) < 12:
             raise _DamagedError("it ends within the length of a record")
@@ -85,7 +85,7 @@ def _records(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
 
 
 def _masked(data: bytes) -> int:
-    """CRC-32C, turned by 15 bits and shifted, as the format wants it."""
+    """Compute the CRC-32C, turned by 15 bits and shifted, as the format wants it."""
     value: int = google_crc32c.value(data)
     return ((value >> 15 | value << 17) + _MASK) & 0xFFFFFFFF
 
@@ -101,7 +101,7 @@ def _features(record: bytes) -> Features:
 
 
 def _example_class() -> Any:
-    """`tf.train.Example` with the fields read here, in a pool of its own; a map is on the wire a repeated key and value."""
+    """Build `tf.train.Example` with the fields read here, in a pool of its own; a map is on the wire a repeated key and value."""
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="agrunet_example.proto", package="agrunet", syntax="proto3")
     one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED

@@ -44,7 +44,7 @@ def _case(tiny: Problem, **fields: object) -> Case:
 
 def test_the_input_is_int16_and_normalised_in_the_step(tiny: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = _Spy()
-    monkeypatch.setattr(steps, "make_network", lambda _: spy)
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: spy)
     case = _case(tiny, batch=2)
     stored = synthetic_batch(case, torch.device("cpu"))
     assert stored.values.dtype == torch.int16
@@ -62,7 +62,7 @@ def test_a_training_step_learns_from_every_level(levels: int, tiny: Problem, mon
     spy = _Spy(levels)
     weights: list[list[float]] = []
     whole = steps.supervised_loss
-    monkeypatch.setattr(steps, "make_network", lambda _: spy)
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: spy)
     monkeypatch.setattr(steps, "supervised_loss", lambda *words: (weights.append(list(words[2])), whole(*words))[1])
     before = spy.head.weight.detach().clone()
     make_step(_case(tiny, purpose="training"))()
@@ -73,7 +73,7 @@ def test_a_training_step_learns_from_every_level(levels: int, tiny: Problem, mon
 
 def test_bf16_is_autocast(tiny: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = _Spy()
-    monkeypatch.setattr(steps, "make_network", lambda _: spy)
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: spy)
     make_step(_case(tiny, precision="bf16"))()
     assert spy.seen["dtype"] == torch.bfloat16
 
@@ -98,7 +98,9 @@ def test_operations_are_those_of_a_hand_count(tiny: Problem) -> None:
     head = pixels * 4 * 3
     size = measure_size(_case(tiny, batch=5))
     assert size.flop == 2 * (encoder + gates + states + mix + decoder + head)
-    assert size.parameters == sum(p.numel() for p in steps.make_network(_case(tiny).network_config()).parameters())
+    assert size.parameters == sum(
+        p.numel() for p in steps.fresh_network(_case(tiny).network_config(), seed=0).parameters()
+    )
 
 
 def test_attention_is_counted_on_a_cpu(tiny: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +110,7 @@ def test_attention_is_counted_on_a_cpu(tiny: Problem, monkeypatch: pytest.Monkey
             mask = torch.ones((1, 1, 256, 256), dtype=torch.bool)
             return functional.scaled_dot_product_attention(tokens, tokens, tokens, attn_mask=mask)
 
-    monkeypatch.setattr(steps, "make_network", lambda _: Attention())
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: Attention())
     assert measure_size(_case(tiny)).flop == 2 * 2 * 256 * 256 * 2
 
 
@@ -123,7 +125,7 @@ def test_the_hidden_fast_path_of_torchs_attention_is_counted(tiny: Problem, monk
             found: Tensor = self.attention(tokens, tokens, tokens, need_weights=False)[0]
             return found
 
-    monkeypatch.setattr(steps, "make_network", lambda _: Attention())
+    monkeypatch.setattr(steps, "fresh_network", lambda *_, **__: Attention())
     projections = 256 * 2 * (3 * 2 + 2)
     assert measure_size(_case(tiny)).flop == 2 * (projections + 2 * 256 * 256 * 2)
     assert torch.backends.mha.get_fastpath_enabled()

@@ -12,7 +12,10 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, load_checkpoint, read_config, save_checkpoint
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.checkpoint.folder import load_checkpoint, read_config, save_checkpoint
+from agrunet.data.contract import TrainingContract
+from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import Normalisation
 from agrunet.errors import AgrunetError
 from agrunet.metrics import Scores
@@ -47,7 +50,7 @@ CONFIG = CheckpointConfig(
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "model", AgrUNet(CONFIG.network), CONFIG, [SCORES])
+    save_checkpoint(tmp_path / "model", AgrUNet(CONFIG.network), CONFIG.model_copy(update={"scores": (SCORES,)}))
     return tmp_path / "model"
 
 
@@ -98,7 +101,7 @@ def test_a_failure_while_saving_leaves_the_old_checkpoint(checkpoint: Path, monk
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agrunet.checkpoint.checkpoint.save_file", full)
+    monkeypatch.setattr("agrunet.checkpoint.folder.save_file", full)
     with pytest.raises(AgrunetError, match=r"No space left on device\. Free some space"):
         save_checkpoint(checkpoint, AgrUNet(CONFIG.network), CONFIG)
     assert load_checkpoint(checkpoint)[1].scores == (SCORES,)
@@ -170,3 +173,29 @@ def _renew_checksum(folder: Path) -> None:
     digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     item["assets"]["weights"]["file:checksum"] = "1220" + digest
     (folder / "item.json").write_text(json.dumps(item))
+
+
+def test_the_configuration_of_a_shipped_model_is_written_as_it_was_read() -> None:
+    path = Path(__file__).parents[3] / "catalog" / "shipped" / "simulated-18-crops" / "config.json"
+    text = path.read_text(encoding="utf-8")
+    config = CheckpointConfig.model_validate_json(text)
+    assert config.model_dump_json(indent=1) + "\n" == text
+    assert set(json.loads(text)) == set(CheckpointConfig.model_fields)
+
+
+@pytest.mark.parametrize("missing", ["bands", "months", "min_clear", "min_acquisitions", "level", "classes"])
+def test_a_configuration_that_leaves_out_part_of_its_contract_is_refused(checkpoint: Path, missing: str) -> None:
+    path = checkpoint / "config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    del settings[missing]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(AgrunetError, match=f"{missing}: Field required"):
+        read_config(checkpoint)
+
+
+def test_a_checkpoint_keeps_all_of_the_contract_that_its_patches_state() -> None:
+    contract = CONFIG.shared(TrainingContract)
+    header = FolderHeader(**contract, count=3, folds=(1, 2, 3))
+    described = describe(header, CONFIG.network, CONFIG.normalisation, CONFIG.cloud_input, {"steps": 5})
+    assert described.shared(TrainingContract) == contract
+    assert described.training == {"steps": 5}

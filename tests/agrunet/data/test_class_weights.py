@@ -56,6 +56,8 @@ def _folder(path: Path, label: list[list[int]], split: list[list[int]]) -> Patch
         years=(2019,),
         months=(1, 7),
         synthetic=True,
+        min_clear=0.5,
+        min_acquisitions=1,
     )
     write_folder_header(path, header)
     return PatchFolder(path)

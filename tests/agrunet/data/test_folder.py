@@ -23,6 +23,8 @@ HEADER = FolderHeader(
     years=(2018, 2019),
     months=(10, 7),
     synthetic=False,
+    min_clear=0.5,
+    min_acquisitions=1,
     baselines=("02.07",),
 )
 

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from agrunet.errors import AgrunetError
-from agrunet.networks import layers
+from agrunet.networks import agrunet_layers
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
-from agrunet.networks.layers import Dates, columns
+from agrunet.networks.packed_dates import Dates, columns
 
 LTAE = {"temporal": "ltae", "heads": 4, "d_model": 8, "d_k": 2}
 
@@ -172,8 +172,8 @@ def test_bands_of_rows_give_what_the_whole_gives(
     values = torch.randn(2, 4, 3, 20, 12)
     valid = torch.tensor([[True] * 4, [True, True, True, False]])
     wanted = network(values, valid)  # with gradients enabled: no bands
-    monkeypatch.setattr(layers, "_BAND_BYTES", 0)
-    monkeypatch.setattr(layers, "_BAND_ROWS", 4)
+    monkeypatch.setattr(agrunet_layers, "_BAND_BYTES", 0)
+    monkeypatch.setattr(agrunet_layers, "_BAND_ROWS", 4)
     heights = []
     network.encoder[0].units[1].register_forward_hook(lambda _, __, images: heights.append(images.shape[2]))
     with torch.inference_mode():

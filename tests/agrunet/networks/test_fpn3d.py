@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from agrunet.errors import AgrunetError
 from agrunet.networks.fpn3d import FPN3D, FPN3DConfig, ResidualBlock
-from agrunet.networks.masked3d import Unit3d
+from agrunet.networks.masked_conv3d import Unit3d
 
 
 def test_it_has_about_1_15_million_parameters() -> None:

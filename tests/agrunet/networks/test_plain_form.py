@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrunet.networks.agrunet import AgrUNet
-from agrunet.networks.layers import SpaceTimeUnit, TimeSpaceUnit, VolumeUnit
-from agrunet.networks.temporal import ConvLSTM
+from agrunet.networks.agrunet_layers import SpaceTimeUnit, TimeSpaceUnit, VolumeUnit
+from agrunet.networks.temporal_encoders import ConvLSTM
 
 # Besides the published form; the temporal encoders have plain forms of their own in test_temporal.
 OTHERS = [

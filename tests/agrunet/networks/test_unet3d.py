@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrunet.errors import AgrunetError
-from agrunet.networks.layers import Dates
-from agrunet.networks.masked3d import Unit3d, Up3d, _as_volume, _date_by_date, halved, pool
+from agrunet.networks.masked_conv3d import Unit3d, Up3d, _as_volume, _date_by_date, halved, pool
+from agrunet.networks.packed_dates import Dates
 from agrunet.networks.unet3d import UNet3D, UNet3DConfig
 
 

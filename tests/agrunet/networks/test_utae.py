@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agrunet.errors import AgrunetError
-from agrunet.networks.layers import Dates
 from agrunet.networks.ltae import LTAE, attended, day_angles
+from agrunet.networks.packed_dates import Dates
 from agrunet.networks.utae import UTAE, UTAEConfig
 
 HEADS = 2

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from agrunet.data.inputs import Batch, Normalisation
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network, fresh_network
 from agrunet.training.distributed import Ranks, ranks
-from agrunet.training.learner import Learner, fresh_network
+from agrunet.training.learner import Learner
 
 STEPS = 3
 NORMALISATION = Normalisation(mean=(1000.0, 2000.0), std=(300.0, 500.0))

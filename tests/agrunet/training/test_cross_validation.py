@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agrunet.__main__ import main, read_recipe
-from agrunet.checkpoint.checkpoint import load_checkpoint
+from agrunet.__main__ import main
+from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.patches import Patch
@@ -26,9 +26,9 @@ from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.unet3d import UNet3DConfig
 from agrunet.training.cross_validation import Summary, cross_validate, train_fold
 from agrunet.training.distributed import Ranks
-from agrunet.training.epochs import Epochs
-from agrunet.training.recipe import RECIPES, Recipe
-from agrunet.training.state import Epoch, History
+from agrunet.training.patch_batches import PatchBatches
+from agrunet.training.recipe import RECIPES, Recipe, read_recipe
+from agrunet.training.saved_state import Epoch, History
 from agrunet.training.tuning import Space, tune
 
 FOLDS = (1, 2, 3, 3, 2, 1)
@@ -87,7 +87,7 @@ def test_an_epoch_shows_every_patch_once_whatever_the_processes(folds_folder: Pa
         seen: list[int] = []
         steps = set()
         for rank in range(world):
-            epochs = Epochs(source, range(5), 2, seed=7, group=Ranks(rank, world, torch.device("cpu")))
+            epochs = PatchBatches(source, range(5), 2, seed=7, group=Ranks(rank, world, torch.device("cpu")))
             batches = list(epochs.batches(1))
             steps.add(len(batches))
             for batch, label in batches:
@@ -102,7 +102,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(folds_folder: Path) -> None:
     source = PatchFolder(folds_folder)
 
     def order(seed: int, epoch: int) -> list[bytes]:
-        batches = Epochs(source, range(6), 1, seed, Ranks(0, 1, torch.device("cpu"))).batches(epoch)
+        batches = PatchBatches(source, range(6), 1, seed, Ranks(0, 1, torch.device("cpu"))).batches(epoch)
         return [batch.values.numpy().tobytes() for batch, _ in batches]
 
     assert order(1, 1) == order(1, 1)

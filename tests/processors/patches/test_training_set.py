@@ -29,7 +29,7 @@ LEFT, TOP = 50_000, 560_000
 SIZE = 8
 LEGEND = "source_code,value,name,colour,role\n0,0,unknown,#000000,ignore\n10,1,wheat,#ffcc00,class\n20,2,maize,#00aa00,class\n"
 SEASON = TrainingSeason(
-    level="L2A", year=2019, months=(4, 7), bands=("B04", "B08"), synthetic=True, acquisitions=("a", "b", "c"),
+    level="L2A", years=(2019,), months=(4, 7), bands=("B04", "B08"), synthetic=True, acquisitions=("a", "b", "c"),
     baselines=("05.09",), min_clear=0.4, min_acquisitions=2,
 )  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_a_reading_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="the cube is gone"):
         write_training_patches(
             tmp_path / "patches", Failing(windows), windows, write_labels(tmp_path, codes()),
-            place(0, 0, 24, 16), SEASON.model_copy(update={"year": 2020}),
+            place(0, 0, 24, 16), SEASON.model_copy(update={"years": (2020,)}),
         )  # fmt: skip
     assert json.loads((tmp_path / "patches" / "training.json").read_text())["digest"] == first.summary.digest
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, save_checkpoint
+from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.inputs import Normalisation
 from agrunet.data.patches import Patch
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agrunet.__main__ import main
 from agrunet.data.folder import PatchFolder
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.header import SPLITS
-from agrunet.data.public.mtlcc import BANDS, convert, main
+from agrunet.data.public.mtlcc import BANDS, convert
 from agrunet.data.public.mtlcc_folds import read_folds
 from agrunet.data.public.mtlcc_record import ALL_BANDS, CROPS, read_tile
 from agrunet.errors import AgrunetError
@@ -287,8 +288,8 @@ def test_the_command_converts_and_says_why_it_can_not(
     output = tmp_path / "out"
     options = ["--size", "24", "--months", "1", "7", "--folds", "3", "--bands", "all", "--unknown", "ignore"]
     with caplog.at_level(logging.INFO):
-        assert main([str(mtlcc), str(output), *options]) == 0
-        assert main([str(mtlcc / "nowhere"), str(output)]) == 1
+        assert main(["convert-munich", str(mtlcc), str(output), *options]) == 0
+        assert main(["convert-munich", str(mtlcc / "nowhere"), str(output)]) == 1
     header = PatchFolder(output).header
     assert (header.months, header.bands, len(header.classes)) == ((1, 7), ALL_BANDS, 17)
     assert "2016: 5 tiles, 1 more in no list" in caplog.text

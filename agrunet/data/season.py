@@ -13,18 +13,18 @@ from agrunet.data.patches import LabelledSource, Patch
 from agrunet.errors import AgrunetError
 
 Dates = npt.NDArray[np.datetime64]
-"""(T,) calendar days."""
+"""Calendar days (T,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """From ``start`` to the day before ``end``."""
+    """A season from ``start`` to the day before ``end``."""
 
     start: date
     end: date
 
     def select(self, dates: Dates) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
-        """Positions in ``dates`` (T,) of those in the season, rising, the first of equal ones only; their days since its start."""
+        """Select dates (T,) of the season: their positions, rising, the first of equal ones only, and their days since its start."""
         distinct, first = np.unique(dates, return_index=True)
         start, end = np.datetime64(self.start, "D"), np.datetime64(self.end, "D")
         inside = (distinct >= start) & (distinct < end)
@@ -32,7 +32,7 @@ class Season:
 
 
 def season_of(months: tuple[int, int], not_before: date) -> Season:
-    """The first season of those whole months that starts on ``not_before`` or later; (10, 7) runs over the turn of the year.
+    """Find the first season of those whole months that starts on ``not_before`` or later; (10, 7) runs over the turn of the year.
 
     Raises `AgrunetError` for a month that isn't 1 to 12.
     """
@@ -52,7 +52,7 @@ class SeasonCut:
     """
 
     def __init__(self, source: LabelledSource, months: tuple[int, int]) -> None:
-        """``months``: first and last. Raises `AgrunetError` where they aren't part of the source's own."""
+        """Cut ``source`` to ``months``, first and last. Raises `AgrunetError` where they aren't part of the source's own."""
         whole = source.header
         self._source = source
         self._whole = season_of(whole.months, date(whole.years[0], whole.months[0], 1))
@@ -72,7 +72,7 @@ class SeasonCut:
         return len(self._source)
 
     def read(self, index: int) -> Patch:
-        """The patch with the dates of the season. Raises `AgrunetError` where none is left."""
+        """Read the patch with the dates of the season. Raises `AgrunetError` where none is left."""
         patch = self._source.read(index)
         positions, days = self._season.select(np.datetime64(self._whole.start, "D") + patch.days)
         if not len(positions):
@@ -81,9 +81,9 @@ class SeasonCut:
         return Patch(patch.values[positions], patch.clear[positions], days, patch.label)
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
-        """(H, W), index of the class or -1."""
+        """Label (H, W), index of the class or -1."""
         return self._source.label(index)
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """(H, W), what each pixel is for."""
+        """Split (H, W) of each pixel."""
         return self._source.split(index)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agrunet.checkpoint.calibration import BINS, calibration, draw_reliability, reliability_counts
+from agrunet.calibration import BINS, calibration, draw_reliability, reliability_counts
 
 # Four pixels: confident 0.95 and right, 0.95 and wrong, 0.60 and right, one unknown; a fifth is unmapped.
 PROBABILITIES = np.array([[[0.95, 0.95, 0.40, 0.7, np.nan]], [[0.05, 0.05, 0.60, 0.3, np.nan]]])

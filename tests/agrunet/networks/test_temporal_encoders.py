@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from agrunet.networks.layers import Dates
 from agrunet.networks.ltae import attended
-from agrunet.networks.temporal import (
+from agrunet.networks.packed_dates import Dates
+from agrunet.networks.temporal_encoders import (
     AttentionOverDates,
     ConvGRU,
     ConvLSTM,

@@ -1,8 +1,7 @@
 """The blocks of AgrUNet, arranged for the machine.
 
-Between blocks, the dates of a batch lie *packed*: only the valid ones, as (N, C, H, W) in channels-last memory, N being their
-number. So batch statistics are taken over valid dates by construction, padded dates cost nothing, and both kinds of
-convolution are two-dimensional: (1, 3, 3) over the N images, (3, 1, 1) over a view of the same memory as (B, C, T, H·W).
+Between blocks, the dates of a batch lie packed (see `packed_dates`), so both kinds of convolution are two-dimensional:
+(1, 3, 3) over the N images, (3, 1, 1) over a view of the same memory as (B, C, T, H·W).
 """
 
 from __future__ import annotations
@@ -13,84 +12,19 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from agrunet.networks.folding import fold_norm
+from agrunet.networks.packed_dates import Dates, as_images, as_memory, columns
 
 BlockKind = Literal["space_time", "time_space", "conv3d"]
-"""What a unit of the encoder convolves: space first and time second, the other way round, or both at once."""
+"""Order of a unit's convolutions: space first and time second, the other way round, or both at once."""
 
 Collapse = Literal["mean", "max", "attention"]
-"""How a skip loses its dates: their mean, their maximum, or a sum weighted by the temporal encoder's attention."""
+"""Collapse of a skip's dates: their mean, their maximum, or a sum weighted by the temporal encoder's attention."""
 
 # Of one band's features. Larger ones leave the cache, smaller ones compute more rows around them twice.
 _BAND_BYTES = 16 * 2**20
 _BAND_ROWS = 8
-
-
-class Dates:
-    """Which dates of a batch are real: ``valid`` (B, T), bool. Packs them and lays them out again."""
-
-    def __init__(self, valid: Tensor, all_valid: bool | None = None) -> None:
-        """``all_valid``: whether there is no padding, where that is known; else it is looked up."""
-        self.batch, self.steps = valid.shape
-        self.valid = valid
-        # One look at the device per batch; a batch without padding needs no index and no copy.
-        self.all_valid = bool(valid.all()) if all_valid is None else all_valid
-        self._index = None if self.all_valid else valid.flatten().nonzero().squeeze(1)
-
-    def pack(self, images: Tensor) -> Tensor:
-        """(B·T, C, H, W) to the valid ones (N, C, H, W)."""
-        if self._index is None:
-            return images
-        return as_images(as_memory(images).index_select(0, self._index))
-
-    def unpack(self, packed: Tensor) -> Tensor:
-        """(N, C, H, W) to (B, T, H, W, C), contiguous, with zeros where a date is padding. No copy without padding."""
-        memory = as_memory(packed)
-        if self._index is not None:
-            blank = memory.new_zeros((self.batch * self.steps, *memory.shape[1:]))
-            memory = blank.index_copy(0, self._index, memory)
-        return memory.reshape(self.batch, self.steps, *memory.shape[1:])
-
-    def mean(self, packed: Tensor) -> Tensor:
-        """Mean over the valid dates: (N, C, H, W) to (B, C, H, W)."""
-        series = self.unpack(packed)
-        if self.all_valid:
-            return as_images(series.mean(1))
-        # Not the mean of all, scaled: its rounding would depend on the padding.
-        count = self.valid.sum(1).clamp(min=1).view(-1, 1, 1, 1)
-        return as_images((series.sum(1) / count).to(series.dtype))
-
-    def split(self, packed: Tensor) -> list[tuple[Dates, Tensor]]:
-        """Series by series: its dates (one row) and its images."""
-        if self.batch == 1:
-            return [(self, packed)]
-        parts = torch.split(packed, self.valid.sum(1).tolist())
-        return [(Dates(valid), part) for valid, part in zip(torch.split(self.valid, 1), parts, strict=True)]
-
-
-def as_memory(images: Tensor) -> Tensor:
-    """(N, C, H, W) as it lies in channels-last memory: (N, H, W, C); a view."""
-    return images.permute(0, 2, 3, 1)
-
-
-def as_images(memory: Tensor) -> Tensor:
-    """(N, H, W, C) seen as (N, C, H, W) in channels-last memory; a view."""
-    return memory.permute(0, 3, 1, 2)
-
-
-def columns(memory: Tensor) -> Tensor:
-    """(B, T, H, W, C) seen as images of T rows and H·W columns: (B, C, T, H·W), channels last, without a copy."""
-    B, T, H, W, C = memory.shape
-    return memory.reshape(B, T, H * W, C).permute(0, 3, 1, 2)
-
-
-def channels_last(module: nn.Module) -> None:
-    """Lay the weights of 2-D and 3-D convolutions out as the images lie, channels last, in place."""
-    for parameter in module.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        elif parameter.dim() == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 class SpaceTimeUnit(nn.Module):
@@ -104,14 +38,14 @@ class SpaceTimeUnit(nn.Module):
         self.time_norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        """Map (N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         packed = functional.relu_(self.space_norm(self.space(packed)))
         return _over_time(self.time, self.time_norm, _cut(packed, rows), dates)
 
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
-        self.space, self.space_norm = _folded(self.space, self.space_norm)
-        self.time, self.time_norm = _folded(self.time, self.time_norm)
+        self.space_norm = fold_norm(self.space, self.space_norm)
+        self.time_norm = fold_norm(self.time, self.time_norm)
 
 
 class TimeSpaceUnit(nn.Module):
@@ -125,14 +59,14 @@ class TimeSpaceUnit(nn.Module):
         self.space_norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        """Map (N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         packed = _over_time(self.time, self.time_norm, packed, dates)
         return _cut(functional.relu_(self.space_norm(self.space(packed))), rows)
 
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
-        self.time, self.time_norm = _folded(self.time, self.time_norm)
-        self.space, self.space_norm = _folded(self.space, self.space_norm)
+        self.time_norm = fold_norm(self.time, self.time_norm)
+        self.space_norm = fold_norm(self.space, self.space_norm)
 
 
 class VolumeUnit(nn.Module):
@@ -144,14 +78,14 @@ class VolumeUnit(nn.Module):
         self.volume_norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, packed: Tensor, dates: Dates, rows: slice | None = None) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
+        """Map (N, C, H, W) to (N, outputs, H, W), or to those ``rows`` of H only."""
         mixed = self.volume(dates.unpack(packed).permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
         packed = dates.pack(as_images(mixed.reshape(dates.batch * dates.steps, *mixed.shape[2:])))
         return _cut(functional.relu_(self.volume_norm(packed)), rows)
 
     def fold(self) -> None:
         """Put the batch norm, in evaluation mode, into its convolution."""
-        self.volume, self.volume_norm = _folded(self.volume, self.volume_norm)
+        self.volume_norm = fold_norm(self.volume, self.volume_norm)
 
 
 _UNITS: dict[BlockKind, type[SpaceTimeUnit | TimeSpaceUnit | VolumeUnit]] = {
@@ -162,7 +96,7 @@ _UNITS: dict[BlockKind, type[SpaceTimeUnit | TimeSpaceUnit | VolumeUnit]] = {
 
 
 class EncoderLevel(nn.Module):
-    """Two units; what leaves is the skip, without its dates, and the halved images.
+    """Two units, which give the skip, without its dates, and the halved images.
 
     On a CPU that only evaluates, both units run over one band of rows of one series after the other, with the rows around it
     that they look at: a band stays in the cache, and the full series is never held between the convolutions. The numbers are the same.
@@ -175,7 +109,7 @@ class EncoderLevel(nn.Module):
         self.outputs, self.collapse = outputs, collapse
 
     def forward(self, packed: Tensor, dates: Dates) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) to the skip (B, outputs, H, W) and (N, outputs, H/2, W/2).
+        """Map (N, C, H, W) to the skip (B, outputs, H, W) and (N, outputs, H/2, W/2).
 
         With the collapse "attention" the skip keeps its dates, (N, outputs, H, W): what collapses them is known at the bottom only.
         """
@@ -221,7 +155,7 @@ class EncoderLevel(nn.Module):
         return cast("tuple[Tensor, Tensor]", (skip, half))
 
     def _band(self, images: Tensor, dates: Dates, first: int, last: int) -> Tensor:
-        """What the units make of the rows from ``first`` to ``last``; each unit looks one row further than it keeps."""
+        """Apply the units to the rows from ``first`` to ``last``; each unit looks one row further than it keeps."""
         H = images.shape[2]
         top, bottom = max(first - len(self.units), 0), min(last + len(self.units), H)
         band = images[:, :, top:bottom]
@@ -244,7 +178,7 @@ class DecoderLevel(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm2d(skip), nn.BatchNorm2d(skip)])
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        """(B, C, h, w) and the skip (B, F, 2h, 2w) to (B, F, 2h, 2w)."""
+        """Map (B, C, h, w) and the skip (B, F, 2h, 2w) to (B, F, 2h, 2w)."""
         fine = torch.cat((self.up(coarse), skip), dim=1)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             fine = functional.relu_(norm(convolution(fine)))
@@ -253,7 +187,7 @@ class DecoderLevel(nn.Module):
     def fold(self) -> None:
         """Put the batch norms, in evaluation mode, into their convolutions."""
         for index in range(len(self.norms)):
-            self.convolutions[index], self.norms[index] = _folded(self.convolutions[index], self.norms[index])
+            self.norms[index] = fold_norm(self.convolutions[index], self.norms[index])
 
 
 def _over_time(convolution: nn.Module, norm: nn.Module, packed: Tensor, dates: Dates) -> Tensor:
@@ -271,11 +205,3 @@ def _tall(part: Tensor, height: int) -> Tensor:
     # Room for parts of (N, C, rows, W) one below the other, channels last.
     N, C, _, W = part.shape
     return as_images(part.new_empty((N, height, W, C)))
-
-
-def _folded(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module]:
-    if isinstance(norm, nn.Identity):
-        return convolution, norm
-    folded = fuse_conv_bn_eval(cast("nn.Conv2d", convolution), cast("nn.BatchNorm2d", norm))
-    channels_last(folded)
-    return folded, nn.Identity()

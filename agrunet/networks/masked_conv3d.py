@@ -7,53 +7,12 @@ where a date is padding: the same zeros that a 3-D convolution pads a series wit
 
 from __future__ import annotations
 
-import copy
-from typing import Protocol, TypeVar, cast, runtime_checkable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from agrunet.networks.layers import Dates, as_images, as_memory
-
-_Network = TypeVar("_Network", bound=nn.Module)
-
-
-@runtime_checkable
-class Foldable(Protocol):
-    """A block that can put its batch norm, in evaluation mode, into its convolution."""
-
-    def fold(self) -> None: ...
-
-
-def pack_series(values: Tensor, valid: Tensor | None) -> tuple[Tensor, Dates]:
-    """(B, T, C, H, W) to the valid dates (N, C, H, W), channels last, and what lays them out again."""
-    dates = series_dates(values, valid)
-    return dates.pack(values.flatten(0, 1).contiguous(memory_format=torch.channels_last)), dates
-
-
-def series_dates(values: Tensor, valid: Tensor | None) -> Dates:
-    """The dates of (B, T, C, H, W); without ``valid`` all are real, which then isn't looked up on the device."""
-    if valid is None:
-        return Dates(torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), all_valid=True)
-    found: Dates = _looked_up(valid)
-    return found
-
-
-@torch.compiler.disable  # type: ignore[untyped-decorator]
-def _looked_up(valid: Tensor) -> Dates:
-    # Where a compiled network stops to look at the device.
-    return Dates(valid)
-
-
-def for_inference(network: _Network) -> _Network:
-    """A copy in evaluation mode, gradients off, with every foldable block folded."""
-    network = copy.deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, Foldable):
-            module.fold()
-    return network.requires_grad_(False)
+from agrunet.networks.folding import fold_norm
+from agrunet.networks.packed_dates import Dates, as_images, as_memory, looked_up
 
 
 def convolve(layer: nn.Conv3d, packed: Tensor, dates: Dates) -> Tensor:
@@ -85,7 +44,7 @@ def _each_date(memory: Tensor, weight: Tensor, bias: Tensor | None, stride: int)
 
 
 class Unit3d(nn.Module):
-    """Conv3d 3x3x3 → BN → leaky ReLU of slope ``slope`` (0: ReLU; None: nothing), stride (1, s, s), so many dates out as in."""
+    """A unit of Conv3d 3x3x3 → BN → leaky ReLU of slope ``slope`` (0: ReLU; None: nothing), stride (1, s, s), so many dates out as in."""
 
     def __init__(self, inputs: int, outputs: int, slope: float | None, stride: int = 1) -> None:
         super().__init__()
@@ -94,7 +53,7 @@ class Unit3d(nn.Module):
         self.slope = slope
 
     def forward(self, packed: Tensor, dates: Dates) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H/s, W/s)."""
+        """Map (N, C, H, W) to (N, outputs, H/s, W/s)."""
         found: Tensor = self.norm(convolve(self.convolution, packed, dates))
         return found if self.slope is None else functional.leaky_relu_(found, self.slope)
 
@@ -113,7 +72,7 @@ class Up3d(nn.Module):
         self.slope = slope
 
     def forward(self, packed: Tensor, coarse: Dates, fine: Dates) -> Tensor:
-        """(M, C, h, w) at the dates of ``coarse`` to (N, outputs, 2h, 2w) at those of ``fine``: twice as many, or one less."""
+        """Map (M, C, h, w) at the dates of ``coarse`` to (N, outputs, 2h, 2w) at those of ``fine``: twice as many, or one less."""
         weight, bias = self.convolution.weight, self.convolution.bias
         volume = coarse.unpack(packed).permute(0, 4, 1, 2, 3)
         # Without the padding at the end, an odd number of dates comes out: nothing is computed to be cut off.
@@ -130,7 +89,7 @@ class Up3d(nn.Module):
 def halved(dates: Dates) -> Dates:
     """Dates after pooling in pairs: valid where either was. An odd last date stands alone."""
     valid = functional.pad(dates.valid, (0, dates.steps % 2)).view(dates.batch, -1, 2).any(2)
-    found: Dates = Dates(valid, all_valid=True) if dates.all_valid else _looked_up(valid)
+    found: Dates = Dates(valid, all_valid=True) if dates.all_valid else looked_up(valid)
     return found
 
 
@@ -158,16 +117,3 @@ def mean_of_convolution(layer: nn.Conv3d, packed: Tensor, dates: Dates) -> Tenso
     means = torch.bmm(shares, memory.flatten(2)) / dates.valid.sum(1).clamp(min=1).view(B, 1, 1)
     met = as_images(means.view(B, 3, H, W, C).permute(0, 2, 3, 1, 4).flatten(3))
     return functional.conv2d(met, layer.weight.transpose(1, 2).flatten(1, 2), layer.bias, padding=1)
-
-
-def fold_norm(convolution: nn.Module, norm: nn.Module) -> nn.Module:
-    """Put a batch norm in evaluation mode into the convolution before it, in place; what then stands in the norm's place."""
-    if isinstance(norm, nn.Identity):
-        return norm
-    layer, fixed = cast("nn.Conv3d", convolution), cast("nn.BatchNorm2d", norm)  # or the other kinds of either
-    mean, variance = cast("Tensor", fixed.running_mean), cast("Tensor", fixed.running_var)
-    transposed = isinstance(convolution, nn.ConvTranspose3d)
-    layer.weight, layer.bias = fuse_conv_bn_weights(
-        layer.weight, layer.bias, mean, variance, fixed.eps, fixed.weight, fixed.bias, transposed
-    )
-    return nn.Identity()

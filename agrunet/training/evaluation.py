@@ -1,4 +1,4 @@
-"""What a freshly trained network is worth: its temperature from the stop pixels, its scores on what was held out."""
+"""Evaluation of a trained network: its temperature from the stop pixels, its scores on what was held out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agrunet.checkpoint.calibration import BINS, Counts, calibration, reliability_counts
-from agrunet.checkpoint.checkpoint import CheckpointConfig
+from agrunet.calibration import BINS, Counts, calibration, reliability_counts
+from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.header import SPLITS, TEST_SPLITS
 from agrunet.data.patches import LabelledSource
-from agrunet.inference import Probabilities, predict
+from agrunet.inference import Probabilities, map_classes, predict
 from agrunet.metrics import confusion_matrix, score
-from agrunet.networks.kinds import Network
+from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks
 
 _STOP_PIXELS = 4096
@@ -24,10 +24,10 @@ _STOP_PIXELS = 4096
 _TEMPERATURES = (0.05, 20.0)
 
 
-def assess(
+def evaluate(
     network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
 ) -> CheckpointConfig:
-    """``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
+    """Complete ``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
 
     Each patch is predicted by one process, in full precision.
 
@@ -77,13 +77,6 @@ def _temperature(
     return fit_temperature(pixels) if any(len(truth) for _, truth in pixels) else 1.0
 
 
-def map_classes(probabilities: Probabilities) -> npt.NDArray[np.int16]:
-    """(K, H, W) to the most probable class (H, W), -1 where the probabilities are NaN."""
-    mapped: npt.NDArray[np.int16] = np.argmax(probabilities, axis=0).astype(np.int16)
-    mapped[np.isnan(probabilities[0])] = -1
-    return mapped
-
-
 def _thinned(
     probabilities: Probabilities, label: npt.NDArray[np.int16], wanted: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
@@ -93,7 +86,7 @@ def _thinned(
 
 
 def fit_temperature(pixels: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]]) -> float:
-    """The temperature that makes the true classes of pixels most likely (Guo et al., 2017).
+    """Fit the temperature that makes the true classes of pixels most likely (Guo et al., 2017).
 
     ``pixels``: pairs of probabilities (n, K) made at temperature 1 and classes (n,). Their logarithms are logits up to a constant
     that the softmax removes.

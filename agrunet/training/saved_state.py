@@ -1,4 +1,4 @@
-"""What a training needs to go on after it was cut off: tensors as safetensors, the rest as JSON, written whole."""
+"""The saved state of a training, from which it goes on after it was cut off: tensors as safetensors, the rest as JSON, written whole."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TENSORS, _BEST, _FACTS = "tensors.safetensors", "best.safetensors", "state.json
 
 
 class Epoch(Frozen):
-    """One line of a training's history."""
+    """An epoch in a training's history."""
 
     epoch: Annotated[int, Field(ge=1)]
     loss: Annotated[float, Field(description="mean over the steps")]
@@ -30,7 +30,7 @@ class Epoch(Frozen):
 
 
 class History(Frozen):
-    """What happened so far. The best epoch is the first of the highest Dice."""
+    """The epochs so far. The best epoch is the first of the highest Dice."""
 
     epochs: tuple[Epoch, ...] = ()
 
@@ -39,7 +39,7 @@ class History(Frozen):
         return max(self.epochs, key=lambda entry: entry.dice)
 
     def ended(self, patience: int, epochs: int) -> bool:
-        """All epochs are done, or the last ``patience`` of them brought nothing better."""
+        """Tell whether all epochs are done, or the last ``patience`` of them brought nothing better."""
         done = len(self.epochs)
         return done >= epochs or (done > 0 and done - self.best.epoch >= patience)
 
@@ -90,7 +90,7 @@ def load_state(
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of all weights and buffers, on the CPU."""
+    """Copy all weights and buffers to the CPU."""
     return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 

@@ -1,4 +1,4 @@
-"""What collapses time at the bottom of AgrUNet: recurrences over images, and attention over the dates.
+"""Temporal encoders, which collapse time at the bottom of AgrUNet: recurrences over images, and attention over the dates.
 
 Each takes the packed images (N, C, h, w), their `Dates` and the days, and gives features (B, C, h, w) and, if it has one, the
 attention (heads, B, T, h, w).
@@ -13,14 +13,14 @@ from typing import ClassVar, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from agrunet.networks.layers import Dates, as_images, as_memory
 from agrunet.networks.ltae import LTAE
+from agrunet.networks.packed_dates import Dates, as_images, as_memory
 
 TemporalKind = Literal["bi_conv_lstm", "conv_lstm", "bi_conv_gru", "conv_gru", "ltae"]
-"""Recurrences forward in time or in both directions, or the lightweight attention of L-TAE."""
+"""Kind of temporal encoder: recurrences forward in time or in both directions, or the lightweight attention of L-TAE."""
 
 Directions = Literal[1, 2]
-"""Forward in time, or forward and backward."""
+"""Directions of a recurrence: forward in time, or forward and backward."""
 
 
 class ConvRecurrence(nn.Module, ABC):
@@ -45,7 +45,7 @@ class ConvRecurrence(nn.Module, ABC):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, packed: Tensor, dates: Dates, days: Tensor | None) -> tuple[Tensor, None]:  # noqa: ARG002 - L-TAE uses the days
-        """(N, C, h, w) to (B, C, h, w), and no attention. A series without any valid date ends in the state of zeros."""
+        """Map (N, C, h, w) to (B, C, h, w), and no attention. A series without any valid date ends in the state of zeros."""
         given = self._by_direction(dates.unpack(self.inputs(packed)))
         B, T, height, width = given.shape[:4]
         inputs = [way.unbind(1) for way in given.unbind(4)]
@@ -66,7 +66,7 @@ class ConvRecurrence(nn.Module, ABC):
         return mixed, None
 
     def _recalled(self, state: Tensor) -> Tensor:
-        """The hidden states' part of the gates: (B, h, w, directions, hidden) to (B, h, w, directions, gates · hidden)."""
+        """Compute the hidden states' part of the gates: (B, h, w, directions, hidden) to (B, h, w, directions, gates · hidden)."""
         return self._by_direction(as_memory(self.states(as_images(state.flatten(-2)))))
 
     def _by_direction(self, gates: Tensor) -> Tensor:
@@ -74,11 +74,11 @@ class ConvRecurrence(nn.Module, ABC):
 
     @abstractmethod
     def _start(self, zeros: Tensor) -> tuple[Tensor, ...]:
-        """The states before the first date, the hidden one first, from zeros (B, h, w, directions, hidden)."""
+        """Make the states before the first date, the hidden one first, from zeros (B, h, w, directions, hidden)."""
 
     @abstractmethod
     def _step(self, taken: Tensor, recalled: Tensor | None, kept: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """One date. ``taken`` and ``recalled``: (B, h, w, directions, gates · hidden), of the inputs and of the hidden states."""
+        """Step by one date. ``taken`` and ``recalled``: (B, h, w, directions, gates · hidden), of the inputs and of the hidden states."""
 
 
 def _met(ways: list[tuple[Tensor, ...]], step: int, dim: int) -> Tensor:
@@ -137,7 +137,7 @@ class AttentionOverDates(nn.Module):
         )
 
     def forward(self, packed: Tensor, dates: Dates, days: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(N, C, h, w) to (B, C, h, w) and the attention (heads, B, T, h, w), 0 on padded dates. ``days`` None: 0, 1, 2 …"""
+        """Map (N, C, h, w) to (B, C, h, w) and the attention (heads, B, T, h, w), 0 on padded dates. ``days`` None: 0, 1, 2 …"""
         if days is None:
             days = torch.arange(dates.steps, device=packed.device).expand(dates.batch, -1)
         features, attention = self.ltae(dates.unpack(packed).permute(0, 1, 4, 2, 3), dates.valid, days)
@@ -147,7 +147,7 @@ class AttentionOverDates(nn.Module):
 def temporal_encoder(
     kind: TemporalKind, channels: int, hidden: int, heads: int, d_model: int, d_k: int
 ) -> ConvRecurrence | AttentionOverDates:
-    """A temporal encoder with fresh weights; ``hidden`` is the recurrences', the sizes after it are the attention's."""
+    """Make a temporal encoder with fresh weights; ``hidden`` is the recurrences', the sizes after it are the attention's."""
     if kind == "ltae":
         return AttentionOverDates(channels, heads, d_model, d_k)
     directions: Directions = 2 if kind.startswith("bi_") else 1

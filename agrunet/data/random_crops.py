@@ -1,8 +1,8 @@
-"""What one training step sees: random crops of the training patches, flipped, turned and with dates left out."""
+"""Random crops of the training patches, flipped, turned and with dates left out: what one training step sees."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,56 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agrunet.data.header import SPLITS
-from agrunet.data.inputs import Batch, Normalisation, measure_normalisation, stack
+from agrunet.data.inputs import Batch, stack
 from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
-from agrunet.errors import AgrunetError
+from agrunet.data.training_pixels import seen_only, training_label
 
 _CACHE_BYTES = 2**30
-"""Patches kept in memory by one process."""
-
-
-def training_label(
-    folder: LabelledSource, index: int, label: npt.NDArray[np.int16] | None = None
-) -> npt.NDArray[np.int16]:
-    """(H, W): the class where a pixel is to be learnt from, else `UNKNOWN`; ``label``: the patch's, where it was read already.
-
-    Raises `AgrunetError` for a class out of range.
-    """
-    label = folder.label(index) if label is None else label
-    classes = len(folder.header.classes)
-    if label.max(initial=UNKNOWN) >= classes:
-        raise AgrunetError(f"patch {index}: label {label.max()} with {classes} classes. Write the patches again.")
-    return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
-
-
-def seen_only(folder: LabelledSource, patch: Patch, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
-    seen = patch.clear.sum(0) >= folder.header.min_acquisitions
-    return np.where(seen, label, UNKNOWN).astype(np.int16)
-
-
-def training_normalisation(folder: LabelledSource, indices: Iterable[int]) -> Normalisation:
-    """Measured on the pixels to learn from, in these patches."""
-    return measure_normalisation((folder.read(index), training_label(folder, index) != UNKNOWN) for index in indices)
-
-
-def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
-    """How many pixels each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
-    counts = np.zeros(len(folder), dtype=np.int64)
-    classes: set[int] = set()
-    for index in range(len(folder)):
-        label = training_label(folder, index)
-        learnt = label[label != UNKNOWN]
-        counts[index] = learnt.size
-        classes.update(np.unique(learnt).tolist())
-    if len(classes) < 2:
-        names = [folder.header.classes[value] for value in sorted(classes)]
-        raise AgrunetError(
-            f"the pixels to learn from hold {len(classes)} classes {names}; at least 2 are needed. "
-            "Give labels that cover more of the area."
-        )
-    return counts
+"""Bytes of patches that one process keeps in memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +26,7 @@ class _Entry:
     pixels: npt.NDArray[np.int64]
 
 
-class Crops:
+class RandomCrops:
     """Random square crops, each around a random pixel to learn from."""
 
     def __init__(
@@ -81,7 +37,10 @@ class Crops:
         date_dropout: float,
         seed: tuple[int, ...],
     ) -> None:
-        """``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws."""
+        """Draw from the patches of ``folder`` by their ``counts`` of training pixels.
+
+        ``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws.
+        """
         self._folder = folder
         self._weights = counts / counts.sum()
         self._size = size
@@ -92,7 +51,7 @@ class Crops:
         self._entry = lru_cache(maxsize=max(1, _CACHE_BYTES // entry_bytes))(self._load)
 
     def batches(self, steps: int, batch: int) -> Iterator[tuple[Batch, Tensor]]:
-        """So many batches of crops with their labels (B, h, w) int64."""
+        """Draw ``steps`` batches of crops with their labels (B, h, w) int64."""
         for _ in range(steps):
             kept = 1 - self._rng.uniform(0, 2 * self._date_dropout)
             crops = [self._draw(kept) for _ in range(batch)]

@@ -1,4 +1,4 @@
-"""Epochs over whole patches: shuffled by seed and epoch, shared out over processes, read ahead by threads."""
+"""Batches of whole patches: shuffled by seed and epoch, shared out over processes, read ahead by threads."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agrunet.data.crops import seen_only, training_label
 from agrunet.data.inputs import Batch, stack
 from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
 from agrunet.data.prefetch import prefetched
+from agrunet.data.training_pixels import seen_only, training_label
 from agrunet.training.distributed import Ranks
 
 _AHEAD = 2
 """Batches made ahead."""
 
 
-class Epochs:
+class PatchBatches:
     """Batches of whole patches. The order depends on seed and epoch alone, so that a resumed training sees what it would have seen."""
 
     def __init__(
         self, source: LabelledSource, indices: Sequence[int], batch: int, seed: int, group: Ranks, readers: int = 2
     ) -> None:
-        """``batch``: patches per step and process; ``readers``: threads that read."""
+        """Batch the patches ``indices`` of ``source``. ``batch``: patches per step and process; ``readers``: threads that read."""
         self._source = source
         self._indices = np.asarray(indices)
         self._batch = batch
@@ -40,7 +40,7 @@ class Epochs:
         return -(-len(self._indices) // (self._batch * self._group.world))
 
     def batches(self, epoch: int) -> Iterator[tuple[Batch, Tensor]]:
-        """This process's batches of one epoch, with their labels (B, H, W) int64."""
+        """Yield this process's batches of one epoch, with their labels (B, H, W) int64."""
         return prefetched(self._made(epoch), _AHEAD)
 
     def _made(self, epoch: int) -> Iterator[tuple[Batch, Tensor]]:

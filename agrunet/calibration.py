@@ -1,4 +1,4 @@
-"""Does a probability mean what it says? Expected calibration error and the reliability diagram behind it."""
+"""Calibration: how far confidence and accuracy differ (expected calibration error), and the reliability diagram behind it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 from pydantic import Field
 
 from agrunet.settings import Frozen
@@ -16,7 +15,7 @@ BINS = 15
 """Bins of equal width from 0 to 1 (Guo et al., 2017)."""
 
 Counts = npt.NDArray[np.float64]
-"""(3, `BINS`): pixels, the sum of their confidences, and how many were mapped as the truth says. Adds up over patches and processes."""
+"""Counts (3, `BINS`): pixels, the sum of their confidences, and how many were mapped as the truth says; patches and processes add up."""
 
 
 class ReliabilityBin(Frozen):
@@ -28,7 +27,7 @@ class ReliabilityBin(Frozen):
 
 
 class Calibration(Frozen):
-    """Of one split, after the temperature."""
+    """The calibration of one split, after the temperature."""
 
     split: str
     ece: Annotated[float, Field(description="mean of |accuracy - confidence| over the bins, weighted by their pixels")]
@@ -47,7 +46,7 @@ def reliability_counts(probabilities: npt.NDArray[np.floating], truth: npt.NDArr
 
 
 def calibration(counts: Counts, split: str) -> Calibration:
-    """The calibration behind such counts; of none at all the error is 0 and there are no bins."""
+    """Sum up counts as a calibration; without any pixel the error is 0 and there are no bins."""
     used = counts[:, counts[0] > 0]
     pixels, confidence, hits = used
     gaps = np.abs(hits - confidence)  # already weighted by the pixels of their bins
@@ -63,6 +62,8 @@ def calibration(counts: Counts, split: str) -> Calibration:
 
 def draw_reliability(calibrations: tuple[Calibration, ...], path: Path, *, synthetic: bool) -> None:
     """Write the reliability diagram as PNG: accuracy over confidence, below it the pixels of each bin; a column per split."""
+    from matplotlib.figure import Figure  # slow to import, and needed where a checkpoint is written alone
+
     figure = Figure(figsize=(4.2 * len(calibrations), 5.2), layout="constrained")
     axes = figure.subplots(2, len(calibrations), squeeze=False, sharex=True, height_ratios=(3, 1))
     for column, found in enumerate(calibrations):

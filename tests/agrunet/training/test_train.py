@@ -14,17 +14,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agrunet.checkpoint.checkpoint import load_checkpoint
-from agrunet.data.crops import Crops, training_pixels
+from agrunet.__main__ import main
+from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
+from agrunet.data.random_crops import RandomCrops
+from agrunet.data.training_pixels import training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
 from agrunet.metrics import confusion_matrix
-from agrunet.training.assessment import fit_temperature
-from agrunet.training.command import main
-from agrunet.training.standard import PRESETS, TrainingConfig, _noisy, step_count, train
+from agrunet.training.evaluation import fit_temperature
+from agrunet.training.train import PRESETS, TrainingConfig, _noisy, step_count, train
 
 TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=60, passes=0, crop=16, rate=1e-2, device="cpu")
 
@@ -113,7 +114,7 @@ def test_nothing_is_learnt_from_other_splits(toy_folder: Path) -> None:
     counts = training_pixels(folder)
     assert counts.tolist() == [256] * 4 + [0] * 2
     marked = _MarkedFolder(folder)
-    crops = Crops(marked, counts, 8, 0.1, seed=(0,))
+    crops = RandomCrops(marked, counts, 8, 0.1, seed=(0,))
     for batch, labels in crops.batches(20, 4):
         assert labels.shape == (4, 8, 8)
         assert batch.values.shape[1] < 7
@@ -143,7 +144,7 @@ def test_crops_keep_values_and_labels_together(tmp_path: Path) -> None:
     write_folder_header(tmp_path, _header(**header))
     folder = PatchFolder(tmp_path)
     counts = training_pixels(folder)
-    for batch, labels in Crops(folder, counts, 4, 0.3, seed=(1,)).batches(10, 3):
+    for batch, labels in RandomCrops(folder, counts, 4, 0.3, seed=(1,)).batches(10, 3):
         dates = batch.days.numpy() // 9
         pixels = batch.values.numpy()[:, :, 0] - dates[:, :, None, None]
         assert (pixels % 5 == 0).all()
@@ -155,7 +156,9 @@ def test_crops_keep_values_and_labels_together(tmp_path: Path) -> None:
 
 
 def _header(**fields: object) -> FolderHeader:
-    return FolderHeader.model_validate({"years": [2019], "months": [1, 7], "synthetic": True} | fields)
+    return FolderHeader.model_validate(
+        {"years": [2019], "months": [1, 7], "synthetic": True, "min_clear": 0.5, "min_acquisitions": 1} | fields
+    )
 
 
 def test_steps_grow_with_the_data_between_their_bounds() -> None:
@@ -224,7 +227,7 @@ def test_the_command_says_what_is_wrong_and_fails(
 ) -> None:
     settings = tmp_path / "settings.json"
     settings.write_text('{"steps": "many"}')
-    arguments = ["--patches", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
+    arguments = ["train", "--data", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
     assert main(arguments) == 1
     assert "settings.json: steps:" in caplog.text
 
@@ -242,9 +245,10 @@ def test_two_processes_train_one_checkpoint(toy_folder: Path, tmp_path: Path) ->
         "--standalone",
         "--nproc-per-node=2",
         "-m",
-        "agrunet.training.command",
+        "agrunet",
+        "train",
     ]
-    command += ["--patches", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
+    command += ["--data", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=150, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )

@@ -9,11 +9,11 @@ from torch import Tensor
 from agrunet.errors import AgrunetError
 
 MAX_DATES = 70
-"""More dates than one year of two satellites has; longer series are refused."""
+"""Longest series that a network takes: more dates than one year of two satellites has."""
 
 
 class SeriesShape(Protocol):
-    """What a network's configuration says of its input."""
+    """Part of a network's configuration that describes its input."""
 
     @property
     def bands(self) -> int: ...
@@ -24,7 +24,7 @@ class SeriesShape(Protocol):
 
 
 def check_series(shape: SeriesShape, values: Tensor, valid: Tensor | None) -> None:
-    """Raises `AgrunetError` where ``values`` isn't (B, T, C, H, W) as the network takes it, or ``valid`` isn't (B, T)."""
+    """Check a series: raises `AgrunetError` where ``values`` isn't (B, T, C, H, W) as the network takes it, or ``valid`` isn't (B, T)."""
     if values.dim() != 5 or values.shape[2] != shape.bands or not values.shape[1]:
         raise AgrunetError(
             f"the network takes (B, T, {shape.bands}, H, W), got {tuple(values.shape)}. Feed the bands it was made for."

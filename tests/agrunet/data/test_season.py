@@ -10,8 +10,8 @@ import pytest
 
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import FolderHeader
-from agrunet.data.months import SeasonCut, season_of
 from agrunet.data.patches import Patch
+from agrunet.data.season import SeasonCut, season_of
 from agrunet.errors import AgrunetError
 
 
@@ -60,6 +60,8 @@ def _folder(path: Path, months: tuple[int, int], years: tuple[int, ...], days: l
         years=years,
         months=months,
         synthetic=True,
+        min_clear=0.5,
+        min_acquisitions=1,
     )
     write_folder_header(path, header)
     return PatchFolder(path)

@@ -1,4 +1,4 @@
-"""Training: a folder of patches becomes a checkpoint, in one process or in those that `torchrun` started."""
+"""Training on random crops: a folder of patches becomes a checkpoint, in one process or in those that `torchrun` started."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import Tensor
 
-from agrunet.checkpoint.checkpoint import CheckpointConfig, describe, save_checkpoint
-from agrunet.data.crops import Crops, training_normalisation, training_pixels
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.folder import PatchFolder
 from agrunet.data.folds import FoldView, fold_roles
 from agrunet.data.inputs import Batch, CloudInput, Normalisation, channels
 from agrunet.data.patches import LabelledSource
 from agrunet.data.prefetch import prefetched
 from agrunet.data.public.datasets import open_dataset
+from agrunet.data.random_crops import RandomCrops
+from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.kinds import Network
-from agrunet.settings import Frozen
-from agrunet.training.assessment import assess
+from agrunet.networks.registry import Network, fresh_network
+from agrunet.settings import Frozen, first_problem
 from agrunet.training.distributed import Ranks, ranks
-from agrunet.training.learner import Learner, TrainingPrecision, fresh_network
+from agrunet.training.evaluation import evaluate
+from agrunet.training.learner import Learner, TrainingPrecision
 
 Progress = Callable[[int, int, float], None]
-"""Called after each step with its number (from 1), how many there are, and the loss."""
+"""Function that is called after each step with its number (from 1), how many there are, and the loss."""
 
 _AHEAD = 2
 """Batches of crops made ahead."""
 
 
 class TrainingConfig(Frozen):
-    """The recipe.
+    """Settings of a training on random crops.
 
     Steps grow with the data: a square of a few fields takes `steps`, a region so many that each training pixel is seen `passes` times.
     """
@@ -87,7 +89,25 @@ PRESETS: dict[str, TrainingConfig] = {
     "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150),
     "standard": TrainingConfig(),
 }
-"""`standard` for maps; `quick` for a demonstration: about a minute on two cores."""
+"""Settings by name: `standard` for maps; `quick` for a demonstration: about a minute on two cores."""
+
+
+def read_training_config(path: Path | None, preset: str) -> TrainingConfig:
+    """Read the settings in a JSON file (none: ``path`` is None), laid over a preset.
+
+    Raises `AgrunetError` naming the field that is wrong, or the presets where there is none of that name.
+    """
+    if preset not in PRESETS:
+        raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(PRESETS))}.")
+    if path is None:
+        return PRESETS[preset]
+    try:
+        given = TrainingConfig.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise AgrunetError(f"settings {path} can't be read: {error}. Give a JSON file.") from error
+    except ValidationError as error:
+        raise AgrunetError(f"settings {path}: {first_problem(error)}. Correct it.") from error
+    return PRESETS[preset].model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 
 def train(
@@ -113,19 +133,19 @@ def train(
     crop = _crop_size(source, config.crop, shape.divisor)
     with ranks(config.device) as group:
         steps = step_count(config, int(counts.sum()), crop, group.world)
-        crops = Crops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
+        crops = RandomCrops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
         batches = prefetched(crops.batches(steps, config.batch), _AHEAD)
         network = _learn(shape, batches, steps, normalisation, config, group, progress)
         settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
         checkpoint = describe(source.header, shape, normalisation, config.cloud_input, settings)
-        checkpoint = assess(network, checkpoint, source, group)
+        checkpoint = evaluate(network, checkpoint, source, group)
         if group.first:
             save_checkpoint(output, network, checkpoint)
     return checkpoint
 
 
 def step_count(config: TrainingConfig, pixels: int, crop: int, world: int) -> int:
-    """Optimiser steps for so many training pixels: `passes` over them, at least `steps`, at most `max_steps`."""
+    """Number of optimiser steps for so many training pixels: `passes` over them, at least `steps`, at most `max_steps`."""
     seen = config.batch * crop * crop * world
     return min(max(config.steps, math.ceil(config.passes * pixels / seen)), max(config.max_steps, config.steps))
 
@@ -183,7 +203,7 @@ def _learn(
 
 
 def _noisy(values: Tensor, bands: int, deviation: float, shift: float, generator: torch.Generator) -> Tensor:
-    """Noise on the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
+    """Add noise to the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
     if not deviation and not shift:
         return values
     added = torch.randn(values.shape, generator=generator, device=values.device) * deviation

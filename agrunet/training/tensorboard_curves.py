@@ -6,14 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agrunet.training.state import Epoch
+from agrunet.training.saved_state import Epoch
 
 
 class Curves:
     """Loss, scores and seconds by epoch, in TensorBoard's format. A training that goes on appends to its own."""
 
     def __init__(self, folder: Path | None) -> None:
-        """``folder``: None writes nothing (processes other than the first)."""
+        """Open the curves in ``folder``; None writes nothing (processes other than the first)."""
         self._writer = None
         if folder is not None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and needed by trainings alone
@@ -21,7 +21,7 @@ class Curves:
             self._writer = SummaryWriter(folder)
 
     def add(self, entry: Epoch) -> None:
-        """One epoch."""
+        """Add the figures of an epoch."""
         if self._writer is not None:
             for name in ("loss", "dice", "oa", "seconds"):
                 tag = f"{'train' if name == 'loss' else 'stop'}/{name}" if name != "seconds" else name

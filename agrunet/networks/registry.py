@@ -1,10 +1,11 @@
-"""Every network by its configuration: AgrUNet, and the rivals that it is measured against."""
+"""The networks by their configurations: AgrUNet, and the rivals that it is measured against."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
@@ -19,7 +20,7 @@ NetworkConfig = Annotated[
 ]
 
 Network = AgrUNet | UNet3D | UTAE | FPN3D | ConvRNN | TSViT
-"""All take ``(values (B, T, C, H, W), valid (B, T), days (B, T))`` and give logits (B, K, H, W); those with deep supervision
+"""Networks take ``(values (B, T, C, H, W), valid (B, T), days (B, T))`` and give logits (B, K, H, W); those with deep supervision
 give, in training, a list of them from fine to coarse. `for_inference` makes a copy that gives the same logits, sooner."""
 
 _CLASSES: dict[str, Callable[[Any], Network]] = {
@@ -42,5 +43,12 @@ TITLES = {
 
 
 def make_network(config: NetworkConfig) -> Network:
-    """A network with fresh weights, drawn from torch's random state."""
+    """Make a network with fresh weights, drawn from torch's random state."""
     return _CLASSES[config.kind](config)
+
+
+def fresh_network(config: NetworkConfig, seed: int) -> Network:
+    """Make a network with weights drawn by ``seed``; the caller's random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make_network(config)

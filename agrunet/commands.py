@@ -1,0 +1,121 @@
+"""The commands of `python -m agrunet`, one function each; torch and Optuna are imported when a command needs them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from agrunet.training.cross_validation import Summary
+
+_LOG = logging.getLogger("agrunet")
+
+_STEPS_PER_LINE = 10
+"""Steps of a training between two lines of progress."""
+
+
+def train(data: str, output: Path, config: Path | None, preset: str) -> None:
+    """Train on random crops and write the checkpoint ``output``; a line of progress for every few steps."""
+    from agrunet.training.train import read_training_config
+    from agrunet.training.train import train as train_model
+
+    def log(step: int, steps: int, loss: float) -> None:
+        if step % _STEPS_PER_LINE == 0 or step == steps:
+            _LOG.info("step %d of %d, loss %.4f", step, steps, loss)
+
+    train_model(data, output, read_training_config(config, preset), log)
+
+
+def cross_validate(data: str, output: Path, recipe: str, changes: Sequence[str], folds: Sequence[int] | None) -> None:
+    """Train and test a model per fold below ``output``, and write the scores into the log."""
+    from agrunet.data.public.datasets import open_dataset
+    from agrunet.training.cross_validation import cross_validate as validate
+    from agrunet.training.recipe import read_recipe
+
+    settings = read_recipe(recipe, changes)
+    source = open_dataset(data)
+    with _progress() as bar:
+        task = bar.add_task("patches are read", total=None)
+
+        def show(epoch: int, step: int, steps: int, loss: float) -> None:
+            text = f"epoch {epoch} of at most {settings.epochs}, loss {loss:.3f}"
+            bar.update(task, description=text, completed=step, total=steps)
+
+        summary = validate(source, output, settings, folds, show)
+    if _is_first():
+        _LOG.info("%s", _score_table(summary))
+
+
+def tune(data: str, output: Path, recipe: str, changes: Sequence[str], trials: int, test_fold: int) -> None:
+    """Search a recipe's settings; the best ones are written below ``output`` and into the log."""
+    from agrunet.data.public.datasets import open_dataset
+    from agrunet.training.recipe import read_recipe
+    from agrunet.training.tuning import tune as search
+
+    settings = read_recipe(recipe, changes)
+    source = open_dataset(data)
+    with _progress() as bar:
+        task = bar.add_task("trial 1", total=trials)
+
+        def show(number: int, dice: float) -> None:
+            bar.update(task, description=f"trial {number + 1} reached Dice {dice:.4f}", completed=number + 1)
+
+        best = search(source, output, settings, trials=trials, test_fold=test_fold, progress=show)
+    _LOG.info("%s", best.model_dump_json(indent=1))
+
+
+def convert_munich(
+    source: Path,
+    output: Path,
+    size: int,
+    months: Sequence[int] | None,
+    years: Sequence[str],
+    bands: Sequence[str] | None,
+    unknown: str,
+    folds: int,
+) -> None:
+    """Convert Munich (MTLCC) into the folder of training patches ``output``."""
+    from agrunet.data.public.mtlcc import BANDS, convert
+    from agrunet.data.public.mtlcc_record import ALL_BANDS
+
+    with _progress() as bar:
+        task = bar.add_task("patches", total=None)
+        convert(
+            source,
+            output,
+            size=size,
+            years=years,
+            months=None if months is None else (months[0], months[1]),
+            bands=ALL_BANDS if bands == ["all"] else bands or BANDS,
+            unknown=unknown,
+            folds=folds,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _score_table(summary: Summary) -> str:
+    lines = ["fold     OA   mIoU   Dice"]
+    for fold, scores in zip(summary.folds, summary.scores, strict=True):
+        lines.append(f"{fold:4d}  {scores.oa:.3f}  {scores.miou:.3f}  {scores.dice:.3f}")
+    for name, spread in summary.over_folds.items():
+        lines.append(f"{name:10s} mean {spread.mean:.4f}, standard deviation over folds {spread.std:.4f}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on standard error; of the processes that `torchrun` started, the first one's only."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), disable=not _is_first()) as bar:
+        yield bar
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"

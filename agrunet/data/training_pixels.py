@@ -1,0 +1,58 @@
+"""The pixels that a network learns from: which they are, how many, and the statistics of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from agrunet.data.header import SPLITS
+from agrunet.data.inputs import Normalisation, measure_normalisation
+from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
+from agrunet.errors import AgrunetError
+
+
+def training_label(
+    folder: LabelledSource, index: int, label: npt.NDArray[np.int16] | None = None
+) -> npt.NDArray[np.int16]:
+    """Label (H, W) where a pixel is to be learnt from, else `UNKNOWN`; ``label``: the patch's, where it was read already.
+
+    Raises `AgrunetError` for a class out of range.
+    """
+    label = folder.label(index) if label is None else label
+    classes = len(folder.header.classes)
+    if label.max(initial=UNKNOWN) >= classes:
+        raise AgrunetError(
+            f"patch {index}: label {label.max()} with {classes} classes. Correct the classes, or write the patches again."
+        )
+    return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
+
+
+def seen_only(folder: LabelledSource, patch: Patch, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Keep ``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
+    seen = patch.clear.sum(0) >= folder.header.min_acquisitions
+    return np.where(seen, label, UNKNOWN).astype(np.int16)
+
+
+def training_normalisation(folder: LabelledSource, indices: Iterable[int]) -> Normalisation:
+    """Measure the normalisation on the pixels to learn from, in these patches."""
+    return measure_normalisation((folder.read(index), training_label(folder, index) != UNKNOWN) for index in indices)
+
+
+def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
+    """Count the pixels that each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
+    counts = np.zeros(len(folder), dtype=np.int64)
+    classes: set[int] = set()
+    for index in range(len(folder)):
+        label = training_label(folder, index)
+        learnt = label[label != UNKNOWN]
+        counts[index] = learnt.size
+        classes.update(np.unique(learnt).tolist())
+    if len(classes) < 2:
+        names = [folder.header.classes[value] for value in sorted(classes)]
+        raise AgrunetError(
+            f"the pixels to learn from hold {len(classes)} classes {names}; at least 2 are needed. "
+            "Give labels that cover more of the area."
+        )
+    return counts
