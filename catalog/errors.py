@@ -1,5 +1,7 @@
 """The errors that a user sees. Each message says what was wrong (with the value), where, and what to do next."""
 
+from enum import StrEnum
+
 
 class CroplineError(Exception):
     """Base of every error that the cause of which a user can act on; its text is shown without a traceback."""
@@ -17,8 +19,51 @@ class AccessError(SourceError):
     """A source refuses these credentials, or none: asking again changes nothing."""
 
 
+class Reason(StrEnum):
+    """The kinds of reasons for leaving out a product, a band or an acquisition. Code reads these; the text beside is for people."""
+
+    OTHER_LEVEL = "other_level"
+    OUTSIDE = "outside"
+    """It shows nothing of the area."""
+    TOO_CLOUDY = "too_cloudy"
+    DUPLICATE = "duplicate"
+    """A newer version of it is taken."""
+    NOT_UNDERSTOOD = "not_understood"
+    """Its description is damaged, or isn't what such descriptions are."""
+    LOST_ON_BOARD = "lost_on_board"
+    NOT_THERE_YET = "not_there_yet"
+    ACCESS_DENIED = "access_denied"
+    """The source refuses it with these credentials, or without any."""
+    NOT_REACHABLE = "not_reachable"
+    """It may be had at another attempt: a service too busy, a connection that broke."""
+    NOT_THERE = "not_there"
+    """A file that is listed doesn't exist."""
+    UNREADABLE = "unreadable"
+    """A file is damaged, or isn't what it should be."""
+    MISPLACED = "misplaced"
+    """A file lies elsewhere than its product."""
+    OFFSET_REFUSED = "offset_refused"
+    """Its numbers contradict the radiometric offset that it is said to have."""
+    LACKS_BANDS = "lacks_bands"
+    """Bands that are needed are not there."""
+    NO_DATA = "no_data"
+    NOT_MASKED = "not_masked"
+    """Nothing says which of its pixels are clear."""
+    UNKNOWN = "unknown"
+    """It was recorded before kinds were."""
+
+    @property
+    def words(self) -> str:
+        """The kind as a text shows it."""
+        return self.value.replace("_", " ")
+
+
 class ProductError(CroplineError):
     """One product is unusable. The product is dropped with this reason; the request goes on while enough is left."""
+
+    def __init__(self, text: str, kind: Reason = Reason.UNREADABLE) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class NotEnoughAcquisitionsError(CroplineError):

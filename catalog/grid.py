@@ -80,6 +80,12 @@ class Window:
             return None
         return Window(self.epsg, left, top, right - left, top - bottom)
 
+    def widened(self, margin: int) -> Window:
+        """The window with ``margin`` pixels more on every side."""
+        return Window(
+            self.epsg, self.left - margin, self.top + margin, self.width + 2 * margin, self.height + 2 * margin
+        )
+
     def slices(self, part: Window) -> tuple[slice, slice]:
         """Row and column slices of ``part`` (which lies inside) in an array of this window."""
         row, column = self.top - part.top, part.left - self.left

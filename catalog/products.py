@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from catalog.errors import ProductError, Reason
+
 Level = Literal["L1C", "L2A"]
 
 UNKNOWN = "unknown"
@@ -132,27 +134,27 @@ class Acquisition(Frozen):
     products: tuple[Product, ...]
 
 
-ACCESS_DENIED = "access denied"
-"""In the reason for leaving out what a source refuses to give with these credentials, or without any."""
-
-NOT_REACHABLE = "not reachable now"
-"""In the reason for leaving out what may be had at another attempt: a service too busy, a connection that broke."""
-
-
 class LeftOut(Frozen):
     """A product that was found and not taken, and why."""
 
-    product: str
-    reason: str
+    product: Annotated[str, Field(description="its id, with the band or the cell behind where that alone is left out")]
+    reason: Annotated[str, Field(description="for people; no code reads it")]
+    kind: Reason = Reason.UNKNOWN
+
+    @classmethod
+    def because(cls, product: str, error: ProductError) -> LeftOut:
+        """A product that an error makes unusable."""
+        return cls(product=product, reason=str(error), kind=error.kind)
 
     @property
     def denied(self) -> bool:
-        return ACCESS_DENIED in self.reason
+        """True where the source refuses it: asking again changes nothing."""
+        return self.kind is Reason.ACCESS_DENIED
 
     @property
     def passing(self) -> bool:
         """True where another attempt may succeed."""
-        return NOT_REACHABLE in self.reason
+        return self.kind is Reason.NOT_REACHABLE
 
 
 class Order(Frozen):

@@ -15,7 +15,7 @@ from shapely import centroid, get_x, get_y
 from shapely.geometry.base import BaseGeometry
 
 from catalog.area import Area
-from catalog.errors import NotEnoughAcquisitionsError
+from catalog.errors import NotEnoughAcquisitionsError, Reason
 from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
 from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
@@ -39,7 +39,10 @@ class SeasonAcquisition(Frozen):
     sun_zenith: Annotated[float, Field(description="degrees; computed where the source doesn't say")]
     products: tuple[str, ...]
     used: bool
-    reason: Annotated[str, Field(description="why it is not used; empty where it is")]
+    reason: Annotated[str, Field(description="why it is not used, for people; empty where it is")]
+    kind: Annotated[
+        Reason | None, Field(description="of what kind the reason is; none where it is used, or in older seasons")
+    ] = None
 
     @property
     def low_sun(self) -> bool:
@@ -190,14 +193,15 @@ def _judge(
 ) -> SeasonAcquisition:
     valid, clear = found.valid / max(1, pixels), found.clear / max(1, pixels)
     missing = [band for band in needed if found.bands is None or not found.bands[LEVEL_BANDS[level].index(band)]]
-    if found.valid == 0:
-        reason = "its mask could not be made" if found.unmasked else "no data in the area"
+    kind, reason = None, ""
+    if found.valid == 0 and found.unmasked:
+        kind, reason = Reason.NOT_MASKED, "its mask could not be made"
+    elif found.valid == 0:
+        kind, reason = Reason.NO_DATA, "no data in the area"
     elif missing:
-        reason = f"without {', '.join(missing)}"
+        kind, reason = Reason.LACKS_BANDS, f"without {', '.join(missing)}"
     elif clear < min_clear:
-        reason = f"clear over {clear:.3f} of the area, under min_clear {min_clear:g}"
-    else:
-        reason = ""
+        kind, reason = Reason.TOO_CLOUDY, f"clear over {clear:.3f} of the area, under min_clear {min_clear:g}"
     return SeasonAcquisition(
         id=acquisition.id,
         time=acquisition.time,
@@ -208,8 +212,9 @@ def _judge(
         clear_fraction=clear,
         sun_zenith=_zenith(acquisition, area),
         products=tuple(product.id for product in acquisition.products),
-        used=not reason,
+        used=kind is None,
         reason=reason,
+        kind=kind,
     )
 
 
@@ -236,9 +241,8 @@ def _too_few(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqu
 
 def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acquisitions: int) -> str:
     # those that only a lower min_clear stands between
-    clearest = sorted(
-        (one.clear_fraction for one in candidates if one.used or one.reason.startswith("clear over")), reverse=True
-    )
+    eligible = [candidate for candidate in candidates if candidate.used or candidate.kind is Reason.TOO_CLOUDY]
+    clearest = sorted((candidate.clear_fraction for candidate in eligible), reverse=True)
     others = "Ask for more months (months), allow cloudier tiles (max_cloud) or need fewer dates (min_acquisitions)."
     if len(clearest) >= min_acquisitions and clearest[min_acquisitions - 1] > 0:
         enough = np.floor(clearest[min_acquisitions - 1] * 1000) / 1000

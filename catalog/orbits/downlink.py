@@ -77,8 +77,8 @@ def elevation(positions: Floats, station: GroundStation) -> Floats:
     """(N,) elevation above a station's horizon, degrees, of earth-fixed positions (N, 3), km."""
     longitude, latitude = np.radians(station.longitude), np.radians(station.latitude)
     up = np.array([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
-    place = earth_fixed(np.array([station.longitude]), np.array([station.latitude]), station.height)
-    sight = positions - place
+    antenna = earth_fixed(np.array([station.longitude]), np.array([station.latitude]), station.height)
+    sight = positions - antenna
     sine: Floats = sight @ up / np.linalg.norm(sight, axis=1)
     return np.degrees(np.arcsin(sine))
 

@@ -92,7 +92,11 @@ _TASK = (
     Variable("offset_check", "task", str, UNKNOWN, "whether the numbers agree with that offset: ok, or why not known"),
     Variable("off_grid", "task", str, "", "what was warped onto the grid, a JSON list; empty where pixels were copied"),
     Variable(
-        "left_out", "task", str, "{}", "products and bands that could not be read, with the reason, a JSON object"
+        "left_out",
+        "task",
+        str,
+        "{}",
+        "products and bands that could not be read, with the reason and its kind, a JSON object",
     ),
     Variable("bands_present", "task", np.uint8, 0, "1 where the band was there", by_band=True),
     Variable("valid_fraction", "task", np.float32, np.nan, "part of the cell with data in every band present"),

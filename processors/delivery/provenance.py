@@ -100,7 +100,7 @@ class DeliveryFacts(Frozen):
         return f"{self.processor_title}, {self.year}" + (" (SYNTHETIC DATA)" if self.synthetic else "")
 
 
-def place_text(area: dict[str, Any]) -> str:
+def location_text(area: dict[str, Any]) -> str:
     """Where an area (GeoJSON) lies and how large it is: ``50.746° N, 4.063° E, 0.41 km²``."""
     geometry = shape(area)
     centre = geometry.centroid

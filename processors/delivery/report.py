@@ -17,7 +17,7 @@ from catalog.area import area_km2
 from catalog.grid import PIXEL
 from catalog.storage.store import written_whole
 from processors.delivery.areas import HECTARE, NO_ESTIMATE, AreaTable
-from processors.delivery.provenance import DeliveryFacts, months_text, place_text
+from processors.delivery.provenance import DeliveryFacts, location_text, months_text
 from processors.season import LOW_SUN_ZENITH
 
 SMALL_AREA = 100.0
@@ -55,7 +55,7 @@ def write_report(
     html = environment.from_string(template).render(
         facts=facts,
         season=months_text(facts.period),
-        place=place_text(facts.area),
+        place=location_text(facts.area),
         created=facts.created.astimezone(UTC),
         picture_name=picture.name,
         picture=base64.b64encode(picture.read_bytes()).decode(),

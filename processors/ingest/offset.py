@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.baseline import OFFSET_SINCE, baseline_number
-from catalog.errors import ProductError
+from catalog.errors import ProductError, Reason
 from catalog.products import SATURATED, Asset, Product
 
 CHECKED_BANDS = ("B02", "B03", "B04")
@@ -88,7 +88,8 @@ def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[
         raise ProductError(
             f"{product.id}: the offset {asset.offset} ({asset.offset_from}) doesn't fit the numbers of {band}, {asset.href}: "
             f"{DARKEST_SHARE:.0%} of its pixels lie below {darkest[band]}, which would become {least * 1e-4:.3f} reflectance. "
-            "It seems to be applied already: correct the catalogue's offset."
+            "It seems to be applied already: correct the catalogue's offset.",
+            Reason.OFFSET_REFUSED,
         )
     if least > DARK:
         return f"not checked: nothing darker than {least * 1e-4:.2f} in {', '.join(sorted(darkest))}"

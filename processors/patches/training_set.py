@@ -271,9 +271,9 @@ def _digest(
     area_split: Split,
 ) -> str:
     arrays = hashlib.sha256(area_labels.tobytes() + area_split.tobytes()).hexdigest()
-    places = [(window.left, window.top, window.width, window.height) for window in windows]
+    rectangles = [(window.left, window.top, window.width, window.height) for window in windows]
     legend = labels.legend.model_dump(mode="json")
-    described: list[Any] = [season.model_dump(mode="json"), legend, zone_area.wkt, max_patches, places, arrays]
+    described: list[Any] = [season.model_dump(mode="json"), legend, zone_area.wkt, max_patches, rectangles, arrays]
     return digest(described)
 
 

@@ -1,6 +1,6 @@
 """A training set from the simulated mission, in the layout of PASTIS (Garnot and Landrieu, 2021). **All of it is synthetic.**
 
-Each patch lies at a place of its own on a land of its own: soils, climate, weather, fields and skies differ between any two. Beside what
+Each patch lies somewhere else on a land of its own: soils, climate, weather, fields and skies differ between any two. Beside what
 PASTIS holds stand the clear pixels of each date (`CLEAR_S2`), by the mask that maps are made with. The three layers of an annotation
 are the crop's code (0 is none), the field's number in the patch from 1 on (0 is none; from the 255th on they share one) and how much of
 the pixel that crop covers, %. A patch is whole when its description in `PATCHES` is there, which is written last.
@@ -29,7 +29,6 @@ from catalog.storage.store import write_json, written_whole
 from processors.ingest.numbers import repeat_into, write_reflectance
 from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask
-from processors.mask.place import widened
 from processors.simulation.claimed_folder import MissionSettings, Progress, claimed, in_processes
 from processors.simulation.land.crops import WOOD
 from processors.simulation.mission.granule import NOTICE
@@ -120,7 +119,7 @@ def write_patches(folder: Path, settings: PatchSettings, processes: int, progres
 
 def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
     """Simulate one patch and write its files, its description last. Raises `RequestError` where no date is left of it."""
-    mission, tile, window = place_of(settings, index)
+    mission, tile, window = site_of(settings, index)
     dates = dict(_dates(mission, tile, window, settings))
     if not dates:
         raise RequestError(
@@ -147,7 +146,7 @@ def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
     write_json(_description(folder, index), described.model_dump(mode="json"))
 
 
-def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window]:
+def site_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window]:
     """Where a patch lies, and in which mission."""
     seed = int(keys(settings.seed, index, 0x5E7)) % 10**9
     random, half = np.random.default_rng([seed, 0x91ACE]), settings.size // 2
@@ -157,7 +156,7 @@ def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window
         (x, y), *_ = to_zone(centre, epsg).coords
         window = Window(epsg, round(x) // PIXEL - half, round(y) // PIXEL + half, settings.size, settings.size)
         for tile in tiles_meeting(centre):
-            around = widened(window, _MARGIN)
+            around = window.widened(_MARGIN)
             if tile.epsg == epsg and tile.window.intersection(around) == around:
                 return Mission(seed, settings.farming), tile, window
 
@@ -182,7 +181,7 @@ def date_of(mission: Mission, overpass: Overpass, window: Window) -> DateOfPatch
 
     The window and 60 m around it lie in the tile.
     """
-    scenes = list(mission.scenes(overpass, widened(window, _MARGIN)))
+    scenes = list(mission.scenes(overpass, window.widened(_MARGIN)))
     if not scenes:
         return None
     (scene,) = scenes

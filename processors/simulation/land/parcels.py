@@ -104,8 +104,8 @@ def _field_or(kind: int | None, corners: list[Point], village: tuple[float, floa
     x, y = (sum(values) / len(corners) for values in zip(*corners, strict=True))
     if math.hypot(x - village[0], y - village[1]) < village[2]:
         return VILLAGE
-    place = np.array([math.floor(y / 100)]), np.array([math.floor(x / 100)])
-    wooded = float(noise(seed, 10, *place, 23)[0, 0]) + 0.6 * float(noise(seed, 12, *place, 7)[0, 0])
+    node = np.array([math.floor(y / 100)]), np.array([math.floor(x / 100)])
+    wooded = float(noise(seed, 10, *node, 23)[0, 0]) + 0.6 * float(noise(seed, 12, *node, 7)[0, 0])
     if wooded > 1.15:
         return WOOD
     return WATER if float(uniform(keys(seed, math.floor(x), math.floor(y), 13), 1)) < 0.004 else None

@@ -69,7 +69,7 @@ class Overpass:
     def at(cls, platform: str, relative_orbit: int, tile: Tile, sensed: datetime) -> Overpass:
         """The overpass that a pass found (`passes_over`). Raises `ProductError` where there is none."""
         flight = _flight(platform, sensed)
-        place = _place(flight, relative_orbit, tile, sensed)
+        ground = _seen_point(flight, relative_orbit, tile, sensed)
         return cls(
             platform=platform,
             relative_orbit=relative_orbit,
@@ -77,7 +77,7 @@ class Overpass:
             sensed=sensed,
             datatake_start=_turning(flight, relative_orbit, sensed),
             absolute_orbit=absolute_orbit(platform, relative_orbit, sensed),
-            angles=_angles(flight, place, sensed),
+            angles=_angles(flight, ground, sensed),
             flight=flight,
         )
 
@@ -148,9 +148,9 @@ class Overpass:
         ]
         return to_lonlat(shapely.union_all(parts), self.tile.epsg)
 
-    def _distances(self, places: npt.NDArray[np.float64], epsg: int) -> npt.NDArray[np.float64] | None:
-        """(N,) km of places in a zone's metres from the track; None where none of them is in the swath."""
-        degrees = shapely.get_coordinates(to_lonlat(MultiPoint(places), epsg))
+    def _distances(self, points: npt.NDArray[np.float64], epsg: int) -> npt.NDArray[np.float64] | None:
+        """(N,) km of points in a zone's metres from the track; None where none of them is in the swath."""
+        degrees = shapely.get_coordinates(to_lonlat(MultiPoint(points), epsg))
         for approach in approaches(track_of(self.flight.orbit), earth_fixed(*degrees.T)):
             if approach.relative_orbit == self.relative_orbit:
                 return approach.distances
@@ -196,7 +196,7 @@ def _flight(platform: str, time: datetime) -> Flight:
     raise ProductError(f"{platform} didn't observe on {time:%Y-%m-%d}. Order again.")
 
 
-def _place(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetime) -> Point:
+def _seen_point(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetime) -> Point:
     """The middle of what is seen of the tile, degrees, from a lattice of 81 points."""
     lattice = tile.lattice(9)
     for approach in approaches(track_of(flight.orbit), earth_fixed(*lattice.T)):
@@ -216,11 +216,11 @@ def _turning(flight: Flight, relative_orbit: int, sensed: datetime) -> datetime:
     return time_of(round(top + later))
 
 
-def _angles(flight: Flight, place: Point, time: datetime) -> Angles:
-    zenith, azimuth = sun_angles(time, place.x, place.y)
-    (ground,) = earth_fixed(np.array([place.x]), np.array([place.y]))
+def _angles(flight: Flight, point: Point, time: datetime) -> Angles:
+    zenith, azimuth = sun_angles(time, point.x, point.y)
+    (ground,) = earth_fixed(np.array([point.x]), np.array([point.y]))
     (satellite,) = flight.orbit.positions(np.array([seconds_of(time)]))
-    longitude, latitude = np.radians(place.x), np.radians(place.y)
+    longitude, latitude = np.radians(point.x), np.radians(point.y)
     east = np.array([-np.sin(longitude), np.cos(longitude), 0])
     up = np.array([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
     north = np.cross(up, east)

@@ -51,10 +51,10 @@ def noise(seed: int, purpose: int, rows: npt.NDArray[np.int64], columns: npt.NDA
     return np.asarray(mixed / spread, np.float32)
 
 
-def _between(places: npt.NDArray[np.int64], scale: int) -> tuple[npt.NDArray[np.int64], Floats]:
+def _between(positions: npt.NDArray[np.int64], scale: int) -> tuple[npt.NDArray[np.int64], Floats]:
     """The node before each place (ascending) and the smoothed way to the next one."""
-    node = places // scale
-    way = (places - node * scale).astype(np.float32) / np.float32(scale)
+    node = positions // scale
+    way = (positions - node * scale).astype(np.float32) / np.float32(scale)
     return node, way * way * (3 - 2 * way)
 
 

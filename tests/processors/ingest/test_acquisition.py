@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from catalog.errors import RequestError
+from catalog.errors import Reason, RequestError
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, LeftOut, Order
 from catalog.storage.store import Store
@@ -143,7 +143,9 @@ def test_a_product_without_cloud_probability_is_as_good(cube_kit: ModuleType, st
     first, second = ingest(store, archive.order())
     assert (first.written, first.dropped) == ((CELL.name,), ())
     assert second.written == (CELL.name,)
-    assert second.dropped == (LeftOut(product="b CLD", reason=f"{gone}: no such file"),)  # listed, and not there
+    assert second.dropped == (
+        LeftOut(product="b CLD", reason=f"{gone}: no such file", kind=Reason.NOT_THERE),
+    )  # listed, and not there
     cube = cube_of(store)
     assert [int(cube.read("cloud_probability", index).min()) for index in (0, 1)] == [255, 255]
     assert not list((cube.path / "cloud_probability").rglob("c/*"))
@@ -289,7 +291,7 @@ def test_an_asset_that_is_not_there_is_a_missing_band(cube_kit: ModuleType, stor
     archive.add("a", {"B02": 50, "SCL": 4}, hrefs={"B03": str(gone), "B04": unreachable})
     (result,) = ingest(store, archive.order())
     assert result.written == (CELL.name,)
-    assert result.dropped[0] == LeftOut(product="a B03", reason=f"{gone}: no such file")
+    assert result.dropped[0] == LeftOut(product="a B03", reason=f"{gone}: no such file", kind=Reason.NOT_THERE)
     assert result.dropped[1].product == "a B04"
     assert unreachable in result.dropped[1].reason
     present = dict(zip(L2A, cube_of(store).values("bands_present")[0].tolist(), strict=True))
