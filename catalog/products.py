@@ -169,10 +169,6 @@ class Order(Frozen):
     acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
     left_out: tuple[LeftOut, ...] = ()
 
-    @property
-    def product_count(self) -> int:
-        return sum(len(acquisition.products) for acquisition in self.acquisitions)
-
 
 def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:
     """First instant of the season and the first one after it, UTC.

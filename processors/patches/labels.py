@@ -37,11 +37,6 @@ class Labels:
         """Index into ``legend.mapped`` (H, W); -1 unknown: outside the file, role ignore, codes that no entry names."""
         return _indices(self.codes.read(window), self.legend)
 
-    def meets(self, zone_area: BaseGeometry, epsg: int) -> bool:
-        """True where a pixel of the area (in the zone's metres) has a class."""
-        read = self.read(window_around(zone_area, epsg))
-        return bool(self._class_pixels(read, zone_area, window_around(zone_area, epsg)))
-
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the labels don't touch the area, or no pixel of it has a class."""
         window = window_around(zone_area, epsg)

@@ -24,11 +24,10 @@ from agrunet.files import folder_written_whole
 from catalog.area import as_geojson
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, inside, to_lonlat, window_around
-from catalog.products import Frozen, Level, Order
+from catalog.products import Frozen, Level
 from catalog.storage.store import digest, write_json
 from processors.patches.label_fields import describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
-from processors.season import Season
 
 SUMMARY = "training.json"
 
@@ -48,31 +47,6 @@ class TrainingSeason(Frozen):
     baselines: Annotated[tuple[str, ...], Field(description="processing baselines of the products")] = ()
     min_clear: float = 0.5
     min_acquisitions: int = 5
-
-    @classmethod
-    def of(
-        cls,
-        order: Order,
-        season: Season,
-        *,
-        year: int,
-        months: tuple[int, int],
-        bands: Sequence[str],
-        min_clear: float,
-        min_acquisitions: int,
-    ) -> TrainingSeason:
-        """From what was ordered and chosen; ``bands`` are those of the patches."""
-        return cls(
-            level=order.level,
-            year=year,
-            months=months,
-            bands=tuple(bands),
-            synthetic=order.synthetic,
-            acquisitions=tuple(f"{one.id}: {' '.join(one.products)}" for one in season.used),
-            baselines=tuple(sorted({one.baseline for one in season.used})),
-            min_clear=min_clear,
-            min_acquisitions=min_acquisitions,
-        )
 
 
 class TrainingSummary(Frozen):

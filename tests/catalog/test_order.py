@@ -165,7 +165,6 @@ def test_products_of_one_datatake_make_one_acquisition() -> None:
     assert (acquisition.sun_zenith, acquisition.cloud_cover) == (41, 20)
     assert acquisition.sun_azimuth == pytest.approx(5)
     assert (acquisition.platform, acquisition.baseline) == ("S2A", "02.11")
-    assert made.product_count == 2
 
 
 def test_an_acquisition_of_two_baselines_says_both() -> None:

@@ -35,7 +35,7 @@ from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask
 from processors.simulation.mission.mission import Mission
 from processors.simulation.mission.overpass import Overpass, overpasses
-from processors.simulation.scoring.land_realism import CLASSES, Series, pooled, read, transfer
+from processors.simulation.scoring.land_realism import CLASSES, Series, by_class_and_month, pooled, read, transfer
 from processors.simulation.training_patches import date_of
 
 Bools = npt.NDArray[np.bool_]
@@ -121,26 +121,23 @@ def distributions(real: Series, simulated: Series) -> list[dict[str, Any]]:
     The distance is Wasserstein's, in units of reflectance (or of NDVI): how far values have to be moved, in the mean.
     """
     rows = []
-    for number, name in enumerate(CLASSES):
-        for month in range(1, 13):
-            times = [index for index, day in enumerate(real.days) if day.month == month]
-            observed, made = (pooled(series, number, times) for series in (real, simulated))
-            if min(observed.shape[1], made.shape[1]) < FEWEST:
-                continue
-            row: dict[str, Any] = {
-                "crop": name,
-                "month": month,
-                "real_pixels": observed.shape[1],
-                "simulated_pixels": made.shape[1],
+    for name, month, observed, made in by_class_and_month(real, simulated):
+        if min(observed.shape[1], made.shape[1]) < FEWEST:
+            continue
+        row: dict[str, Any] = {
+            "crop": name,
+            "month": month,
+            "real_pixels": observed.shape[1],
+            "simulated_pixels": made.shape[1],
+        }
+        for column, band in enumerate(("NDVI", *CROP_BANDS)):
+            row[band] = {
+                "real": described(observed[column]),
+                "simulated": described(made[column]),
+                "distance": round(float(wasserstein_distance(observed[column], made[column])), 4),
             }
-            for column, band in enumerate(("NDVI", *CROP_BANDS)):
-                row[band] = {
-                    "real": described(observed[column]),
-                    "simulated": described(made[column]),
-                    "distance": round(float(wasserstein_distance(observed[column], made[column])), 4),
-                }
-            row["distance_of_bands"] = round(float(np.mean([row[band]["distance"] for band in CROP_BANDS])), 4)
-            rows.append(row)
+        row["distance_of_bands"] = round(float(np.mean([row[band]["distance"] for band in CROP_BANDS])), 4)
+        rows.append(row)
     return rows
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,8 @@ from agrunet.data.header import SPLITS
 from agrunet.data.patches import Patch
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, to_lonlat, window_around
-from catalog.products import Acquisition, Order, Product
 from processors.patches.labels import Labels, open_labels
 from processors.patches.training_set import TrainingFolder, TrainingSeason, choose_patches, write_training_patches
-from processors.season import Season, SeasonAcquisition
 
 ZONE = 32631
 LEFT, TOP = 50_000, 560_000
@@ -118,31 +115,6 @@ def test_patches_with_labels_are_written_and_the_header_tells_all(tmp_path: Path
     assert written.summary.pixels["train"] == {"wheat": 128, "maize": 128}
     assert written.summary.pixels["within-field"] == {}
     assert "no claim of accuracy" in header.hold_out
-
-
-def test_a_season_becomes_what_the_header_needs() -> None:
-    time = datetime(2019, 4, 3, tzinfo=UTC)
-    footprint = {"type": "Polygon", "coordinates": []}
-    names = ("a", "b", "c")
-    candidates = [
-        SeasonAcquisition(
-            id=name, time=time, platform="S2A", baseline=baseline, cloud_cover=None, valid_fraction=1, clear_fraction=1,
-            sun_zenith=40, products=(f"{name}1", f"{name}2"), used=name != "b", reason="",
-        )
-        for name, baseline in zip(names, ("05.09", "02.11", "04.00"), strict=True)
-    ]  # fmt: skip
-    products = tuple(Product(id=f"{name}1", href="x", level="L1C", time=time, footprint=footprint) for name in names)
-    order = Order(
-        source="stac:x", source_id="x", level="L1C", start=time, end=time, synthetic=True,
-        acquisitions=(Acquisition(id="a", time=time, products=products),),
-    )  # fmt: skip
-    season = Season(level="L1C", start=time, acquisitions=tuple(candidates), bands=("B04", "B08"))
-    made = TrainingSeason.of(
-        order, season, year=2019, months=(4, 7), bands=["B08"], min_clear=0.3, min_acquisitions=2
-    )  # fmt: skip
-    assert (made.level, made.synthetic, made.bands) == ("L1C", True, ("B08",))
-    assert made.acquisitions == ("a: a1 a2", "c: c1 c2")
-    assert made.baselines == ("04.00", "05.09")
 
 
 def test_labels_outside_the_area_are_unknown_and_serve_for_nothing(tmp_path: Path) -> None:
