@@ -1,4 +1,4 @@
-"""What a request takes from a source: which products, grouped into acquisitions, and why the others not."""
+"""Orders: which products of a source a request takes, grouped into acquisitions, and why not the others."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _duplicates(products: list[Product]) -> list[list[Product]]:
 
 
 def _by_datatake_known(products: Iterable[Product]) -> tuple[list[Product], list[Product]]:
-    """Those whose datatake is known and those whose isn't, each sorted by time."""
+    """Divide products by whether their datatake is known, each part sorted by time."""
     known: list[Product] = []
     unknown: list[Product] = []
     for product in sorted(products, key=lambda product: (product.time, product.id)):

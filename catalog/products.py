@@ -1,4 +1,4 @@
-"""What a Sentinel-2 product is: bands, levels, products, acquisitions and the order made of them."""
+"""Models of Sentinel-2 products: bands, levels, products, acquisitions and the order made of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catalog.errors import ProductError, Reason
 Level = Literal["L1C", "L2A"]
 
 UNKNOWN = "unknown"
-"""Written wherever the source doesn't say: never guessed, never left empty."""
+"""Word written wherever the source doesn't say: never guessed, never left empty."""
 
 NO_DATA = 0
 """Cube value of a pixel without data."""
@@ -69,11 +69,11 @@ CROP_BANDS: tuple[str, ...] = tuple(name for name, band in BANDS.items() if band
 """The ten bands that see the land at 10 or 20 m; those of 60 m are made for the atmosphere and blur fields."""
 
 MASK_ASSETS: dict[str, tuple[str, ...]] = {"L1C": (), "L2A": ("SCL", "CLD")}
-"""What a source may offer beside the bands: the scene classification and the cloud probability of Sen2Cor (%)."""
+"""Assets that a source may offer beside the bands: the scene classification and the cloud probability of Sen2Cor (%)."""
 
 
 class Asset(Frozen):
-    """Where GDAL finds the pixels of one band of one product, and how to read them."""
+    """Address of the pixels of one band of one product for GDAL, and how to read them."""
 
     href: str
     nodata: Annotated[float | None, Field(description="raw value that means no data")] = 0
@@ -84,7 +84,7 @@ class Asset(Frozen):
 
 
 class Reception(Frozen):
-    """How an acquisition came to the ground and became products, where a source knows; UTC."""
+    """Reception of an acquisition on the ground and its processing into products, where a source knows; UTC."""
 
     station: Annotated[str, Field(description="ground station that received it")]
     downlinked: Annotated[
@@ -158,7 +158,7 @@ class LeftOut(Frozen):
 
 
 class Order(Frozen):
-    """What a request takes from a source: the acquisitions chosen, what was left out, and why."""
+    """Selection that a request takes from a source: the acquisitions chosen, what was left out, and why."""
 
     source: Annotated[str, Field(description="the source's address, without credentials")]
     source_id: Annotated[str, Field(description="names the source in the store")]

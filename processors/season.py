@@ -1,4 +1,4 @@
-"""Which acquisitions a request uses: fractions over the requested area, one sorted list for all its cells."""
+"""Choice of the acquisitions that a request uses: fractions over the requested area, one sorted list for all its cells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOW_SUN_ZENITH = 70.0
 
 
 class SeasonAcquisition(Frozen):
-    """One candidate, and whether it is used."""
+    """Acquisition that may be used, and whether it is."""
 
     id: str
     time: AwareDatetime
@@ -46,12 +46,12 @@ class SeasonAcquisition(Frozen):
 
     @property
     def low_sun(self) -> bool:
-        """Less than 20° above the horizon: shadows are long and reflectance less certain. Flagged, and used all the same."""
+        """True less than 20° above the horizon: shadows are long and reflectance less certain. Flagged, and used all the same."""
         return self.sun_zenith > LOW_SUN_ZENITH
 
 
 class Season(Frozen):
-    """What `choose_season` decided."""
+    """Decision of `choose_season`."""
 
     level: Level
     start: Annotated[AwareDatetime, Field(description="first instant of the season, UTC")]

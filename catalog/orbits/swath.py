@@ -1,4 +1,4 @@
-"""What the instrument sees and when: passes of the satellites over an area, and the tiles they image.
+"""The instrument's view over time: passes of the satellites over an area, and the tiles they image.
 
 The instrument looks straight down and 145 km to either side. The satellites steer in yaw so that its lines stand across the ground
 track as the earth turns beneath, so a place is imaged when the point below the satellite comes nearest to it. Imaging is on
@@ -125,7 +125,7 @@ def earth_fixed(longitudes: Floats, latitudes: Floats, heights: Floats | float =
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """How one descending half of a revolution passes some points."""
+    """Approach of one descending half of a revolution to some points."""
 
     relative_orbit: int
     seconds: Floats
@@ -174,7 +174,7 @@ class _AreaPoints:
     area: slice
     """Samples of the area, even in degrees, that measure how much of it is seen."""
     tiles: dict[str, tuple[slice, slice]]
-    """By name: the tile's lattice, and samples of the area in the tile with its vertices there."""
+    """Tiles by name: the tile's lattice, and samples of the area in the tile with its vertices there."""
 
 
 def passes_over(flights: Sequence[Flight], area: BaseGeometry, min_sun: float = MIN_SUN) -> list[Pass]:
@@ -257,7 +257,7 @@ def _area_points(area: BaseGeometry) -> _AreaPoints:
 
 
 def _part(area: BaseGeometry, tile: Tile) -> BaseGeometry:
-    """What of an area lies in a tile; either may go on beyond 180 degrees."""
+    """Part of an area that lies in a tile; either may go on beyond 180 degrees."""
     footprint = tile.footprint
     turned = [shapely.affinity.translate(footprint, turn) for turn in (-360, 0, 360)]
     return shapely.union_all([area.intersection(one) for one in turned])

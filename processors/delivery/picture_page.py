@@ -164,7 +164,7 @@ def fitted(extent_width: float, extent_height: float, width: float, height: floa
 
 
 def shortened(text: str, length: int) -> str:
-    """At most that many characters."""
+    """Shorten a text to at most that many characters."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 

@@ -21,7 +21,7 @@ from processors.delivery.provenance import DeliveryFacts, location_text, months_
 from processors.season import LOW_SUN_ZENITH
 
 SMALL_AREA = 100.0
-"""km² below which no accuracy measured in an area says how good maps are elsewhere."""
+"""Area in km² below which no accuracy measured in it says how good maps are elsewhere."""
 
 # The headline comes first.
 SPLITS = {
@@ -76,7 +76,7 @@ def write_report(
 
 
 def _later(time: datetime, sensed: datetime) -> str:
-    """Such as ``+3:07``, hours and minutes."""
+    """Delay such as ``+3:07``, hours and minutes."""
     minutes = round((time - sensed).total_seconds() / 60)
     return f"+{minutes // 60}:{minutes % 60:02d}"
 
@@ -108,7 +108,7 @@ def _small_area(facts: DeliveryFacts) -> str | None:
 
 
 def _mask(options: dict[str, Any]) -> str:
-    """What dates were masked with, on one line."""
+    """Options that the dates were masked with, on one line."""
 
     def figure(value: Any) -> str:
         if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""From an order to slabs of cells. The only place that reads pixels of products.
+"""Ingestion of one acquisition, from an order to slabs of cells. Nothing else reads pixels of products.
 
 An acquisition is the unit of work: its products are opened once, its cells written row by row from the north, each block of a file
 decoded once however many cells it meets, and the flags of all its cells are set last.
@@ -46,7 +46,7 @@ from processors.ingest.slabs import BrokenProductError, Facts, slab_memory, writ
 
 
 class IngestResult(Frozen):
-    """What became of one acquisition. Nothing of it is usable where ``written`` and ``skipped`` are empty."""
+    """The outcome of one acquisition. Nothing of it is usable where ``written`` and ``skipped`` are empty."""
 
     acquisition: str
     written: Annotated[tuple[str, ...], Field(description="cells written now")] = ()
@@ -199,7 +199,7 @@ def _ingest(
 
 
 def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[str, str]:
-    """What `check_offset` says of each product. Raises `BrokenProductError` for the first one whose offset is wrong."""
+    """Check each product's offset; gives the finding by product. Raises `BrokenProductError` for the first one whose offset is wrong."""
     checks = {}
     for name, bands in sorted(readers.bands.items()):
         checked = {band: bands[band] for band in CHECKED_BANDS if band in bands}

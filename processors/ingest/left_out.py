@@ -1,4 +1,4 @@
-"""What was left out of a cell, and whether it is worth another try."""
+"""Records of what was left out of a cell, and whether it is worth another try."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, MissingAsse
 
 
 class LeftOutRecord(NamedTuple):
-    """Something left out of a cell."""
+    """Product or band left out of a cell."""
 
     left_out: LeftOut
     state: str
@@ -25,7 +25,7 @@ class LeftOutRecord(NamedTuple):
 
 
 def read_records(text: str) -> list[LeftOutRecord]:
-    """What a cell's `left_out` holds. Cells of older versions don't say of what kind a reason is."""
+    """Parse a cell's `left_out`. Cells of older versions don't say of what kind a reason is."""
     records = []
     for product, (reason, state, *kinds) in json.loads(text).items():
         kind = Reason(kinds[0]) if kinds else Reason.UNKNOWN
@@ -42,7 +42,7 @@ def records_text(records: Iterable[LeftOutRecord]) -> str:
 
 
 def product_state(assets: Mapping[str, Asset]) -> str:
-    """What is recorded of a product that can't be read; ``again`` where that may be the network's fault."""
+    """State to record of a product that can't be read; ``again`` where that may be the network's fault."""
     if not assets or any(is_remote(asset) for asset in assets.values()):
         return "again"
     return digest({name: asset_state(asset) for name, asset in assets.items()})

@@ -91,7 +91,7 @@ class AssetOpener:
         self._stack = stack
 
     def open(self, asset: Asset) -> rasterio.DatasetReader:
-        """Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where a file can't be understood."""
+        """Open an asset. Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where it can't be understood."""
         host = _host(asset)
         times, last, reason = _silent.get(host, (0, 0.0, ""))
         if times > 1 and time.monotonic() - last < SILENCE:
@@ -123,7 +123,7 @@ def _host(asset: Asset) -> str:
 
 
 def _absent(asset: Asset, reason: str) -> MissingAssetError:
-    """Why a remote asset can't be opened, by what GDAL says of it: of a service's answer it hands down nothing but words."""
+    """Error for a remote asset that can't be opened. Its kind comes from GDAL's words, which are all it hands down of an answer."""
     if _DENIED.search(reason):
         kind, text = Reason.ACCESS_DENIED, f"{asset.href}: access denied: {reason}. {remedy(asset.href)}"
     elif _ABSENT.search(reason):
@@ -134,7 +134,7 @@ def _absent(asset: Asset, reason: str) -> MissingAssetError:
 
 
 def unread(asset: Asset, reason: str) -> ProductError:
-    """Why pixels of an open asset can't be read, by what GDAL says of it."""
+    """Error for pixels of an open asset that can't be read; its kind comes from GDAL's words."""
     if not is_remote(asset):
         return ProductError(f"{asset.href} can't be read, it may be truncated: {reason}")
     if _DENIED.search(reason):

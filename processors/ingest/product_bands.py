@@ -27,7 +27,7 @@ class Readers:
 
     bands: dict[str, dict[str, BandReader]] = field(default_factory=dict)
     missing: dict[str, dict[str, LeftOut]] = field(default_factory=dict)
-    """By product id and band."""
+    """Missing bands by product id and band."""
 
 
 def open_products(
@@ -76,7 +76,7 @@ def _without(product: str, what: str, missing: LeftOut | None) -> LeftOut:
 
 
 def _check_position(product: Product, bands: Mapping[str, BandReader]) -> None:
-    """Raises `ProductError` where a band isn't as large as the others, or lies elsewhere than they or the product do."""
+    """Raise `ProductError` where a band isn't as large as the others, or lies elsewhere than they or the product do."""
     systems = Counter(reader.dataset.crs.to_wkt() for reader in bands.values())
     for band, reader in bands.items():
         if reader.dataset.crs.to_wkt() != systems.most_common(1)[0][0]:

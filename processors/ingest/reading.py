@@ -19,7 +19,7 @@ from catalog.errors import ProductError, Reason
 from catalog.grid import MEMORY_RASTERS, PIXEL, Window
 from catalog.products import NO_DATA, SATURATED, Asset
 from processors.ingest.blocks import BlockReader, Part, Scratch, read_part
-from processors.ingest.numbers import Values, class_numbers, reflectance_numbers, repeat_into, write_reflectance
+from processors.ingest.cube_numbers import Values, class_numbers, reflectance_numbers, repeat_into, write_reflectance
 from processors.ingest.offset import NumberCounts
 from processors.ingest.opening import GDAL_ENVIRONMENT, cause, unread
 
@@ -52,14 +52,14 @@ class BandReader:
         return self._dataset
 
     def off_grid(self, epsg: int) -> str | None:
-        """What has to be warped onto the grid of a zone, or None where pixels are copied."""
+        """Description of the source grid that has to be warped onto a zone's, or None where pixels are copied."""
         if self._epsg == epsg and self._step is not None:
             return None
         system = f"EPSG:{self._epsg}" if self._epsg is not None else "another CRS"
         return f"{system}, {self._dataset.transform.a:.10g} m from {self._dataset.transform.c:.10g} {self._dataset.transform.f:.10g}"
 
     def warped(self, epsg: int) -> set[str]:
-        """What was or is warped onto the grid of a zone, by the source or here; empty where pixels are copied."""
+        """Descriptions of what was warped onto the grid of a zone, by the source or here; empty where pixels are copied."""
         return {text for text in (self.off_grid(epsg) or self.asset.warped,) if text}
 
     def plan(self, windows: Iterable[Window], scratch: Scratch) -> None:
@@ -207,7 +207,7 @@ class BandReader:
 
 
 def _clear_around(out: npt.NDArray[Any], rows: slice, columns: slice) -> None:
-    """Nothing but what is written anyway is left as it was: clearing a whole slab first takes as long as a band's arithmetic."""
+    """Clear what isn't written anyway: clearing a whole slab first takes as long as a band's arithmetic."""
     out[: rows.start] = NO_DATA
     out[rows.stop :] = NO_DATA
     out[rows, : columns.start] = NO_DATA

@@ -1,4 +1,4 @@
-"""From open bands to slabs: one acquisition over all its cells, its bands decoded side by side while the cell before is written.
+"""Slabs made from open bands: one acquisition over all its cells, its bands decoded side by side while the cell before is written.
 
 Memory is of a fixed size, whatever the area and however many acquisitions are read at once: so many slabs, the blocks that threads
 read just now, and what `Scratch` keeps.
@@ -64,7 +64,7 @@ class _Memory:
         return np.empty(shape, np.uint16) if found is None else found
 
     def give(self, array: npt.NDArray[np.uint16]) -> None:
-        """What `take` gave, back."""
+        """Return an array that `take` gave."""
         with self._lock:
             self._spare.append(array)
             del self._spare[:-SLABS]
@@ -76,7 +76,7 @@ _memory = _Memory(SLABS)
 
 @contextmanager
 def slab_memory() -> Iterator[None]:
-    """Around all that is done for an acquisition: whoever begins while another one reads finds that one's memory."""
+    """Context of all that is done for an acquisition: whoever begins while another reads uses the same memory."""
     with _memory.user():
         yield
 
@@ -91,7 +91,7 @@ class BrokenProductError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is written beside a slab."""
+    """Facts that are written beside a slab."""
 
     products: tuple[str, ...]
     bands_present: npt.NDArray[np.uint8]
@@ -101,7 +101,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is read for a cell: these bands of these products, in the order of their names, which doesn't depend on the request."""
+    """Reading to be done for a cell: these bands of these products, in the order of their names, which doesn't depend on the request."""
 
     target: CellAcquisition
     names: tuple[str, ...]
@@ -130,7 +130,7 @@ class _Slab:
             self._array(band).fill(NO_DATA)
 
     def wait(self) -> Facts:
-        """What is written beside the slab, once it is read. Raises `BrokenProductError`."""
+        """Wait until the slab is read; gives what is written beside it. Raises `BrokenProductError`."""
         off_grid = set().union(*(layer.result() for layer in self.layers))
         bands, present = self.job.target.cube.bands, self.job.present
         least = np.full(self.reflectance.shape[1:], SATURATED, np.uint16)
@@ -147,7 +147,7 @@ class _Slab:
         )
 
     def write(self) -> None:
-        """Raises `StoreError`."""
+        """Write the slab. Raises `StoreError`."""
         cube, index = self.job.target.cube, self.job.target.index
         cube.write_slab("reflectance", index, self.reflectance)
         if self.masks is not None:
@@ -252,7 +252,7 @@ def write_slabs(targets: Sequence[CellAcquisition], readers: Readers, scratch: S
 
 
 def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], None]) -> _Slab:
-    """Where all memory is taken, what is held is written first: nobody who waits for a slab holds another one."""
+    """Take memory for a slab. Where all is taken, what is held is written first: nobody who waits for a slab holds another one."""
     cube = job.target.cube
     shape = len(cube.bands), *cube.window.shape
     array = _memory.take(shape, wait=False)
@@ -282,7 +282,7 @@ def _plan(jobs: Sequence[_Job], readers: Readers, scratch: Scratch) -> None:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Of the process: threads that stay are fewer in all, and their memory is used again rather than scattered."""
+    """Pool of the process: threads that stay are fewer in all, and their memory is used again rather than scattered."""
     return ThreadPoolExecutor(threads, thread_name_prefix="cropline-read")
 
 

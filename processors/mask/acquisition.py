@@ -1,4 +1,4 @@
-"""Which pixels of an acquisition are clear: L2A by its scene classification, L1C by s2cloudless (`mask_l1c`).
+"""Masks of the clear pixels of an acquisition: L2A by its scene classification, L1C by s2cloudless (`mask_l1c`).
 
 Dilation and shadows need what lies beyond a cell's edge: it is read from the neighbouring cells that hold the same acquisition,
 so that no seam appears between cells of one request.
@@ -28,7 +28,7 @@ from processors.mask.options import USUAL_MASK, L2AMask, MaskOptions
 
 
 class MaskResult(Frozen):
-    """What became of the mask of one acquisition."""
+    """The outcome of masking one acquisition."""
 
     acquisition: str
     masked: Annotated[tuple[str, ...], Field(description="cells masked now")] = ()

@@ -41,7 +41,7 @@ class _Coarse:
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """What a cell's reflectance comes to: (B, h, w) means over the pixels with data of each block, (h, w) where there are such,
+    """Reflectance of a cell by blocks: (B, h, w) means over the pixels with data of each block, (h, w) where there are such,
     and (H, W) which pixels may be clear."""
 
     means: npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class _Blocks:
 
 
 def sort_out(waiting: Sequence[CellAcquisition]) -> tuple[list[CellAcquisition], list[LeftOut]]:
-    """Those that hold what s2cloudless needs, and why not the others."""
+    """Divide them into those that hold what s2cloudless needs, and the others with their reason."""
     usable: list[CellAcquisition] = []
     dropped: list[LeftOut] = []
     for target in waiting:

@@ -23,7 +23,7 @@ from processors.season import Season
 
 @dataclass(frozen=True, slots=True)
 class PatchGrid:
-    """How the area is cut for a processor: edge and overlap of patches, pixels."""
+    """Cutting of the area for a processor: edge and overlap of patches, pixels."""
 
     size: int = 128
     overlap: int = 32

@@ -38,7 +38,7 @@ _FORMATS = "GeoTIFF, GeoPackage, GeoJSON, shapefile or FlatGeobuf"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """``codes``: (H, W); ``known``: (H, W), False where the file says nothing (``codes`` is 0 there)."""
+    """Codes of a window. ``codes``: (H, W); ``known``: (H, W), False where the file says nothing (``codes`` is 0 there)."""
 
     codes: npt.NDArray[np.int64]
     known: npt.NDArray[np.bool_]

@@ -81,7 +81,7 @@ def legend_beside(path: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class CropMask:
-    """Where cropland is."""
+    """Codes of a file that tell where cropland is."""
 
     codes: Codes
 

@@ -1,4 +1,4 @@
-"""From labels and cells to the folder of training patches that `agrunet` learns from."""
+"""The folder of training patches that `agrunet` learns from, made from labels and cells."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, inside, to_lonlat, window_around
 from catalog.products import Frozen, Level
 from catalog.storage.store import digest, write_json
-from processors.patches.label_fields import describe_split, split_map
+from processors.patches.label_split import describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
 
 SUMMARY = "training.json"
@@ -36,7 +36,7 @@ Labels16 = npt.NDArray[np.int16]
 
 
 class TrainingSeason(Frozen):
-    """What a checkpoint must remember of the season that it learns from."""
+    """Facts that a checkpoint must remember of the season that it learns from."""
 
     level: Level
     year: int
@@ -50,7 +50,7 @@ class TrainingSeason(Frozen):
 
 
 class TrainingSummary(Frozen):
-    """What was written into a folder of training patches; beside them as `training.json`."""
+    """Summary of a folder of training patches; lies beside them as `training.json`."""
 
     digest: Annotated[str, Field(description="of all that the patches depend on")]
     patches: int
@@ -224,7 +224,7 @@ def _header(
 
 
 def _surface(geometry: BaseGeometry) -> BaseGeometry:
-    """Its polygons: an intersection may also hold the lines and points where edges only touch."""
+    """Polygons of a geometry: an intersection may also hold the lines and points where edges only touch."""
     return unary_union([part for part in getattr(geometry, "geoms", [geometry]) if part.area > 0])
 
 

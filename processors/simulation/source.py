@@ -67,7 +67,7 @@ class MissionSource:
         return SearchResult(tuple(found), tuple(missing))
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
-        """Empty: nothing is a file before `download`."""
+        """Nothing: no pixel is a file before `download`."""
         return {}
 
     def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:

@@ -28,7 +28,7 @@ class Response:
     """One band of one satellite."""
 
     centre: float
-    """nm"""
+    """Centre of the curve, nm."""
     width: float
     """Full width at half maximum before the tilt, nm."""
     steepness: float
@@ -78,7 +78,7 @@ RESPONSES: Mapping[str, Mapping[str, Response]] = {
     satellite: {band: Response(*numbers) for band, numbers in zip(BANDS, table, strict=True)}
     for satellite, table in (("S2A", _S2A), ("S2B", _S2B), ("S2C", _S2B))
 }
-"""By satellite and band. 2C borrows 2B's."""
+"""Responses by satellite and band. 2C borrows 2B's."""
 
 
 def weights(satellite: str) -> Floats:

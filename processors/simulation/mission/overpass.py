@@ -57,12 +57,12 @@ class Overpass:
     """1 to 143."""
     tile: Tile
     sensed: datetime
-    """When its middle, or the part of it nearest to that in the swath, is imaged, UTC."""
+    """Time when its middle, or the part of it nearest to that in the swath, is imaged, UTC."""
     datatake_start: datetime
-    """When the satellite turns southward: every descending pass counts as one datatake."""
+    """Time when the satellite turns southward: every descending pass counts as one datatake."""
     absolute_orbit: int
     angles: Angles
-    """At the middle of what is seen of the tile."""
+    """Angles at the middle of what is seen of the tile."""
     flight: Flight
 
     @classmethod
@@ -83,7 +83,7 @@ class Overpass:
 
     @property
     def timeline(self) -> Timeline | None:
-        """Until the L2A product is ready; None where a full memory lost the acquisition. The same whatever was searched for."""
+        """Timeline until the L2A product is ready; None where a full memory lost the acquisition. The same whatever was searched for."""
         seen = Pass(
             platform=self.platform,
             relative_orbit=f"R{self.relative_orbit:03d}",
@@ -158,7 +158,7 @@ class Overpass:
 
 
 def overpasses(area: BaseGeometry, epsg: int, start: datetime, end: datetime) -> Iterator[Overpass]:
-    """What is imaged between two times of the tiles of one zone that meet a longitude/latitude area, by time.
+    """Overpasses between two times over the tiles of one zone that meet a longitude/latitude area, by time.
 
     Raises `RequestError` where nobody flew then.
     """
@@ -207,7 +207,7 @@ def _seen_point(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetim
 
 
 def _turning(flight: Flight, relative_orbit: int, sensed: datetime) -> datetime:
-    """When the satellite is northernmost on the revolution in which it sensed something."""
+    """Time when the satellite is northernmost on the revolution in which it sensed something."""
     track: Track = track_of(flight.orbit)
     # Half a revolution before, the number may still be the one before: only what is near the pole is looked at.
     own = np.flatnonzero((track.relative_orbits == relative_orbit) & (track.latitudes > 60))

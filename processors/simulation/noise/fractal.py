@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.floating[Any]]
 
 _RATIO = 1.93
-"""Between the scales of octaves; not 2, lest lattices share nodes."""
+"""Ratio between the scales of octaves; not 2, lest lattices share nodes."""
 
 
 def fractal(

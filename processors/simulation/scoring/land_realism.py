@@ -1,4 +1,4 @@
-"""How near the simulated land comes to real fields: ``python -m processors.simulation.scoring.land_realism FOLDER [--json FILE]``.
+"""Comparison of the simulated land with real fields: ``python -m processors.simulation.scoring.land_realism FOLDER [--json FILE]``.
 
 FOLDER holds ``flanders-2019`` (Sentinel-2 L2A with declared crops). Two measures: per crop and month the distribution of NDVI and ten bands
 beside that of the real clear pixels; and a random forest (needs `scikit-learn`) trained on simulated fields at the real dates and
@@ -66,7 +66,7 @@ class Series:
 
 
 Mask = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
-"""What is clear (H, W) by a scene classification (H, W) at 10 m."""
+"""Function that tells what is clear (H, W) by a scene classification (H, W) at 10 m."""
 
 
 def by_classes(scl: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
