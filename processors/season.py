@@ -79,7 +79,7 @@ class Season(Frozen):
 
 
 @dataclass(slots=True)
-class _Found:
+class _AreaCounts:
     """Counts over the cells, of one acquisition."""
 
     valid: int = 0
@@ -106,25 +106,25 @@ def choose_season(
     Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
     """
     zone_area = to_zone(area, epsg)
-    found, pixels = _count(store, order, zone_area, epsg)
+    counts, pixels = _count(store, order, zone_area, epsg)
     ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
 
     def judged(needed: Sequence[str]) -> list[SeasonAcquisition]:
         return [
-            _judge(acquisition, found[acquisition.id], pixels, min_clear, needed, order.level, area)
+            _judge(acquisition, counts[acquisition.id], pixels, min_clear, needed, order.level, area)
             for acquisition in ordered
         ]
 
-    candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), found, order.level))
+    candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), counts, order.level))
     used = [candidate for candidate in candidates if candidate.used]
     if len(used) < max(1, min_acquisitions):
         raise NotEnoughAcquisitionsError(_too_few(candidates, min_clear, max(1, min_acquisitions)))
     common = np.ones(len(LEVEL_BANDS[order.level]), bool)
     for candidate in used:
-        present = found[candidate.id].bands
+        present = counts[candidate.id].bands
         common &= False if present is None else present
     names = tuple(name for name, present in zip(LEVEL_BANDS[order.level], common, strict=True) if present)
-    masks = sorted(set().union(*(found[candidate.id].masks for candidate in used)))
+    masks = sorted(set().union(*(counts[candidate.id].masks for candidate in used)))
     return Season(
         level=order.level,
         start=order.start,
@@ -134,18 +134,21 @@ def choose_season(
     )
 
 
-def _usual_bands(candidates: Sequence[SeasonAcquisition], found: dict[str, _Found], level: Level) -> tuple[str, ...]:
+def _usual_bands(
+    candidates: Sequence[SeasonAcquisition], counts: dict[str, _AreaCounts], level: Level
+) -> tuple[str, ...]:
     """The bands that more than half of the acquisitions hold that are clear enough."""
-    held = [present for one in candidates if one.used and (present := found[one.id].bands) is not None]
+    used = (counts[candidate.id].bands for candidate in candidates if candidate.used)
+    held = [present for present in used if present is not None]
     if not held:
         return ()
     usual = np.mean(held, axis=0) > 0.5
     return tuple(name for name, wanted in zip(LEVEL_BANDS[level], usual, strict=True) if wanted)
 
 
-def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _Found], int]:
+def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _AreaCounts], int]:
     """Counts by acquisition, and the number of pixels of the area."""
-    found = {acquisition.id: _Found() for acquisition in order.acquisitions}
+    counts = {acquisition.id: _AreaCounts() for acquisition in order.acquisitions}
     around = window_around(zone_area, epsg)
     pixels = 0
     for cell in cells_meeting(zone_area, epsg):
@@ -158,45 +161,45 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
         if mask.any() and path.exists():
             cube = Cube(path)
             for acquisition in order.acquisitions:
-                _count_in_cell(cube, acquisition, part, mask, found[acquisition.id])
-    return found, pixels
+                _count_in_cell(cube, acquisition, part, mask, counts[acquisition.id])
+    return counts, pixels
 
 
 def _count_in_cell(
-    cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], found: _Found
+    cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], counts: _AreaCounts
 ) -> None:
     index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
     if index is None or cube.arrays["ingested"][index] != 1:
         return
     if cube.arrays["masked"][index] != 1:
-        found.unmasked += 1
+        counts.unmasked += 1
         return
     clear = cube.read("clear", index, *cube.window.slices(part))[mask]
     valid = int((clear <= 1).sum())
     if valid:
-        found.valid += valid
-        found.clear += int((clear == 1).sum())
+        counts.valid += valid
+        counts.clear += int((clear == 1).sum())
         if "masked_with" in cube.arrays:
-            found.masks.add(str(cube.arrays["masked_with"][index]))
+            counts.masks.add(str(cube.arrays["masked_with"][index]))
         present = np.asarray(cube.arrays["bands_present"][index]) == 1
-        found.bands = present if found.bands is None else found.bands & present
+        counts.bands = present if counts.bands is None else counts.bands & present
 
 
 def _judge(
     acquisition: Acquisition,
-    found: _Found,
+    counts: _AreaCounts,
     pixels: int,
     min_clear: float,
     needed: Sequence[str],
     level: Level,
     area: Area,
 ) -> SeasonAcquisition:
-    valid, clear = found.valid / max(1, pixels), found.clear / max(1, pixels)
-    missing = [band for band in needed if found.bands is None or not found.bands[LEVEL_BANDS[level].index(band)]]
+    valid, clear = counts.valid / max(1, pixels), counts.clear / max(1, pixels)
+    missing = [band for band in needed if counts.bands is None or not counts.bands[LEVEL_BANDS[level].index(band)]]
     kind, reason = None, ""
-    if found.valid == 0 and found.unmasked:
+    if counts.valid == 0 and counts.unmasked:
         kind, reason = Reason.NOT_MASKED, "its mask could not be made"
-    elif found.valid == 0:
+    elif counts.valid == 0:
         kind, reason = Reason.NO_DATA, "no data in the area"
     elif missing:
         kind, reason = Reason.LACKS_BANDS, f"without {', '.join(missing)}"

@@ -325,7 +325,7 @@ def test_half_a_pixel_off_the_grid_is_interpolated(cube_kit: ModuleType, store: 
     raw = np.tile(np.arange(120) * 10 + 1000, (120, 1))
     scl = np.tile(np.where(np.arange(120) < 60, 4, 8), (120, 1))
     archive = cube_kit.Archive(store.root / "archive")
-    archive.add("a", {"B02": raw, "SCL": scl}, window=window, place=(32631, transform, (120, 120)))
+    archive.add("a", {"B02": raw, "SCL": scl}, window=window, georeference=(32631, transform, (120, 120)))
     ingest(store, archive.order())
     read = band(store, "B02")[150, 101:219]
     # the pixel at column i lies half way between the source's i - 1 and i
@@ -342,7 +342,7 @@ def test_no_data_and_saturation_do_not_leak_into_what_is_interpolated(cube_kit: 
     raw[:, :40] = 0
     raw[:, 80] = 65535
     archive = cube_kit.Archive(store.root / "archive")
-    archive.add("a", {"B02": raw, "SCL": 4}, window=window, place=(32631, transform, (120, 120)), offset=-1000)
+    archive.add("a", {"B02": raw, "SCL": 4}, window=window, georeference=(32631, transform, (120, 120)), offset=-1000)
     ingest(store, archive.order())
     row = band(store, "B02")[150]
     assert row[:140].max() == 0
@@ -363,7 +363,9 @@ def test_a_product_of_the_neighbouring_zone_lands_where_it_belongs(cube_kit: Mod
     rows, columns = np.mgrid[: there.height, : there.width]
     raw = 1000 + 3 * columns + 2 * rows
     archive = cube_kit.Archive(store.root / "archive")
-    archive.add("a", {"B02": raw, "SCL": 4}, window=window, place=(32632, there.transform, there.shape), tile="32ULB")
+    archive.add(
+        "a", {"B02": raw, "SCL": 4}, window=window, georeference=(32632, there.transform, there.shape), tile="32ULB"
+    )
     ingest(store, archive.order())
     inner = cube_kit.square(row=350, column=350, size=100)
     read = band(store, "B02")[350:450, 350:450].astype(float)
