@@ -40,7 +40,7 @@ def parse_area(value: Any) -> Area:
     return united
 
 
-def parse_place(value: Any) -> BaseGeometry:
+def parse_geometry(value: Any) -> BaseGeometry:
     """Make one geometry (longitude, latitude, degrees) of any GeoJSON, points and lines too, or of a bbox.
 
     Heights are passed over: they say nothing about where it lies. Raises `RequestError` as `parse_area` does.
@@ -50,12 +50,12 @@ def parse_place(value: Any) -> BaseGeometry:
     parts = [part for geometry in _geometries(value) for part in _parts(geometry)]
     if not parts:
         raise RequestError("area: the FeatureCollection holds no feature. Give at least one point, line or polygon.")
-    place = parts[0] if len(parts) == 1 else unary_union(parts)
-    if place.bounds[2] - place.bounds[0] > 180:
+    united = parts[0] if len(parts) == 1 else unary_union(parts)
+    if united.bounds[2] - united.bounds[0] > 180:
         raise RequestError(
             "area: it spans more than half of the earth, or crosses the antimeridian (180°): split it there."
         )
-    return place
+    return united
 
 
 def area_km2(area: BaseGeometry) -> float:

@@ -16,7 +16,7 @@ OFFSET_SINCE = (4, 0)
 
 
 def normal_baseline(text: object) -> str:
-    """``05.09`` of ``05.09``, ``5.09``, ``N0509``; `UNKNOWN` of anything else."""
+    """Write a baseline as ``05.09``, be it given as ``05.09``, ``5.09`` or ``N0509``; `UNKNOWN` of anything else."""
     match = _BASELINE.fullmatch(str(text).strip()) if text is not None else None
     return f"{int(match.group(1)):02d}.{match.group(2)}" if match else UNKNOWN
 

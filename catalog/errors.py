@@ -1,5 +1,7 @@
 """The errors that a user sees. Each message says what was wrong (with the value), where, and what to do next."""
 
+from enum import StrEnum
+
 
 class CroplineError(Exception):
     """Base of every error that the cause of which a user can act on; its text is shown without a traceback."""
@@ -17,8 +19,51 @@ class AccessError(SourceError):
     """A source refuses these credentials, or none: asking again changes nothing."""
 
 
+class Reason(StrEnum):
+    """The kinds of reasons for leaving out a product, a band or an acquisition. Code reads these; the text beside is for people."""
+
+    OTHER_LEVEL = "other_level"
+    OUTSIDE = "outside"
+    """Footprint that covers nothing of the area."""
+    TOO_CLOUDY = "too_cloudy"
+    DUPLICATE = "duplicate"
+    """Version of a product of which a newer one is taken."""
+    NOT_UNDERSTOOD = "not_understood"
+    """Description that is damaged, or isn't what such descriptions are."""
+    LOST_ON_BOARD = "lost_on_board"
+    NOT_THERE_YET = "not_there_yet"
+    ACCESS_DENIED = "access_denied"
+    """Refusal by the source with these credentials, or without any."""
+    NOT_REACHABLE = "not_reachable"
+    """Failure that may pass at another attempt: a service too busy, a connection that broke."""
+    NOT_THERE = "not_there"
+    """File that is listed and doesn't exist."""
+    UNREADABLE = "unreadable"
+    """File that is damaged, or isn't what it should be."""
+    MISPLACED = "misplaced"
+    """File that lies elsewhere than its product."""
+    OFFSET_REFUSED = "offset_refused"
+    """Numbers that contradict the radiometric offset."""
+    LACKS_BANDS = "lacks_bands"
+    """Lack of bands that are needed."""
+    NO_DATA = "no_data"
+    NOT_MASKED = "not_masked"
+    """Lack of a mask of the clear pixels."""
+    UNKNOWN = "unknown"
+    """Record of before there were kinds."""
+
+    @property
+    def words(self) -> str:
+        """Kind as a text shows it."""
+        return self.value.replace("_", " ")
+
+
 class ProductError(CroplineError):
     """One product is unusable. The product is dropped with this reason; the request goes on while enough is left."""
+
+    def __init__(self, text: str, kind: Reason = Reason.UNREADABLE) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class NotEnoughAcquisitionsError(CroplineError):

@@ -1,4 +1,4 @@
-"""Where pixels lie: UTM zones cut into cells of 1024 x 1024 pixels of 10 m, and windows of pixels in a zone.
+"""The grid that pixels lie on: UTM zones cut into cells of 1024 x 1024 pixels of 10 m, and windows of pixels in a zone.
 
 Pixel coordinates of a zone are integers: ``left`` counts pixels eastward from easting 0, ``top`` counts pixels northward
 from northing 0 to the upper edge. Arrays run from north to south, so row ``i`` of a window has its upper edge at
@@ -33,7 +33,7 @@ CELL = 1024
 """Edge of a cell, pixels."""
 
 MEMORY_RASTERS = threading.Lock()
-"""Held where rasterio makes rasters in memory: it does so under `warnings.catch_warnings`, whose state all threads share."""
+"""Lock held where rasterio makes rasters in memory: it does so under `warnings.catch_warnings`, whose state all threads share."""
 
 _CELL_NAME = re.compile(r"(\d{5})_(\d{4})_(\d{4})")
 
@@ -71,7 +71,7 @@ class Window:
         return self.left * PIXEL, self.bottom * PIXEL, self.right * PIXEL, self.top * PIXEL
 
     def intersection(self, other: Window) -> Window | None:
-        """What both cover, or None."""
+        """Part that both cover, or None."""
         if self.epsg != other.epsg:
             raise ValueError(f"windows of different zones: EPSG:{self.epsg} and EPSG:{other.epsg}")
         left, right = max(self.left, other.left), min(self.right, other.right)
@@ -79,6 +79,12 @@ class Window:
         if left >= right or bottom >= top:
             return None
         return Window(self.epsg, left, top, right - left, top - bottom)
+
+    def widened(self, margin: int) -> Window:
+        """The window with ``margin`` pixels more on every side."""
+        return Window(
+            self.epsg, self.left - margin, self.top + margin, self.width + 2 * margin, self.height + 2 * margin
+        )
 
     def slices(self, part: Window) -> tuple[slice, slice]:
         """Row and column slices of ``part`` (which lies inside) in an array of this window."""
@@ -100,7 +106,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """One cell of a zone, counted from its lower-left corner in units of 10,240 m."""
+    """Cell of a zone, counted from its lower-left corner in units of 10,240 m."""
 
     epsg: int
     column: int

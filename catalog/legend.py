@@ -24,7 +24,7 @@ MAP_NO_DATA = 255
 """Map value where nothing is said."""
 
 OUTSIDE = "outside the crop mask"
-"""What a map's background is called where its legend knows none."""
+"""Name of a map's background where its legend knows none."""
 
 _COLUMNS = ("source_code", "value", "name", "colour", "role")
 
@@ -82,7 +82,7 @@ class Legend(Frozen):
 
     @property
     def mapped(self) -> tuple[LegendClass, ...]:
-        """What a network tells apart, in the order of its outputs: background first where there is one."""
+        """Entries that a network tells apart, in the order of its outputs: background first where there is one."""
         return ((self.background,) if self.background else ()) + self.classes
 
     def same_classes(self, other: Legend) -> bool:

@@ -1,4 +1,4 @@
-"""What a request takes from a source: which products, grouped into acquisitions, and why the others not."""
+"""Orders: which products of a source a request takes, grouped into acquisitions, and why not the others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shapely.geometry import shape
 
 from catalog.area import Area
 from catalog.baseline import baseline_number
-from catalog.errors import SourceError
+from catalog.errors import Reason, SourceError
 from catalog.products import UNKNOWN, Acquisition, LeftOut, Level, Order, Product, season_period
 from catalog.sources.protocol import SearchResult, Source
 
@@ -61,31 +61,35 @@ def group_acquisitions(products: Iterable[Product]) -> list[Acquisition]:
 
 
 def _keep(
-    products: Iterable[Product], left_out: list[LeftOut], reason_against: Callable[[Product], str | None]
+    products: Iterable[Product], left_out: list[LeftOut], judge: Callable[[Product], LeftOut | None]
 ) -> list[Product]:
     kept = []
     for product in products:
-        reason = reason_against(product)
-        if reason is None:
+        against = judge(product)
+        if against is None:
             kept.append(product)
         else:
-            left_out.append(LeftOut(product=product.id, reason=reason))
+            left_out.append(against)
     return kept
 
 
-def _misses(product: Product, area: Area) -> str | None:
+def _misses(product: Product, area: Area) -> LeftOut | None:
     try:
         footprint = make_valid(shape(product.footprint))
         shared = footprint.intersection(area).area
     except (GEOSException, ValueError, TypeError, AttributeError, KeyError) as error:
-        return f"not understood: its footprint is not a GeoJSON polygon ({error})"
-    return None if shared > 0 else "outside: its footprint covers nothing of the area"
+        reason = f"not understood: its footprint is not a GeoJSON polygon ({error})"
+        return LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD)
+    if shared > 0:
+        return None
+    return LeftOut(product=product.id, reason="outside: its footprint covers nothing of the area", kind=Reason.OUTSIDE)
 
 
-def _cloudy(product: Product, max_cloud: float) -> str | None:
+def _cloudy(product: Product, max_cloud: float) -> LeftOut | None:
     if product.cloud_cover is None or product.cloud_cover <= max_cloud:
         return None
-    return f"too cloudy: {product.cloud_cover:.1f} % of the tile, over max_cloud {max_cloud:g}"
+    reason = f"too cloudy: {product.cloud_cover:.1f} % of the tile, over max_cloud {max_cloud:g}"
+    return LeftOut(product=product.id, reason=reason, kind=Reason.TOO_CLOUDY)
 
 
 def _newest(products: list[Product], left_out: list[LeftOut]) -> list[Product]:
@@ -94,20 +98,20 @@ def _newest(products: list[Product], left_out: list[LeftOut]) -> list[Product]:
     for same in _duplicates(products):
         *others, best = sorted(same, key=_by_age)
         kept.append(best)
-        left_out += [LeftOut(product=other.id, reason=_why_not(other, best)) for other in others]
+        left_out += [LeftOut(product=other.id, reason=_why_not(other, best), kind=Reason.DUPLICATE) for other in others]
     return kept
 
 
 def _duplicates(products: list[Product]) -> list[list[Product]]:
     known, unknown = _by_datatake_known(products)
-    sets = _grouped(known, lambda product: (product.platform, _datatake_start(product), *_place(product)))
-    for same in _grouped(unknown, lambda product: (product.platform, *_place(product))):
+    sets = _grouped(known, lambda product: (product.platform, _datatake_start(product), *_granule_key(product)))
+    for same in _grouped(unknown, lambda product: (product.platform, *_granule_key(product))):
         sets += _runs(same, SAME_GRANULE)
     return sets
 
 
 def _by_datatake_known(products: Iterable[Product]) -> tuple[list[Product], list[Product]]:
-    """Those whose datatake is known and those whose isn't, each sorted by time."""
+    """Divide products by whether their datatake is known, each part sorted by time."""
     known: list[Product] = []
     unknown: list[Product] = []
     for product in sorted(products, key=lambda product: (product.time, product.id)):
@@ -115,7 +119,7 @@ def _by_datatake_known(products: Iterable[Product]) -> tuple[list[Product], list
     return known, unknown
 
 
-def _place(product: Product) -> tuple[str, str]:
+def _granule_key(product: Product) -> tuple[str, str]:
     """Tile and datastrip: one tile and datatake can be two complementary products, split where a datastrip ends."""
     # Without a tile's name only the very same footprint tells that two products show the same pixels.
     return product.tile if product.tile != UNKNOWN else str(product.footprint), product.datastrip
@@ -203,19 +207,19 @@ def _nothing_found(
         f"source {source.address}: no {level} product to take from {start:%Y-%m-%d} to "
         f"{end - timedelta(days=1):%Y-%m-%d} in longitude {west:.4f} to {east:.4f}, latitude {south:.4f} to {north:.4f}"
     )
-    kinds = Counter(entry.reason.partition(":")[0] for entry in left_out)
+    kinds = Counter(entry.kind for entry in left_out)
     if left_out:
-        commonest = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
+        commonest = ", ".join(f"{count} {kind.words}" for kind, count in kinds.most_common(3))
         text += f"; {len(left_out)} left out ({commonest}; first: {left_out[0].product}: {left_out[0].reason})"
     if found.holds:
         text += f"; {found.holds}"
     return f"{text}. {_remedy(kinds)}"
 
 
-def _remedy(kinds: Counter[str]) -> str:
-    commonest = next((kind for kind, _ in kinds.most_common(1)), "")
+def _remedy(kinds: Counter[Reason]) -> str:
+    commonest = next((kind for kind, _ in kinds.most_common(1)), Reason.UNKNOWN)
     return {
-        "too cloudy": "Raise max_cloud: the requested area itself may be clear.",
-        "other level": "Ask for the other level.",
-        "not understood": "Repair the items that the catalogue describes them by.",
+        Reason.TOO_CLOUDY: "Raise max_cloud: the requested area itself may be clear.",
+        Reason.OTHER_LEVEL: "Ask for the other level.",
+        Reason.NOT_UNDERSTOOD: "Repair the items that the catalogue describes them by.",
     }.get(commonest, "Ask for other months, another year or area, or another source.")

@@ -1,4 +1,4 @@
-"""What a Sentinel-2 product is: bands, levels, products, acquisitions and the order made of them."""
+"""Models of Sentinel-2 products: bands, levels, products, acquisitions and the order made of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from catalog.errors import ProductError, Reason
+
 Level = Literal["L1C", "L2A"]
 
 UNKNOWN = "unknown"
-"""Written wherever the source doesn't say: never guessed, never left empty."""
+"""Word written wherever the source doesn't say: never guessed, never left empty."""
 
 NO_DATA = 0
 """Cube value of a pixel without data."""
@@ -67,11 +69,11 @@ CROP_BANDS: tuple[str, ...] = tuple(name for name, band in BANDS.items() if band
 """The ten bands that see the land at 10 or 20 m; those of 60 m are made for the atmosphere and blur fields."""
 
 MASK_ASSETS: dict[str, tuple[str, ...]] = {"L1C": (), "L2A": ("SCL", "CLD")}
-"""What a source may offer beside the bands: the scene classification and the cloud probability of Sen2Cor (%)."""
+"""Assets that a source may offer beside the bands: the scene classification and the cloud probability of Sen2Cor (%)."""
 
 
 class Asset(Frozen):
-    """Where GDAL finds the pixels of one band of one product, and how to read them."""
+    """Address of the pixels of one band of one product for GDAL, and how to read them."""
 
     href: str
     nodata: Annotated[float | None, Field(description="raw value that means no data")] = 0
@@ -82,7 +84,7 @@ class Asset(Frozen):
 
 
 class Reception(Frozen):
-    """How an acquisition came to the ground and became products, where a source knows; UTC."""
+    """Reception of an acquisition on the ground and its processing into products, where a source knows; UTC."""
 
     station: Annotated[str, Field(description="ground station that received it")]
     downlinked: Annotated[
@@ -132,31 +134,31 @@ class Acquisition(Frozen):
     products: tuple[Product, ...]
 
 
-ACCESS_DENIED = "access denied"
-"""In the reason for leaving out what a source refuses to give with these credentials, or without any."""
-
-NOT_REACHABLE = "not reachable now"
-"""In the reason for leaving out what may be had at another attempt: a service too busy, a connection that broke."""
-
-
 class LeftOut(Frozen):
     """A product that was found and not taken, and why."""
 
-    product: str
-    reason: str
+    product: Annotated[str, Field(description="its id, with the band or the cell behind where that alone is left out")]
+    reason: Annotated[str, Field(description="for people; no code reads it")]
+    kind: Reason = Reason.UNKNOWN
+
+    @classmethod
+    def because(cls, product: str, error: ProductError) -> LeftOut:
+        """A product that an error makes unusable."""
+        return cls(product=product, reason=str(error), kind=error.kind)
 
     @property
     def denied(self) -> bool:
-        return ACCESS_DENIED in self.reason
+        """True where the source refuses it: asking again changes nothing."""
+        return self.kind is Reason.ACCESS_DENIED
 
     @property
     def passing(self) -> bool:
         """True where another attempt may succeed."""
-        return NOT_REACHABLE in self.reason
+        return self.kind is Reason.NOT_REACHABLE
 
 
 class Order(Frozen):
-    """What a request takes from a source: the acquisitions chosen, what was left out, and why."""
+    """Selection that a request takes from a source: the acquisitions chosen, what was left out, and why."""
 
     source: Annotated[str, Field(description="the source's address, without credentials")]
     source_id: Annotated[str, Field(description="names the source in the store")]
@@ -166,10 +168,6 @@ class Order(Frozen):
     synthetic: bool
     acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
     left_out: tuple[LeftOut, ...] = ()
-
-    @property
-    def product_count(self) -> int:
-        return sum(len(acquisition.products) for acquisition in self.acquisitions)
 
 
 def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:

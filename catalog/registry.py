@@ -105,10 +105,6 @@ class Registry:
         """Those that come with the software, newest first."""
         return _survey(self._shipped)[0]
 
-    def broken_models(self) -> list[BrokenModel]:
-        """Folders among the store's models that can't be used, by name."""
-        return _survey(self._store.models)[1]
-
     def add_model(self, folder: Path) -> Path:
         """Copy a checkpoint into the store and return where it lies there; one that is there already stays.
 

@@ -24,7 +24,9 @@ from flows.run import ADVANCE, ENGINE, Run, Zone
 from flows.settings import store_at
 from flows.stages import prepare, read_order, read_season
 from flows.training import request_labels, train_model
-from processors.delivery.files import DeliveryFacts, ModelUsed, Score, check_target, deliver
+from processors.delivery.deliver import deliver
+from processors.delivery.folder_swap import check_target
+from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
 from processors.delivery.timelines import timelines_of
 from processors.mosaic import mosaic
 from processors.patches.cube_patches import CubePatches, cover

@@ -1,1 +1,1 @@
-"""What is done to pixels: plain functions from paths and settings to paths, without Prefect. Knows `catalog` and `agrunet`."""
+"""The work on pixels: plain functions from paths and settings to paths, without Prefect. Knows `catalog` and `agrunet`."""

@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 class MaskReader(Protocol):
-    """Where cropland is."""
+    """Reader of a crop mask."""
 
     def read(self, window: Window) -> npt.NDArray[np.bool_]:
         """True (H, W) on cropland."""
@@ -44,14 +44,14 @@ class MaskReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What every block needs to know; small, so that it can travel to other processes."""
+    """Settings that every block needs; small, so that it can travel to other processes."""
 
     processor: str
     job: str
     """The `Job` as JSON."""
     results: Path
     zone_area: BaseGeometry
-    """In the zone's metres."""
+    """Geometry in the zone's metres."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Which acquisitions a request uses: fractions over the requested area, one sorted list for all its cells."""
+"""Choice of the acquisitions that a request uses: fractions over the requested area, one sorted list for all its cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapely import centroid, get_x, get_y
 from shapely.geometry.base import BaseGeometry
 
 from catalog.area import Area
-from catalog.errors import NotEnoughAcquisitionsError
+from catalog.errors import NotEnoughAcquisitionsError, Reason
 from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
 from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
@@ -27,7 +27,7 @@ LOW_SUN_ZENITH = 70.0
 
 
 class SeasonAcquisition(Frozen):
-    """One candidate, and whether it is used."""
+    """Acquisition that may be used, and whether it is."""
 
     id: str
     time: AwareDatetime
@@ -39,16 +39,19 @@ class SeasonAcquisition(Frozen):
     sun_zenith: Annotated[float, Field(description="degrees; computed where the source doesn't say")]
     products: tuple[str, ...]
     used: bool
-    reason: Annotated[str, Field(description="why it is not used; empty where it is")]
+    reason: Annotated[str, Field(description="why it is not used, for people; empty where it is")]
+    kind: Annotated[
+        Reason | None, Field(description="of what kind the reason is; none where it is used, or in older seasons")
+    ] = None
 
     @property
     def low_sun(self) -> bool:
-        """Less than 20° above the horizon: shadows are long and reflectance less certain. Flagged, and used all the same."""
+        """True less than 20° above the horizon: shadows are long and reflectance less certain. Flagged, and used all the same."""
         return self.sun_zenith > LOW_SUN_ZENITH
 
 
 class Season(Frozen):
-    """What `choose_season` decided."""
+    """Decision of `choose_season`."""
 
     level: Level
     start: Annotated[AwareDatetime, Field(description="first instant of the season, UTC")]
@@ -76,7 +79,7 @@ class Season(Frozen):
 
 
 @dataclass(slots=True)
-class _Found:
+class _AreaCounts:
     """Counts over the cells, of one acquisition."""
 
     valid: int = 0
@@ -103,25 +106,25 @@ def choose_season(
     Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
     """
     zone_area = to_zone(area, epsg)
-    found, pixels = _count(store, order, zone_area, epsg)
+    counts, pixels = _count(store, order, zone_area, epsg)
     ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
 
     def judged(needed: Sequence[str]) -> list[SeasonAcquisition]:
         return [
-            _judge(acquisition, found[acquisition.id], pixels, min_clear, needed, order.level, area)
+            _judge(acquisition, counts[acquisition.id], pixels, min_clear, needed, order.level, area)
             for acquisition in ordered
         ]
 
-    candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), found, order.level))
+    candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), counts, order.level))
     used = [candidate for candidate in candidates if candidate.used]
     if len(used) < max(1, min_acquisitions):
         raise NotEnoughAcquisitionsError(_too_few(candidates, min_clear, max(1, min_acquisitions)))
     common = np.ones(len(LEVEL_BANDS[order.level]), bool)
     for candidate in used:
-        present = found[candidate.id].bands
+        present = counts[candidate.id].bands
         common &= False if present is None else present
     names = tuple(name for name, present in zip(LEVEL_BANDS[order.level], common, strict=True) if present)
-    masks = sorted(set().union(*(found[candidate.id].masks for candidate in used)))
+    masks = sorted(set().union(*(counts[candidate.id].masks for candidate in used)))
     return Season(
         level=order.level,
         start=order.start,
@@ -131,18 +134,21 @@ def choose_season(
     )
 
 
-def _usual_bands(candidates: Sequence[SeasonAcquisition], found: dict[str, _Found], level: Level) -> tuple[str, ...]:
+def _usual_bands(
+    candidates: Sequence[SeasonAcquisition], counts: dict[str, _AreaCounts], level: Level
+) -> tuple[str, ...]:
     """The bands that more than half of the acquisitions hold that are clear enough."""
-    held = [present for one in candidates if one.used and (present := found[one.id].bands) is not None]
+    used = (counts[candidate.id].bands for candidate in candidates if candidate.used)
+    held = [present for present in used if present is not None]
     if not held:
         return ()
     usual = np.mean(held, axis=0) > 0.5
     return tuple(name for name, wanted in zip(LEVEL_BANDS[level], usual, strict=True) if wanted)
 
 
-def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _Found], int]:
+def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _AreaCounts], int]:
     """Counts by acquisition, and the number of pixels of the area."""
-    found = {acquisition.id: _Found() for acquisition in order.acquisitions}
+    counts = {acquisition.id: _AreaCounts() for acquisition in order.acquisitions}
     around = window_around(zone_area, epsg)
     pixels = 0
     for cell in cells_meeting(zone_area, epsg):
@@ -155,49 +161,50 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
         if mask.any() and path.exists():
             cube = Cube(path)
             for acquisition in order.acquisitions:
-                _count_in_cell(cube, acquisition, part, mask, found[acquisition.id])
-    return found, pixels
+                _count_in_cell(cube, acquisition, part, mask, counts[acquisition.id])
+    return counts, pixels
 
 
 def _count_in_cell(
-    cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], found: _Found
+    cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], counts: _AreaCounts
 ) -> None:
     index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
     if index is None or cube.arrays["ingested"][index] != 1:
         return
     if cube.arrays["masked"][index] != 1:
-        found.unmasked += 1
+        counts.unmasked += 1
         return
     clear = cube.read("clear", index, *cube.window.slices(part))[mask]
     valid = int((clear <= 1).sum())
     if valid:
-        found.valid += valid
-        found.clear += int((clear == 1).sum())
+        counts.valid += valid
+        counts.clear += int((clear == 1).sum())
         if "masked_with" in cube.arrays:
-            found.masks.add(str(cube.arrays["masked_with"][index]))
+            counts.masks.add(str(cube.arrays["masked_with"][index]))
         present = np.asarray(cube.arrays["bands_present"][index]) == 1
-        found.bands = present if found.bands is None else found.bands & present
+        counts.bands = present if counts.bands is None else counts.bands & present
 
 
 def _judge(
     acquisition: Acquisition,
-    found: _Found,
+    counts: _AreaCounts,
     pixels: int,
     min_clear: float,
     needed: Sequence[str],
     level: Level,
     area: Area,
 ) -> SeasonAcquisition:
-    valid, clear = found.valid / max(1, pixels), found.clear / max(1, pixels)
-    missing = [band for band in needed if found.bands is None or not found.bands[LEVEL_BANDS[level].index(band)]]
-    if found.valid == 0:
-        reason = "its mask could not be made" if found.unmasked else "no data in the area"
+    valid, clear = counts.valid / max(1, pixels), counts.clear / max(1, pixels)
+    missing = [band for band in needed if counts.bands is None or not counts.bands[LEVEL_BANDS[level].index(band)]]
+    kind, reason = None, ""
+    if counts.valid == 0 and counts.unmasked:
+        kind, reason = Reason.NOT_MASKED, "its mask could not be made"
+    elif counts.valid == 0:
+        kind, reason = Reason.NO_DATA, "no data in the area"
     elif missing:
-        reason = f"without {', '.join(missing)}"
+        kind, reason = Reason.LACKS_BANDS, f"without {', '.join(missing)}"
     elif clear < min_clear:
-        reason = f"clear over {clear:.3f} of the area, under min_clear {min_clear:g}"
-    else:
-        reason = ""
+        kind, reason = Reason.TOO_CLOUDY, f"clear over {clear:.3f} of the area, under min_clear {min_clear:g}"
     return SeasonAcquisition(
         id=acquisition.id,
         time=acquisition.time,
@@ -208,8 +215,9 @@ def _judge(
         clear_fraction=clear,
         sun_zenith=_zenith(acquisition, area),
         products=tuple(product.id for product in acquisition.products),
-        used=not reason,
+        used=kind is None,
         reason=reason,
+        kind=kind,
     )
 
 
@@ -236,9 +244,8 @@ def _too_few(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqu
 
 def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acquisitions: int) -> str:
     # those that only a lower min_clear stands between
-    clearest = sorted(
-        (one.clear_fraction for one in candidates if one.used or one.reason.startswith("clear over")), reverse=True
-    )
+    eligible = [candidate for candidate in candidates if candidate.used or candidate.kind is Reason.TOO_CLOUDY]
+    clearest = sorted((candidate.clear_fraction for candidate in eligible), reverse=True)
     others = "Ask for more months (months), allow cloudier tiles (max_cloud) or need fewer dates (min_acquisitions)."
     if len(clearest) >= min_acquisitions and clearest[min_acquisitions - 1] > 0:
         enough = np.floor(clearest[min_acquisitions - 1] * 1000) / 1000

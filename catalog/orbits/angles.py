@@ -1,4 +1,4 @@
-"""Where sun and satellite stand over a scene, and what follows from it by trigonometry."""
+"""Angles of sun and satellite over a scene, and what follows from them by trigonometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the satellite to the ground: contacts with stations, and what waits in the memory until then."""
+"""Downlink from the satellite to the ground: contacts with stations, and what waits in the memory until then."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DOWNLINK_RATE = 520e6
 operational services", Remote Sensing of Environment 120)."""
 
 DAILY_VOLUME = 0.8e12 * 8
-"""What one satellite records a day, compressed, bit: half of the 1.6 TB that ESA gives for two."""
+"""Volume that one satellite records a day, compressed, bit: half of the 1.6 TB that ESA gives for two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class GroundStation:
     latitude: float
     """Degrees."""
     height: float
-    """m above the ellipsoid."""
+    """Height above the ellipsoid, m."""
     min_elevation: float = 5.0
-    """Of the satellite above the horizon for the link to hold, degrees."""
+    """Least elevation of the satellite above the horizon for the link to hold, degrees."""
 
 
 STATIONS = (
@@ -61,24 +61,24 @@ class Contact:
 
     station: str
     start: float
-    """s since J2000."""
+    """Time in s since J2000."""
     end: float
-    """s since J2000."""
+    """Time in s since J2000."""
 
 
 Interval = tuple[float, float]
 """Start and end, s since J2000."""
 
 _NOTHING = 1e4
-"""Fewer bits than this are none: the clock's floats resolve 0.1 µs, in which the link sends some tens."""
+"""Limit in bits below which there are none: the clock's floats resolve 0.1 µs, in which the link sends some tens."""
 
 
 def elevation(positions: Floats, station: GroundStation) -> Floats:
     """(N,) elevation above a station's horizon, degrees, of earth-fixed positions (N, 3), km."""
     longitude, latitude = np.radians(station.longitude), np.radians(station.latitude)
     up = np.array([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
-    place = earth_fixed(np.array([station.longitude]), np.array([station.latitude]), station.height)
-    sight = positions - place
+    antenna = earth_fixed(np.array([station.longitude]), np.array([station.latitude]), station.height)
+    sight = positions - antenna
     sine: Floats = sight @ up / np.linalg.norm(sight, axis=1)
     return np.degrees(np.arcsin(sine))
 
@@ -104,7 +104,7 @@ def contacts(seconds: Floats, positions: Floats, stations: Sequence[GroundStatio
 
 
 def above(seconds: Floats, values: Floats) -> list[Interval]:
-    """Where values (N,) at times (N,) are positive, their changes of sign interpolated."""
+    """Intervals in which values (N,) at times (N,) are positive, their changes of sign interpolated."""
     high = values > 0
     change = np.flatnonzero(high[:-1] != high[1:])
     share = values[change] / (values[change] - values[change + 1])
@@ -127,7 +127,7 @@ def contacts_between(orbit: Orbit, first: float, last: float) -> list[Contact]:
 
 
 def recordings_between(orbit: Orbit, first: float, last: float) -> list[Interval]:
-    """When the instrument may record between two times, s since J2000: on descending arcs by day.
+    """Intervals in which the instrument may record between two times, s since J2000: on descending arcs by day.
 
     Where on them the plan has it record isn't known here: the daily volume is spread over them evenly.
     """
@@ -158,7 +158,7 @@ def _cycles(track: Track, first: float, last: float) -> list[float]:
 
 @dataclass(frozen=True)
 class Memory:
-    """What went into the on-board memory and out of it, first in, first out."""
+    """History of the on-board memory, first in, first out."""
 
     seconds: Floats
     """(N,) s since J2000; between them all goes evenly."""
@@ -170,7 +170,7 @@ class Memory:
     """(N,) whether the memory was full from then to the next time: what is sensed then is lost in part."""
 
     def sent_at(self, sensed: Floats) -> Floats:
-        """When what was sensed at times (K,) has reached the ground; NaN where it was lost, or is still on board at the end."""
+        """Times when what was sensed at times (K,) has reached the ground; NaN where it was lost, or is still on board at the end."""
         mark = np.interp(sensed, self.seconds, self.stored)
         after = np.searchsorted(self.sent, mark, side="left")
         on_board = after >= self.sent.size
@@ -190,7 +190,7 @@ def fill_and_send(
     downlink_rate: float = DOWNLINK_RATE,
     capacity: float = MEMORY,
 ) -> Memory:
-    """How a memory that starts empty fills and empties; rates in bit/s, capacity in bit.
+    """Fill and empty a memory that starts empty; rates in bit/s, capacity in bit.
 
     What is recorded during a contact goes down at once where nothing older waits. A full memory takes no more than is sent meanwhile.
     """
@@ -226,7 +226,7 @@ def fill_and_send(
 
 
 def _covered(edges: Sequence[float], intervals: Sequence[Interval]) -> list[bool]:
-    """Whether each piece between two edges lies in one of the intervals, whose ends are among the edges."""
+    """True for each piece between two edges that lies in one of the intervals, whose ends are among the edges."""
     middles = np.array([(a + b) / 2 for a, b in pairwise(edges)])
     starts, ends = np.array(sorted(intervals)).reshape(-1, 2).T
     index = np.searchsorted(starts, middles, side="right") - 1
@@ -235,7 +235,7 @@ def _covered(edges: Sequence[float], intervals: Sequence[Interval]) -> list[bool
 
 
 def mean_recording_rate(recordings: Sequence[Interval]) -> float:
-    """bit/s that make the daily volume when recorded evenly."""
+    """Mean rate, bit/s, that makes the daily volume when recorded evenly."""
     total = sum(end - start for start, end in recordings)
     span = recordings[-1][1] - recordings[0][0]
     return DAILY_VOLUME * span / DAY / total

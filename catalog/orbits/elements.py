@@ -31,11 +31,11 @@ class Elements:
     platform: str
     satrec: Satrec
     origin: str
-    """Where they come from, for messages."""
+    """Origin of the elements, for messages."""
 
     @property
     def epoch_seconds(self) -> float:
-        """s since J2000."""
+        """Epoch in s since J2000."""
         return float((self.satrec.jdsatepoch - JULIAN_2000) + self.satrec.jdsatepochF) * DAY
 
     @property

@@ -1,4 +1,4 @@
-"""Where a satellite is: SGP4 from its elements, turned into the earth's frame, with dates folded by whole repeat cycles."""
+"""Positions of a satellite: SGP4 from its elements, turned into the earth's frame, with dates folded by whole repeat cycles."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Floats = npt.NDArray[np.float64]
 _DAYS_1950 = 18263.5  # from the epoch that sgp4init counts from, 1949-12-31 00:00, to J2000
 
 _TRACK_TOLERANCE = 0.15
-"""How far a node may lie from the reference's, degrees; 16 km at the equator, an eighth of the way to the next track."""
+"""Greatest distance of a node from the reference's, degrees; 16 km at the equator, an eighth of the way to the next track."""
 
 _LOCAL_TIME_TOLERANCE = 0.05
-"""How far the local time of the node may lie from the reference's, h."""
+"""Greatest difference of the node's local time from the reference's, h."""
 
 _MOTION_TOLERANCE = 5e-4
-"""How far the mean motion may lie from the reference's, revolutions a day; more is a satellite on its way elsewhere."""
+"""Greatest difference of the mean motion from the reference's, revolutions a day; more is a satellite on its way elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Node:
     """The crossing of the equator northward that starts a revolution."""
 
     time: float
-    """s since J2000."""
+    """Time in s since J2000."""
     longitude: float
     """Degrees, -180 to 180."""
 
@@ -63,7 +63,7 @@ class Node:
 
     @property
     def offset(self) -> float:
-        """Degrees east of the reference's node."""
+        """Offset in degrees east of the reference's node."""
         return (self.longitude - node_longitude(self.relative_orbit) + 180) % 360 - 180
 
 
@@ -112,7 +112,7 @@ class Orbit:
 
     @property
     def on_reference(self) -> bool:
-        """Whether it flies the reference ground track, so that it repeats and dates may be folded."""
+        """True where it flies the reference ground track, so that it repeats and dates may be folded."""
         late = (self.node.local_time - NODE_LOCAL_TIME + 12) % 24 - 12
         motion = self.elements.satrec.no_kozai * 1440 / (2 * np.pi)
         return bool(
@@ -129,9 +129,9 @@ class Flight:
     orbit: Orbit
     start: datetime
     end: datetime
-    """Exclusive."""
+    """End, exclusive."""
     station: Station
-    """Its place in the constellation meanwhile."""
+    """Station in the constellation meanwhile."""
 
     @property
     def platform(self) -> str:
@@ -187,7 +187,7 @@ def _at_node(platform: str, time: float, longitude: float) -> Orbit:
 
 
 def flights(start: datetime, end: datetime, elements: Sequence[Elements] = ()) -> list[Flight]:
-    """Who flies between two times, and on which orbit, by station.
+    """Flights between two times, by station: satellite and orbit.
 
     A platform that ``elements`` has sets of flies by the nearest of those that apply, the others by the reference orbit. Raises
     `RequestError` where nobody flew, and where a platform has sets but none that applies.
@@ -224,7 +224,7 @@ def _nearest(sets: list[Orbit], station: Station, first: datetime, last: datetim
 
 
 def _why_not(orbit: Orbit, station: Station, first: datetime, last: datetime) -> str | None:
-    """Why elements can't stand for a satellite at its station between two times; None where they can."""
+    """Reason why elements can't stand for a satellite at its station between two times; None where they can."""
     epoch = orbit.elements.epoch
     half = timedelta(seconds=CYCLE / 2)
     if epoch - half <= first and last <= epoch + half:

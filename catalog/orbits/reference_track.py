@@ -53,7 +53,7 @@ class Station:
     day: int
     """Relative orbit 1 starts on the days since 2000-01-01 UTC that leave this remainder when divided by ten."""
     note: str = ""
-    """What its users should know."""
+    """Note for its users."""
 
     def holds(self, time: datetime) -> bool:
         return self.since <= time and (self.until is None or time < self.until)
@@ -64,7 +64,7 @@ def _date(year: int, month: int, day: int) -> datetime:
 
 
 AS_OF = _date(2026, 11, 1)
-"""What the stations are known as of; a satellite may be moved later."""
+"""Date of what is known of the stations; a satellite may be moved later."""
 
 STATIONS: tuple[Station, ...] = (
     Station("S2A", _date(2015, 7, 4), _date(2025, 1, 21), 1),
@@ -72,7 +72,7 @@ STATIONS: tuple[Station, ...] = (
     Station("S2C", _date(2025, 1, 21), None, 1),
     Station("S2A", _date(2025, 3, 13), None, 3, "since March 2025 S2A observes part of the land only, Europe first"),
 )
-"""Who observed where. Dates as ESA announced them: the archives of 2A and 2B begin; 2C takes the place
+"""Stations that satellites observed from. Dates as ESA announced them: the archives of 2A and 2B begin; 2C takes the place
 of 2A, which then moves to 36 degrees from 2B (three days before it) for a campaign."""
 
 

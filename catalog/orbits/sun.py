@@ -1,4 +1,4 @@
-"""Where the sun stands: for sources that don't say, and for passes that haven't happened."""
+"""Position of the sun, for sources that don't say, and for passes that haven't happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the instrument sees and when: passes of the satellites over an area, and the tiles they image.
+"""The instrument's view over time: passes of the satellites over an area, and the tiles they image.
 
 The instrument looks straight down and 145 km to either side. The satellites steer in yaw so that its lines stand across the ground
 track as the earth turns beneath, so a place is imaged when the point below the satellite comes nearest to it. Imaging is on
@@ -118,14 +118,14 @@ def _transformer(inverse: bool = False) -> Transformer:
 
 
 def earth_fixed(longitudes: Floats, latitudes: Floats, heights: Floats | float = 0.0) -> Floats:
-    """(N, 3) km of places in degrees, heights in m."""
+    """(N, 3) km of points in degrees, heights in m."""
     heights = np.broadcast_to(heights, np.shape(longitudes))
     return np.stack(_transformer().transform(longitudes, latitudes, heights), axis=1) / 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Approach:
-    """How one descending half of a revolution passes some places."""
+    """Approach of one descending half of a revolution to some points."""
 
     relative_orbit: int
     seconds: Floats
@@ -134,10 +134,10 @@ class Approach:
     """(M,) how far from the track then, km."""
 
 
-def approaches(track: Track, places: Floats) -> list[Approach]:
-    """The descending halves of revolutions, by day or night, that see any of the places (M, 3), earth-fixed km; one cycle of them."""
-    middle = places.mean(axis=0)
-    reach = np.linalg.norm(places - middle, axis=1).max() + HALF_SWATH + 1.5 * _STEP * 6.8
+def approaches(track: Track, points: Floats) -> list[Approach]:
+    """The descending halves of revolutions, by day or night, that see any of the points (M, 3), earth-fixed km; one cycle of them."""
+    middle = points.mean(axis=0)
+    reach = np.linalg.norm(points - middle, axis=1).max() + HALF_SWATH + 1.5 * _STEP * 6.8
     near = np.flatnonzero(track.descending & (np.linalg.norm(track.below - middle, axis=1) <= reach))
     found = []
     for orbit in np.unique(track.relative_orbits[near]):
@@ -149,10 +149,10 @@ def approaches(track: Track, places: Floats) -> list[Approach]:
         count = indices.size + 2
         indices = (indices[0] - 1 + np.arange(count)) % track.seconds.size
         # Squared distances (steps, M) by the binomial formula, from the middle to keep figures small: no (steps, M, 3) in memory.
-        ground, around = track.below[indices] - middle, places - middle
+        ground, around = track.below[indices] - middle, points - middle
         squares = (ground**2).sum(axis=1)[:, None] - 2 * ground @ around.T + (around**2).sum(axis=1)[None, :]
         lowest = np.clip(squares.argmin(axis=0), 1, count - 2)
-        columns = np.arange(places.shape[0])
+        columns = np.arange(points.shape[0])
         before, at, after = (squares[lowest + shift, columns] for shift in (-1, 0, 1))
         # The square of the distance to a track is a parabola in time, to a good approximation.
         bend = before - 2 * at + after
@@ -166,7 +166,7 @@ def approaches(track: Track, places: Floats) -> list[Approach]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
+class _AreaPoints:
     """Points of an area and of its tiles in one array, so that a pass is computed for all at once."""
 
     points: Floats
@@ -174,7 +174,7 @@ class _Places:
     area: slice
     """Samples of the area, even in degrees, that measure how much of it is seen."""
     tiles: dict[str, tuple[slice, slice]]
-    """By name: the tile's lattice, and samples of the area in the tile with its vertices there."""
+    """Tiles by name: the tile's lattice, and samples of the area in the tile with its vertices there."""
 
 
 def passes_over(flights: Sequence[Flight], area: BaseGeometry, min_sun: float = MIN_SUN) -> list[Pass]:
@@ -183,39 +183,39 @@ def passes_over(flights: Sequence[Flight], area: BaseGeometry, min_sun: float = 
     A polygon is judged by samples of its surface and by its vertices, a line by its vertices and points between. A pass belongs to
     the flight in whose time it begins. Raises `RequestError` where no tile holds the area, or too many do.
     """
-    places = _places(area)
-    positions = earth_fixed(*places.points.T)
+    sample = _area_points(area)
+    positions = earth_fixed(*sample.points.T)
     found = []
     for flight in flights:
         first, last = seconds_of(flight.start), seconds_of(flight.end)
         for approach in approaches(track_of(flight.orbit), positions):
             middle = float(np.median(approach.seconds))
             for cycle in range(int((first - middle) // CYCLE), int((last - middle) // CYCLE) + 2):
-                made = _pass(flight.platform, approach, cycle * CYCLE, places, min_sun)
+                made = _pass(flight.platform, approach, cycle * CYCLE, sample, min_sun)
                 if made is not None and flight.start <= made.time < flight.end:
                     found.append(made)
     return sorted(found, key=lambda one: (one.time, one.platform))
 
 
-def _pass(platform: str, approach: Approach, later: float, places: _Places, min_sun: float) -> Pass | None:
+def _pass(platform: str, approach: Approach, later: float, sample: _AreaPoints, min_sun: float) -> Pass | None:
     """The pass that an approach makes some seconds later; None where the sun is too low for all that is near enough."""
     seconds = approach.seconds + later
-    elevations = sun_elevation(seconds, *places.points.T)
+    elevations = sun_elevation(seconds, *sample.points.T)
     seen = (approach.distances <= HALF_SWATH) & (elevations >= min_sun)
     tiles = [
         _seen_tile(name, seconds, seen, lattice, inside)
-        for name, (lattice, inside) in places.tiles.items()
+        for name, (lattice, inside) in sample.tiles.items()
         if seen[inside].any()
     ]
     if not tiles:
         return None
-    imaged = np.concatenate([elevations[inside][seen[inside]] for _, inside in places.tiles.values()])
+    imaged = np.concatenate([elevations[inside][seen[inside]] for _, inside in sample.tiles.values()])
     return Pass(
         platform=platform,
         relative_orbit=f"R{approach.relative_orbit:03d}",
         time=min(tile.time for tile in tiles),
         tiles=tuple(tiles),
-        covered=round(float(seen[places.area].mean()), 3),
+        covered=round(float(seen[sample.area].mean()), 3),
         sun_elevation=round(float(imaged.mean()), 1),
     )
 
@@ -232,7 +232,7 @@ def _seen_tile(name: str, seconds: Floats, seen: npt.NDArray[np.bool_], lattice:
     return SeenTile(name=name, time=time_of(time), imaged=round(float(seen[lattice].mean()), 3))
 
 
-def _places(area: BaseGeometry) -> _Places:
+def _area_points(area: BaseGeometry) -> _AreaPoints:
     tiles = tiles_meeting(area)
     if not tiles:
         raise RequestError("area: no tile of Sentinel-2 holds it; they end at 84 N and 83.7 S. Ask for an area inside.")
@@ -253,11 +253,11 @@ def _places(area: BaseGeometry) -> _Places:
         arrays += [lattice, inside]
         middle = start + len(lattice)
         used[tile.name] = (slice(start, middle), slice(middle, middle + len(inside)))
-    return _Places(np.concatenate(arrays), slice(0, len(arrays[0])), used)
+    return _AreaPoints(np.concatenate(arrays), slice(0, len(arrays[0])), used)
 
 
 def _part(area: BaseGeometry, tile: Tile) -> BaseGeometry:
-    """What of an area lies in a tile; either may go on beyond 180 degrees."""
+    """Part of an area that lies in a tile; either may go on beyond 180 degrees."""
     footprint = tile.footprint
     turned = [shapely.affinity.translate(footprint, turn) for turn in (-360, 0, 360)]
     return shapely.union_all([area.intersection(one) for one in turned])

@@ -72,7 +72,7 @@ class Tile:
 
     @cached_property
     def name(self) -> str:
-        """Such as 33TWM; a square across two latitude bands is named after the one that holds more of it."""
+        """Name such as 33TWM; a square across two latitude bands is named after the one that holds more of it."""
         # Of the plain six degrees first: the exceptions of Norway and Svalbard take no part in ESA's choice where they needn't.
         band = max(
             self._bands,
@@ -115,7 +115,7 @@ class Tile:
 
     @property
     def exists(self) -> bool:
-        """Whether ESA's list has it."""
+        """True where ESA's list has it."""
         return 1 <= self.column <= 8 and _exists(self)
 
     # Northings are counted from the equator in both hemispheres here, as the northern zones' coordinates have them.
@@ -147,7 +147,7 @@ def tiles_meeting(area: BaseGeometry) -> list[Tile]:
 
 
 def _tiles_of_zone(area: BaseGeometry, zone: int) -> list[Tile]:
-    """Those of one zone, of which some may not exist."""
+    """Tiles of one zone, of which some may not exist."""
     west, _, east, _ = _zone_area_lonlat(zone).bounds
     found = []
     # A tile reaches as far beyond its zone as it is wide: a degree at the equator, more where meridians draw together.
@@ -218,7 +218,7 @@ def _band_area(zone: int, band: str, beside: int = 0) -> BaseGeometry:
 
 
 def _zone_area_lonlat(zone: int) -> BaseGeometry:
-    """What belongs to a zone, degrees, with the exceptions of Norway and Svalbard."""
+    """Area that belongs to a zone, degrees, with the exceptions of Norway and Svalbard."""
     west, east = zone * 6 - 186, zone * 6 - 180
     norway = {31: (0, 3), 32: (3, 12)}.get(zone, (west, east))
     svalbard = {31: (0, 9), 32: None, 33: (9, 21), 34: None, 35: (21, 33), 36: None, 37: (33, 42)}.get(

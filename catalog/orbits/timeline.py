@@ -1,4 +1,4 @@
-"""What becomes of an acquisition, and when: from the instrument to the user's map."""
+"""Timeline of an acquisition from the instrument to the user's map."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from catalog.orbits.swath import Pass
 from catalog.products import Reception
 
 L1C_PROCESSING = timedelta(hours=1.5)
-"""From reception to the L1C product. Thales Alenia Space, who built the ground segment (2017): about an hour and a half."""
+"""Time from reception to the L1C product. Thales Alenia Space, who built the ground segment (2017): about an hour and a half."""
 
 L2A_PROCESSING = timedelta(hours=3)
-"""From the L1C to the L2A product, most of it waiting: the median over four real products of 2022 and 2023, which took 1.1 to 4.3 h
+"""Time from the L1C to the L2A product, most of it waiting: the median over four real products of 2022 and 2023, which took 1.1 to 4.3 h
 longer than reception and L1C do here. One of them names both times: 45 minutes from L1C to L2A when nothing waits."""
 
 _WARM_UP = 1.5 * DAY
 """The memory starts empty this long before the first acquisition, s; it empties several times a day."""
 
 _AFTER = 2 * DAY
-"""How long after the last acquisition its data are followed, s."""
+"""Time for which data are followed after the last acquisition, s."""
 
 _STAGES = ("sensed", "downlinked", "l1c_ready", "l2a_ready")
 _ORDER_STAGES = ("ordered", "ingested", "mapped", "delivered")
@@ -69,7 +69,7 @@ class Timeline(Reception):
 
 
 def timelines(flights: Sequence[Flight], passes: Sequence[Pass]) -> list[Timeline | None]:
-    """What becomes of each pass until its L2A product is ready; None where a full memory lost it.
+    """Timeline of each pass until its L2A product is ready; None where a full memory lost it.
 
     The data are sent down first in, first out, behind all that the satellite recorded before; the station hands on what it
     received when the contact ends.

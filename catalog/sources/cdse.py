@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from catalog.area import Area
-from catalog.errors import ProductError, RequestError
+from catalog.errors import ProductError, Reason, RequestError
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_url, source_id
 from catalog.sources.product_name import parse_name
@@ -47,7 +47,7 @@ class CdseSource(StacSource):
             path = _path_of(self._found.get(product.href, {}), product)
             if path is None:
                 reason = f"not understood: its item {product.href} names no product in {_ROOT}"
-                left_out.append(LeftOut(product=product.id, reason=reason))
+                left_out.append(LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD))
             else:
                 products.append(product.model_copy(update={"href": f"{_ROOT}{path}"}))
         return SearchResult(tuple(products), tuple(left_out), found.holds)

@@ -95,7 +95,7 @@ def products(
     as_json: AsJson = False,
 ) -> None:
     """Write the products of an area, and the truth beside them; run again, it goes on from those that are there."""
-    from catalog.area import as_geojson, parse_place
+    from catalog.area import as_geojson, parse_geometry
     from flows.commands.passes import parse_time
     from flows.reporting.progress import terminal
     from flows.request import read_parameters
@@ -106,7 +106,7 @@ def products(
     parameters = read_parameters(area)
     settings = checked(
         ProductSettings,
-        area=as_geojson(parse_place(parameters.get("area", parameters))),
+        area=as_geojson(parse_geometry(parameters.get("area", parameters))),
         start=parse_time(start, "start"),
         end=parse_time(end, "end"),
         levels=("L1C", "L2A") if level == Levels.both else (level.value,),

@@ -1,4 +1,4 @@
-"""What a cell looks like: its variables, their chunks and the attributes that let others open it.
+"""The layout of a cell: its variables, their chunks and the attributes that let others open it.
 
 Three kinds of variables: *slabs* (large, one shard per date, through the Rust codecs), *axis* variables (written when the time
 axis grows, all dates in one chunk) and *task* variables (written by tasks, one chunk per date, so that processes that write
@@ -47,7 +47,7 @@ zarr.config.set({"codec_pipeline.path": _FAST})
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One array of a cell. ``kind``: slab, axis or task as the module says; ``by_band``: (time, band) instead of (time)."""
+    """Array of a cell. ``kind``: slab, axis or task as the module says; ``by_band``: (time, band) instead of (time)."""
 
     name: str
     kind: Literal["slab", "axis", "task"]
@@ -92,7 +92,11 @@ _TASK = (
     Variable("offset_check", "task", str, UNKNOWN, "whether the numbers agree with that offset: ok, or why not known"),
     Variable("off_grid", "task", str, "", "what was warped onto the grid, a JSON list; empty where pixels were copied"),
     Variable(
-        "left_out", "task", str, "{}", "products and bands that could not be read, with the reason, a JSON object"
+        "left_out",
+        "task",
+        str,
+        "{}",
+        "products and bands that could not be read, with the reason and its kind, a JSON object",
     ),
     Variable("bands_present", "task", np.uint8, 0, "1 where the band was there", by_band=True),
     Variable("valid_fraction", "task", np.float32, np.nan, "part of the cell with data in every band present"),
@@ -109,11 +113,11 @@ _ADDED: dict[Level, tuple[str, ...]] = {
     "L1C": ("scl", "masked_with", "offset_check"),
     "L2A": ("cloud_probability", "masked_with", "offset_check"),
 }
-"""What cells of the first layout lack until they are extended."""
+"""Variables that cells of the first layout lack until they are extended."""
 
 
 def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:
-    """All arrays of a new cell, without dates."""
+    """Create all arrays of a new cell, without dates."""
     for variable in VARIABLES.values():
         _create(group, variable, level)
     west, south, east, north = cell.window.bounds

@@ -1,4 +1,4 @@
-"""Which cells a store holds, and what is in them."""
+"""Summaries of the cells that a store holds."""
 
 from __future__ import annotations
 

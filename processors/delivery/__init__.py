@@ -1,1 +1,1 @@
-"""What a request is handed: rasters, areas, picture, report and STAC item, made aside and swapped in. Imports the processors' protocol."""
+"""The delivery: rasters, areas, picture, report and STAC item, made aside and swapped in. Imports the processors' protocol."""

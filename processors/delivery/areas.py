@@ -19,7 +19,7 @@ from catalog.legend import MAP_BACKGROUND, Legend, LegendClass, background_entry
 from catalog.storage.store import written_whole
 
 HECTARE = 10_000
-"""m²."""
+"""Size of a hectare, m²."""
 
 NO_ESTIMATE = "Hectares are pixels counted in the map, at the map's errors: they are no estimate of crop areas."
 
@@ -33,7 +33,7 @@ class ClassArea:
     entry: LegendClass
     pixels: int
     percent: float
-    """Of the pixels that show a class."""
+    """Share of the pixels that show a class."""
 
     @property
     def hectares(self) -> float:
@@ -43,10 +43,10 @@ class ClassArea:
 
 @dataclass(frozen=True, slots=True)
 class AreaTable:
-    """What a class map shows of an area."""
+    """The areas that a class map shows."""
 
     rows: tuple[ClassArea, ...]
-    """By value, background first; classes of the legend that the map doesn't show have 0 pixels."""
+    """Rows by value, background first; classes of the legend that the map doesn't show have 0 pixels."""
     unmapped: int
     """Pixels of the area where the map says nothing."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from catalog.errors import DeliveryError
 
 ITEM = "item.json"
-"""Says in a delivery whose it is."""
+"""File of a delivery that says whose it is."""
 
 DIGEST = "cropline:request_digest"
 """Property of the item that names the request."""

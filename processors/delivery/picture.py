@@ -210,7 +210,7 @@ def _colour_bar(page: Page, image: Any, x: float, y: float, height: float, varia
 
 
 def _palette(variable: Variable) -> str:
-    """Two-sided where the limits lie evenly around 0; yellow to green else: light is little, also in grey."""
+    """Colours: two-sided where the limits lie evenly around 0; yellow to green else: light is little, also in grey."""
     low, high = variable.limits
     return "BrBG" if low < 0 and math.isclose(-low, high) else "YlGn"
 

@@ -18,7 +18,7 @@ from matplotlib.path import Path as Outline
 from rasterio.enums import Resampling
 from shapely.geometry.base import BaseGeometry
 
-from processors.delivery.provenance import DeliveryFacts, months_text, place_text
+from processors.delivery.provenance import DeliveryFacts, location_text, months_text
 
 INK, SOFT, LINE, NO_DATA, AMBER = "#1f2a24", "#5d6b63", "#c9d1cb", "#b4bab7", "#ffc53d"
 MARGIN = 0.5
@@ -58,7 +58,7 @@ class Page:
         used = len(facts.used)
         self.text(
             MARGIN, banner + 0.95,
-            f"{months_text(facts.period)}  ·  {place_text(facts.area)}  ·  {used} acquisitions, level {facts.level}",
+            f"{months_text(facts.period)}  ·  {location_text(facts.area)}  ·  {used} acquisitions, level {facts.level}",
             10.5, color=SOFT,
         )  # fmt: skip
         self._footer(self.top + body + 0.3, facts)
@@ -164,7 +164,7 @@ def fitted(extent_width: float, extent_height: float, width: float, height: floa
 
 
 def shortened(text: str, length: int) -> str:
-    """At most that many characters."""
+    """Shorten a text to at most that many characters."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 

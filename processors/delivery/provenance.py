@@ -1,4 +1,4 @@
-"""What a delivery says about itself: the request, what it was made from, with what, and how good it is."""
+"""The provenance of a delivery: its request, its inputs, its model and its scores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ModelUsed(Frozen):
 
 
 class DeliveryFacts(Frozen):
-    """All that is told of a delivery beside its pixels."""
+    """Facts about a delivery beside its pixels."""
 
     request: Annotated[dict[str, Any], Field(description="as given, so that it can be run again")]
     request_digest: Annotated[str, Field(description="names the request; a delivery is replaced by its own only")]
@@ -96,12 +96,12 @@ class DeliveryFacts(Frozen):
 
     @property
     def title(self) -> str:
-        """What and when, on one line."""
+        """Product and year on one line."""
         return f"{self.processor_title}, {self.year}" + (" (SYNTHETIC DATA)" if self.synthetic else "")
 
 
-def place_text(area: dict[str, Any]) -> str:
-    """Where an area (GeoJSON) lies and how large it is: ``50.746° N, 4.063° E, 0.41 km²``."""
+def location_text(area: dict[str, Any]) -> str:
+    """Position and size of an area (GeoJSON) in words: ``50.746° N, 4.063° E, 0.41 km²``."""
     geometry = shape(area)
     centre = geometry.centroid
     latitude = f"{abs(centre.y):.3f}° {'N' if centre.y >= 0 else 'S'}"

@@ -17,11 +17,11 @@ from catalog.area import area_km2
 from catalog.grid import PIXEL
 from catalog.storage.store import written_whole
 from processors.delivery.areas import HECTARE, NO_ESTIMATE, AreaTable
-from processors.delivery.provenance import DeliveryFacts, months_text, place_text
+from processors.delivery.provenance import DeliveryFacts, location_text, months_text
 from processors.season import LOW_SUN_ZENITH
 
 SMALL_AREA = 100.0
-"""km² below which no accuracy measured in an area says how good maps are elsewhere."""
+"""Area in km² below which no accuracy measured in it says how good maps are elsewhere."""
 
 # The headline comes first.
 SPLITS = {
@@ -55,7 +55,7 @@ def write_report(
     html = environment.from_string(template).render(
         facts=facts,
         season=months_text(facts.period),
-        place=place_text(facts.area),
+        place=location_text(facts.area),
         created=facts.created.astimezone(UTC),
         picture_name=picture.name,
         picture=base64.b64encode(picture.read_bytes()).decode(),
@@ -76,7 +76,7 @@ def write_report(
 
 
 def _later(time: datetime, sensed: datetime) -> str:
-    """Such as ``+3:07``, hours and minutes."""
+    """Delay such as ``+3:07``, hours and minutes."""
     minutes = round((time - sensed).total_seconds() / 60)
     return f"+{minutes // 60}:{minutes % 60:02d}"
 
@@ -108,7 +108,7 @@ def _small_area(facts: DeliveryFacts) -> str | None:
 
 
 def _mask(options: dict[str, Any]) -> str:
-    """What dates were masked with, on one line."""
+    """Options that the dates were masked with, on one line."""
 
     def figure(value: Any) -> str:
         if isinstance(value, list | tuple):

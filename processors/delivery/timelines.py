@@ -1,4 +1,4 @@
-"""From the instrument to the map: when each acquisition of a delivery reached each stage."""
+"""Timelines of a delivery's acquisitions, from the instrument to the map."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From an order to slabs of cells: the only place that reads pixels of products. Imports `cube` and the engine."""
+"""Ingestion, from an order to slabs of cells: nothing else reads pixels of products. Imports `cube` and the engine."""

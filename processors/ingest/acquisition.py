@@ -1,7 +1,7 @@
-"""From an order to slabs of cells. The only place that reads pixels of products.
+"""Ingestion of one acquisition, from an order to slabs of cells. Nothing else reads pixels of products.
 
 An acquisition is the unit of work: its products are opened once, its cells written row by row from the north, each block of a file
-decoded once whatever its place among the cells, and the flags of all its cells are set last.
+decoded once however many cells it meets, and the flags of all its cells are set last.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from pydantic import AwareDatetime, Field
 from shapely import make_valid
 from shapely.geometry import box, shape
 
-from catalog.errors import AccessError, ProductError, RequestError, SourceError
+from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
 from catalog.grid import Cell, to_lonlat
 from catalog.products import (
-    ACCESS_DENIED,
-    NOT_REACHABLE,
     Acquisition,
     Asset,
     Frozen,
@@ -37,17 +35,18 @@ from catalog.sources.protocol import Downloading, Source
 from catalog.sources.registry import open_source
 from catalog.storage.credentials import Credentials
 from catalog.storage.store import Store
-from processors.cube.cell import Cube, ensure_cell, extend
+from processors.cube.cell import ensure_cell, extend
+from processors.cube.cell_acquisition import CellAcquisition, find_in_cell
 from processors.ingest.blocks import Scratch
-from processors.ingest.left_out import Availability, LeftOutStates, product_state, recorded
+from processors.ingest.left_out import Availability, LeftOutRecord, product_state, read_records, records_text
 from processors.ingest.offset import CHECKED_BANDS, check_offset
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, asset_state
 from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers, open_products
-from processors.ingest.slabs import BrokenProductError, Facts, Place, slab_memory, write_slabs
+from processors.ingest.slabs import BrokenProductError, Facts, slab_memory, write_slabs
 
 
 class IngestResult(Frozen):
-    """What became of one acquisition. Nothing of it is usable where ``written`` and ``skipped`` are empty."""
+    """The outcome of one acquisition. Nothing of it is usable where ``written`` and ``skipped`` are empty."""
 
     acquisition: str
     written: Annotated[tuple[str, ...], Field(description="cells written now")] = ()
@@ -68,9 +67,9 @@ def acquisition_of(order: Order, name: str) -> Acquisition:
 
 def touching(acquisition: Acquisition, cell: Cell) -> Acquisition | None:
     """The acquisition with those of its products that may have pixels in the cell; None where there are none."""
-    place = to_lonlat(box(*cell.window.bounds), cell.epsg).buffer(FOOTPRINT_MARGIN)
+    around = to_lonlat(box(*cell.window.bounds), cell.epsg).buffer(FOOTPRINT_MARGIN)
     products = tuple(
-        product for product in acquisition.products if make_valid(shape(product.footprint)).intersects(place)
+        product for product in acquisition.products if make_valid(shape(product.footprint)).intersects(around)
     )
     return acquisition.model_copy(update={"products": products}) if products else None
 
@@ -108,105 +107,99 @@ def ingest_acquisition(
     acquisition = acquisition_of(order, acquisition_id)
     source = open_source(source_address, credentials)
     availability = Availability(source)
-    whole: list[Place] = []
-    waiting: list[Place] = []
-    for place in _places(store, order, acquisition, cells):
-        (whole if _is_whole(place, availability) else waiting).append(place)
-    known = {key: reason for place in whole for key, (reason, _) in _left_out(place).items()}
+    whole: list[CellAcquisition] = []
+    waiting: list[CellAcquisition] = []
+    for target in _in_cells(store, order, acquisition, cells):
+        (whole if _is_whole(target, availability) else waiting).append(target)
+    known = {record.left_out.product: record.left_out for target in whole for record in _records(target)}
     written: tuple[str, ...] = ()
-    dropped: dict[str, str] = {}
+    dropped: dict[str, LeftOut] = {}
     if waiting:
         with TemporaryDirectory(prefix="cropline-") as scratch:
             written, dropped = _ingest(waiting, source, order.level, Path(scratch))
     return IngestResult(
         acquisition=acquisition_id,
         written=written,
-        skipped=tuple(place.cube.cell.name for place in whole),
-        dropped=tuple(LeftOut(product=key, reason=reason) for key, reason in sorted((known | dropped).items())),
+        skipped=tuple(target.cell.name for target in whole),
+        dropped=tuple(left_out for _, left_out in sorted((known | dropped).items())),
     )
 
 
-def _places(store: Store, order: Order, acquisition: Acquisition, cells: Sequence[Cell]) -> list[Place]:
-    """The cells that have the acquisition, row by row from the north: the order in which files are laid out."""
-    places = []
-    for cell in sorted(cells, key=lambda cell: (-cell.row, cell.column)):
-        path = store.cube(order.source_id, order.level, cell)
-        if not path.exists():
-            continue
-        cube = Cube(path, "r+")
-        index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
-        if index is not None:
-            places.append(Place(cube, index, cube.products(index)))
-    return places
+def _in_cells(store: Store, order: Order, acquisition: Acquisition, cells: Sequence[Cell]) -> list[CellAcquisition]:
+    """The acquisition in those cells that have it, row by row from the north: the order in which files are laid out."""
+    by_row = sorted(cells, key=lambda cell: (-cell.row, cell.column))
+    return [target for cell in by_row if (target := find_in_cell(store, order, acquisition, cell)) is not None]
 
 
-def _left_out(place: Place) -> LeftOutStates:
-    return recorded(str(place.cube.arrays["left_out"][place.index]))
+def _records(target: CellAcquisition) -> list[LeftOutRecord]:
+    return read_records(str(target.cube.arrays["left_out"][target.index]))
 
 
-def _is_whole(place: Place, availability: Availability) -> bool:
-    if place.cube.arrays["ingested"][place.index] != 1:
-        return False
-    return not availability.changed(_left_out(place), place.products)
+def _is_whole(target: CellAcquisition, availability: Availability) -> bool:
+    return target.ingested and not availability.changed(_records(target), target.products)
 
 
-def _assets(source: Source, product: Product, places: Sequence[Place], scratch: Path) -> dict[str, Asset]:
+def _assets(source: Source, product: Product, targets: Sequence[CellAcquisition], scratch: Path) -> dict[str, Asset]:
     if not isinstance(source, Downloading):
         return source.assets(product)
-    windows = [place.cube.window for place in places if product in place.products]
+    windows = [target.cube.window for target in targets if product in target.products]
     return source.download(product, windows, scratch / product.id)
 
 
 def _ingest(
-    places: Sequence[Place], source: Source, level: Level, scratch: Path
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names of the cells written, and reasons by product or product and band."""
-    products = {product.id: product for place in places for product in place.products}
-    dropped: dict[str, str] = {}
+    targets: Sequence[CellAcquisition], source: Source, level: Level, scratch: Path
+) -> tuple[tuple[str, ...], dict[str, LeftOut]]:
+    """Names of the cells written, and what was left out by product or product and band."""
+    products = {product.id: product for target in targets for product in target.products}
+    dropped: dict[str, LeftOut] = {}
     assets: dict[str, dict[str, Asset]] = {}
     for name, product in sorted(products.items()):
         try:
-            assets[name] = _assets(source, product, places, scratch)
+            assets[name] = _assets(source, product, targets, scratch)
         except ProductError as error:
-            dropped[name] = str(error)
-        except SourceError as error:  # it may refuse or fail to give one product and give the others
-            dropped[name] = f"{ACCESS_DENIED if isinstance(error, AccessError) else NOT_REACHABLE}: {error}"
-    for place in places:
-        if place.cube.arrays["ingested"][place.index] or place.cube.arrays["masked"][place.index]:
-            place.cube.set(place.index, masked=0, ingested=0)
+            dropped[name] = LeftOut.because(name, error)
+        except AccessError as error:  # it may refuse or fail to give one product and give the others
+            dropped[name] = LeftOut(product=name, reason=f"access denied: {error}", kind=Reason.ACCESS_DENIED)
+        except SourceError as error:
+            dropped[name] = LeftOut(product=name, reason=f"not reachable now: {error}", kind=Reason.NOT_REACHABLE)
+    for target in targets:
+        if target.ingested or target.masked:
+            target.cube.set(target.index, masked=0, ingested=0)
     with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
         readers = open_products(AssetOpener(stack), products, assets, level, dropped)
         while True:
             kept = Scratch(scratch)
             try:
-                facts = write_slabs(places, readers, kept)
+                facts = write_slabs(targets, readers, kept)
                 checks = _check_offsets(products, readers)
                 break
             except BrokenProductError as broken:
-                dropped[broken.product] = str(broken)
-                del readers.bands[broken.product]
+                dropped[broken.left_out.product] = broken.left_out
+                del readers.bands[broken.left_out.product]
             finally:
                 kept.close()
     empty = {
-        name: f"no data: all {len(bands)} bands read are empty in the cells asked for"
+        name: LeftOut(
+            product=name,
+            reason=f"no data: all {len(bands)} bands read are empty in the cells asked for",
+            kind=Reason.NO_DATA,
+        )
         for name, bands in readers.bands.items()
         if any(band.reached for band in bands.values()) and not any(band.has_data for band in bands.values())
     }
     written = []
-    for place, values in zip(places, facts, strict=True):
+    for target, values in zip(targets, facts, strict=True):
         if values is not None:
-            _finish(place, values, readers, assets, dropped, checks)
-            written.append(place.cube.cell.name)
+            _finish(target, values, readers, assets, dropped, checks)
+            written.append(target.cell.name)
+    missing = (bands for name, bands in readers.missing.items() if name in readers.bands)
     return tuple(written), dropped | empty | {
-        f"{name} {band}": reason
-        for name, bands in readers.missing.items()
-        if name in readers.bands
-        for band, reason in bands.items()
+        left_out.product: left_out for bands in missing for left_out in bands.values()
     }
 
 
 def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[str, str]:
-    """What `check_offset` says of each product. Raises `BrokenProductError` for the first one whose offset is wrong."""
+    """Check each product's offset; gives the finding by product. Raises `BrokenProductError` for the first one whose offset is wrong."""
     checks = {}
     for name, bands in sorted(readers.bands.items()):
         checked = {band: bands[band] for band in CHECKED_BANDS if band in bands}
@@ -217,35 +210,35 @@ def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[st
                 {band: reader.counts for band, reader in checked.items()},
             )
         except ProductError as error:
-            raise BrokenProductError(name, str(error)) from error
+            raise BrokenProductError(LeftOut.because(name, error)) from error
     return checks
 
 
 def _finish(
-    place: Place,
+    target: CellAcquisition,
     facts: Facts,
     readers: Readers,
     assets: Mapping[str, Mapping[str, Asset]],
-    dropped: Mapping[str, str],
+    dropped: Mapping[str, LeftOut],
     checks: Mapping[str, str],
 ) -> None:
     """Write what is known of a whole slab, and its flag last."""
-    left_out: LeftOutStates = {}
-    for product in place.products:
+    records: list[LeftOutRecord] = []
+    for product in target.products:
         listed = assets.get(product.id, {})
         if product.id in dropped:
-            left_out[product.id] = dropped[product.id], product_state(listed)
-        for band, reason in readers.missing.get(product.id, {}).items() if product.id in facts.products else ():
-            left_out[f"{product.id} {band}"] = reason, asset_state(listed[band])
+            records.append(LeftOutRecord(dropped[product.id], product_state(listed)))
+        for band, left_out in readers.missing.get(product.id, {}).items() if product.id in facts.products else ():
+            records.append(LeftOutRecord(left_out, asset_state(listed[band])))
     offsets = {
-        assets[name][band].offset_from for name in facts.products for band in place.cube.bands if band in assets[name]
+        assets[name][band].offset_from for name in facts.products for band in target.cube.bands if band in assets[name]
     }
-    place.cube.set(
-        place.index,
+    target.cube.set(
+        target.index,
         offset_from="; ".join(sorted(offsets)),
         offset_check="; ".join(sorted({checks[name] for name in facts.products})),
         off_grid=json.dumps(facts.off_grid) if facts.off_grid else "",
-        left_out=json.dumps(left_out, sort_keys=True),
+        left_out=records_text(records),
         bands_present=facts.bands_present,
         valid_fraction=facts.valid_fraction,
         clear_fraction=np.nan,

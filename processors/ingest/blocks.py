@@ -21,7 +21,7 @@ from rasterio.windows import Window as RasterWindow
 from catalog.errors import StoreError
 
 KEPT_BYTES = 64 * 2**20
-"""Kept in memory at most, by all acquisitions of the process together; the rest waits in scratch files."""
+"""Limit of what all acquisitions of the process together keep in memory; the rest waits in scratch files."""
 
 _counting = threading.Lock()
 _kept_bytes = 0
@@ -40,7 +40,7 @@ class Part(NamedTuple):
         return self.bottom - self.top, self.right - self.left
 
     def intersection(self, other: Part) -> Part | None:
-        """What both cover, or None."""
+        """Part that both cover, or None."""
         top, left = max(self.top, other.top), max(self.left, other.left)
         bottom, right = min(self.bottom, other.bottom), min(self.right, other.right)
         return Part(top, left, bottom, right) if top < bottom and left < right else None
@@ -72,7 +72,7 @@ class Scratch:
         self._held = 0
 
     def keep(self, values: npt.NDArray[Any]) -> Kept:
-        """Gives what `take` wants. Raises `StoreError` where the disk is full."""
+        """Keep a block for `take`. Raises `StoreError` where the disk is full."""
         if self._count(values.nbytes):
             return values.copy()
         try:
@@ -85,7 +85,7 @@ class Scratch:
         return Filed(Path(file.name), values.dtype, values.shape)
 
     def take(self, kept: Kept) -> npt.NDArray[Any]:
-        """What was kept, once."""
+        """Hand out a block that was kept, and forget it."""
         if isinstance(kept, Filed):
             values: npt.NDArray[Any] = np.fromfile(kept.path, kept.dtype).reshape(kept.shape)
             kept.path.unlink()
@@ -139,7 +139,7 @@ class BlockReader:
         return raw
 
     def _decoded_blocks(self, whole: Part, part: Part) -> npt.NDArray[Any]:
-        """Whole blocks, for one part; what others will need of them is kept."""
+        """Decode whole blocks for one part; what others will need of them is kept."""
         values = read_part(self._dataset, whole)
         for other in set(self._waiting) - {part}:
             if (shared := whole.intersection(other)) is not None:

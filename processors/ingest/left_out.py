@@ -1,30 +1,48 @@
-"""What was left out of a cell, and whether it is worth another try."""
+"""Records of what was left out of a cell, and whether it is worth another try."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import rasterio
 
-from catalog.errors import ProductError, SourceError
+from catalog.errors import ProductError, Reason, SourceError
 from catalog.products import Asset, LeftOut, Product
 from catalog.sources.protocol import Downloading, Source
 from catalog.storage.store import digest
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
 
-LeftOutStates = dict[str, tuple[str, str]]
-"""Reason and state of the file, by product, or by product and band with a space between."""
+
+class LeftOutRecord(NamedTuple):
+    """Product or band left out of a cell."""
+
+    left_out: LeftOut
+    state: str
+    """State of its file at that time: another one is worth another try."""
 
 
-def recorded(text: str) -> LeftOutStates:
-    """As a cell's `left_out` holds it."""
-    return {key: (reason, state) for key, (reason, state) in json.loads(text).items()}
+def read_records(text: str) -> list[LeftOutRecord]:
+    """Parse a cell's `left_out`. Cells of older versions don't say of what kind a reason is."""
+    records = []
+    for product, (reason, state, *kinds) in json.loads(text).items():
+        kind = Reason(kinds[0]) if kinds else Reason.UNKNOWN
+        records.append(LeftOutRecord(LeftOut(product=product, reason=reason, kind=kind), state))
+    return records
+
+
+def records_text(records: Iterable[LeftOutRecord]) -> str:
+    """Records as a cell's `left_out` holds them: reason, state and kind by product, or by product and band with a space between."""
+    listed = {
+        record.left_out.product: (record.left_out.reason, record.state, record.left_out.kind) for record in records
+    }
+    return json.dumps(listed, sort_keys=True)
 
 
 def product_state(assets: Mapping[str, Asset]) -> str:
-    """What is recorded of a product that can't be read; ``again`` where that may be the network's fault."""
+    """State to record of a product that can't be read; ``again`` where that may be the network's fault."""
     if not assets or any(is_remote(asset) for asset in assets.values()):
         return "again"
     return digest({name: asset_state(asset) for name, asset in assets.items()})
@@ -38,18 +56,20 @@ class Availability:
         self._assets: dict[str, dict[str, Asset]] = {}
         self._states: dict[str, str] = {}
 
-    def changed(self, left_out: LeftOutStates, products: tuple[Product, ...]) -> bool:
+    def changed(self, records: Sequence[LeftOutRecord], products: tuple[Product, ...]) -> bool:
         """True where one of the products, or one of their bands, should be read again.
 
         What a service refused or sent damaged isn't asked for on every run, at a price each time, with all that is well.
         """
         if isinstance(self._source, Downloading):
-            return any(LeftOut(product=key, reason=reason).passing for key, (reason, _) in left_out.items())
+            # What a cell of an older version leaves out may be passing.
+            return any(record.left_out.passing or record.left_out.kind is Reason.UNKNOWN for record in records)
         by_id = {product.id: product for product in products}
-        for key, (_, state) in left_out.items():
+        for record in records:
+            key = record.left_out.product
             name, _, band = (key, "", "") if key in by_id else key.rpartition(" ")
             try:
-                if name in by_id and self._state(by_id[name], band) != state:
+                if name in by_id and self._state(by_id[name], band) != record.state:
                     return True
             except SourceError:  # nothing can be told now, and what is there must not be lost for it
                 continue

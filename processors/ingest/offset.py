@@ -1,4 +1,4 @@
-"""Whether a radiometric offset fits the numbers: catalogues say one thing and files hold another.
+"""Check of a radiometric offset against the numbers: catalogues say one thing and files hold another.
 
 Land, water and shadows are dark in blue, green and red: nearly every scene that isn't all cloud has pixels of a reflectance of a
 few per cent there. An offset that was applied already takes them far below zero; real products go there by a per cent or two of
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.baseline import OFFSET_SINCE, baseline_number
-from catalog.errors import ProductError
+from catalog.errors import ProductError, Reason
 from catalog.products import SATURATED, Asset, Product
 
 CHECKED_BANDS = ("B02", "B03", "B04")
@@ -23,13 +23,13 @@ DARKEST_SHARE = 0.01
 """The darkest pixels are this share of those with data: fewer may be artefacts."""
 
 LOWEST = -200
-"""Where these may lie at least, in 1e-4 reflectance."""
+"""Least value at which these may lie, in 1e-4 reflectance."""
 
 DARK = 1500
-"""Where nothing is darker than this, in 1e-4 reflectance, there is only cloud, snow or sand, which says nothing about offsets."""
+"""Limit in 1e-4 reflectance: where nothing is darker there is only cloud, snow or sand, which says nothing about offsets."""
 
 SHIFT = 1000
-"""What baselines since 04.00 add to raw numbers."""
+"""Offset that baselines since 04.00 add to raw numbers."""
 
 LEAST_PIXELS = 1000
 """Pixels with data that a check needs."""
@@ -41,7 +41,7 @@ _BIN = 8
 
 
 class NumberCounts:
-    """How often raw numbers occur in a band, sampled."""
+    """Histogram of a sample of a band's raw numbers."""
 
     def __init__(self) -> None:
         self._counts = np.zeros((SATURATED + 1) // _BIN, np.int64)
@@ -68,13 +68,13 @@ class NumberCounts:
 
 
 def _strided(raw: npt.NDArray[Any], top: int, left: int, rows: int, columns: int) -> npt.NDArray[Any]:
-    """Every so many of the inner pixels (``top`` and ``left`` 1), or of their neighbours (0 and 2)."""
+    """Samples at regular steps of the inner pixels (``top`` and ``left`` 1), or of their neighbours (0 and 2)."""
     height, width = raw.shape
     return raw[top : height - 2 + top : rows, left : width - 2 + left : columns]
 
 
 def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[str, NumberCounts]) -> str:
-    """``ok``, or why the offset couldn't be checked or is suspicious. ``counts``: by band, of `CHECKED_BANDS`.
+    """Check an offset: ``ok``, or why it couldn't be checked or is suspicious. ``counts``: by band, of `CHECKED_BANDS`.
 
     Raises `ProductError` where the offset takes the darkest pixels of a band too far below zero.
     """
@@ -88,7 +88,8 @@ def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[
         raise ProductError(
             f"{product.id}: the offset {asset.offset} ({asset.offset_from}) doesn't fit the numbers of {band}, {asset.href}: "
             f"{DARKEST_SHARE:.0%} of its pixels lie below {darkest[band]}, which would become {least * 1e-4:.3f} reflectance. "
-            "It seems to be applied already: correct the catalogue's offset."
+            "It seems to be applied already: correct the catalogue's offset.",
+            Reason.OFFSET_REFUSED,
         )
     if least > DARK:
         return f"not checked: nothing darker than {least * 1e-4:.2f} in {', '.join(sorted(darkest))}"

@@ -14,8 +14,8 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.session import Session
 
-from catalog.errors import ProductError
-from catalog.products import ACCESS_DENIED, NOT_REACHABLE, Asset
+from catalog.errors import ProductError, Reason
+from catalog.products import Asset
 from catalog.storage.credentials import remedy
 
 GDAL_ENVIRONMENT: dict[str, Any] = {
@@ -51,8 +51,8 @@ _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _silent: dict[str, tuple[int, float, str]] = {}
 
 
-class MissingAssetError(Exception):
-    """An asset isn't there: the product goes on without the band."""
+class MissingAssetError(ProductError):
+    """An asset isn't there: the product can go on without the band."""
 
 
 def is_remote(asset: Asset) -> bool:
@@ -91,13 +91,13 @@ class AssetOpener:
         self._stack = stack
 
     def open(self, asset: Asset) -> rasterio.DatasetReader:
-        """Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where a file can't be understood."""
+        """Open an asset. Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where it can't be understood."""
         host = _host(asset)
         times, last, reason = _silent.get(host, (0, 0.0, ""))
         if times > 1 and time.monotonic() - last < SILENCE:
-            raise MissingAssetError(_why_absent(asset, reason))
+            raise _absent(asset, reason)
         if asset_state(asset) == "absent":
-            raise MissingAssetError(f"{asset.href}: no such file")
+            raise MissingAssetError(f"{asset.href}: no such file", Reason.NOT_THERE)
         # Listing the folder of a remote file costs more than reading it; beside a local one its georeference may lie.
         listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR" if is_remote(asset) else "FALSE"}
         try:
@@ -108,7 +108,7 @@ class AssetOpener:
             if is_remote(asset):
                 if _NO_HOST.search(reason):
                     _silent[host] = times + 1, time.monotonic(), reason
-                raise MissingAssetError(_why_absent(asset, reason)) from error
+                raise _absent(asset, reason) from error
             raise ProductError(f"{asset.href} can't be opened, it may be truncated: {reason}") from error
         _silent.pop(host, None)
         if dataset.crs is None:
@@ -122,24 +122,26 @@ def _host(asset: Asset) -> str:
     return urlsplit(asset.href).netloc or asset.gdal_env.get("AWS_S3_ENDPOINT", "")
 
 
-def _why_absent(asset: Asset, reason: str) -> str:
-    """Why a remote asset can't be opened, in words that `LeftOut` tells apart."""
+def _absent(asset: Asset, reason: str) -> MissingAssetError:
+    """Error for a remote asset that can't be opened. Its kind comes from GDAL's words, which are all it hands down of an answer."""
     if _DENIED.search(reason):
-        text = f"{asset.href}: {ACCESS_DENIED}: {reason}. {remedy(asset.href)}"
+        kind, text = Reason.ACCESS_DENIED, f"{asset.href}: access denied: {reason}. {remedy(asset.href)}"
     elif _ABSENT.search(reason):
-        text = f"{asset.href}: {reason}"
+        kind, text = Reason.NOT_THERE, f"{asset.href}: {reason}"
     else:
-        text = f"{asset.href}: {NOT_REACHABLE}: {reason}"
-    return _shown(asset, text)
+        kind, text = Reason.NOT_REACHABLE, f"{asset.href}: not reachable now: {reason}"
+    return MissingAssetError(_shown(asset, text), kind)
 
 
-def why_unread(asset: Asset, reason: str) -> str:
-    """Why pixels of an open asset can't be read."""
+def unread(asset: Asset, reason: str) -> ProductError:
+    """Error for pixels of an open asset that can't be read; its kind comes from GDAL's words."""
     if not is_remote(asset):
-        return f"{asset.href} can't be read, it may be truncated: {reason}"
+        return ProductError(f"{asset.href} can't be read, it may be truncated: {reason}")
     if _DENIED.search(reason):
-        return _why_absent(asset, reason)
-    return _shown(asset, f"{asset.href} can't be read, it may be truncated or {NOT_REACHABLE}: {reason}")
+        denied = _absent(asset, reason)
+        return ProductError(str(denied), denied.kind)
+    text = f"{asset.href} can't be read, it may be truncated or not reachable now: {reason}"
+    return ProductError(_shown(asset, text), Reason.NOT_REACHABLE)
 
 
 def _shown(asset: Asset, text: str) -> str:

@@ -12,11 +12,11 @@ from pydantic import Field
 from catalog.errors import ProductError
 from catalog.products import BANDS, Asset, Frozen
 from catalog.sources.safe.metadata import TileMetadata
-from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError
+from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener
 
 
 class Header(Frozen):
-    """What a raster says of itself."""
+    """Header of a raster."""
 
     height: int
     width: int
@@ -39,7 +39,7 @@ def read_headers(assets: Mapping[str, Asset]) -> dict[str, Header | str]:
 
 
 def header_problems(headers: Mapping[str, Header | str], tile: TileMetadata | None) -> Iterator[str]:
-    """What is wrong with them: unreadable, without a place, not of the tile or, where none is known, not of one another."""
+    """Describe what is wrong: unreadable, without georeference, not of the tile or, where none is known, not of one another."""
     read = {name: header for name, header in headers.items() if isinstance(header, Header)}
     for name, header in headers.items():
         if isinstance(header, str):
@@ -69,7 +69,7 @@ def _read(asset: Asset) -> Header | str:
     with ExitStack() as stack:
         try:
             file = AssetOpener(stack).open(asset)
-        except (MissingAssetError, ProductError) as error:
+        except ProductError as error:
             return str(error)
         return Header(
             height=file.height,

@@ -15,13 +15,13 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.warp import reproject, transform_bounds
 
-from catalog.errors import ProductError
+from catalog.errors import ProductError, Reason
 from catalog.grid import MEMORY_RASTERS, PIXEL, Window
 from catalog.products import NO_DATA, SATURATED, Asset
 from processors.ingest.blocks import BlockReader, Part, Scratch, read_part
-from processors.ingest.numbers import Values, class_numbers, reflectance_numbers, repeat_into, write_reflectance
+from processors.ingest.cube_numbers import Values, class_numbers, reflectance_numbers, repeat_into, write_reflectance
 from processors.ingest.offset import NumberCounts
-from processors.ingest.opening import GDAL_ENVIRONMENT, cause, why_unread
+from processors.ingest.opening import GDAL_ENVIRONMENT, cause, unread
 
 NATIVE_PIXELS = (10, 20, 60)
 """Pixel sizes of Sentinel-2, m: in the zone and on the grid these are copied."""
@@ -52,14 +52,14 @@ class BandReader:
         return self._dataset
 
     def off_grid(self, epsg: int) -> str | None:
-        """What has to be warped onto the grid of a zone, or None where pixels are copied."""
+        """Description of the source grid that has to be warped onto a zone's, or None where pixels are copied."""
         if self._epsg == epsg and self._step is not None:
             return None
-        place = f"EPSG:{self._epsg}" if self._epsg is not None else "another CRS"
-        return f"{place}, {self._dataset.transform.a:.10g} m from {self._dataset.transform.c:.10g} {self._dataset.transform.f:.10g}"
+        system = f"EPSG:{self._epsg}" if self._epsg is not None else "another CRS"
+        return f"{system}, {self._dataset.transform.a:.10g} m from {self._dataset.transform.c:.10g} {self._dataset.transform.f:.10g}"
 
     def warped(self, epsg: int) -> set[str]:
-        """What was or is warped onto the grid of a zone, by the source or here; empty where pixels are copied."""
+        """Descriptions of what was warped onto the grid of a zone, by the source or here; empty where pixels are copied."""
         return {text for text in (self.off_grid(epsg) or self.asset.warped,) if text}
 
     def plan(self, windows: Iterable[Window], scratch: Scratch) -> None:
@@ -100,7 +100,7 @@ class BandReader:
                         warped = self._warp(raw, part, window)
                     self._merge(warped, out, fresh)
         except RasterioError as error:
-            raise ProductError(why_unread(self.asset, cause(error))) from error
+            raise unread(self.asset, cause(error)) from error
         return True
 
     def _part(self, window: Window) -> Part | None:
@@ -158,7 +158,7 @@ class BandReader:
         self.has_data = self.has_data or int(values.max(initial=NO_DATA)) != NO_DATA
 
     def _warp(self, raw: npt.NDArray[Any], part: Part, window: Window) -> Values:
-        place: dict[str, Any] = {
+        georeference: dict[str, Any] = {
             "src_crs": self._crs,
             "src_transform": self._dataset.transform @ Affine.translation(part.left, part.top),
             "dst_crs": f"EPSG:{window.epsg}",
@@ -166,14 +166,14 @@ class BandReader:
         }
         if self._categories:
             classes = np.zeros(window.shape, np.uint16)
-            reproject(class_numbers(raw, self.asset), classes, resampling=Resampling.nearest, **place)
+            reproject(class_numbers(raw, self.asset), classes, resampling=Resampling.nearest, **georeference)
             return classes
         values, valid = reflectance_numbers(raw, self.asset)
         reflectance = np.full(window.shape, np.nan, np.float32)
         known = np.where(valid, values, np.nan).astype(np.float32)
         reproject(
             known, reflectance, resampling=Resampling.bilinear, src_nodata=np.nan, dst_nodata=np.nan,
-            init_dest_nodata=True, **place,
+            init_dest_nodata=True, **georeference,
         )  # fmt: skip
         found = np.isfinite(reflectance)
         result = np.where(found, np.rint(np.clip(np.nan_to_num(reflectance), 1, SATURATED - 1)), NO_DATA)
@@ -181,7 +181,7 @@ class BandReader:
         if saturated.any():
             # A pixel is saturated where any part of it comes from one that is: a mean of it and others means nothing.
             share = np.zeros(window.shape, np.float32)
-            reproject(saturated.astype(np.float32), share, resampling=Resampling.bilinear, **place)
+            reproject(saturated.astype(np.float32), share, resampling=Resampling.bilinear, **georeference)
             result[found & (share > 0)] = SATURATED
         return result.astype(np.uint16)
 
@@ -191,7 +191,9 @@ class BandReader:
         try:
             bounds = transform_bounds(f"EPSG:{window.epsg}", self._crs, *window.bounds, densify_pts=21)
         except RasterioError as error:
-            raise ProductError(f"{self.asset.href} can't be placed on the grid: {cause(error)}") from error
+            raise ProductError(
+                f"{self.asset.href} can't be placed on the grid: {cause(error)}", Reason.MISPLACED
+            ) from error
         corners = [~dataset.transform @ (x, y) for x in bounds[::2] for y in bounds[1::2]]
         # Bilinear needs a neighbour; where the source is finer than the grid, GDAL's kernel grows with the ratio.
         margin = 2 + 2 * math.ceil(PIXEL / min(abs(dataset.transform.a), abs(dataset.transform.e), PIXEL))
@@ -205,7 +207,7 @@ class BandReader:
 
 
 def _clear_around(out: npt.NDArray[Any], rows: slice, columns: slice) -> None:
-    """Nothing but what is written anyway is left as it was: clearing a whole slab first takes as long as a band's arithmetic."""
+    """Clear what isn't written anyway: clearing a whole slab first takes as long as a band's arithmetic."""
     out[: rows.start] = NO_DATA
     out[rows.stop :] = NO_DATA
     out[rows, : columns.start] = NO_DATA

@@ -1,4 +1,4 @@
-"""From open bands to slabs: one acquisition over all its cells, its bands decoded side by side while the cell before is written.
+"""Slabs made from open bands: one acquisition over all its cells, its bands decoded side by side while the cell before is written.
 
 Memory is of a fixed size, whatever the area and however many acquisitions are read at once: so many slabs, the blocks that threads
 read just now, and what `Scratch` keeps.
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import ProductError
-from catalog.products import NO_DATA, SATURATED, Product
-from processors.cube.cell import Cube
+from catalog.products import NO_DATA, SATURATED, LeftOut
+from processors.cube.cell_acquisition import CellAcquisition
 from processors.cube.layout import CLEAR_NO_DATA
 from processors.engine import cores
 from processors.ingest.blocks import Scratch
@@ -64,7 +64,7 @@ class _Memory:
         return np.empty(shape, np.uint16) if found is None else found
 
     def give(self, array: npt.NDArray[np.uint16]) -> None:
-        """What `take` gave, back."""
+        """Return an array that `take` gave."""
         with self._lock:
             self._spare.append(array)
             del self._spare[:-SLABS]
@@ -76,7 +76,7 @@ _memory = _Memory(SLABS)
 
 @contextmanager
 def slab_memory() -> Iterator[None]:
-    """Around all that is done for an acquisition: whoever begins while another one reads finds that one's memory."""
+    """Context of all that is done for an acquisition: whoever begins while another reads uses the same memory."""
     with _memory.user():
         yield
 
@@ -84,23 +84,14 @@ def slab_memory() -> Iterator[None]:
 class BrokenProductError(Exception):
     """A product failed in its middle; what was written of it has to be written again without it."""
 
-    def __init__(self, product: str, reason: str) -> None:
-        super().__init__(reason)
-        self.product = product
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An acquisition in one cell."""
-
-    cube: Cube
-    index: int
-    products: tuple[Product, ...]
+    def __init__(self, left_out: LeftOut) -> None:
+        super().__init__(left_out.reason)
+        self.left_out = left_out
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is written beside a slab."""
+    """Facts that are written beside a slab."""
 
     products: tuple[str, ...]
     bands_present: npt.NDArray[np.uint8]
@@ -110,22 +101,22 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is read for a cell: these bands of these products, in the order of their names, which doesn't depend on the request."""
+    """Reading to be done for a cell: these bands of these products, in the order of their names, which doesn't depend on the request."""
 
-    place: Place
+    target: CellAcquisition
     names: tuple[str, ...]
     present: tuple[str, ...]
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return (*self.present, "SCL") if self.place.cube.level == "L2A" else self.present
+        return (*self.present, "SCL") if self.target.cube.level == "L2A" else self.present
 
 
 class _Slab:
     """The arrays of a cell on their way; each counts as one of `SLABS` until it is written or given up."""
 
     def __init__(self, job: _Job, reflectance: npt.NDArray[np.uint16]) -> None:
-        cube = job.place.cube
+        cube = job.target.cube
         self.job = job
         self.reflectance = reflectance
         self.masks = np.empty((2, *cube.window.shape), np.uint8) if cube.level == "L2A" else None
@@ -135,13 +126,13 @@ class _Slab:
     def fill(self, readers: Readers, pool: ThreadPoolExecutor) -> None:
         """Begin to read all layers."""
         self.layers = [pool.submit(self._read, layer, readers) for layer in self.job.layers]
-        for band in set(self.job.place.cube.bands) - set(self.job.present):
+        for band in set(self.job.target.cube.bands) - set(self.job.present):
             self._array(band).fill(NO_DATA)
 
     def wait(self) -> Facts:
-        """What is written beside the slab, once it is read. Raises `BrokenProductError`."""
+        """Wait until the slab is read; gives what is written beside it. Raises `BrokenProductError`."""
         off_grid = set().union(*(layer.result() for layer in self.layers))
-        bands, present = self.job.place.cube.bands, self.job.present
+        bands, present = self.job.target.cube.bands, self.job.present
         least = np.full(self.reflectance.shape[1:], SATURATED, np.uint16)
         for band in present:
             np.minimum(least, self._array(band), out=least)
@@ -156,8 +147,8 @@ class _Slab:
         )
 
     def write(self) -> None:
-        """Raises `StoreError`."""
-        cube, index = self.job.place.cube, self.job.place.index
+        """Write the slab. Raises `StoreError`."""
+        cube, index = self.job.target.cube, self.job.target.index
         cube.write_slab("reflectance", index, self.reflectance)
         if self.masks is not None:
             cube.write_slab("scl", index, self.masks[0])
@@ -171,14 +162,14 @@ class _Slab:
 
     def _array(self, band: str) -> npt.NDArray[np.uint16]:
         """(H, W): where a band is put."""
-        values: npt.NDArray[np.uint16] = self.reflectance[self.job.place.cube.bands.index(band)]
+        values: npt.NDArray[np.uint16] = self.reflectance[self.job.target.cube.bands.index(band)]
         return values
 
     def _read(self, layer: str, readers: Readers) -> set[str]:
         """Merge the products' pixels of a layer: of the first one that has data. What had to be warped for it."""
         if self.masks is not None and layer == "SCL":
             return self._read_masks(self.masks[0], self.masks[1], readers)
-        window, out, fresh, off_grid = self.job.place.cube.window, self._array(layer), True, set()
+        window, out, fresh, off_grid = self.job.target.cube.window, self._array(layer), True, set()
         for name in self.job.names:
             reader = readers.bands[name][layer]
             with _blamed_on(name):
@@ -195,7 +186,7 @@ class _Slab:
 
         So 0 % stays 0 %: the classification says where a product has data. 255 where the product has no probability.
         """
-        window, fresh, off_grid = self.job.place.cube.window, True, set()
+        window, fresh, off_grid = self.job.target.cube.window, True, set()
         probability.fill(CLEAR_NO_DATA)
         for name in self.job.names:
             bands = readers.bands[name]
@@ -223,15 +214,15 @@ def _blamed_on(product: str) -> Iterator[None]:
     try:
         yield
     except ProductError as error:
-        raise BrokenProductError(product, str(error)) from error
+        raise BrokenProductError(LeftOut.because(product, error)) from error
 
 
-def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> list[Facts | None]:
+def write_slabs(targets: Sequence[CellAcquisition], readers: Readers, scratch: Scratch) -> list[Facts | None]:
     """Merge the products of each cell and write it; None for a cell of which no product is usable.
 
     Raises `BrokenProductError`, `StoreError`.
     """
-    jobs = [_job(place, readers) for place in places]
+    jobs = [_job(target, readers) for target in targets]
     _plan(jobs, readers, scratch)
     facts: dict[int, Facts] = {}
     held: dict[int, _Slab] = {}  # by job, at most two: no thread is idle while the last bands of the first one are read
@@ -261,8 +252,8 @@ def write_slabs(places: Sequence[Place], readers: Readers, scratch: Scratch) -> 
 
 
 def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], None]) -> _Slab:
-    """Where all memory is taken, what is held is written first: nobody who waits for a slab holds another one."""
-    cube = job.place.cube
+    """Take memory for a slab. Where all is taken, what is held is written first: nobody who waits for a slab holds another one."""
+    cube = job.target.cube
     shape = len(cube.bands), *cube.window.shape
     array = _memory.take(shape, wait=False)
     while array is None:
@@ -272,10 +263,10 @@ def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], 
     return _Slab(job, array)
 
 
-def _job(place: Place, readers: Readers) -> _Job:
-    names = tuple(sorted(product.id for product in place.products if product.id in readers.bands))
-    present = tuple(band for band in place.cube.bands if names and all(band in readers.bands[name] for name in names))
-    return _Job(place, names, present)
+def _job(target: CellAcquisition, readers: Readers) -> _Job:
+    names = tuple(sorted(product.id for product in target.products if product.id in readers.bands))
+    present = tuple(band for band in target.cube.bands if names and all(band in readers.bands[name] for name in names))
+    return _Job(target, names, present)
 
 
 def _plan(jobs: Sequence[_Job], readers: Readers, scratch: Scratch) -> None:
@@ -284,14 +275,14 @@ def _plan(jobs: Sequence[_Job], readers: Readers, scratch: Scratch) -> None:
         for layer, reader in bands.items():
             # The cloud probability is read along with the classification.
             with_it = "SCL" if layer == "CLD" else layer
-            windows = [job.place.cube.window for job in jobs if name in job.names and with_it in job.layers]
+            windows = [job.target.cube.window for job in jobs if name in job.names and with_it in job.layers]
             with _blamed_on(name):
                 reader.plan(windows, scratch)
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Of the process: threads that stay are fewer in all, and their memory is used again rather than scattered."""
+    """Pool of the process: threads that stay are fewer in all, and their memory is used again rather than scattered."""
     return ThreadPoolExecutor(threads, thread_name_prefix="cropline-read")
 
 

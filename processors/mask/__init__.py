@@ -1,1 +1,1 @@
-"""Which pixels of an acquisition are clear, at both levels. Imports `cube`."""
+"""Masks of the clear pixels of an acquisition, at both levels. Imports `cube`."""

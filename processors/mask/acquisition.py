@@ -1,4 +1,4 @@
-"""Which pixels of an acquisition are clear: L2A by its scene classification, L1C by s2cloudless (`mask_l1c`).
+"""Masks of the clear pixels of an acquisition: L2A by its scene classification, L1C by s2cloudless (`mask_l1c`).
 
 Dilation and shadows need what lies beyond a cell's edge: it is read from the neighbouring cells that hold the same acquisition,
 so that no seam appears between cells of one request.
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from pydantic import Field
 
 from catalog.grid import PIXEL, Cell, cells_of_window
-from catalog.products import Acquisition, Frozen, LeftOut, Order
+from catalog.products import Frozen, LeftOut, Order
 from catalog.storage.store import Store
-from processors.cube.cell import Cube
+from processors.cube.cell_acquisition import CellAcquisition, find_in_cell
 from processors.cube.layout import CLEAR_NO_DATA
 from processors.ingest.acquisition import acquisition_of
+from processors.mask.clear_layer import begin_mask, clear_at_most, finish_mask
 from processors.mask.clouds import Mask, dilated
 from processors.mask.l1c import mask_l1c, sort_out
 from processors.mask.options import USUAL_MASK, L2AMask, MaskOptions
-from processors.mask.place import MaskPlace, widened
 
 
 class MaskResult(Frozen):
-    """What became of the mask of one acquisition."""
+    """The outcome of masking one acquisition."""
 
     acquisition: str
     masked: Annotated[tuple[str, ...], Field(description="cells masked now")] = ()
@@ -47,42 +47,34 @@ def mask_acquisition(
     record = options.record(order.level)
 
     @cache
-    def place(cell: Cell) -> MaskPlace | None:
-        return _place(store, order, acquisition, cell)
+    def ingested_in(cell: Cell) -> CellAcquisition | None:
+        target = find_in_cell(store, order, acquisition, cell)
+        return target if target is not None and target.ingested else None
 
-    found = [found for cell in sorted(cells) if (found := place(cell)) is not None]
-    whole = [one for one in found if one.masked_with == record]
-    waiting = [one for one in found if one not in whole]
+    ingested = [target for cell in sorted(cells) if (target := ingested_in(cell)) is not None]
+    whole = [target for target in ingested if target.masked_with == record]
+    waiting = [target for target in ingested if target not in whole]
     dropped: list[LeftOut] = []
     if order.level == "L2A":
-        for one in waiting:
-            one.begin()
-            one.finish(_clear_l2a(one, place, options.l2a), record)
+        for target in waiting:
+            begin_mask(target)
+            finish_mask(target, _clear_l2a(target, ingested_in, options.l2a), record)
     else:
         waiting, dropped = sort_out(waiting)
-        mask_l1c(waiting, place, acquisition, options)
+        mask_l1c(waiting, ingested_in, acquisition, options)
     return MaskResult(
         acquisition=acquisition_id,
-        masked=tuple(one.cell.name for one in waiting),
-        skipped=tuple(one.cell.name for one in whole),
+        masked=tuple(target.cell.name for target in waiting),
+        skipped=tuple(target.cell.name for target in whole),
         dropped=tuple(dropped),
     )
 
 
-def _place(store: Store, order: Order, acquisition: Acquisition, cell: Cell) -> MaskPlace | None:
-    path = store.cube(order.source_id, order.level, cell)
-    if not path.exists():
-        return None
-    cube = Cube(path, "r+")
-    index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
-    return None if index is None or cube.arrays["ingested"][index] != 1 else MaskPlace(cube, index)
-
-
 def _clear_l2a(
-    place: MaskPlace, neighbour: Callable[[Cell], MaskPlace | None], options: L2AMask
+    target: CellAcquisition, neighbour: Callable[[Cell], CellAcquisition | None], options: L2AMask
 ) -> npt.NDArray[np.uint8]:
-    window = place.cell.window
-    around = widened(window, math.ceil(options.dilation / PIXEL))
+    window = target.cell.window
+    around = window.widened(math.ceil(options.dilation / PIXEL))
 
     def read(variable: str, empty: int) -> npt.NDArray[np.uint8]:
         """A slab over the cell and its surroundings; ``empty`` where no cell holds it."""
@@ -98,7 +90,7 @@ def _clear_l2a(
     probability = None if options.cloud_threshold is None else read("cloud_probability", CLEAR_NO_DATA)
     inner = around.slices(window)
     clear = clear_by_classes(scl, probability, options)[inner]
-    state = place.state(place.cube.read("reflectance", place.index))
+    state = clear_at_most(target, target.cube.read("reflectance", target.index))
     state[scl[inner] == 0] = CLEAR_NO_DATA
     return np.where(state == 1, clear, state)
 

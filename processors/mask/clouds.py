@@ -17,7 +17,7 @@ CLOUD_HEIGHTS = (200.0, 6000.0)
 """Heights in m between which clouds are looked for; a part of the range of Zhu & Woodcock (2012), Fmask."""
 
 NEEDED_BANDS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "B12")
-"""What s2cloudless looks at."""
+"""Bands that s2cloudless looks at."""
 
 
 @lru_cache(maxsize=4)
@@ -92,7 +92,7 @@ def cast_shadows(clouds: Mask, zenith: float, azimuth: float, resolution: float,
 
 
 def _overlap(shape: tuple[int, ...], down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where an array that is moved lands in itself, and which part of it does."""
+    """Slices where an array that is moved lands in itself, and of the part that does."""
     height, width = shape
     to = slice(max(0, down), max(0, height + min(0, down))), slice(max(0, right), max(0, width + min(0, right)))
     of = slice(max(0, -down), max(0, height - max(0, down))), slice(max(0, -right), max(0, width - max(0, right)))
@@ -100,5 +100,5 @@ def _overlap(shape: tuple[int, ...], down: int, right: int) -> tuple[tuple[slice
 
 
 def shadow_reach(zenith: float) -> float:
-    """How far from its cloud a shadow may lie, m."""
+    """Greatest distance of a shadow from its cloud, m."""
     return CLOUD_HEIGHTS[1] * math.tan(math.radians(min(zenith, 85.0)))

@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry import Point
 
+from catalog.errors import Reason
 from catalog.grid import CELL, PIXEL, Cell, Window, cells_of_window, to_lonlat
 from catalog.orbits.sun import sun_angles
 from catalog.products import REFLECTANCE_SCALE, Acquisition, LeftOut
+from processors.cube.cell_acquisition import CellAcquisition
 from processors.cube.layout import CLEAR_NO_DATA
+from processors.mask.clear_layer import begin_mask, clear_at_most, finish_mask
 from processors.mask.clouds import (
     NEEDED_BANDS,
     Mask,
@@ -25,7 +28,6 @@ from processors.mask.clouds import (
     shadow_reach,
 )
 from processors.mask.options import L1CMask, MaskOptions
-from processors.mask.place import MaskPlace, widened
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class _Coarse:
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """What a cell's reflectance comes to: (B, h, w) means over the pixels with data of each block, (h, w) where there are such,
+    """Reflectance of a cell by blocks: (B, h, w) means over the pixels with data of each block, (h, w) where there are such,
     and (H, W) which pixels may be clear."""
 
     means: npt.NDArray[np.float32]
@@ -47,26 +49,30 @@ class _Blocks:
     state: npt.NDArray[np.uint8]
 
 
-def sort_out(waiting: Sequence[MaskPlace]) -> tuple[list[MaskPlace], list[LeftOut]]:
-    """Those that hold what s2cloudless needs, and why not the others."""
-    usable: list[MaskPlace] = []
+def sort_out(waiting: Sequence[CellAcquisition]) -> tuple[list[CellAcquisition], list[LeftOut]]:
+    """Divide them into those that hold what s2cloudless needs, and the others with their reason."""
+    usable: list[CellAcquisition] = []
     dropped: list[LeftOut] = []
-    for place in waiting:
-        present = dict(zip(place.cube.bands, place.present, strict=True))
+    for target in waiting:
+        present = dict(zip(target.cube.bands, target.bands_present, strict=True))
         missing = [band for band in NEEDED_BANDS if not present[band]]
         if missing:
             reason = f"clouds can't be told without {', '.join(missing)}"
             dropped.append(
-                LeftOut(product=f"{place.cube.acquisition_ids[place.index]} {place.cell.name}", reason=reason)
+                LeftOut(
+                    product=f"{target.cube.acquisition_ids[target.index]} {target.cell.name}",
+                    reason=reason,
+                    kind=Reason.LACKS_BANDS,
+                )
             )
         else:
-            usable.append(place)
+            usable.append(target)
     return usable, dropped
 
 
 def mask_l1c(
-    waiting: Sequence[MaskPlace],
-    neighbour: Callable[[Cell], MaskPlace | None],
+    waiting: Sequence[CellAcquisition],
+    neighbour: Callable[[Cell], CellAcquisition | None],
     acquisition: Acquisition,
     options: MaskOptions,
 ) -> None:
@@ -76,31 +82,31 @@ def mask_l1c(
     """
     coarse: dict[Cell, _Coarse] = {}
     states: dict[Cell, npt.NDArray[np.uint8]] = {}
-    for place in waiting:
-        blocks = _blocks(place, options.l1c)
-        if options.shares_clouds(place.masked_with):  # another threshold doesn't change the probability
-            percent = _recalled(place, blocks.known, options.l1c)
-            place.begin()
+    for target in waiting:
+        blocks = _blocks(target, options.l1c)
+        if options.shares_clouds(target.masked_with):  # another threshold doesn't change the probability
+            percent = _stored_probability(target, blocks.known, options.l1c)
+            begin_mask(target)
         else:
-            place.begin()
-            percent = _found(place, blocks, options.l1c)
-        coarse[place.cell] = _thresholds(percent, blocks, place.cube.bands, options.l1c)
-        states[place.cell] = blocks.state
+            begin_mask(target)
+            percent = _new_probability(target, blocks, options.l1c)
+        coarse[target.cell] = _thresholds(percent, blocks, target.cube.bands, options.l1c)
+        states[target.cell] = blocks.state
     margin = math.ceil(options.l1c.reach / PIXEL)
-    around = {cell for place in waiting for cell in cells_of_window(widened(place.cell.window, margin))}
+    around = {cell for target in waiting for cell in cells_of_window(target.cell.window.widened(margin))}
     for cell in sorted(around - coarse.keys()):
         there = neighbour(cell)
         if there is not None and options.shares_clouds(there.masked_with):
             blocks = _blocks(there, options.l1c)
-            percent = _recalled(there, blocks.known, options.l1c)
+            percent = _stored_probability(there, blocks.known, options.l1c)
             coarse[cell] = _thresholds(percent, blocks, there.cube.bands, options.l1c)
-    for place in waiting:
-        clouded = _clouded(place.cell, coarse, *_sun(place, acquisition), options.l1c)
-        state = states.pop(place.cell)
-        place.finish(np.where(state == 1, ~clouded, state), options.record("L1C"))
+    for target in waiting:
+        clouded = _clouded(target.cell, coarse, *_sun(target, acquisition), options.l1c)
+        state = states.pop(target.cell)
+        finish_mask(target, np.where(state == 1, ~clouded, state), options.record("L1C"))
 
 
-def _found(place: MaskPlace, blocks: _Blocks, options: L1CMask) -> npt.NDArray[np.uint8]:
+def _new_probability(target: CellAcquisition, blocks: _Blocks, options: L1CMask) -> npt.NDArray[np.uint8]:
     """(h, w): compute and write the cloud probability of a cell, %."""
     probability = np.zeros(blocks.known.shape, np.float32)
     if blocks.known.any():
@@ -108,16 +114,16 @@ def _found(place: MaskPlace, blocks: _Blocks, options: L1CMask) -> npt.NDArray[n
         probability[blocks.known] = cloud_probability(blocks.means[:, blocks.known].T[:, np.newaxis])[:, 0]
     percent = np.rint(probability * 100).astype(np.uint8)
     valid = blocks.state != CLEAR_NO_DATA
-    place.cube.write_slab(
-        "cloud_probability", place.index, np.where(valid, _enlarged(percent, options), np.uint8(CLEAR_NO_DATA))
+    target.cube.write_slab(
+        "cloud_probability", target.index, np.where(valid, _enlarged(percent, options), np.uint8(CLEAR_NO_DATA))
     )
     return percent
 
 
-def _recalled(place: MaskPlace, known: Mask, options: L1CMask) -> npt.NDArray[np.uint8]:
-    """(h, w): the same of a cell that was masked before."""
+def _stored_probability(target: CellAcquisition, known: Mask, options: L1CMask) -> npt.NDArray[np.uint8]:
+    """(h, w): the cloud probability of a cell that was masked before, %."""
     k = _step(options)
-    stored = place.cube.read("cloud_probability", place.index).reshape(CELL // k, k, CELL // k, k)
+    stored = target.cube.read("cloud_probability", target.index).reshape(CELL // k, k, CELL // k, k)
     # the least of a block is its value: what has no data is 255
     return np.where(known, stored.min(axis=(1, 3)), 0).astype(np.uint8)
 
@@ -131,9 +137,9 @@ def _thresholds(percent: npt.NDArray[np.uint8], blocks: _Blocks, bands: Sequence
     )
 
 
-def _blocks(place: MaskPlace, options: L1CMask) -> _Blocks:
-    reflectance = place.cube.read("reflectance", place.index)
-    state = place.state(reflectance)
+def _blocks(target: CellAcquisition, options: L1CMask) -> _Blocks:
+    reflectance = target.cube.read("reflectance", target.index)
+    state = clear_at_most(target, reflectance)
     valid = state != CLEAR_NO_DATA
     k = _step(options)
     counts = _block_sums(valid, k)
@@ -159,11 +165,11 @@ def _enlarged(array: npt.NDArray[Any], options: L1CMask) -> npt.NDArray[Any]:
     return array.repeat(_step(options), axis=0).repeat(_step(options), axis=1)
 
 
-def _sun(place: MaskPlace, acquisition: Acquisition) -> tuple[float, float]:
+def _sun(target: CellAcquisition, acquisition: Acquisition) -> tuple[float, float]:
     if acquisition.sun_zenith is not None and acquisition.sun_azimuth is not None:
         return acquisition.sun_zenith, acquisition.sun_azimuth
-    west, south, east, north = place.cell.window.bounds
-    longitude, latitude, *_ = to_lonlat(Point((west + east) / 2, (south + north) / 2), place.cell.epsg).bounds
+    west, south, east, north = target.cell.window.bounds
+    longitude, latitude, *_ = to_lonlat(Point((west + east) / 2, (south + north) / 2), target.cell.epsg).bounds
     return sun_angles(acquisition.time, longitude, latitude)
 
 
@@ -187,11 +193,11 @@ def _coarse_around(
     """A layer over a cell and ``margin`` working pixels around it; 0 or False where there is no neighbour."""
     edge = CELL // _step(options)
     # The same arithmetic as on the grid, in units of working pixels: cells are whole numbers of them.
-    window = widened(Window(cell.epsg, cell.column * edge, (cell.row + 1) * edge, edge, edge), margin)
+    window = Window(cell.epsg, cell.column * edge, (cell.row + 1) * edge, edge, edge).widened(margin)
     whole = np.zeros(window.shape, getattr(coarse[cell], name).dtype)
     for other, layers in coarse.items():
-        place = Window(cell.epsg, other.column * edge, (other.row + 1) * edge, edge, edge)
-        part = window.intersection(place)
+        whole_cell = Window(cell.epsg, other.column * edge, (other.row + 1) * edge, edge, edge)
+        part = window.intersection(whole_cell)
         if part is not None:
-            whole[window.slices(part)] = getattr(layers, name)[place.slices(part)]
+            whole[window.slices(part)] = getattr(layers, name)[whole_cell.slices(part)]
     return whole

@@ -1,4 +1,4 @@
-"""How clear pixels are told: the settings of an installation, and the record of what a date was masked with.
+"""Options of the mask: the settings of an installation, and the record of what a date was masked with.
 
 They belong to the store and not to a request, since requests share cells.
 """
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from catalog.products import Frozen, Level
 
 MASK_VERSION = 1
-"""Of the algorithms: raised when the same options give another mask, so that every date is masked again."""
+"""Version of the algorithms: raised when the same options give another mask, so that every date is masked again."""
 
 Classes = Annotated[
     tuple[Annotated[int, Field(ge=1, le=11)], ...], AfterValidator(lambda classes: tuple(sorted(set(classes))))
@@ -74,18 +74,18 @@ class L1CMask(Frozen):
 
     @property
     def reach(self) -> float:
-        """How far from a pixel lies what may make it unclear, m."""
+        """Greatest distance of what may make a pixel unclear, m."""
         return self.shadow_distance + self.shadow_dilation + self.dilation + self.average
 
 
 class MaskOptions(Frozen):
-    """How clear pixels are told, by level."""
+    """Options of the mask, by level."""
 
     l1c: L1CMask = L1CMask()
     l2a: L2AMask = L2AMask()
 
     def record(self, level: Level) -> str:
-        """What a date of that level masked with these options carries: version and options, canonical JSON."""
+        """Record that a date of that level masked with these options carries: version and options, canonical JSON."""
         chosen = self.l2a if level == "L2A" else self.l1c
         return json.dumps({"version": MASK_VERSION, **chosen.model_dump(mode="json")}, sort_keys=True)
 
@@ -96,4 +96,4 @@ class MaskOptions(Frozen):
 
 
 USUAL_MASK = MaskOptions()
-"""What is used where nobody says otherwise."""
+"""Options that are used where nobody says otherwise."""

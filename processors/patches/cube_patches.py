@@ -23,7 +23,7 @@ from processors.season import Season
 
 @dataclass(frozen=True, slots=True)
 class PatchGrid:
-    """How the area is cut for a processor: edge and overlap of patches, pixels."""
+    """Cutting of the area for a processor: edge and overlap of patches, pixels."""
 
     size: int = 128
     overlap: int = 32
@@ -145,37 +145,37 @@ class CubePatches:
         window = self.windows[index]
         values = np.zeros((len(self.days), len(self.bands), *window.shape), np.uint16)
         clear = np.zeros((len(self.days), *window.shape), np.bool_)
-        for place in _blocks_of(window):
-            block = self._block(place)
-            part = window.intersection(place)
+        for chunk in _blocks_of(window):
+            block = self._block(chunk)
+            part = window.intersection(chunk)
             if block is not None and part is not None:
-                to, of = window.slices(part), place.slices(part)
+                to, of = window.slices(part), chunk.slices(part)
                 values[(..., *to)] = block.values[(..., *of)]
                 clear[(..., *to)] = block.clear[(..., *of)]
         return Patch(values, clear, self.days)
 
-    def _block(self, place: Window) -> _Block | None:
+    def _block(self, chunk: Window) -> _Block | None:
         with self._lock:
-            if place in self._blocks:
-                self._blocks.move_to_end(place)
-                return self._blocks[place]
-            opened = self._open(cells_of_window(place)[0])
+            if chunk in self._blocks:
+                self._blocks.move_to_end(chunk)
+                return self._blocks[chunk]
+            opened = self._open(cells_of_window(chunk)[0])
         if opened is None or not opened.dates.size:
             return None
-        block = self._decode(opened, place)
+        block = self._decode(opened, chunk)
         size = block.values.nbytes + block.clear.nbytes
         with self._lock:
-            self._blocks[place] = block
+            self._blocks[chunk] = block
             while len(self._blocks) > max(1, _CACHE_BYTES // size):
                 self._blocks.popitem(last=False)
         return block
 
-    def _decode(self, opened: _OpenCell, place: Window) -> _Block:
+    def _decode(self, opened: _OpenCell, chunk: Window) -> _Block:
         block = _Block(
-            np.zeros((len(self.days), len(self.bands), *place.shape), np.uint16),
-            np.zeros((len(self.days), *place.shape), np.bool_),
+            np.zeros((len(self.days), len(self.bands), *chunk.shape), np.uint16),
+            np.zeros((len(self.days), *chunk.shape), np.bool_),
         )
-        arrays, (rows, columns) = opened.cube.arrays, opened.cube.window.slices(place)
+        arrays, (rows, columns) = opened.cube.arrays, opened.cube.window.slices(chunk)
         # All dates in one selection: the codecs then decode them side by side.
         values = np.asarray(arrays["reflectance"].oindex[opened.indices, :, rows, columns])
         block.values[opened.dates] = values[:, self._rows]

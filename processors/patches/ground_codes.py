@@ -38,7 +38,7 @@ _FORMATS = "GeoTIFF, GeoPackage, GeoJSON, shapefile or FlatGeobuf"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """``codes``: (H, W); ``known``: (H, W), False where the file says nothing (``codes`` is 0 there)."""
+    """Codes of a window. ``codes``: (H, W); ``known``: (H, W), False where the file says nothing (``codes`` is 0 there)."""
 
     codes: npt.NDArray[np.int64]
     known: npt.NDArray[np.bool_]
@@ -83,7 +83,10 @@ def open_codes(path: Path, what: str, columns: tuple[str, ...], *, mask: bool = 
 
 @dataclass(frozen=True, slots=True)
 class RasterCodes:
-    """Codes of a raster with one band; a pixel of the zone takes the code that its centre falls on."""
+    """Codes of a raster with one band; a pixel of the zone takes the code that its centre falls on.
+
+    GDAL's warper (`WarpedVRT`, nearest) decides otherwise where centres lie on the edges of pixels, as with 6.25 or 12 m.
+    """
 
     path: Path
     nodata: float | None

@@ -37,11 +37,6 @@ class Labels:
         """Index into ``legend.mapped`` (H, W); -1 unknown: outside the file, role ignore, codes that no entry names."""
         return _indices(self.codes.read(window), self.legend)
 
-    def meets(self, zone_area: BaseGeometry, epsg: int) -> bool:
-        """True where a pixel of the area (in the zone's metres) has a class."""
-        read = self.read(window_around(zone_area, epsg))
-        return bool(self._class_pixels(read, zone_area, window_around(zone_area, epsg)))
-
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the labels don't touch the area, or no pixel of it has a class."""
         window = window_around(zone_area, epsg)
@@ -86,7 +81,7 @@ def legend_beside(path: Path) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class CropMask:
-    """Where cropland is."""
+    """Codes of a file that tell where cropland is."""
 
     codes: Codes
 
@@ -129,6 +124,6 @@ def _indices(coded: Coded, legend: Legend) -> npt.NDArray[np.int16]:
     pairs = sorted((code, index) for index, entry in enumerate(legend.mapped) for code in entry.source_codes)
     codes = np.array([code for code, _ in pairs], np.int64)
     indices = np.array([index for _, index in pairs], np.int16)
-    place = np.minimum(np.searchsorted(codes, coded.codes), len(codes) - 1)
-    named = coded.known & (codes[place] == coded.codes)
-    return np.where(named, indices[place], np.int16(UNKNOWN_LABEL))
+    nearest = np.minimum(np.searchsorted(codes, coded.codes), len(codes) - 1)
+    named = coded.known & (codes[nearest] == coded.codes)
+    return np.where(named, indices[nearest], np.int16(UNKNOWN_LABEL))

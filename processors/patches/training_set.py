@@ -1,4 +1,4 @@
-"""From labels and cells to the folder of training patches that `agrunet` learns from."""
+"""The folder of training patches that `agrunet` learns from, made from labels and cells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, inside, to_lonlat, window_around
 from catalog.products import Frozen, Order
 from catalog.storage.store import digest, write_json
-from processors.patches.label_fields import describe_split, split_map
+from processors.patches.label_split import describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
 from processors.season import Season
 
@@ -38,7 +38,7 @@ Labels16 = npt.NDArray[np.int16]
 
 
 class TrainingSeason(SeriesContract):
-    """The series of one season, as a checkpoint must remember them, and the acquisitions they are made of."""
+    """Series of one season, as a checkpoint must remember them, and the acquisitions they are made of."""
 
     acquisitions: Annotated[tuple[str, ...], Field(description="ids of those used, with their products")]
 
@@ -69,7 +69,7 @@ class TrainingSeason(SeriesContract):
 
 
 class TrainingSummary(Frozen):
-    """What was written into a folder of training patches; beside them as `training.json`."""
+    """Summary of a folder of training patches; lies beside them as `training.json`."""
 
     digest: Annotated[str, Field(description="of all that the patches depend on")]
     patches: int
@@ -236,7 +236,7 @@ def _header(
 
 
 def _surface(geometry: BaseGeometry) -> BaseGeometry:
-    """Its polygons: an intersection may also hold the lines and points where edges only touch."""
+    """Polygons of a geometry: an intersection may also hold the lines and points where edges only touch."""
     return unary_union([part for part in getattr(geometry, "geoms", [geometry]) if part.area > 0])
 
 
@@ -257,9 +257,9 @@ def _digest(
     area_split: Split,
 ) -> str:
     arrays = hashlib.sha256(area_labels.tobytes() + area_split.tobytes()).hexdigest()
-    places = [(window.left, window.top, window.width, window.height) for window in windows]
+    rectangles = [(window.left, window.top, window.width, window.height) for window in windows]
     legend = labels.legend.model_dump(mode="json")
-    described: list[Any] = [season.model_dump(mode="json"), legend, zone_area.wkt, max_patches, places, arrays]
+    described: list[Any] = [season.model_dump(mode="json"), legend, zone_area.wkt, max_patches, rectangles, arrays]
     return digest(described)
 
 

@@ -14,7 +14,7 @@ from rasterio.errors import RasterioError
 from shapely.geometry import mapping
 
 from catalog.area import Area
-from catalog.errors import ProductError, RequestError, StoreError
+from catalog.errors import ProductError, Reason, RequestError, StoreError
 from catalog.grid import Window
 from catalog.orbits.tiles import Tile
 from catalog.orbits.timeline import Timeline
@@ -54,18 +54,20 @@ class MissionSource:
             timeline = overpass.timeline
             if timeline is None:
                 name = f"{overpass.platform}_{stamp(overpass.sensed)}_T{overpass.tile.name}"
-                missing.append(LeftOut(product=name, reason="lost on board: the memory was full"))
+                missing.append(
+                    LeftOut(product=name, reason="lost on board: the memory was full", kind=Reason.LOST_ON_BOARD)
+                )
                 continue
             granule = overpass.granule(level, timeline)
             if granule.generated > now:
                 reason = f"not there yet: expected on {granule.generated:%Y-%m-%d %H:%M} UTC"
-                missing.append(LeftOut(product=granule.name, reason=reason))
+                missing.append(LeftOut(product=granule.name, reason=reason, kind=Reason.NOT_THERE_YET))
             else:
                 found.append(self._product(overpass, granule, timeline))
         return SearchResult(tuple(found), tuple(missing))
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
-        """Empty: nothing is a file before `download`."""
+        """Nothing: no pixel is a file before `download`."""
         return {}
 
     def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:
@@ -112,21 +114,23 @@ class MissionSource:
         )
 
 
-def parse_mission(place: str) -> Mission:
+def parse_mission(settings: str) -> Mission:
     """The mission that settings such as ``seed=3,farming=flanders`` mean; empty: the usual one. Raises `RequestError`."""
     given: dict[str, str] = {}
-    for part in filter(None, place.split(",")):
+    for part in filter(None, settings.split(",")):
         name, sign, value = part.partition("=")
         if not sign or name not in ("seed", "farming") or name in given:
             raise RequestError(
-                f"source: mission:{place}: {part!r} is no setting. Write mission: or mission:seed=3,farming=flanders."
+                f"source: mission:{settings}: {part!r} is no setting. Write mission: or mission:seed=3,farming=flanders."
             )
         given[name] = value
     seed, farming = given.get("seed", "0"), given.get("farming", "france")
     if not (seed.isascii() and seed.isdecimal() and len(seed) <= 9):
-        raise RequestError(f"source: mission:{place}: a seed is a whole number of at most nine digits, not {seed!r}.")
+        raise RequestError(
+            f"source: mission:{settings}: a seed is a whole number of at most nine digits, not {seed!r}."
+        )
     if farming not in FARMING:
-        raise RequestError(f"source: mission:{place}: farming is one of {', '.join(FARMING)}, not {farming!r}.")
+        raise RequestError(f"source: mission:{settings}: farming is one of {', '.join(FARMING)}, not {farming!r}.")
     return Mission(int(seed), farming)
 
 

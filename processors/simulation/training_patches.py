@@ -1,6 +1,6 @@
 """A training set from the simulated mission, in the layout of PASTIS (Garnot and Landrieu, 2021). **All of it is synthetic.**
 
-Each patch lies at a place of its own on a land of its own: soils, climate, weather, fields and skies differ between any two. Beside what
+Each patch lies somewhere else on a land of its own: soils, climate, weather, fields and skies differ between any two. Beside what
 PASTIS holds stand the clear pixels of each date (`CLEAR_S2`), by the mask that maps are made with. The three layers of an annotation
 are the crop's code (0 is none), the field's number in the patch from 1 on (0 is none; from the 255th on they share one) and how much of
 the pixel that crop covers, %. A patch is whole when its description in `PATCHES` is there, which is written last.
@@ -26,10 +26,9 @@ from catalog.grid import PIXEL, Window, to_lonlat, to_zone, utm_zone
 from catalog.orbits.tiles import Tile, tiles_meeting
 from catalog.products import BANDS, CROP_BANDS, LEVEL_BANDS, NO_DATA, SATURATED, Asset, Frozen, season_period
 from catalog.storage.store import write_json, written_whole
-from processors.ingest.numbers import repeat_into, write_reflectance
+from processors.ingest.cube_numbers import repeat_into, write_reflectance
 from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask
-from processors.mask.place import widened
 from processors.simulation.claimed_folder import MissionSettings, Progress, claimed, in_processes
 from processors.simulation.land.crops import WOOD
 from processors.simulation.mission.granule import NOTICE
@@ -38,7 +37,7 @@ from processors.simulation.mission.overpass import BASELINE, Overpass, overpasse
 from processors.simulation.noise.seeded import keys
 
 YEAR = 2019
-"""Of the harvest, as in PASTIS, whose dates its readers count from September 2018."""
+"""Year of the harvest, as in PASTIS, whose dates its readers count from September 2018."""
 
 REGION = (-1.0, 43.0, 17.0, 54.0)
 """Longitude and latitude that patches lie in: lowlands of western and central Europe."""
@@ -49,14 +48,14 @@ MAX_CLOUD = 95.0
 
 METADATA, NORMALISATION = "metadata.geojson", "NORM_S2_patch.json"
 _LARGEST = 32_767
-"""Of 16 bits with a sign, as PASTIS has them: brighter and saturated numbers are clipped to it. It is brighter than any field."""
+"""Largest number of 16 bits with a sign, as in PASTIS: brighter and saturated ones are clipped to it. No field is as bright."""
 
 _SHIFTED = Asset(href="", offset=-1000)
 _MARGIN = math.ceil(L2AMask().dilation / PIXEL)
 
 
 class PatchSettings(MissionSettings):
-    """Of a training set."""
+    """Settings of a training set."""
 
     count: Annotated[int, Field(ge=FOLDS, le=1_000_000, description="number of patches")]
     size: Annotated[int, Field(ge=16, le=1024, description="edge of a patch, pixels of 10 m")] = 128
@@ -81,7 +80,7 @@ class SimulatedPatch(Frozen):
 
 
 class Summary(Frozen):
-    """What a training set holds."""
+    """Summary of a training set."""
 
     patches: int
     made: Annotated[int, Field(description="of them now")]
@@ -120,7 +119,7 @@ def write_patches(folder: Path, settings: PatchSettings, processes: int, progres
 
 def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
     """Simulate one patch and write its files, its description last. Raises `RequestError` where no date is left of it."""
-    mission, tile, window = place_of(settings, index)
+    mission, tile, window = site_of(settings, index)
     dates = dict(_dates(mission, tile, window, settings))
     if not dates:
         raise RequestError(
@@ -147,8 +146,8 @@ def write_patch(folder: Path, settings: PatchSettings, index: int) -> None:
     write_json(_description(folder, index), described.model_dump(mode="json"))
 
 
-def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window]:
-    """Where a patch lies, and in which mission."""
+def site_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window]:
+    """Mission, tile and window of a patch."""
     seed = int(keys(settings.seed, index, 0x5E7)) % 10**9
     random, half = np.random.default_rng([seed, 0x91ACE]), settings.size // 2
     while True:
@@ -157,13 +156,13 @@ def place_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window
         (x, y), *_ = to_zone(centre, epsg).coords
         window = Window(epsg, round(x) // PIXEL - half, round(y) // PIXEL + half, settings.size, settings.size)
         for tile in tiles_meeting(centre):
-            around = widened(window, _MARGIN)
+            around = window.widened(_MARGIN)
             if tile.epsg == epsg and tile.window.intersection(around) == around:
                 return Mission(seed, settings.farming), tile, window
 
 
 def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings) -> Iterator[tuple[date, DateOfPatch]]:
-    """By day, the first of each day; dates without any data are left out."""
+    """Overpasses by day, the first of each day; dates without any data are left out."""
     start, end = season_period(YEAR, settings.months)
     last: date | None = None
     for overpass in overpasses(to_lonlat(box(*window.bounds), window.epsg), window.epsg, start, end):
@@ -178,11 +177,11 @@ def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings
 
 
 def date_of(mission: Mission, overpass: Overpass, window: Window) -> DateOfPatch | None:
-    """What the cube would hold of an overpass, and the mask that would be made; None where it holds nothing.
+    """Pixels that the cube would hold of an overpass, and the mask that would be made; None where it holds nothing.
 
     The window and 60 m around it lie in the tile.
     """
-    scenes = list(mission.scenes(overpass, widened(window, _MARGIN)))
+    scenes = list(mission.scenes(overpass, window.widened(_MARGIN)))
     if not scenes:
         return None
     (scene,) = scenes

@@ -273,7 +273,9 @@ def test_a_broken_model_hides_no_other(store: Store, tmp_path: Path) -> None:
     bad = added(store, tmp_path, 2)
     (bad / "config.json").write_text("{}")
     assert choose(store) == good
-    assert [broken.name for broken in Registry(store).broken_models()] == [bad.name]
+    assert [model.folder for model in Registry(store).models()] == [good]
+    with pytest.raises(ModelError, match=rf"\n  {bad.name}: .*config\.json can't be understood"):
+        choose(store, level="L1C")
 
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:

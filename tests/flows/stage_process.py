@@ -14,7 +14,8 @@ from catalog.area import parse_area
 from catalog.grid import cells_meeting, to_zone, utm_zone, window_around
 from catalog.products import Order
 from catalog.storage.store import open_store
-from processors.delivery.files import DeliveryFacts, deliver
+from processors.delivery.deliver import deliver
+from processors.delivery.provenance import DeliveryFacts
 from processors.engine import open_engine
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.mask.acquisition import mask_acquisition

@@ -12,8 +12,8 @@ import pytest
 import zarr
 from prefect.states import Failed
 
-from catalog.errors import AccessError, NotEnoughAcquisitionsError, ProductError, SourceError
-from catalog.products import ACCESS_DENIED, LEVEL_BANDS, NOT_REACHABLE, LeftOut
+from catalog.errors import AccessError, NotEnoughAcquisitionsError, ProductError, Reason, SourceError
+from catalog.products import LEVEL_BANDS, LeftOut
 from flows.stages import ingest, refuse_nothing, with_reasons, worth_retrying
 from processors.ingest.acquisition import IngestResult
 
@@ -96,7 +96,7 @@ def test_a_run_goes_on_without_what_cannot_be_had(
     (cell,) = (tmp_path / "store" / "cubes").glob("*/L2A/*.zarr")
     cube = zarr.open_group(cell, mode="r")
     left = {
-        str(key): reason for text in cube["left_out"][:] if text for key, (reason, _) in json.loads(str(text)).items()
+        str(key): reason for text in cube["left_out"][:] if text for key, (reason, *_) in json.loads(str(text)).items()
     }
     assert set(left) == {f"{gone} B04", f"{denied} B04"}
     assert f"s3://bucket/sentinel-2-l2a/{denied}/{denied}-B04.tif".split("//")[1] in left[f"{denied} B04"]
@@ -120,14 +120,15 @@ def test_a_run_from_which_everything_is_kept_fails_with_the_remedy(
     assert untold(tmp_path, done)
 
 
-def result(*dropped: tuple[str, str], written: tuple[str, ...] = ()) -> IngestResult:
-    left = tuple(LeftOut(product=product, reason=reason) for product, reason in dropped)
+def result(*dropped: tuple[str, str, Reason], written: tuple[str, ...] = ()) -> IngestResult:
+    left = tuple(LeftOut(product=product, reason=reason, kind=kind) for product, reason, kind in dropped)
     return IngestResult(acquisition="one", written=written, dropped=left)
 
 
 def test_a_source_of_which_nothing_can_be_had_is_an_error() -> None:
-    denied = ("p", f"s3://b/B04.jp2: {ACCESS_DENIED}: expired. Set AWS_ACCESS_KEY_ID.")
-    passing, gone = ("q", f"s3://b/B04.jp2: {NOT_REACHABLE}: busy"), ("r", "HTTP response code: 404")
+    denied = ("p", "s3://b/B04.jp2: access denied: expired. Set AWS_ACCESS_KEY_ID.", Reason.ACCESS_DENIED)
+    passing = ("q", "s3://b/B04.jp2: not reachable now: busy", Reason.NOT_REACHABLE)
+    gone = ("r", "HTTP response code: 404", Reason.NOT_THERE)
     with pytest.raises(
         AccessError, match=r"^source stac:x: .*p and 1 more: s3://b/B04\.jp2: .*Set AWS_ACCESS_KEY_ID\.$"
     ):

@@ -73,23 +73,23 @@ class Archive:
         window: Window | None = None,
         offset: int = 0,
         hrefs: Mapping[str, str] | None = None,
-        place: tuple[int, Affine, tuple[int, int]] | None = None,
+        georeference: tuple[int, Affine, tuple[int, int]] | None = None,
         **about: Any,
     ) -> Product:
         """Write a product. ``bands``: raw numbers at their native resolution, or one number everywhere.
 
-        ``hrefs``: assets whose files aren't written; ``place``: EPSG code, transform and shape, off the grid.
+        ``hrefs``: assets whose files aren't written; ``georeference``: EPSG code, transform and shape, off the grid.
         """
         window = window or square()
         assets = {}
         for band, raw in bands.items():
             path = self.folder / f"{name}-{band}.tif"
             metres = PIXEL if np.ndim(raw) == 0 else PIXEL * window.height // np.shape(raw)[0]
-            if place is None:
+            if georeference is None:
                 epsg, transform = window.epsg, Affine(metres, 0, window.left * PIXEL, 0, -metres, window.top * PIXEL)
                 shape = window.height * PIXEL // metres, window.width * PIXEL // metres
             else:
-                epsg, transform, shape = place
+                epsg, transform, shape = georeference
             write(path, np.broadcast_to(raw, shape), epsg, transform, np.uint16 if band in BANDS else np.uint8)
             assets[band] = self._asset(band, str(path), offset if band in BANDS else 0)
         assets |= {band: self._asset(band, href, 0) for band, href in (hrefs or {}).items()}

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
 from catalog.legend import Legend, LegendClass
-from processors.delivery.files import DeliveryFacts, ModelUsed, Score
+from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
 from processors.rasters import RasterWriter, Variable
 from processors.season import Season, SeasonAcquisition
 

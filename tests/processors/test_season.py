@@ -11,7 +11,7 @@ import pytest
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from catalog.errors import NotEnoughAcquisitionsError
+from catalog.errors import NotEnoughAcquisitionsError, Reason
 from catalog.grid import Cell, Window, cells_meeting, to_lonlat, to_zone
 from catalog.products import Order
 from catalog.storage.store import Store
@@ -74,6 +74,7 @@ def test_fractions_are_those_of_the_area_alone(five: Order, west: BaseGeometry, 
         "clear over 0.250 of the area, under min_clear 0.5",
         "clear over 0.000 of the area, under min_clear 0.5",
     ]
+    assert [one.kind for one in season.acquisitions] == [None, None, None, Reason.TOO_CLOUDY, Reason.TOO_CLOUDY]
     assert season.bands == ("B02", "B03")
     assert [one.products for one in season.used] == [("p1",), ("p2",), ("p3",)]
     assert season.acquisitions[0].cloud_cover == 12.5
@@ -204,3 +205,4 @@ def test_what_was_not_masked_or_not_ingested_is_not_used(five: Order, west: Base
     assert reasons[first.id] == ""
     assert reasons[second.id] == "its mask could not be made"
     assert reasons[third.id] == "no data in the area"
+    assert [one.kind for one in season.acquisitions][:3] == [None, Reason.NOT_MASKED, Reason.NO_DATA]

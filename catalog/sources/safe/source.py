@@ -15,9 +15,9 @@ from shapely import GEOSException
 from shapely.geometry import box, shape
 
 from catalog.area import Area
-from catalog.errors import AccessError, ProductError, RequestError, SourceError
+from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
 from catalog.grid import to_lonlat
-from catalog.products import ACCESS_DENIED, UNKNOWN, Asset, LeftOut, Level, Product
+from catalog.products import UNKNOWN, Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, source_id
 from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.protocol import SearchResult
@@ -102,17 +102,23 @@ class SafeSource:
                     continue
             except GEOSException as error:
                 left_out.append(
-                    LeftOut(product=result.id, reason=f"not understood: its footprint is no polygon ({error})")
+                    LeftOut(
+                        product=result.id,
+                        reason=f"not understood: its footprint is no polygon ({error})",
+                        kind=Reason.NOT_UNDERSTOOD,
+                    )
                 )
                 continue
             if result.level == level:
                 products.append(result)
             else:
-                left_out.append(LeftOut(product=result.id, reason=f"other level: {result.level}"))
+                left_out.append(
+                    LeftOut(product=result.id, reason=f"other level: {result.level}", kind=Reason.OTHER_LEVEL)
+                )
         if not products:
             # Said only then: half of many archives is the other level.
             left_out += [
-                LeftOut(product=one.name.name, reason=f"other level: {one.name.level}")
+                LeftOut(product=one.name.name, reason=f"other level: {one.name.level}", kind=Reason.OTHER_LEVEL)
                 for one in likely
                 if one.name is not None and one.name.level != level
             ]
@@ -143,15 +149,19 @@ class SafeSource:
             one = found.is_tile or found.tile != UNKNOWN
             paths = [found.path] if one else granules(self._files, found.path)
         except ProductError as error:
-            return [LeftOut(product=name_of(found.path), reason=f"not understood: {error}")]
+            return [LeftOut(product=name_of(found.path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD)]
         for path in paths:
             try:
                 safe = read_tile(self._files, path) if found.is_tile else read_product(self._files, path)
             except AccessError as error:  # a bucket may refuse one product and give the others
-                results.append(LeftOut(product=_shown(found, path), reason=f"{ACCESS_DENIED}: {error}"))
+                results.append(
+                    LeftOut(product=_shown(found, path), reason=f"access denied: {error}", kind=Reason.ACCESS_DENIED)
+                )
                 continue
             except ProductError as error:
-                results.append(LeftOut(product=_shown(found, path), reason=f"not understood: {error}"))
+                results.append(
+                    LeftOut(product=_shown(found, path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD)
+                )
                 continue
             self._read[safe.product.href] = safe
             results.append(safe.product)

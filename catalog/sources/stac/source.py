@@ -23,7 +23,7 @@ from shapely.geometry import shape
 from urllib3 import Retry
 
 from catalog.area import Area, as_geojson
-from catalog.errors import AccessError, ProductError, RequestError, SourceError
+from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, is_url, join, source_id
 from catalog.sources.protocol import SearchResult
@@ -190,7 +190,7 @@ def select_items(
     times: list[datetime] = []
     for href, item, synthetic in found:
         if isinstance(item, str):
-            left_out.append(LeftOut(product=href, reason=f"not understood: {item}"))
+            left_out.append(LeftOut(product=href, reason=f"not understood: {item}", kind=Reason.NOT_UNDERSTOOD))
             continue
         try:
             times.append(item_time(item))
@@ -198,12 +198,18 @@ def select_items(
                 continue
             product = item_product(item, href, synthetic=synthetic)
         except ProductError as error:
-            left_out.append(LeftOut(product=str(item.get("id", href)), reason=f"not understood: {error}"))
+            left_out.append(
+                LeftOut(
+                    product=str(item.get("id", href)), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD
+                )
+            )
             continue
         if product.level == level:
             products.append(product)
         else:
-            left_out.append(LeftOut(product=product.id, reason=f"other level: {product.level}"))
+            left_out.append(
+                LeftOut(product=product.id, reason=f"other level: {product.level}", kind=Reason.OTHER_LEVEL)
+            )
     holds = f"{len(times)} items from {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}" if times else "no item"
     return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if told else "")
 

@@ -135,7 +135,7 @@ def _of(platform: str) -> Mapping[str, Radiometry]:
 RADIOMETRY: Mapping[str, Mapping[str, Radiometry]] = MappingProxyType(
     {"S2A": _of("S2A"), "S2B": _of("S2B"), "S2C": _of("S2B")}
 )
-"""By satellite and band; 2C has 2B's, and all have 2A's noise, for no product at hand tells theirs."""
+"""Radiometry by satellite and band; 2C has 2B's, and all have 2A's noise, for no product at hand tells theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Instrument:
 
     platform: str
     day: int
-    """Of the year: the sun's distance follows from it."""
+    """Day of the year: the sun's distance follows from it."""
 
     def __post_init__(self) -> None:
         if self.platform not in RADIOMETRY:
@@ -224,7 +224,7 @@ def _width(metres: int) -> float:
 
 
 def means(values: Floats, factor: int) -> Floats:
-    """Of blocks of ``factor`` x ``factor`` pixels."""
+    """Average blocks of ``factor`` x ``factor`` pixels."""
     if factor == 1:
         return np.ascontiguousarray(values)
     height, width = values.shape
@@ -234,7 +234,7 @@ def means(values: Floats, factor: int) -> Floats:
 
 
 def to_numbers(reflectance: Floats, baseline: str, seen: npt.NDArray[np.bool_] | None = None) -> Numbers:
-    """What a product of a processing baseline holds: 0 where ``seen`` is false, 65535 where saturated (inf), else at least 1."""
+    """Convert to a product's numbers by its baseline: 0 where ``seen`` is false, 65535 where saturated (inf), else at least 1."""
     shift = OFFSET if (number := baseline_number(baseline)) is None or number >= OFFSET_SINCE else 0
     scaled = reflectance * np.float32(1 / REFLECTANCE_SCALE)
     scaled += np.float32(shift + 0.5)

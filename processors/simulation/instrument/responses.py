@@ -2,20 +2,17 @@
 
 The agency's 1 nm curves stand in the metadata of every product and aren't repeated here: each is replaced by a tilted super-Gaussian
 ``2 ** -|2 (x - centre) / width| ** steepness * (1 + tilt (x - centre) / width)`` whose cumulative curve is fitted to the
-agency's, so that averages over smooth spectra agree. Fitted to metadata of 2A (baseline 04.00, 2022) and 2B (05.09, 2023); B02 of 2A
-differs a little in older metadata. **2C's curves were at hand in no product: 2B's stand in for them.**
+agency's (`tests/kits/response_fit.py`), so that averages over smooth spectra agree. Fitted to metadata of 2A (baseline 04.00, 2022) and
+2B (05.09, 2023); B02 of 2A differs a little in older metadata. **2C's curves were at hand in no product: 2B's stand in for them.**
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from defusedxml.ElementTree import parse
-from scipy.optimize import least_squares
 
 from catalog.errors import RequestError
 from catalog.products import BANDS
@@ -31,7 +28,7 @@ class Response:
     """One band of one satellite."""
 
     centre: float
-    """nm"""
+    """Centre of the curve, nm."""
     width: float
     """Full width at half maximum before the tilt, nm."""
     steepness: float
@@ -81,7 +78,7 @@ RESPONSES: Mapping[str, Mapping[str, Response]] = {
     satellite: {band: Response(*numbers) for band, numbers in zip(BANDS, table, strict=True)}
     for satellite, table in (("S2A", _S2A), ("S2B", _S2B), ("S2C", _S2B))
 }
-"""By satellite and band. 2C borrows 2B's."""
+"""Responses by satellite and band. 2C borrows 2B's."""
 
 
 def weights(satellite: str) -> Floats:
@@ -94,32 +91,3 @@ def weights(satellite: str) -> Floats:
     curves = np.stack([response.at(WAVELENGTHS) for response in RESPONSES[satellite].values()])
     normal: Floats = curves / curves.sum(axis=1, keepdims=True)
     return normal
-
-
-def read_curves(metadata: Path) -> dict[str, tuple[Floats, Floats]]:
-    """Wavelengths (nm) and response of each band, from a product's ``MTD_MSIL1C.xml`` or ``MTD_MSIL2A.xml``."""
-    curves: dict[str, tuple[Floats, Floats]] = {}
-    for element in parse(metadata).getroot().iter("Spectral_Information"):
-        response: Floats = np.array(element.findtext("Spectral_Response/VALUES").split(), dtype=np.float64)
-        first = float(element.findtext("Wavelength/MIN"))
-        name = list(BANDS)[int(element.get("bandId"))]
-        curves[name] = (first + np.arange(len(response), dtype=np.float64), response)
-    return curves
-
-
-def fit(wavelengths: Floats, response: Floats) -> Response:
-    """The `Response` whose cumulative curve is nearest to a measured one (least squares)."""
-    grid = np.arange(wavelengths[0] - 20, wavelengths[-1] + 21)
-    measured = np.interp(grid, wavelengths, response, 0, 0)
-    measured /= measured.sum()
-    centroid = float(measured @ grid)
-    spread = float(np.sqrt(measured @ (grid - centroid) ** 2))
-
-    def misfit(numbers: Floats) -> Floats:
-        curve = Response(*numbers).at(grid)
-        difference: Floats = np.cumsum(curve / curve.sum() - measured)
-        return difference
-
-    bounds = ([centroid - 30, 5, 2, -1.9], [centroid + 30, 400, 60, 1.9])
-    solved = least_squares(misfit, [centroid, 3.4 * spread, 6, 0], bounds=bounds, x_scale=[1, 10, 5, 0.3])
-    return Response(*(round(float(number), 3) for number in solved.x))

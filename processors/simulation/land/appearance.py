@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where sun and satellite stand, degrees."""
+    """Angles of sun and satellite, degrees."""
 
     sun_zenith: float
     view_zenith: float = 4.0

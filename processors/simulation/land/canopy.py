@@ -40,7 +40,7 @@ RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
         "relative_azimuth": (0.0, 180.0),
     }
 )
-"""What the emulator was fitted to; values outside are clipped to it."""
+"""Ranges that the emulator was fitted to; values outside are clipped to it."""
 
 _ROWS = 4096
 """Pixels a step; the hidden layers of so many stay in the processor's cache."""

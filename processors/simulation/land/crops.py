@@ -21,13 +21,13 @@ Habit = Literal["annual", "grass", "woody", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """How one crop, or another cover of the ground, grows. Degree-days are counted from sowing (woody plants: from 1 January)."""
+    """Growth of one crop, or of another cover of the ground. Degree-days are counted from sowing (woody plants: from 1 January)."""
 
     code: int
     name: str
     colour: str
     group: str
-    """What it is scored as where kinds that differ little are merged."""
+    """Group that it is scored as where kinds that differ little are merged."""
     hcat: str | None = None
     habit: Habit = "annual"
     sowing: int = 0
@@ -35,11 +35,11 @@ class Crop:
     sowing_spread: float = 8.0
     """Standard deviation between fields, days."""
     base: float = 0.0
-    """Below this temperature nothing grows, °C."""
+    """Temperature below which nothing grows, °C."""
     rise: float = 500.0
     """Degree-days at half of the peak."""
     rate: float = 0.01
-    """Of the rise, 1 / degree-day."""
+    """Rate of the rise, 1 / degree-day."""
     peak: float = 4.0
     """Largest leaf area index."""
     fade: float = 1500.0
@@ -52,28 +52,28 @@ class Crop:
     leaf_angle: float = 50.0
     """Mean inclination, degrees."""
     chlorophyll: float = 48.0
-    """Of green leaves, µg/cm²."""
+    """Chlorophyll of green leaves, µg/cm²."""
     water: float = 0.018
-    """Of green leaves, cm."""
+    """Water of green leaves, cm."""
     dry_matter: float = 0.005
-    """g/cm²"""
+    """Dry matter of leaves, g/cm²."""
     structure: float = 1.5
     hotspot: float = 0.1
     cover: float = 1.0
     """Share of the ground that rows or crowns can close."""
     shade: float = 1.0
-    """Multiplies the reflectance: crowns shade each other."""
+    """Factor of the reflectance: crowns shade each other."""
     top: Top | None = None
     """Flowers, ears or tassels."""
     top_from: float = 0.0
     """Degree-days between which they show."""
     top_until: float = 0.0
     top_share: float = 0.0
-    """Of the canopy that they hide."""
+    """Share of the canopy that they hide."""
     residue: float = 0.6
     """Share of the ground under straw after harvest."""
     ragged: float = 1.0
-    """Multiplies the differences between fields."""
+    """Factor of the differences between fields."""
 
 
 def _cereal(code: int, name: str, colour: str, hcat: str, **traits: float) -> Crop:
@@ -201,7 +201,7 @@ _ALL = (
 )  # fmt: skip
 
 CROPS: Mapping[int, Crop] = MappingProxyType({crop.code: crop for crop in _ALL})
-"""By code: 1 to 18 are crops, from 20 on background."""
+"""Crops by code: 1 to 18 are crops, from 20 on background."""
 
 
 def is_crop(code: int) -> bool:

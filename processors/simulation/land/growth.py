@@ -1,4 +1,4 @@
-"""What stands on a field on a day: leaves, their pigments and water, flowers, straw, bare soil, from sowing dates and weather.
+"""State of a field on a day: leaves, their pigments and water, flowers, straw, bare soil, from sowing dates and weather.
 
 A field's story runs from harvest to harvest. After a harvest come stubble, volunteers or a cover crop, tillage, then the next
 crop; grass and woody plants have no such breaks. All draws hang on the field's key and the year, never on a window.
@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 COVER_CROP_SHARE = 0.72
-"""Of the fields that lie free before a spring crop: catch crops are asked for by the rules of the Union's farm payments."""
+"""Share of the fields that lie free before a spring crop: catch crops are asked for by the rules of the Union's farm payments."""
 
 
 class Stage(IntEnum):
@@ -53,7 +53,7 @@ class Growth:
     cover: Floats
     """Share of the ground that the canopy stands on."""
     shade: Floats
-    """Multiplies the reflectance."""
+    """Factor of the reflectance."""
     ground: Floats
     """(N, 7): shares in the order of `Ground`."""
     top: Floats
@@ -220,7 +220,7 @@ def _annual(crop: Crop, key: Keys, weather: Weather, index: int, sown: Ints, lag
 
 
 def _between(crop: Ints, key: Keys, weather: Weather, index: int, last: Ints, sown: Ints, new_year: Ints) -> Growth:
-    """Between two crops; ``crop`` is the one harvested on day ``last``, ``new_year`` that before the next harvest."""
+    """State between two crops; ``crop`` is the one harvested on day ``last``, ``new_year`` that before the next harvest."""
     state = Growth.bare(len(key))
     since = (index - last).astype(float)
     residue = np.array([CROPS[int(code)].residue for code in crop])

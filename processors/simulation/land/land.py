@@ -41,14 +41,14 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What is where; arrays (H, W)."""
+    """Truth of the land in a window; arrays (H, W)."""
 
     crop: npt.NDArray[np.uint8]
     """Code of `crops.CROPS` of what covers most of the pixel, as harvested in the year."""
     field: npt.NDArray[np.int64]
     """The field's number, -1 off the fields."""
     share: Floats
-    """Of the pixel that ``crop`` covers."""
+    """Share of the pixel that ``crop`` covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Field:
 
     number: int
     polygon: Polygon
-    """In the zone's metres, whole even where a window cuts it."""
+    """Outline in the zone's metres, whole even where a window cuts it."""
     crop: int
 
 
@@ -80,7 +80,7 @@ class Land:
     rotations: Rotations = FRANCE
 
     def truth(self, window: Window, year: int) -> Truth:
-        """What is harvested in ``year`` (south of the equator: in the twelve months from July of that year)."""
+        """Truth of what is harvested in ``year`` (south of the equator: in the twelve months from July of that year)."""
         layout = self._layout(window)
         kinds = self._kinds(layout.parcels, year)
         field = np.array(
@@ -189,7 +189,7 @@ _TEXTURE[[WOOD, VILLAGE, WATER]] = 0.08, 0.20, 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Spots:
-    """What varies within fields; arrays (H * W,)."""
+    """Variation within fields; arrays (H * W,)."""
 
     progress: Floats
     """0 early to 1 late."""

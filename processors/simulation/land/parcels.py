@@ -25,7 +25,7 @@ BLOCK = 1300.0
 """Mean edge of a block, m."""
 
 MEDIAN_HECTARES, SIGMA = 2.3, 0.75
-"""Of the size at which a parcel isn't cut any more."""
+"""Distribution of the size at which a parcel isn't cut any more."""
 
 SMALLEST, LARGEST = 0.5, 20.0
 """Hectares."""
@@ -104,8 +104,8 @@ def _field_or(kind: int | None, corners: list[Point], village: tuple[float, floa
     x, y = (sum(values) / len(corners) for values in zip(*corners, strict=True))
     if math.hypot(x - village[0], y - village[1]) < village[2]:
         return VILLAGE
-    place = np.array([math.floor(y / 100)]), np.array([math.floor(x / 100)])
-    wooded = float(noise(seed, 10, *place, 23)[0, 0]) + 0.6 * float(noise(seed, 12, *place, 7)[0, 0])
+    node = np.array([math.floor(y / 100)]), np.array([math.floor(x / 100)])
+    wooded = float(noise(seed, 10, *node, 23)[0, 0]) + 0.6 * float(noise(seed, 12, *node, 7)[0, 0])
     if wooded > 1.15:
         return WOOD
     return WATER if float(uniform(keys(seed, math.floor(x), math.floor(y), 13), 1)) < 0.004 else None
@@ -147,7 +147,7 @@ def _cut(outline: list[Point], random: np.random.Generator, bushy: float) -> lis
 
 
 def _area(corners: list[Point]) -> float:
-    """m²"""
+    """Area, m²."""
     pairs = zip(corners, [*corners[1:], corners[0]], strict=True) if corners else ()
     return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
 
@@ -161,7 +161,7 @@ def _moved(line: Line, distance: float) -> Line:
 
 
 def _clipped(corners: list[Point], line: Line, *, keep_left: bool) -> list[Point]:
-    """What of a convex polygon lies on one side of a line (Sutherland & Hodgman, 1974)."""
+    """Part of a convex polygon on one side of a line (Sutherland & Hodgman, 1974)."""
     (x, y), (u, v) = line
     sign = 1 if keep_left else -1
     heights = [sign * ((u - x) * (q - y) - (v - y) * (p - x)) for p, q in corners]

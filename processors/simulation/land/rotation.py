@@ -1,4 +1,4 @@
-"""Which crop follows which. A field keeps one rotation and its place in it, so every year's crops are known without the years before."""
+"""Rotations of crops. A field keeps one rotation and its place in it, so every year's crops are known without the years before."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Ground(IntEnum):
-    """What lies below a canopy; rows of `GROUND`."""
+    """Kinds of ground below a canopy; rows of `GROUND`."""
 
     SOIL = 0
     STRAW = 1
@@ -28,7 +28,7 @@ class Ground(IntEnum):
 
 
 class Top(IntEnum):
-    """What stands above a canopy and hides it; rows of `TOP`."""
+    """Kinds of cover that stand above a canopy and hide it; rows of `TOP`."""
 
     RAPE_FLOWER = 0
     SUNFLOWER = 1
@@ -77,7 +77,7 @@ TOP: Floats = np.array(
 )
 
 _WETTED: Floats = np.array([0.50, 0.50, 0.53, 0.56, 0.58, 0.61, 0.63, 0.64, 0.65, 0.64, 0.50, 0.40, 0.30], np.float32)
-"""What is left of dry soil's reflectance when wet."""
+"""Share of dry soil's reflectance that is left when wet."""
 
 
 def ground(shares: Floats, moisture: Floats, brightness: Floats) -> Floats:

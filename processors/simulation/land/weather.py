@@ -24,16 +24,16 @@ _WET_AFTER_WET, _WET_AFTER_DRY = 0.66, 0.30
 
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """What a place's weather varies about."""
+    """Normals that the weather of a location varies about."""
 
     latitude: float
-    """Degrees; negative in the south."""
+    """Latitude, degrees; negative in the south."""
     mean: float
-    """Of the temperature over the year, °C."""
+    """Mean of the temperature over the year, °C."""
     swing: float
     """Half the difference between the warmest and the coldest month, °C."""
     rain: float = 780.0
-    """mm a year."""
+    """Rain, mm a year."""
 
     @classmethod
     def at(cls, latitude: float) -> Climate:
@@ -64,11 +64,11 @@ class Weather:
     temperature: Floats
     """Daily mean, °C."""
     rain: Floats
-    """mm"""
+    """Rain, mm."""
     surface_moisture: Floats
-    """Of the uppermost centimetres, 0 dry to 1 wet; at the moment of the overflight, before the day's rain."""
+    """Moisture of the uppermost centimetres, 0 dry to 1 wet; at the moment of the overflight, before the day's rain."""
     drought: Floats
-    """Of the root zone, 0 none to 1 wilting."""
+    """Drought of the root zone, 0 none to 1 wilting."""
 
     def index(self, day: date) -> int:
         """Position of a day; raises `ValueError` outside the span."""

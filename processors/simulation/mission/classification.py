@@ -33,14 +33,14 @@ _FACTOR = 2  # it is made at 20 m
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """How often the classification is wrong, shares of 0 to 1."""
+    """Error rates of the classification, shares of 0 to 1."""
 
     half_seen: float = 1.2
     """Optical thickness of a cloud that is found half of the time."""
     bright_as_cloud: float = 0.25
-    """Of bright ground, taken for cloud."""
+    """Share of bright ground that is taken for cloud."""
     shadow_missed: float = 0.25
-    """Of shadows in full depth; faint ones are missed more often."""
+    """Share of shadows in full depth that is missed; faint ones are missed more often."""
     cirrus_missed: float = 0.3
     snow_as_cloud: float = 0.1
 

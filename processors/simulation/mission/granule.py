@@ -1,4 +1,4 @@
-"""What a simulated product says of itself: its names, and what its documents state beside the pixels."""
+"""Names of a simulated product, and what its documents state beside the pixels."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from catalog.orbits.angles import Angles
 from catalog.products import Level
 
 NOTICE = "SYNTHETIC: made by Cropline's mission simulation, not measured by any satellite."
-"""Stands in every document and raster."""
+"""Notice that stands in every document and raster."""
 
 CENTRE = "SYNT"
-"""In place of the processing centre, so that names of granules and datastrips say it too."""
+"""Name instead of the processing centre's, so that names of granules and datastrips say it too."""
 
 EDGE = 10_980
-"""Of a real tile, pixels of 10 m."""
+"""Edge of a real tile, pixels of 10 m."""
 
 GRID = 23
 """Nodes each way of the angles' grids, 5 km apart."""
@@ -49,9 +49,9 @@ class Granule:
     relative_orbit: int
     """1 to 143."""
     baseline: str
-    """Such as 05.09."""
+    """Processing baseline such as 05.09."""
     angles: Angles
-    """At the middle of the tile."""
+    """Angles at the middle of the tile."""
     sun_grid: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = field(default=None, compare=False)
     """(23, 23) zenith and azimuth, degrees, every 5 km from the corner; None: those of ``angles`` everywhere."""
     edge: int = EDGE
@@ -73,13 +73,13 @@ class Granule:
 
     @property
     def shifted(self) -> bool:
-        """Whether 1000 is added to its numbers, and quality masks are rasters: both since baseline 04.00."""
+        """True where 1000 is added to its numbers and quality masks are rasters: both since baseline 04.00."""
         number = baseline_number(self.baseline)
         return number is not None and number >= OFFSET_SINCE
 
     @property
     def window(self) -> Window:
-        """All of the tile."""
+        """Window of the whole tile."""
         return Window(self.epsg, self.upper_left[0] // PIXEL, self.upper_left[1] // PIXEL, self.edge, self.edge)
 
     @property
@@ -105,7 +105,7 @@ class Granule:
 
     @property
     def folder(self) -> str:
-        """Of the granule in the product."""
+        """Name of the granule's folder in the product."""
         return f"{self.level}_T{self.tile}_A{self.absolute_orbit:06d}_{stamp(self.datastrip_start)}"
 
     @property
@@ -114,7 +114,7 @@ class Granule:
 
     @property
     def stem(self) -> str:
-        """With which the names of rasters begin."""
+        """Text that the names of rasters begin with."""
         return f"T{self.tile}_{stamp(self.datatake_start)}"
 
     def image(self, name: str, metres: int) -> str:
@@ -128,23 +128,23 @@ class Granule:
 
 
 def stamp(time: datetime) -> str:
-    """Such as 20230815T095031, as names have it."""
+    """Time such as 20230815T095031, as names have it."""
     return f"{time:%Y%m%dT%H%M%S}"
 
 
 def iso(time: datetime) -> str:
-    """Such as 2023-08-15T09:50:31.024Z, as documents have it."""
+    """Time such as 2023-08-15T09:50:31.024Z, as documents have it."""
     return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was found in a granule's pixels; shares in %."""
+    """Statistics of a granule's pixels; shares in %."""
 
     classes: dict[int, float]
-    """Of the seen pixels, by code of the scene classification."""
+    """Shares of the seen pixels, by code of the scene classification."""
     nodata: float
-    """Of the tile."""
+    """Share of the tile without data."""
     footprint: tuple[tuple[float, float], ...]
     """Longitude and latitude around what was seen, closed."""
     aerosol: float

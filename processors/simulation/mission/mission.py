@@ -33,7 +33,7 @@ VERSION = 1
 Floats = npt.NDArray[np.float32]
 
 FARMING: Mapping[str, Rotations] = MappingProxyType({"france": FRANCE, "flanders": FLANDERS})
-"""What is grown, by name."""
+"""Farming by name."""
 
 _BANDS = "CDEFGHJKLMNPQRSTUVWX"
 _WET = 0.5
@@ -84,7 +84,7 @@ class Mission:
         return classes
 
     def scenes(self, overpass: Overpass, area: Window, size: int = 1050) -> Iterator[Scene]:
-        """What is seen of an area of the overpass's tile, in blocks aligned to 60 m of at most ``size`` pixels (a multiple of 6).
+        """Scenes of an area of the overpass's tile, in blocks aligned to 60 m of at most ``size`` pixels (a multiple of 6).
 
         Blocks beyond the swath are left out. ``area`` is of the tile's zone.
         """
@@ -100,7 +100,7 @@ class Mission:
             )
 
     def _number(self, overpass: Overpass) -> int:
-        """That of the datatake, from which its clouds and its noise follow."""
+        """Number of the datatake, from which its clouds and its noise follow."""
         return int(keys(self.seed, ord(overpass.platform[-1]), overpass.absolute_orbit, 1)) >> 1
 
 

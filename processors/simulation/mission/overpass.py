@@ -57,19 +57,19 @@ class Overpass:
     """1 to 143."""
     tile: Tile
     sensed: datetime
-    """When its middle, or the part of it nearest to that in the swath, is imaged, UTC."""
+    """Time when its middle, or the part of it nearest to that in the swath, is imaged, UTC."""
     datatake_start: datetime
-    """When the satellite turns southward: every descending pass counts as one datatake."""
+    """Time when the satellite turns southward: every descending pass counts as one datatake."""
     absolute_orbit: int
     angles: Angles
-    """At the middle of what is seen of the tile."""
+    """Angles at the middle of what is seen of the tile."""
     flight: Flight
 
     @classmethod
     def at(cls, platform: str, relative_orbit: int, tile: Tile, sensed: datetime) -> Overpass:
         """The overpass that a pass found (`passes_over`). Raises `ProductError` where there is none."""
         flight = _flight(platform, sensed)
-        place = _place(flight, relative_orbit, tile, sensed)
+        ground = _seen_point(flight, relative_orbit, tile, sensed)
         return cls(
             platform=platform,
             relative_orbit=relative_orbit,
@@ -77,13 +77,13 @@ class Overpass:
             sensed=sensed,
             datatake_start=_turning(flight, relative_orbit, sensed),
             absolute_orbit=absolute_orbit(platform, relative_orbit, sensed),
-            angles=_angles(flight, place, sensed),
+            angles=_angles(flight, ground, sensed),
             flight=flight,
         )
 
     @property
     def timeline(self) -> Timeline | None:
-        """Until the L2A product is ready; None where a full memory lost the acquisition. The same whatever was searched for."""
+        """Timeline until the L2A product is ready; None where a full memory lost the acquisition. The same whatever was searched for."""
         seen = Pass(
             platform=self.platform,
             relative_orbit=f"R{self.relative_orbit:03d}",
@@ -148,9 +148,9 @@ class Overpass:
         ]
         return to_lonlat(shapely.union_all(parts), self.tile.epsg)
 
-    def _distances(self, places: npt.NDArray[np.float64], epsg: int) -> npt.NDArray[np.float64] | None:
-        """(N,) km of places in a zone's metres from the track; None where none of them is in the swath."""
-        degrees = shapely.get_coordinates(to_lonlat(MultiPoint(places), epsg))
+    def _distances(self, points: npt.NDArray[np.float64], epsg: int) -> npt.NDArray[np.float64] | None:
+        """(N,) km of points in a zone's metres from the track; None where none of them is in the swath."""
+        degrees = shapely.get_coordinates(to_lonlat(MultiPoint(points), epsg))
         for approach in approaches(track_of(self.flight.orbit), earth_fixed(*degrees.T)):
             if approach.relative_orbit == self.relative_orbit:
                 return approach.distances
@@ -158,7 +158,7 @@ class Overpass:
 
 
 def overpasses(area: BaseGeometry, epsg: int, start: datetime, end: datetime) -> Iterator[Overpass]:
-    """What is imaged between two times of the tiles of one zone that meet a longitude/latitude area, by time.
+    """Overpasses between two times over the tiles of one zone that meet a longitude/latitude area, by time.
 
     Raises `RequestError` where nobody flew then.
     """
@@ -196,7 +196,7 @@ def _flight(platform: str, time: datetime) -> Flight:
     raise ProductError(f"{platform} didn't observe on {time:%Y-%m-%d}. Order again.")
 
 
-def _place(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetime) -> Point:
+def _seen_point(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetime) -> Point:
     """The middle of what is seen of the tile, degrees, from a lattice of 81 points."""
     lattice = tile.lattice(9)
     for approach in approaches(track_of(flight.orbit), earth_fixed(*lattice.T)):
@@ -207,7 +207,7 @@ def _place(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetime) ->
 
 
 def _turning(flight: Flight, relative_orbit: int, sensed: datetime) -> datetime:
-    """When the satellite is northernmost on the revolution in which it sensed something."""
+    """Time when the satellite is northernmost on the revolution in which it sensed something."""
     track: Track = track_of(flight.orbit)
     # Half a revolution before, the number may still be the one before: only what is near the pole is looked at.
     own = np.flatnonzero((track.relative_orbits == relative_orbit) & (track.latitudes > 60))
@@ -216,11 +216,11 @@ def _turning(flight: Flight, relative_orbit: int, sensed: datetime) -> datetime:
     return time_of(round(top + later))
 
 
-def _angles(flight: Flight, place: Point, time: datetime) -> Angles:
-    zenith, azimuth = sun_angles(time, place.x, place.y)
-    (ground,) = earth_fixed(np.array([place.x]), np.array([place.y]))
+def _angles(flight: Flight, point: Point, time: datetime) -> Angles:
+    zenith, azimuth = sun_angles(time, point.x, point.y)
+    (ground,) = earth_fixed(np.array([point.x]), np.array([point.y]))
     (satellite,) = flight.orbit.positions(np.array([seconds_of(time)]))
-    longitude, latitude = np.radians(place.x), np.radians(place.y)
+    longitude, latitude = np.radians(point.x), np.radians(point.y)
     east = np.array([-np.sin(longitude), np.cos(longitude), 0])
     up = np.array([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
     north = np.cross(up, east)

@@ -30,12 +30,12 @@ Numbers = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]
 
 UNSEEN = 255
-"""In the truth of the sky: nothing was seen."""
+"""Value in the truth of the sky: nothing was seen."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What is known of one window. Numbers are those of products: reflectance = (number - offset of the baseline) x 1e-4."""
+    """Images and truth of one window. Numbers are those of products: reflectance = (number - offset of the baseline) x 1e-4."""
 
     window: Window
     l1c: Mapping[str, Numbers]
@@ -49,9 +49,9 @@ class Scene:
     sky: Bytes
     """(H, W): the truth, values of `sky.CLASSES`, 255 where nothing was seen."""
     aerosol: float
-    """What the correction took the optical thickness at 550 nm for."""
+    """Optical thickness at 550 nm that the correction assumed."""
     vapour: float
-    """What it took the water column for, cm."""
+    """Water column that the correction assumed, cm."""
 
 
 def with_margin(window: Window) -> Window:

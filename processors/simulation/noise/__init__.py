@@ -1,1 +1,1 @@
-"""Random numbers that belong to a place: the same whatever window asks for them. Imports the grid only."""
+"""Random numbers that belong to a position: the same whatever window asks for them. Imports the grid only."""

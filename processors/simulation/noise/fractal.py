@@ -16,10 +16,10 @@ from catalog.grid import PIXEL, Window
 from processors.simulation.noise.seeded import keys, normal
 
 Floats = npt.NDArray[np.float32]
-Places = npt.NDArray[np.floating[Any]]
+Positions = npt.NDArray[np.floating[Any]]
 
 _RATIO = 1.93
-"""Between the scales of octaves; not 2, lest lattices share nodes."""
+"""Ratio between the scales of octaves; not 2, lest lattices share nodes."""
 
 
 def fractal(
@@ -47,8 +47,8 @@ def fractal(
 def _add_octave(
     total: Floats,
     key: tuple[int, int, int],
-    x: Places,
-    y: Places,
+    x: Positions,
+    y: Positions,
     amplitude: np.float32,
 ) -> None:
     column, across = _spline(x)
@@ -66,10 +66,10 @@ def _add_octave(
         total += lines[row + tap] * along[tap][:, None]
 
 
-def _spline(places: Places) -> tuple[npt.NDArray[np.int64], Floats]:
+def _spline(positions: Positions) -> tuple[npt.NDArray[np.int64], Floats]:
     """The node before each place, and the weights (4, N) of that node's neighbourhood, scaled to a variance of 1."""
-    node = np.floor(places).astype(np.int64)
-    t = places - node
+    node = np.floor(positions).astype(np.int64)
+    t = positions - node
     weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3])
     weights /= np.sqrt((weights**2).sum(axis=0))
     return node, weights.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Random numbers that belong to a place: the same whatever window asks for them, in whatever order.
+"""Random numbers that belong to a position: the same whatever window asks for them, in whatever order.
 
 Numbers come from hashing (the finaliser of SplitMix64; Steele et al., 2014), not from a generator's sequence.
 """
@@ -22,14 +22,14 @@ def keys(seed: int, *parts: npt.ArrayLike) -> Keys:
 
 
 def uniform(key: Keys, purpose: int) -> npt.NDArray[np.float64]:
-    """In (0, 1), independent for each purpose."""
+    """Uniform numbers in (0, 1), independent for each purpose."""
     bits = _mixed(key ^ _mixed(np.uint64(purpose)))
     drawn: npt.NDArray[np.float64] = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     return drawn
 
 
 def normal(key: Keys, purpose: int) -> npt.NDArray[np.float64]:
-    """Of mean 0 and variance 1."""
+    """Normal numbers of mean 0 and variance 1."""
     drawn: npt.NDArray[np.float64] = ndtri(uniform(key, purpose))
     return drawn
 
@@ -51,10 +51,10 @@ def noise(seed: int, purpose: int, rows: npt.NDArray[np.int64], columns: npt.NDA
     return np.asarray(mixed / spread, np.float32)
 
 
-def _between(places: npt.NDArray[np.int64], scale: int) -> tuple[npt.NDArray[np.int64], Floats]:
+def _between(positions: npt.NDArray[np.int64], scale: int) -> tuple[npt.NDArray[np.int64], Floats]:
     """The node before each place (ascending) and the smoothed way to the next one."""
-    node = places // scale
-    way = (places - node * scale).astype(np.float32) / np.float32(scale)
+    node = positions // scale
+    way = (positions - node * scale).astype(np.float32) / np.float32(scale)
     return node, way * way * (3 - 2 * way)
 
 

@@ -40,7 +40,7 @@ PRODUCTS, TRUTH = "products", "truth"
 
 
 class ProductSettings(MissionSettings):
-    """Of an archive."""
+    """Settings of an archive."""
 
     area: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
     start: AwareDatetime
@@ -56,7 +56,7 @@ class ProductSettings(MissionSettings):
 
 
 class Archive(Frozen):
-    """What was written."""
+    """Archive that was written."""
 
     acquisitions: int
     products: int
@@ -140,7 +140,7 @@ def _scenes(settings: ProductSettings, overpass: Overpass, zone_area: BaseGeomet
 
 
 def acquisition_name(overpass: Overpass) -> str:
-    """With which the files of its truth begin: products of both levels share them."""
+    """Text that the names of its truth's files begin with: products of both levels share them."""
     return f"{overpass.platform}_{stamp(overpass.datatake_start)}_R{overpass.relative_orbit:03d}_T{overpass.tile.name}"
 
 
@@ -165,7 +165,7 @@ def _write_land(folder: Path, settings: ProductSettings, tile: Tile) -> tuple[Pa
 
 
 def _acquisitions(settings: ProductSettings) -> tuple[list[_Acquisition], int]:
-    """Those in which any of the area is seen, by time; and how many of them were lost."""
+    """Acquisitions in which any of the area is seen, by time; and how many of them were lost."""
     found, lost = [], 0
     area, zone_area = shape(settings.area), _zone_area(settings)
     for overpass in overpasses(area, home_zone(area), settings.start, settings.end):
@@ -179,7 +179,7 @@ def _acquisitions(settings: ProductSettings) -> tuple[list[_Acquisition], int]:
 
 
 def _granules(settings: ProductSettings, overpass: Overpass) -> tuple[Granule, ...]:
-    """Of each level; none where the acquisition was lost."""
+    """Granules of each level; none where the acquisition was lost."""
     timeline = overpass.timeline
     return () if timeline is None else tuple(overpass.granule(level, timeline) for level in settings.levels)
 
@@ -195,7 +195,7 @@ def _zone_area(settings: ProductSettings) -> BaseGeometry:
 
 
 def _blocks(tile: Window, zone_area: BaseGeometry) -> list[Window]:
-    """What is simulated of a tile: the blocks around an area that meet it."""
+    """Parts of a tile that are simulated: the blocks around an area that meet it."""
     blocks = blocks_of(tile, window_around(zone_area, tile.epsg))
     return [block for block in blocks if box(*block.bounds).intersects(zone_area)]
 

@@ -297,7 +297,7 @@ def _class_list(granule: Granule) -> str:
 
 
 def _image_content(granule: Granule, content: Content) -> str:
-    """What the granule's document says of its pixels; the product's repeats L2A's part."""
+    """Statement of the granule's document on its pixels; the product's repeats L2A's part."""
     shares = f"<CLOUDY_PIXEL_PERCENTAGE>{content.cloudy:.6f}</CLOUDY_PIXEL_PERCENTAGE>"
     shares += "<DEGRADED_MSI_DATA_PERCENTAGE>0</DEGRADED_MSI_DATA_PERCENTAGE>"
     return f"<Image_Content_QI>{shares}{_shares(granule, content)}</Image_Content_QI>"

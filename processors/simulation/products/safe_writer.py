@@ -37,13 +37,13 @@ _QUALITY_LAYERS = 8
 _NO_DATA_LAYER, _SATURATED_LAYER = 5, 7
 _OLD_MASKS = ("DEFECT", "NODATA", "SATURA", "TECQUA")
 _PREVIEW = 320
-"""Its pixels, m."""
+"""Pixels of the preview, m."""
 
 Mask = tuple[str, str | None, str]
 
 
 class _Tile:
-    """What one pass over the scenes leaves in the staging, for all levels."""
+    """Rasters that one pass over the scenes leaves in the staging, for all levels."""
 
     def __init__(self, staging: Staging, granules: Sequence[Granule]) -> None:
         self.staging = staging
@@ -101,7 +101,7 @@ class _Tile:
         self.aerosol, self.vapour = scene.aerosol, scene.vapour
 
     def content(self, granule: Granule) -> Content:
-        """Raises `StoreError` where nothing was seen."""
+        """Statistics of the granule. Raises `StoreError` where nothing was seen."""
         seen = sum(count for code, count in self.classes.items() if code)
         if not seen or not self.seen.any():
             raise StoreError(f"{granule.name}: nothing of the tile was seen, there is no product to write.")
@@ -117,7 +117,7 @@ class _Tile:
         )
 
     def polygons(self, mask: npt.NDArray[np.uint8], granule: Granule) -> BaseGeometry:
-        """Of a mask at 60 m, in the zone's metres."""
+        """Polygons of a mask at 60 m, in the zone's metres."""
         west, north = granule.upper_left
         found = shapes(mask, mask > 0, transform=Affine(60, 0, west, 0, -60, north))
         return unary_union([shape(geometry) for geometry, _ in found])
@@ -156,7 +156,7 @@ def write_safe(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granul
 
 
 def safe_path(archive: Path, granule: Granule) -> Path:
-    """Of a product that `write_safe` wrote."""
+    """Folder of a product that `write_safe` wrote."""
     return archive / f"{granule.name}.SAFE"
 
 
@@ -211,7 +211,7 @@ def _masks(folder: Path, granule: Granule, tile: _Tile) -> list[Mask]:
 
 
 def _raster_masks(folder: Path, granule: Granule, tile: _Tile) -> list[Mask]:
-    """All levels have the same, and bands of one pixel size saw the same ground: each is encoded once."""
+    """Encode each mask once: all levels have the same, and bands of one pixel size saw the same ground."""
     made: list[Mask] = []
     for kind in ("DETFOO", "QUALIT"):
         for band in BANDS:
@@ -271,7 +271,7 @@ def _polygon_masks(folder: Path, granule: Granule, tile: _Tile) -> list[Mask]:
 
 
 def _colour(numbers: npt.NDArray[np.uint16], shift: int) -> npt.NDArray[np.uint8]:
-    """Of the true colour picture: reflectance up to 0.35, 0 where nothing was seen."""
+    """Colours of the true colour picture: reflectance up to 0.35, 0 where nothing was seen."""
     value = (numbers.astype(np.float32) - shift) * np.float32(255 / 3500)
     return np.where(numbers > 0, np.clip(value, 1, 255), 0).astype(np.uint8)
 

@@ -61,7 +61,7 @@ def write_items(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granu
 
 
 def item_path(archive: Path, granule: Granule) -> Path:
-    """Of a product that `write_items` wrote."""
+    """Item of a product that `write_items` wrote."""
     return archive / _collection(granule.level) / granule.name / f"{granule.name}.json"
 
 

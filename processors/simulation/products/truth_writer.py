@@ -1,4 +1,4 @@
-"""What is known about simulated products beside them: crops and parcels, and of each acquisition the sky and how far the fields were."""
+"""Truth about simulated products, written beside them: crops and parcels, and of each acquisition the sky and how far the fields were."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from processors.simulation.sky.sky import CLASSES
 Bytes = npt.NDArray[np.uint8]
 
 NOTHING = 255
-"""In the truth of the land: not looked at."""
+"""Value in the truth of the land: not looked at."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def clear(scene: Scene) -> Bytes:
 
 
 def crops_path(folder: Path, year: int) -> Path:
-    """Of what `write_crops` writes."""
+    """Path of what `write_crops` writes."""
     return folder / f"crops_{year}.tif"
 
 
@@ -99,7 +99,7 @@ def write_parcels(path: Path, fields: Iterable[Field], year: int, epsg: int) -> 
 
 
 def write_values(folder: Path) -> None:
-    """``values.json``: what the values of an acquisition's rasters mean. Raises `StoreError`."""
+    """Write ``values.json``: what the values of an acquisition's rasters mean. Raises `StoreError`."""
     values = {
         "sky": {str(code): label for code, label in CLASSES.items()} | {str(UNSEEN): "not seen"},
         "clear": {"0": "not clear", "1": "clear", str(UNSEEN): "not seen"},
@@ -110,7 +110,7 @@ def write_values(folder: Path) -> None:
 
 @contextmanager
 def _staged(folder: Path, window: Window, name: str) -> Iterator[Staging]:
-    """What is written to the staging lies in the folder as ``<name><raster>.tif`` when the block ends well."""
+    """Stage rasters: they lie in the folder as ``<name><raster>.tif`` when the block ends well."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:

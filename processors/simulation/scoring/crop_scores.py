@@ -109,7 +109,7 @@ class CropCounts:
         self.shown_truth[to], self.shown_map[to], self.shown_pure[to] = right[thinned], said[thinned], pure[thinned]
 
     def scores(self) -> CropScores:
-        """Of what was counted."""
+        """Scores of what was counted."""
         counted = {"all": self._counted["pure"] + self._counted["mixed"], **self._counted}
         unmapped = {"all": self._unmapped["pure"] + self._unmapped["mixed"], **self._unmapped}
         counted["named"] = counted["all"] * self._in_legend[:, None]

@@ -1,4 +1,4 @@
-"""How near the simulated land comes to real fields: ``python -m processors.simulation.scoring.land_realism FOLDER [--json FILE]``.
+"""Comparison of the simulated land with real fields: ``python -m processors.simulation.scoring.land_realism FOLDER [--json FILE]``.
 
 FOLDER holds ``flanders-2019`` (Sentinel-2 L2A with declared crops). Two measures: per crop and month the distribution of NDVI and ten bands
 beside that of the real clear pixels; and a random forest (needs `scikit-learn`) trained on simulated fields at the real dates and
@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -66,7 +66,7 @@ class Series:
 
 
 Mask = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
-"""What is clear (H, W) by a scene classification (H, W) at 10 m."""
+"""Function that tells what is clear (H, W) by a scene classification (H, W) at 10 m."""
 
 
 def by_classes(scl: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -135,22 +135,27 @@ def sun_zenith(day: date) -> float:
 def distributions(real: Series, simulated: Series) -> list[dict[str, Any]]:
     """Quartiles of NDVI and bands by class and month, on the real dates, and the differences of the medians."""
     rows = []
+    for name, month, observed, made in by_class_and_month(real, simulated):
+        if observed.shape[1] < 20:
+            continue
+        row: dict[str, Any] = {"crop": name, "month": month, "real_pixels": observed.shape[1]}
+        for column, band in enumerate(("NDVI", *CROP_BANDS)):
+            quartiles = [np.percentile(sample[column], (25, 50, 75)) for sample in (observed, made)]
+            row[band] = {
+                "real": [round(float(value), 4) for value in quartiles[0]],
+                "simulated": [round(float(value), 4) for value in quartiles[1]],
+                "difference": round(float(quartiles[1][1] - quartiles[0][1]), 4),
+            }
+        rows.append(row)
+    return rows
+
+
+def by_class_and_month(real: Series, simulated: Series) -> Iterator[tuple[str, int, Floats, Floats]]:
+    """Class, month, and (11, K) NDVI and bands of its clear pixels, real and simulated."""
     for number, name in enumerate(CLASSES):
         for month in range(1, 13):
             times = [index for index, day in enumerate(real.days) if day.month == month]
-            observed, made = (pooled(series, number, times) for series in (real, simulated))
-            if observed.shape[1] < 20:
-                continue
-            row: dict[str, Any] = {"crop": name, "month": month, "real_pixels": observed.shape[1]}
-            for column, band in enumerate(("NDVI", *CROP_BANDS)):
-                quartiles = [np.percentile(sample[column], (25, 50, 75)) for sample in (observed, made)]
-                row[band] = {
-                    "real": [round(float(value), 4) for value in quartiles[0]],
-                    "simulated": [round(float(value), 4) for value in quartiles[1]],
-                    "difference": round(float(quartiles[1][1] - quartiles[0][1]), 4),
-                }
-            rows.append(row)
-    return rows
+            yield name, month, pooled(real, number, times), pooled(simulated, number, times)
 
 
 def pooled(series: Series, number: int, times: list[int]) -> Floats:

@@ -87,11 +87,11 @@ def _maps(figure: Figure, scores: TruthScores, crops: CropCounts, height: float)
 
 
 def _masks(axes: Axes, scores: TruthScores) -> None:
-    places = np.arange(len(scores.dates))
-    axes.bar(places - 0.2, [date.truly_clear for date in scores.dates], 0.4, color=_CLEAR, label="clear in truth")
-    axes.bar(places + 0.2, [date.called_clear for date in scores.dates], 0.4, color=_CALLED, label="clear by the mask")
-    step = max(1, -(-len(places) // _TICKS))
-    axes.set_xticks(places[::step], [f"{date.time:%d %b}" for date in scores.dates[::step]], fontsize=8)
+    columns = np.arange(len(scores.dates))
+    axes.bar(columns - 0.2, [date.truly_clear for date in scores.dates], 0.4, color=_CLEAR, label="clear in truth")
+    axes.bar(columns + 0.2, [date.called_clear for date in scores.dates], 0.4, color=_CALLED, label="clear by the mask")
+    step = max(1, -(-len(columns) // _TICKS))
+    axes.set_xticks(columns[::step], [f"{date.time:%d %b}" for date in scores.dates[::step]], fontsize=8)
     axes.set_ylim(0, 1.22)
     axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=8)
     f1, count = scores.mask.not_clear.f1, len(scores.dates)

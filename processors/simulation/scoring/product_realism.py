@@ -1,4 +1,4 @@
-"""How near simulated products come to real ones.
+"""Comparison of simulated products with real ones.
 
 Run as ``python -m processors.simulation.scoring.product_realism FOLDER [--json FILE] [--figure FILE]``.
 
@@ -35,7 +35,7 @@ from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask
 from processors.simulation.mission.mission import Mission
 from processors.simulation.mission.overpass import Overpass, overpasses
-from processors.simulation.scoring.land_realism import CLASSES, Series, pooled, read, transfer
+from processors.simulation.scoring.land_realism import CLASSES, Series, by_class_and_month, pooled, read, transfer
 from processors.simulation.training_patches import date_of
 
 Bools = npt.NDArray[np.bool_]
@@ -62,7 +62,7 @@ _REAL, _MADE = "#4a5751", "#c8322b"
 
 
 def usual_mask(scl: npt.NDArray[np.uint8]) -> Bools:
-    """What maps take for clear."""
+    """Pixels that maps take for clear."""
     return clear_by_classes(scl, None, L2AMask())
 
 
@@ -76,7 +76,7 @@ def square_around(raster: Path) -> Window:
 
 
 def overpasses_on(days: Sequence[date], window: Window) -> list[Overpass]:
-    """Those over a window on these days, in their order. Raises `LookupError` where the satellites flew elsewhere on one of them."""
+    """Overpasses over a window on these days, in their order. Raises `LookupError` where the satellites flew elsewhere on one of them."""
     start = datetime(min(days).year, min(days).month, min(days).day, tzinfo=UTC)
     end = datetime(max(days).year, max(days).month, max(days).day, tzinfo=UTC) + timedelta(days=1)
     area = to_lonlat(box(*window.bounds), window.epsg)
@@ -116,31 +116,28 @@ def simulate(days: tuple[date, ...], window: Window, seeds: Sequence[int] = SEED
 
 
 def distributions(real: Series, simulated: Series) -> list[dict[str, Any]]:
-    """By class and month, of NDVI and ten bands: mean, standard deviation, 5th, 50th and 95th percentile of clear pixels, and the distance.
+    """Mean, standard deviation, 5th, 50th and 95th percentile of clear pixels by class, month and band (NDVI and ten), and the distance.
 
     The distance is Wasserstein's, in units of reflectance (or of NDVI): how far values have to be moved, in the mean.
     """
     rows = []
-    for number, name in enumerate(CLASSES):
-        for month in range(1, 13):
-            times = [index for index, day in enumerate(real.days) if day.month == month]
-            observed, made = (pooled(series, number, times) for series in (real, simulated))
-            if min(observed.shape[1], made.shape[1]) < FEWEST:
-                continue
-            row: dict[str, Any] = {
-                "crop": name,
-                "month": month,
-                "real_pixels": observed.shape[1],
-                "simulated_pixels": made.shape[1],
+    for name, month, observed, made in by_class_and_month(real, simulated):
+        if min(observed.shape[1], made.shape[1]) < FEWEST:
+            continue
+        row: dict[str, Any] = {
+            "crop": name,
+            "month": month,
+            "real_pixels": observed.shape[1],
+            "simulated_pixels": made.shape[1],
+        }
+        for column, band in enumerate(("NDVI", *CROP_BANDS)):
+            row[band] = {
+                "real": described(observed[column]),
+                "simulated": described(made[column]),
+                "distance": round(float(wasserstein_distance(observed[column], made[column])), 4),
             }
-            for column, band in enumerate(("NDVI", *CROP_BANDS)):
-                row[band] = {
-                    "real": described(observed[column]),
-                    "simulated": described(made[column]),
-                    "distance": round(float(wasserstein_distance(observed[column], made[column])), 4),
-                }
-            row["distance_of_bands"] = round(float(np.mean([row[band]["distance"] for band in CROP_BANDS])), 4)
-            rows.append(row)
+        row["distance_of_bands"] = round(float(np.mean([row[band]["distance"] for band in CROP_BANDS])), 4)
+        rows.append(row)
     return rows
 
 

@@ -44,7 +44,7 @@ ReadMap = Callable[[Window], Bytes]
 
 
 class Agreement(Frozen):
-    """How well one of two classes is found; null where there is nothing to divide by."""
+    """Agreement on one of two classes; null where there is nothing to divide by."""
 
     precision: Annotated[float | None, Field(description="of what is called so, the share that is so")]
     recall: Annotated[float | None, Field(description="of what is so, the share that is called so")]
@@ -90,7 +90,7 @@ class NdviError(Frozen):
 
 
 class NdviScore(Frozen):
-    """What the mask is worth."""
+    """Error of NDVI with and without the mask."""
 
     masked: Annotated[NdviError, Field(description="where the mask says clear")]
     unmasked: Annotated[NdviError, Field(description="wherever there is data")]
@@ -98,7 +98,7 @@ class NdviScore(Frozen):
 
 
 class TruthScores(Frozen):
-    """All that is found out."""
+    """Scores of mask, NDVI and map against the truth of the simulation."""
 
     synthetic: Literal[True] = True
     caveat: str = "SYNTHETIC: simulated products scored against the simulation's own truth; nothing here was observed."
@@ -116,7 +116,7 @@ class TruthScores(Frozen):
 
 @dataclass(slots=True)
 class Sums:
-    """Of errors."""
+    """Sums of errors."""
 
     count: int = 0
     absolute: float = 0.0
@@ -144,12 +144,12 @@ class Sums:
 
 @dataclass(slots=True)
 class Counts:
-    """What is counted of the acquisitions, block by block."""
+    """Counts over the acquisitions, block by block."""
 
     masks: dict[str, Confusion] = field(default_factory=dict)
-    """By acquisition."""
+    """Counts by acquisition."""
     sky: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(CLASSES), 2), np.int64))
-    """By class of the truth: not masked, masked."""
+    """Counts by class of the truth: not masked, masked."""
     masked: Sums = field(default_factory=Sums)
     unmasked: Sums = field(default_factory=Sums)
     perfect: Sums = field(default_factory=Sums)
@@ -224,7 +224,7 @@ def score_delivery(
 
 
 def mask_score(confusion: Confusion) -> MaskScore:
-    """Of pixels counted by truth (row) and mask (column), each not clear, clear."""
+    """Score of pixels counted by truth (row) and mask (column), each not clear, clear."""
     (right_not, missed), (over, right) = confusion.tolist()
     return MaskScore(
         n_pixels=int(confusion.sum()),

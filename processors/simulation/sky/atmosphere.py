@@ -1,4 +1,4 @@
-"""From surface reflectance to reflectance at the top of the atmosphere in the 13 bands, and back.
+"""Conversion of surface reflectance to reflectance at the top of the atmosphere in the 13 bands, and back.
 
 A flat, cloudless atmosphere over a flat, Lambertian ground (Tanré et al., 1979; Vermote et al., 1997):
 
@@ -53,13 +53,13 @@ class Atmosphere:
     aerosol: float = 0.12
     """Optical thickness at 550 nm."""
     angstrom: float = 1.3
-    """How fast it falls with the wavelength; 1.3 is continental, 0.3 dust."""
+    """Exponent by which it falls with the wavelength; 1.3 is continental, 0.3 dust."""
     vapour: float = 2.0
     """Water column, cm."""
     ozone: float = 320.0
     """Column, Dobson units."""
     pressure: float = 1013.25
-    """At the ground, hPa."""
+    """Pressure at the ground, hPa."""
     albedo: float = 0.93
     """Share of what aerosol takes out of the beam that it scatters."""
     asymmetry: float = 0.66
@@ -75,18 +75,18 @@ class Atmosphere:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transfer:
-    """What an atmosphere does at given angles; each of (13,), all but ``path`` shares of the light."""
+    """Transfer of light through an atmosphere at given angles; each of (13,), all but ``path`` shares of the light."""
 
     path: Spectrum
     """Reflectance of the atmosphere itself, gases included."""
     direct: Spectrum
-    """Of the sun's beam that arrives as a beam; the halo around the sun counts as beam, for clouds hide both."""
+    """Share of the sun's beam that arrives as a beam; the halo around the sun counts as beam, for clouds hide both."""
     diffuse: Spectrum
-    """Of the sun's beam that arrives from the sky."""
+    """Share of the sun's beam that arrives from the sky."""
     up: Spectrum
-    """From the ground to the satellite, gases included."""
+    """Transmittance from the ground to the satellite, gases included."""
     back: Spectrum
-    """Of the ground's light that the sky throws back: spherical albedo."""
+    """Share of the ground's light that the sky throws back: spherical albedo."""
 
     def to_top(self, band: int, surface: Floats, beam: Floats | None = None) -> Floats:
         """Surface reflectance (H, W) of a band as seen from the top. ``beam``: what clouds leave of the sun's beam (H, W), 0 to 1."""
@@ -163,7 +163,7 @@ def above(atmosphere: Atmosphere, angles: Angles, height: float) -> Spectrum:
 
 
 def misjudged(atmosphere: Atmosphere, random: np.random.Generator) -> Atmosphere:
-    """What atmospheric correction takes the atmosphere for: one error a scene, in all of its bands.
+    """Atmosphere that atmospheric correction assumes: one error a scene, in all of its bands.
 
     Standard deviations are the accuracy required of Sen2Cor: 0.1 aerosol + 0.03, and 0.1 vapour + 0.2 cm (ESA, Sentinel-2
     L2A Data Quality Report). The kind of aerosol is one of a few in its tables, never the one that is there.
@@ -208,5 +208,5 @@ def _gas(atmosphere: Atmosphere, air_mass: float, vapour: float, fixed: float = 
 
 
 def _share_above_molecules() -> float:
-    """Of the vapour, above the middle of the molecules."""
+    """Share of the vapour above the middle of the molecules."""
     return math.exp(-_AIR_HEIGHT * math.log(2) / _VAPOUR_HEIGHT)

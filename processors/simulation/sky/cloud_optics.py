@@ -1,4 +1,4 @@
-"""How bright and how transparent layers of droplets, ice and haze are in the 13 bands.
+"""Albedo and transmittance of layers of droplets, ice and haze in the 13 bands.
 
 Two streams through a layer lit by the sun (Meador & Weaver, 1980, Eddington's coefficients) with delta scaling (Joseph et al., 1976).
 A cloud's top is taken as Lambertian. Absorption by droplets of 8 µm and crystals of 30 µm, rounded from Mie results (King et al., 1997;
@@ -47,7 +47,7 @@ class Layer:
 
 
 def step_of(thickness: Floats) -> npt.NDArray[np.uint16]:
-    """Where an optical thickness at 550 nm stands in the tables: finer where it is thin."""
+    """Position of an optical thickness at 550 nm in the tables: finer where it is thin."""
     share = np.minimum(thickness, np.float32(THICKEST))
     share *= np.float32(1 / THICKEST)
     np.sqrt(share, out=share)

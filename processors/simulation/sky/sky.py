@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 Kind = Literal["cumulus", "stratus", "cirrus", "haze"]
 
 CLASSES: dict[int, str] = {0: "clear", 1: "cloud", 2: "cloud shadow", 3: "cirrus", 4: "haze", 5: "snow"}
-"""Of the truth. Only 0 is clear sky."""
+"""Classes of the truth. Only 0 is clear sky."""
 
 VISIBLE = 0.3
 """Optical thickness from which a layer counts in the truth: it brightens dark ground by about 0.02."""
@@ -44,13 +44,13 @@ _PARTICLES: dict[Kind, Particles] = {"cumulus": "water", "stratus": "water", "ci
 
 @dataclass(frozen=True, slots=True)
 class CloudLayer:
-    """One sheet."""
+    """One sheet of cloud."""
 
     kind: Kind
     cover: float
     """Share of the land below it that it covers, 0 to 1; of haze, that it is not faint over."""
     height: float
-    """m above the ground."""
+    """Height above the ground, m."""
     thickness: float
     """Optical thickness at 550 nm where it is well developed."""
     scale: float
@@ -70,19 +70,19 @@ class Sky:
 
     atmosphere: Atmosphere = field(default_factory=Atmosphere)
     layers: tuple[CloudLayer, ...] = ()
-    """From the lowest to the highest."""
+    """Layers from the lowest to the highest."""
     snow: float = 0.0
     """Share of the ground under snow, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SkyView:
-    """What a sky does in one window; all (H, W)."""
+    """View of a sky in one window; all (H, W)."""
 
     thickness: tuple[Floats, ...]
-    """Of each layer, where it is seen."""
+    """Optical thickness of each layer, where it is seen."""
     beam: Floats | None
-    """What clouds leave of the sun's beam, 0 to 1; None without clouds."""
+    """Share of the sun's beam that clouds leave, 0 to 1; None without clouds."""
     snow: Floats | None
     """Share of the ground under snow; None without."""
     classes: npt.NDArray[np.uint8]
@@ -123,7 +123,7 @@ def random_sky(random: np.random.Generator, cover: float, *, snow: float = 0.0) 
 
 
 def look(sky: Sky, seed: int, window: Window, angles: Angles) -> SkyView:
-    """What there is to see of a sky in a window."""
+    """View of a sky in a window."""
     seen = tuple(
         thickness(one, seed, number, window, angles.towards_satellite(one.height))
         for number, one in enumerate(sky.layers)
@@ -242,7 +242,7 @@ def _bilinear(field: Floats, rows: npt.NDArray[np.float64], columns: npt.NDArray
 
 
 def _beam(cloud: CloudLayer, seed: int, number: int, window: Window, angles: Angles) -> Floats:
-    """What a layer leaves of the sun's beam, its edges as soft as the sun's disc makes them."""
+    """Share of the sun's beam that a layer leaves, its edges as soft as the sun's disc makes them."""
     table = layer(_PARTICLES[cloud.kind], angles.sun, angles.view)
     # A disc's standard deviation is a quarter of its width.
     blur = cloud.height / angles.sun * _SUN_WIDTH / 4 / PIXEL

@@ -12,7 +12,7 @@ import pytest
 from catalog.errors import DeliveryError
 from flows.commands.score import score
 from flows.settings import Settings
-from processors.delivery.files import deliver
+from processors.delivery.deliver import deliver
 from processors.simulation.source import MissionSource
 
 

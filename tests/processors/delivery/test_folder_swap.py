@@ -13,9 +13,9 @@ from typing import Any
 import delivery_kit
 import pytest
 
-import processors.delivery.files
+import processors.delivery.deliver
 from catalog.errors import DeliveryError, StoreError
-from processors.delivery.files import deliver
+from processors.delivery.deliver import deliver
 from processors.delivery.folder_swap import check_target, swapped_in
 
 MINE, OTHER = "0123456789ab", "ba9876543210"
@@ -104,7 +104,7 @@ def test_a_failure_in_the_middle_leaves_the_old_delivery(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(processors.delivery.files, "write_report", full)
+    monkeypatch.setattr(processors.delivery.deliver, "write_report", full)
     with pytest.raises(DeliveryError, match=r"No space left on device\)\. Free some space and run again"):
         deliver(folder, mosaics, (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area))
     assert {path: path.read_bytes() for path in folder.iterdir()} == before

@@ -19,7 +19,7 @@ from catalog.legend import Legend, LegendClass
 from processors.delivery.areas import count_areas
 from processors.delivery.picture import draw_overview
 from processors.delivery.picture_page import LARGEST, Page, fitted, read_small, round_length, shortened
-from processors.delivery.provenance import months_text, place_text
+from processors.delivery.provenance import location_text, months_text
 
 
 @pytest.fixture
@@ -181,8 +181,10 @@ def test_seasons_are_named_by_their_months() -> None:
 
 def test_places_are_named_by_their_centre(kit: Any) -> None:
     square = to_lonlat(box(560_000, 5_619_360, 560_640, 5_620_000), 32631)
-    assert place_text(kit.facts(square).area) == "50.726° N, 3.855° E, 0.41 km²"
+    assert location_text(kit.facts(square).area) == "50.726° N, 3.855° E, 0.41 km²"
     assert (
-        place_text({"type": "Polygon", "coordinates": [[[-61, -31], [-60, -31], [-60, -30], [-61, -30], [-61, -31]]]})
+        location_text(
+            {"type": "Polygon", "coordinates": [[[-61, -31], [-60, -31], [-60, -30], [-61, -30], [-61, -31]]]}
+        )
         == "30.500° S, 60.500° W, 10,642 km²"
     )

@@ -19,7 +19,7 @@ from shapely.geometry import box, shape
 from catalog.grid import to_zone
 from catalog.products import LEVEL_BANDS
 from processors.delivery.areas import count_areas
-from processors.delivery.files import DeliveryFacts
+from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.mask.options import USUAL_MASK
 

@@ -11,7 +11,7 @@ from shapely.geometry import box, mapping
 
 from catalog.order import group_acquisitions
 from catalog.products import Order, Product, Reception
-from processors.delivery.files import deliver
+from processors.delivery.deliver import deliver
 from processors.delivery.timelines import timelines_of
 from processors.season import Season, SeasonAcquisition
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from catalog.errors import RequestError
+from catalog.errors import Reason, RequestError
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, LeftOut, Order
 from catalog.storage.store import Store
@@ -143,7 +143,9 @@ def test_a_product_without_cloud_probability_is_as_good(cube_kit: ModuleType, st
     first, second = ingest(store, archive.order())
     assert (first.written, first.dropped) == ((CELL.name,), ())
     assert second.written == (CELL.name,)
-    assert second.dropped == (LeftOut(product="b CLD", reason=f"{gone}: no such file"),)  # listed, and not there
+    assert second.dropped == (
+        LeftOut(product="b CLD", reason=f"{gone}: no such file", kind=Reason.NOT_THERE),
+    )  # listed, and not there
     cube = cube_of(store)
     assert [int(cube.read("cloud_probability", index).min()) for index in (0, 1)] == [255, 255]
     assert not list((cube.path / "cloud_probability").rglob("c/*"))
@@ -289,7 +291,7 @@ def test_an_asset_that_is_not_there_is_a_missing_band(cube_kit: ModuleType, stor
     archive.add("a", {"B02": 50, "SCL": 4}, hrefs={"B03": str(gone), "B04": unreachable})
     (result,) = ingest(store, archive.order())
     assert result.written == (CELL.name,)
-    assert result.dropped[0] == LeftOut(product="a B03", reason=f"{gone}: no such file")
+    assert result.dropped[0] == LeftOut(product="a B03", reason=f"{gone}: no such file", kind=Reason.NOT_THERE)
     assert result.dropped[1].product == "a B04"
     assert unreachable in result.dropped[1].reason
     present = dict(zip(L2A, cube_of(store).values("bands_present")[0].tolist(), strict=True))
@@ -323,7 +325,7 @@ def test_half_a_pixel_off_the_grid_is_interpolated(cube_kit: ModuleType, store: 
     raw = np.tile(np.arange(120) * 10 + 1000, (120, 1))
     scl = np.tile(np.where(np.arange(120) < 60, 4, 8), (120, 1))
     archive = cube_kit.Archive(store.root / "archive")
-    archive.add("a", {"B02": raw, "SCL": scl}, window=window, place=(32631, transform, (120, 120)))
+    archive.add("a", {"B02": raw, "SCL": scl}, window=window, georeference=(32631, transform, (120, 120)))
     ingest(store, archive.order())
     read = band(store, "B02")[150, 101:219]
     # the pixel at column i lies half way between the source's i - 1 and i
@@ -340,7 +342,7 @@ def test_no_data_and_saturation_do_not_leak_into_what_is_interpolated(cube_kit: 
     raw[:, :40] = 0
     raw[:, 80] = 65535
     archive = cube_kit.Archive(store.root / "archive")
-    archive.add("a", {"B02": raw, "SCL": 4}, window=window, place=(32631, transform, (120, 120)), offset=-1000)
+    archive.add("a", {"B02": raw, "SCL": 4}, window=window, georeference=(32631, transform, (120, 120)), offset=-1000)
     ingest(store, archive.order())
     row = band(store, "B02")[150]
     assert row[:140].max() == 0
@@ -361,7 +363,9 @@ def test_a_product_of_the_neighbouring_zone_lands_where_it_belongs(cube_kit: Mod
     rows, columns = np.mgrid[: there.height, : there.width]
     raw = 1000 + 3 * columns + 2 * rows
     archive = cube_kit.Archive(store.root / "archive")
-    archive.add("a", {"B02": raw, "SCL": 4}, window=window, place=(32632, there.transform, there.shape), tile="32ULB")
+    archive.add(
+        "a", {"B02": raw, "SCL": 4}, window=window, georeference=(32632, there.transform, there.shape), tile="32ULB"
+    )
     ingest(store, archive.order())
     inner = cube_kit.square(row=350, column=350, size=100)
     read = band(store, "B02")[350:450, 350:450].astype(float)

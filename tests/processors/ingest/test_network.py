@@ -13,6 +13,7 @@ import pytest
 import rasterio
 from pydantic import SecretStr
 
+from catalog.errors import Reason
 from catalog.grid import Cell
 from catalog.products import LEVEL_BANDS, Asset, LeftOut
 from catalog.storage.bucket import gdal_options
@@ -96,6 +97,7 @@ def test_an_asset_that_fails_is_a_missing_band_with_its_reason(
     (dropped,) = result.dropped
     assert dropped.product == "a B04"
     assert dropped.reason.startswith(f"{remote.href}: {said}")
+    assert dropped.kind == {"denied": Reason.ACCESS_DENIED, "passing": Reason.NOT_REACHABLE}.get(kind, Reason.NOT_THERE)
     assert (dropped.denied, dropped.passing) == (kind == "denied", kind == "passing")
     assert 1 <= file_server.asked[remote.name] <= most, "attempts are bounded"
     assert remote.band("B02")[0, 0] == 50, "the product's other bands are kept"
@@ -201,7 +203,7 @@ def test_a_bucket_that_fails_is_told_without_its_keys(
     file_server.faults["a.tif"] = fault
     with pytest.raises(ingest_open.MissingAssetError) as failure:
         opened(asset)
-    left = LeftOut(product="a", reason=str(failure.value))
+    left = LeftOut.because("a", failure.value)
     assert (left.denied, left.passing) == (kind == "denied", kind == "passing"), left
     assert ("CDSE_S3_ACCESS_KEY" in left.reason) == left.denied
     assert file_server.asked["a.tif"] <= 9
@@ -215,7 +217,7 @@ def test_a_bucket_that_fails_is_told_without_its_keys(
 def test_the_planetary_computer_says_that_a_token_is_missing() -> None:
     asset = Asset(href="https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/31/U/ES/B04.tif")
     for status in (403, 409):
-        assert "need a SAS token" in ingest_open._why_absent(asset, f"HTTP response code: {status}")
+        assert "need a SAS token" in str(ingest_open._absent(asset, f"HTTP response code: {status}"))
 
 
 def test_a_zip_archive_on_disk_is_there_and_one_in_a_bucket_remote(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def window(column: int, row: int, width: int = SIZE, height: int = SIZE) -> Wind
     return Window(ZONE, LEFT + column, TOP - row, width, height)
 
 
-def place(column: float, row: float, width: float, height: float) -> BaseGeometry:
+def rectangle(column: float, row: float, width: float, height: float) -> BaseGeometry:
     west, north = 10 * (LEFT + column), 10 * (TOP - row)
     return box(west, north - 10 * height, west + 10 * width, north)
 
@@ -87,7 +87,12 @@ def grid(columns: int, rows: int) -> list[Window]:
 def write(tmp_path: Path, **changes: object) -> tuple[TrainingFolder, Numbered]:
     windows = grid(3, 2)
     patches = Numbered(windows)
-    told = {"labels": write_labels(tmp_path, codes()), "zone_area": place(0, 0, 24, 16), "season": SEASON, **changes}
+    told = {
+        "labels": write_labels(tmp_path, codes()),
+        "zone_area": rectangle(0, 0, 24, 16),
+        "season": SEASON,
+        **changes,
+    }
     written = write_training_patches(tmp_path / "patches", patches, windows, **told)  # type: ignore[arg-type]
     return written, patches
 
@@ -102,9 +107,11 @@ def test_patches_with_labels_are_written_and_the_header_tells_all(tmp_path: Path
     assert [entry["name"] for entry in header.legend] == ["unknown", "wheat", "maize"]
     assert (header.level, header.years, header.months, header.synthetic) == ("L2A", (2019,), (4, 7), True)
     assert (header.baselines, header.min_clear, header.min_acquisitions) == (("05.09",), 0.4, 2)
-    assert shape(header.footprint).equals_exact(to_lonlat(place(0, 0, 24, 16), ZONE), 1e-9)
+    assert shape(header.footprint).equals_exact(to_lonlat(rectangle(0, 0, 24, 16), ZONE), 1e-9)
     assert (
-        shape(header.patch_footprints[2]).normalize().equals_exact(to_lonlat(place(0, 8, 8, 8), ZONE).normalize(), 1e-9)
+        shape(header.patch_footprints[2])
+        .normalize()
+        .equals_exact(to_lonlat(rectangle(0, 8, 8, 8), ZONE).normalize(), 1e-9)
     )
     third = folder.read(2)
     assert third.values.dtype == np.uint16
@@ -146,7 +153,7 @@ def test_a_season_becomes_what_the_header_needs() -> None:
 
 
 def test_labels_outside_the_area_are_unknown_and_serve_for_nothing(tmp_path: Path) -> None:
-    area = place(0, 0, 12, 5)
+    area = rectangle(0, 0, 12, 5)
     windows = [window(0, 0), window(8, 0), window(0, 8)]
     write_training_patches(
         tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, codes()), area, SEASON
@@ -167,7 +174,7 @@ def test_splits_are_those_of_the_area_whatever_the_patches(tmp_path: Path) -> No
     # The windows reach out of the area, which begins four pixels to the east of the labels.
     windows = [window(0, 0, 16, 16), window(16, 0, 16, 16), window(32, 0, 16, 16)]
     write_training_patches(
-        tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, wide), place(4, 0, 36, 16), SEASON
+        tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, wide), rectangle(4, 0, 36, 16), SEASON
     )
     folder = PatchFolder(tmp_path / "p")
     across = np.concatenate([folder.split(index) for index in range(3)], axis=1)
@@ -182,7 +189,7 @@ def test_splits_are_those_of_the_area_whatever_the_patches(tmp_path: Path) -> No
         Numbered(windows),
         windows,
         write_labels(tmp_path, wide),
-        place(4, 0, 36, 16),
+        rectangle(4, 0, 36, 16),
         SEASON,
         split=given,
     )
@@ -223,7 +230,7 @@ def test_a_reading_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="the cube is gone"):
         write_training_patches(
             tmp_path / "patches", Failing(windows), windows, write_labels(tmp_path, codes()),
-            place(0, 0, 24, 16), SEASON.model_copy(update={"years": (2020,)}),
+            rectangle(0, 0, 24, 16), SEASON.model_copy(update={"years": (2020,)}),
         )  # fmt: skip
     assert json.loads((tmp_path / "patches" / "training.json").read_text())["digest"] == first.summary.digest
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -248,7 +255,7 @@ def test_the_limit_is_told(tmp_path: Path) -> None:
 
 def test_an_area_of_two_parts_is_unknown_between_them_and_has_clean_footprints(tmp_path: Path) -> None:
     # The second part touches the first window in a line only.
-    area = MultiPolygon([place(0, 0, 6, 6), place(8, 0, 4, 8)])
+    area = MultiPolygon([rectangle(0, 0, 6, 6), rectangle(8, 0, 4, 8)])
     windows = [window(0, 0), window(8, 0)]
     write_training_patches(tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, codes()), area, SEASON)
     label = PatchFolder(tmp_path / "p").read(0).label
@@ -263,13 +270,13 @@ def test_an_area_of_two_parts_is_unknown_between_them_and_has_clean_footprints(t
 
 def test_labels_that_tell_nothing_apart_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="all labelled pixels of the area are wheat"):
-        write(tmp_path, zone_area=place(0, 0, 6, 6))
+        write(tmp_path, zone_area=rectangle(0, 0, 6, 6))
     with pytest.raises(RequestError, match="no pixel of the area has a class"):
-        write(tmp_path, zone_area=place(17, 0, 5, 5))
+        write(tmp_path, zone_area=rectangle(17, 0, 5, 5))
     (tmp_path / "labels.tif.legend.csv").write_text(LEGEND.rsplit("20,2", 1)[0])
     alone = open_labels(tmp_path / "labels.tif")
     with pytest.raises(RequestError, match="only one thing to tell apart, wheat"):
         write_training_patches(
-            tmp_path / "p", Numbered(grid(3, 2)), grid(3, 2), alone, place(0, 0, 24, 16), SEASON
+            tmp_path / "p", Numbered(grid(3, 2)), grid(3, 2), alone, rectangle(0, 0, 24, 16), SEASON
         )  # fmt: skip
     assert not (tmp_path / "patches").exists()

@@ -19,7 +19,7 @@ from catalog.products import CROP_BANDS, season_period
 from processors.simulation.claimed_folder import checked, claimed
 from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.mission.overpass import overpasses
-from processors.simulation.training_patches import REGION, PatchSettings, fold_of, place_of, write_patch, write_patches
+from processors.simulation.training_patches import REGION, PatchSettings, fold_of, site_of, write_patch, write_patches
 
 SETTINGS = PatchSettings(count=5, size=32, months=(4, 6), min_clear=0.5, seed=4)
 
@@ -59,7 +59,7 @@ def test_readers_of_pastis_read_it(folder: Path) -> None:
 def test_labels_are_those_of_the_land(folder: Path) -> None:
     source = open_dataset(f"pastis:{folder}")
     for index in range(5):
-        mission, tile, window = place_of(SETTINGS, index)
+        mission, tile, window = site_of(SETTINGS, index)
         truth = mission.land(tile).truth(window, 2019)
         expected = np.where(truth.crop < 19, truth.crop, 0)
         np.testing.assert_array_equal(source.label(index), expected)
@@ -75,7 +75,7 @@ def test_labels_are_those_of_the_land(folder: Path) -> None:
 
 def test_values_are_those_of_the_cube_and_dates_those_of_the_passes(folder: Path) -> None:
     source = Pastis(folder)
-    mission, tile, window = place_of(SETTINGS, 2)
+    mission, tile, window = site_of(SETTINGS, 2)
     area = to_lonlat(box(*window.bounds), window.epsg)
     days = {
         one.sensed.date(): one
@@ -128,7 +128,7 @@ def test_a_set_grows_and_other_settings_are_refused(folder: Path, tmp_path: Path
 
 
 def test_patches_lie_apart_on_lands_of_their_own() -> None:
-    found = [place_of(SETTINGS, index) for index in range(40)]
+    found = [site_of(SETTINGS, index) for index in range(40)]
     assert len({mission.seed for mission, _, _ in found}) == 40
     west, south, east, north = REGION
     for _, tile, window in found:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from response_fit import fit, read_curves
 
 from catalog.errors import RequestError
 from catalog.products import BANDS
-from processors.simulation.instrument.responses import RESPONSES, WAVELENGTHS, fit, read_curves, weights
+from processors.simulation.instrument.responses import RESPONSES, WAVELENGTHS, weights
 from processors.simulation.land.surfaces import GROUND, TOP
 
 METADATA = (

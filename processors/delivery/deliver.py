@@ -1,4 +1,4 @@
-"""The delivery: rasters, table, picture, report and their description, made aside and swapped in."""
+"""Writing of a delivery: rasters, table, picture, report and their description, made aside and swapped in."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from catalog.errors import DeliveryError
 from catalog.grid import to_zone
 from catalog.storage.store import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
-from processors.delivery.folder_swap import ITEM, check_target, swapped_in
+from processors.delivery.folder_swap import ITEM, swapped_in
 from processors.delivery.picture import draw_overview
-from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
+from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
 from processors.rasters import Variable, copy_as_cog
-
-__all__ = ["DeliveryFacts", "ModelUsed", "Score", "check_target", "deliver"]
 
 
 def deliver(
@@ -68,7 +66,7 @@ def _write(
 
 
 def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
-    """What a raster says about itself; nothing that differs between two runs of one request."""
+    """Tags that describe a raster in itself; nothing that differs between two runs of one request."""
     tags = {
         "TIFFTAG_IMAGEDESCRIPTION": f"{variable.title}. {facts.title}",
         "TIFFTAG_COPYRIGHT": facts.notice,

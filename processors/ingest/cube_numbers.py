@@ -1,4 +1,4 @@
-"""From a file's raw numbers to the cube's. No data and saturation are decided on the raw ones."""
+"""Conversion of a file's raw numbers to the cube's. No data and saturation are decided on the raw ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def class_numbers(raw: npt.NDArray[Any], asset: Asset) -> Values:
 
 
 def write_reflectance(raw: npt.NDArray[Any], asset: Asset, out: Values) -> None:
-    """`reflectance_numbers` into ``out``, 0 where there is no data. For 16 bits, which is what archives hold, in few passes."""
+    """Write `reflectance_numbers` into ``out``, 0 where there is no data. For 16 bits, which is what archives hold, in few passes."""
     if raw.dtype != np.uint16:
         values, valid = reflectance_numbers(raw, asset)
         np.copyto(out, np.where(valid, values, NO_DATA))

@@ -69,7 +69,7 @@ def held_out_fields(sizes: npt.NDArray[np.int64], owners: Labels16) -> list[int]
 
 
 def split_map(labels: Labels16, classes: int, fold: int = 0) -> npt.NDArray[np.uint8]:
-    """What each labelled pixel of an area serves for: values of `agrunet.data.folder.SPLITS`, (H, W).
+    """Split of each labelled pixel of an area: values of `agrunet.data.folder.SPLITS`, (H, W).
 
     ``labels``: (H, W) index of the class below ``classes``, -1 = unknown (split "none"). Of each class with two fields or
     more one is "field-disjoint"; of the other pixels block fold ``fold`` is "within-field" and the rest "train". A class

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agrunet.data.header import SPLITS
 from catalog.grid import Window
-from processors.patches.label_fields import block_folds, connected_fields, describe_split, held_out_fields, split_map
+from processors.patches.label_split import block_folds, connected_fields, describe_split, held_out_fields, split_map
 from processors.patches.labels import open_labels
 
 TRAIN, WITHIN, DISJOINT, NONE = (SPLITS[name] for name in ("train", "within-field", "field-disjoint", "none"))

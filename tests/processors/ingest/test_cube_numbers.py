@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from catalog.products import Asset
-from processors.ingest.numbers import reflectance_numbers, repeat_into, write_reflectance
+from processors.ingest.cube_numbers import reflectance_numbers, repeat_into, write_reflectance
 
 NUMBERS = st.one_of(st.sampled_from([0, 1, 999, 1000, 1001, 65534, 65535]), st.integers(0, 65535))
 

@@ -19,7 +19,7 @@ from shapely.geometry import Polygon
 
 from catalog.errors import DeliveryError
 from processors.delivery.areas import count_areas
-from processors.delivery.files import deliver
+from processors.delivery.deliver import deliver
 
 NOTICE = "Contains modified Copernicus Sentinel data 2019"
 
