@@ -24,8 +24,9 @@ from shapely.geometry import box
 
 from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
-from catalog.storage.bucket_path import BucketPath, file_system
+from catalog.storage.bucket_path import BucketPath
 from catalog.storage.credentials import S3Access
+from catalog.storage.s3 import s3_client
 from processors.simulation.products.archive import ProductSettings, write_products
 
 # Property tests are judged by their results, not by how busy the machine is.
@@ -280,7 +281,7 @@ def file_server(tmp_path: Path) -> Iterator[FileServer]:
 @pytest.fixture(scope="session")
 def cubes_bucket(s3_server: S3Access) -> Iterator[BucketPath]:
     """A bucket of this session, emptied and removed at its end."""
-    files, name = file_system(s3_server), f"cropline-test-{uuid4().hex[:12]}"
+    files, name = s3_client(s3_server, "store"), f"cropline-test-{uuid4().hex[:12]}"
     files.mkdir(name)
     yield BucketPath(name, "", s3_server)
     files.rm(name, recursive=True)

@@ -16,14 +16,14 @@ from pystac_client.stac_api_io import StacApiIO
 
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, Product
-from catalog.sources.address import is_s3, is_url
+from catalog.sources.address import is_url
 from catalog.sources.safe.aws_tile import is_tile
 from catalog.sources.safe.product import SafeProduct
 from catalog.sources.safe.source import find_products, is_product, read_any
 from catalog.sources.stac.item import item_assets, item_product
-from catalog.storage.bucket import split_address
+from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import Files, open_files
+from catalog.storage.file_trees import Files
 
 Kind = Literal["SAFE folder", "SAFE archive", "AWS tile", "STAC item"]
 
@@ -55,14 +55,10 @@ def read_one(place: str, credentials: Credentials) -> OneProduct:
     if is_url(place) or place.lower().endswith((".json", ".geojson")):
         return _read_item(place, credentials)
     root, path = _split(place)
-    files = _open(root, credentials)
+    files = open_files(root, credentials)
     kind = _kind(files, path, place)
     safe = read_any(files, path)
     return OneProduct(kind, safe.product, safe.assets, safe)
-
-
-def _open(root: str, credentials: Credentials) -> Files:
-    return open_files(root, credentials.of_bucket(split_address(root)[0]) if is_s3(root) else credentials.s3)
 
 
 def _kind(files: Files, path: str, place: str) -> Kind:
@@ -105,7 +101,7 @@ def _read_item(place: str, credentials: Credentials) -> OneProduct:
         else:
             place = place if "://" in place else str(Path(place).expanduser().resolve())
             folder, _, name = place.rpartition("/")
-            text = _open(folder or os.sep, credentials).read(name)
+            text = open_files(folder or os.sep, credentials).read(name)
         item = json.loads(text)
     except FileNotFoundError as error:
         raise RequestError(f"{place}: there is no such file.") from error

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from catalog.errors import ProductError, RequestError, SourceError
-from catalog.storage.credentials import S3Access
+from catalog.errors import ProductError, SourceError
 
 DOCUMENT = 64 * 2**20
 """Most bytes of one document: the longest real one, a datastrip's metadata, has 13 MB."""
@@ -47,22 +46,6 @@ class Files(Protocol):
 
     def gdal(self, path: str) -> str:
         """What GDAL opens."""
-
-
-def open_files(address: str, access: S3Access) -> Files:
-    """The tree at a path of this machine or at s3://bucket/prefix. Raises `RequestError` where nothing is, or of another kind."""
-    if address.startswith("s3://"):
-        from catalog.storage.bucket import Bucket  # which knows this module
-
-        return Bucket(address, access)
-    if "://" in address:
-        raise RequestError(f"{address}: products are read from a folder or from s3://bucket/prefix.")
-    if not address.strip():
-        raise RequestError("the path of a folder of products is empty. Give one, e.g. safe:archive.")
-    folder = Path(address).expanduser().resolve()
-    if not folder.is_dir():
-        raise RequestError(f"no folder {folder}. Relative paths start in {Path.cwd()}.")
-    return LocalFiles(folder)
 
 
 def join(*parts: str) -> str:

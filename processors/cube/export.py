@@ -23,7 +23,7 @@ from catalog.products import NO_DATA, REFLECTANCE_SCALE, SATURATED
 from catalog.storage.store import CellPath, written_whole
 from processors.cube.cell import Cube
 from processors.cube.layout import CLEAR_NO_DATA, VARIABLES, plain_codecs
-from processors.cube.place import open_group
+from processors.cube.storage import open_group
 from processors.rasters import RasterWriter, Variable, copy_as_cog
 
 Format = Literal["cog", "zarr"]

@@ -17,6 +17,7 @@ from catalog.errors import ProductError
 from catalog.grid import to_lonlat
 from catalog.products import UNKNOWN, Product
 from catalog.sources.product_name import parse_name
+from catalog.sources.safe.documents import read_document
 from catalog.sources.safe.masks import quality_masks
 from catalog.sources.safe.metadata import (
     ProductMetadata,
@@ -27,7 +28,6 @@ from catalog.sources.safe.metadata import (
     tile_metadata,
 )
 from catalog.sources.safe.product import SafeProduct, assemble, find_files, offsets_of
-from catalog.storage.documents import read_document
 from catalog.storage.file_trees import Entry, Files, join
 
 _FOLDER = re.compile(

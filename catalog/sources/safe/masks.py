@@ -16,7 +16,7 @@ from shapely.geometry import Polygon
 
 from catalog.errors import ProductError
 from catalog.products import BANDS
-from catalog.storage.documents import read_document
+from catalog.sources.safe.documents import read_document
 from catalog.storage.file_trees import Files, join
 
 KINDS: dict[str, str] = {

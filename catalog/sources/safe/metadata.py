@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.products import BANDS, NO_DATA, SATURATED, UNKNOWN, Level
-from catalog.storage.documents import Document
+from catalog.sources.safe.documents import Document
 
 QUANTIFICATION = 10_000
 """Numbers per unit of reflectance. All products since 2015 have it, and the cube's numbers are of this unit."""

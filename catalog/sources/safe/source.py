@@ -18,15 +18,15 @@ from catalog.area import Area
 from catalog.errors import AccessError, ProductError, RequestError, SourceError
 from catalog.grid import to_lonlat
 from catalog.products import ACCESS_DENIED, UNKNOWN, Asset, LeftOut, Level, Product
-from catalog.sources.address import is_s3, source_id
+from catalog.sources.address import source_id
 from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.protocol import SearchResult
 from catalog.sources.safe.aws_tile import is_tile, read_tile, tile_and_day
 from catalog.sources.safe.product import SafeProduct, granules, read_product
 from catalog.sources.safe.sizes import check_sizes
-from catalog.storage.bucket import split_address
+from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import Entry, Files, join, name_of, open_files, parent
+from catalog.storage.file_trees import Entry, Files, join, name_of, parent
 
 THREADS = 8
 """Listings and documents read side by side: of a bucket, nearly all of their time is waiting."""
@@ -73,8 +73,7 @@ class SafeSource:
         self._only = ""
         if is_product(address):
             address, self._only = _apart(address)
-        access = credentials.of_bucket(split_address(address)[0]) if is_s3(address) else credentials.s3
-        self._files = open_files(address, access)
+        self._files = open_files(address, credentials)
         self.address = f"safe:{join(self._files.address, self._only)}"
         self.id = source_id("safe", self._only or name_of(self._files.address), self.address)
         self._read: dict[str, SafeProduct] = {}

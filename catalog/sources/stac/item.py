@@ -17,8 +17,8 @@ from catalog.errors import ProductError, RequestError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
 from catalog.sources.address import is_s3, join
 from catalog.sources.product_name import COMPACT
-from catalog.storage.bucket import gdal_options, split_address
 from catalog.storage.credentials import Credentials
+from catalog.storage.s3 import gdal_options, split_address
 
 Item = dict[str, Any]
 

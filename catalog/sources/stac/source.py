@@ -28,8 +28,9 @@ from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, is_url, join, source_id
 from catalog.sources.protocol import SearchResult
 from catalog.sources.stac.item import SYNTHETIC, item_assets, item_product, item_time
-from catalog.storage.bucket import Bucket, split_address
+from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials, remedy
+from catalog.storage.s3 import split_address
 
 Document = dict[str, Any]
 
@@ -59,7 +60,7 @@ class StacSource:
         self.address = f"stac:{self._root}"
         self.id = source_id("stac", _name(self._root), self.address)
         self._found: dict[str, Document] = {}
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, BucketFiles] = {}
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
@@ -139,9 +140,9 @@ class StacSource:
             return self._bucket(bucket).read(key)
         return Path(href).read_text(encoding="utf-8")
 
-    def _bucket(self, name: str) -> Bucket:
+    def _bucket(self, name: str) -> BucketFiles:
         if name not in self._buckets:
-            self._buckets[name] = Bucket(f"s3://{name}", self._credentials.of_bucket(name))
+            self._buckets[name] = BucketFiles(f"s3://{name}", self._credentials.of_bucket(name))
         return self._buckets[name]
 
     def _walk(

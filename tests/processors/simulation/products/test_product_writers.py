@@ -28,8 +28,8 @@ from catalog.sources.registry import open_source
 from catalog.sources.safe.masks import mask_features
 from catalog.sources.safe.product import SafeProduct, read_product
 from catalog.sources.safe.sizes import check_sizes
+from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import open_files
 from processors.simulation.instrument.instrument import Instrument
 from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.land.growth import Stage
@@ -91,7 +91,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(archive: Path, granule: Granule) -> SafeProduct:
-    return read_product(open_files(str(archive), Credentials().s3), f"{granule.name}.SAFE")
+    return read_product(open_files(str(archive), Credentials()), f"{granule.name}.SAFE")
 
 
 def document(path: Path) -> Element:

@@ -25,9 +25,9 @@ from catalog.grid import Cell
 from catalog.storage.bucket_path import BucketPath, bucket_path
 from catalog.storage.credentials import S3Access
 from catalog.storage.store import CellPath, open_store
-from processors.cube import place as cube_place
+from processors.cube import lock
 from processors.cube.cell import Cube, ensure_cell, extend
-from processors.cube.place import locked
+from processors.cube.lock import locked
 
 CELL = Cell(32631, 56, 549)
 
@@ -50,11 +50,11 @@ def test_the_files_of_a_new_cell_are_the_same_in_both_places(
 def test_a_cell_whose_making_was_stopped_is_none_and_is_made_whole_later(
     bucket: BucketPath, tmp_path: Path, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
-    path, put, lock, puts = bucket / f"{CELL.name}.zarr", BucketPath.put, threading.Lock(), 0
+    path, put, counting, puts = bucket / f"{CELL.name}.zarr", BucketPath.put, threading.Lock(), 0
 
     def stop_after(self: BucketPath, data: bytes, **condition: str) -> str | None:
         nonlocal puts
-        with lock:
+        with counting:
             puts += 1
             if puts > survived:
                 raise KeyboardInterrupt
@@ -159,7 +159,7 @@ def test_a_killed_extension_is_taken_over(
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     assert Cube(path).acquisition_ids == ("a0",)
-    monkeypatch.setattr(cube_place, "LEASE", 1.0)
+    monkeypatch.setattr(lock, "LEASE", 1.0)
     extend(path, dates("c", 1, 5))
     cube = Cube(path)
     assert cube.acquisition_ids == ("a0", "c5")
@@ -167,7 +167,7 @@ def test_a_killed_extension_is_taken_over(
 
 
 def test_a_lock_waits_for_a_holder_that_lives(place: CellPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cube_place, "LEASE", 0.8)
+    monkeypatch.setattr(lock, "LEASE", 0.8)
     path, order = made(place), []
 
     def second() -> None:
@@ -188,7 +188,7 @@ def test_a_lock_waits_for_a_holder_that_lives(place: CellPath, monkeypatch: pyte
 def test_who_lost_its_lock_writes_no_more_and_leaves_the_lock_alone(
     bucket: BucketPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cube_place, "LEASE", 0.5)
+    monkeypatch.setattr(lock, "LEASE", 0.5)
     path = bucket / "cell.zarr"
     with pytest.raises(StoreError, match="another one took its lock"), locked(path) as still_held:  # noqa: SIM117
         with locked(path):  # it stood still: another one takes over
