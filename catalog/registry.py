@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from catalog.area import Area
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend
 from catalog.products import Frozen, Level
-from catalog.storage.store import Store, digest, sha256, write_json
+from catalog.storage.store import Store, digest, sha256
+from catalog.storage.whole import folder_aside, write_json
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 """Files of a checkpoint."""
@@ -295,23 +295,13 @@ def _parsed(kind: type[_Parsed], path: Path) -> _Parsed:
 
 
 def _copy_whole(folder: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        fresh = aside / target.name
-        shutil.copytree(folder, fresh)
-        _check_weights(fresh, folder)
-        for path in fresh.rglob("*"):
+    with folder_aside(target, "keep") as aside:  # kept: somebody else just added the same one
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+        _check_weights(aside, folder)
+        for path in aside.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        try:
-            fresh.rename(target)
-        except OSError:
-            if not target.is_dir():  # else somebody else just added the same one
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _check_weights(copy: Path, original: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -18,12 +16,12 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore
 
-from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.credentials import S3Access
 from catalog.storage.refusals import store_errors
 from catalog.storage.s3 import s3_client
 from catalog.storage.store import CellPath
+from catalog.storage.whole import folder_written_whole
 
 _GROUP = "zarr.json"
 _PUTS = 8
@@ -104,21 +102,10 @@ def create(path: CellPath, files: Mapping[str, bytes]) -> None:
 
 
 def _create_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    aside: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
-        whole = aside / path.name
+    with folder_written_whole(path, "keep") as aside:  # kept: another process was first, with the same cell
         for name, data in files.items():
-            (whole / name).parent.mkdir(parents=True, exist_ok=True)
-            (whole / name).write_bytes(data)
-        whole.rename(path)
-    except OSError as error:
-        if not path.exists():  # else another process was first, with the same cell
-            raise StoreError(f"can't create {path}: {error}. Free some space or check the permissions.") from error
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).write_bytes(data)
 
 
 def _create_objects(path: BucketPath, files: Mapping[str, bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -28,6 +27,7 @@ from catalog.sources.sentinel_hub.process_api import (
 )
 from catalog.sources.stac.source import select_items
 from catalog.storage.credentials import Credentials
+from catalog.storage.whole import folder_written_whole
 
 DAMAGED = 2
 """How often a part is asked for whose answer comes whole and is no raster."""
@@ -74,18 +74,12 @@ class SentinelHubSource:
 
     def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:
         """See `Downloading`. The folder appears when all of it is there. Raises `StoreError` where it can't be written."""
-        aside = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
+        with folder_written_whole(folder) as aside:
             made = [Files(aside, product, layer, windows) for layer in layers(product, windows[0].epsg)]
             with ExitStack() as stack:
                 for layer_files in made:
                     stack.enter_context(layer_files.opened())
                 self._fetch(product, [(files, part) for files in made for part in files.parts])
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return {name: asset for files in made for name, asset in files.assets(folder).items()}
 
     def _fetch(self, product: Product, wanted: Sequence[tuple[Files, Window]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from shapely.geometry import box
 
 from catalog.area import as_geojson
 from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window, to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS, REFLECTANCE_SCALE
-from catalog.storage.store import write_json
+from catalog.storage.whole import folder_aside, write_json
 from processors.simulation.instrument.instrument import OFFSET
 from processors.simulation.mission.granule import NOTICE, Granule, iso
 from processors.simulation.mission.scene import Scene
-from processors.simulation.products.staging import Staging, to_cog
+from processors.simulation.products.staging import Staging, staging_in, to_cog
 
 _NO_PROBABILITY = 255
 
@@ -36,27 +34,18 @@ def write_items(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granu
     items = [item_path(archive, granule) for granule in granules]
     if all(item.is_file() for item in items):
         return items
-    try:
-        archive.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=archive) as temporary:
-            staging, classes = Staging(Path(temporary), window), Counter[int]()
-            try:
-                for scene in scenes:
-                    _stage(staging, scene, granules)
-                    classes.update(dict(zip(*(part.tolist() for part in np.unique_counts(scene.scl)), strict=True)))
-            finally:
-                staging.close()
-            if not classes.keys() - {0}:
-                raise StoreError(f"{granules[0].name}: nothing of the tile was seen, there is no product to write.")
-            for granule, item in zip(granules, items, strict=True):
-                if not item.is_file():
-                    _write_product(Path(temporary) / granule.name, staging, granule, window, classes)
-                    item.parent.parent.mkdir(exist_ok=True)
-                    (Path(temporary) / granule.name).rename(item.parent)
-    except (OSError, rasterio.errors.RasterioIOError) as error:
-        raise StoreError(
-            f"can't write into {archive}: {error}. Free some space or check the permissions, and run again."
-        ) from error
+    with staging_in(archive, window) as staging:
+        classes = Counter[int]()
+        for scene in scenes:
+            _stage(staging, scene, granules)
+            classes.update(dict(zip(*(part.tolist() for part in np.unique_counts(scene.scl)), strict=True)))
+        staging.close()
+        if not classes.keys() - {0}:
+            raise StoreError(f"{granules[0].name}: nothing of the tile was seen, there is no product to write.")
+        for granule, item in zip(granules, items, strict=True):
+            if not item.is_file():
+                with folder_aside(item.parent) as folder:
+                    _write_product(folder, staging, granule, window, classes)
     return items
 
 

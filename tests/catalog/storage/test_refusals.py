@@ -77,5 +77,7 @@ def test_an_archive_without_keys_is_asked_unsigned_and_a_store_with_the_machines
 
 
 def test_the_client_is_imported_where_a_bucket_is_used() -> None:
-    code = "import sys, catalog.storage.store, catalog.storage.archives; print({'s3fs', 'aiobotocore'} & set(sys.modules))"
+    code = (
+        "import sys, catalog.storage.store, catalog.storage.archives; print({'s3fs', 'aiobotocore'} & set(sys.modules))"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
