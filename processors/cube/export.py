@@ -21,7 +21,8 @@ from catalog.products import NO_DATA, REFLECTANCE_SCALE, SATURATED
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole, written_whole
 from processors.cube.cell import Cube
-from processors.cube.layout import CLEAR_NO_DATA, VARIABLES, plain_codecs
+from processors.cube.codecs import plain_codecs
+from processors.cube.layout import CLEAR_NO_DATA, VARIABLES
 from processors.cube.storage import open_group
 from processors.rasters import Variable, copy_as_cog, raster_writer
 

@@ -26,7 +26,7 @@ from catalog.grid import Cell
 from catalog.products import Acquisition, Product
 from catalog.storage.store import CellPath
 from processors.cube.cell import Cube, ensure_cell, extend
-from processors.cube.layout import plain_codecs
+from processors.cube.codecs import plain_codecs
 from processors.cube.storage import open_group
 
 CELL = Cell(32631, 56, 549)
