@@ -20,6 +20,7 @@ import pytest
 import sentinel_hub_kit
 from hypothesis import settings
 from pydantic import SecretStr
+from refusing_store import Refusing
 from shapely.geometry import box
 
 from catalog.area import as_geojson
@@ -176,6 +177,21 @@ def s3_bucket(s3_server: S3Access) -> Iterator[tuple[str, Any]]:
     filesystem.mkdir(name)
     yield name, filesystem
     filesystem.rm(name, recursive=True)
+
+
+@pytest.fixture
+def refusing() -> Iterator[Callable[..., BucketPath]]:
+    """Starts an object store that answers every request with one status and code, and gives a path in it."""
+    servers: list[Refusing] = []
+
+    def start(status: int, code: str, cut: bool = False) -> BucketPath:
+        servers.append(Refusing(status, code, cut))
+        return servers[-1].path()
+
+    yield start
+    for server in servers:
+        server.server.shutdown()
+        server.server.server_close()
 
 
 class FileServer:

@@ -27,7 +27,7 @@ class SearchResult:
 
 
 class Source(Protocol):
-    """One kind of place that products come from, offered by an entry point of the group `cropline.sources`."""
+    """One kind of archive or service that products come from, offered by an entry point of the group `cropline.sources`."""
 
     usage: ClassVar[str]
     """How a request names it, for the message that lists the known ones."""

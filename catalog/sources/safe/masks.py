@@ -33,18 +33,6 @@ KINDS: dict[str, str] = {
 }
 """What ``MSK_…`` files show."""
 
-QUALITY_LAYERS: tuple[str, ...] = (
-    "ancillary data lost",
-    "ancillary data degraded",
-    "instrument data lost",
-    "instrument data degraded",
-    "defective pixels",
-    "no data",
-    "partially corrected crosstalk",
-    "saturated before correction (L1A)",
-)
-"""Of ``MSK_QUALIT_B…jp2``, 1 where it holds (Products Specification 14.9, ESA 2021)."""
-
 _FILE = re.compile(
     r"(?:^|_)MSK_(?P<kind>[A-Z]{6})(?:_(?P<centre>[A-Z0-9_]{4}_\d{8}T\d{6}_A\d{6}_T\w{5}))?"
     r"_(?:(?P<band>B\d[0-9A])|(?P<metres>[126]0)m)(?:_MSIL(?:1C|2A))?\.(?P<form>gml|jp2)$"

@@ -36,7 +36,7 @@ DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Candidate:
     """Something that looks like a product, unopened."""
 
     path: str
@@ -126,7 +126,7 @@ class SafeSource:
         check_sizes(safe)
         return dict(safe.assets)
 
-    def _lies_elsewhere(self, found: Found, results: list[Product | LeftOut], area: Area) -> bool:
+    def _lies_elsewhere(self, found: Candidate, results: list[Product | LeftOut], area: Area) -> bool:
         """True where the tile that a product is of doesn't touch the area."""
         if found.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):
             return False
@@ -134,7 +134,7 @@ class SafeSource:
         # Edges that are straight in the zone are bent in longitude and latitude.
         return not to_lonlat(box(*tile.bounds), tile.epsg).buffer(0.1).intersects(area)
 
-    def _granules(self, found: Found) -> list[Product | LeftOut]:
+    def _granules(self, found: Candidate) -> list[Product | LeftOut]:
         """All granules of a product, or why not."""
         results: list[Product | LeftOut] = []
         try:
@@ -157,9 +157,9 @@ class SafeSource:
         return results
 
 
-def is_product(place: str) -> bool:
+def is_product(address: str) -> bool:
     """True of the path of a ``.SAFE`` folder or a zip archive, by its name alone."""
-    name = place.rstrip("/").lower()
+    name = address.rstrip("/").lower()
     return name.endswith((".safe", ".zip"))
 
 
@@ -177,13 +177,13 @@ _Listing = tuple[str, list[Entry]]
 _Map = Callable[[Callable[[str], _Listing], Iterable[str]], Iterable[_Listing]]
 
 
-def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Found]:
+def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Candidate]:
     """What looks like products, below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
 
     Raises `SourceError` where a folder can't be listed: an archive half seen would pass for a poorer one.
     """
     if is_product(start):
-        yield Found(start, False, parse_name(name_of(start)))
+        yield Candidate(start, False, parse_name(name_of(start)))
         return
 
     def listing(folder: str) -> _Listing:
@@ -201,17 +201,17 @@ def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[
         below: list[str] = []
         for folder, entries in apply(listing, folders):
             if is_tile(entries):
-                yield Found(folder, True, None)
+                yield Candidate(folder, True, None)
                 continue
             for entry in entries:
                 path = join(folder, entry.name)
                 name = parse_name(entry.name)
                 if entry.is_folder and entry.name.endswith(".SAFE"):
-                    yield Found(path, False, name)
+                    yield Candidate(path, False, name)
                 elif entry.is_folder and not entry.name.startswith("."):
                     below.append(path)
                 elif entry.name.endswith(".SAFE.zip") or (entry.name.endswith(".zip") and name is not None):
-                    yield Found(path, False, name)
+                    yield Candidate(path, False, name)
         folders = below
         if not folders:
             return
@@ -221,25 +221,25 @@ def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[
     )
 
 
-def _may_lie_in(found: Found, period: tuple[datetime, datetime]) -> bool:
+def _may_lie_in(found: Candidate, period: tuple[datetime, datetime]) -> bool:
     return found.span is None or (found.span[0] < period[1] and found.span[1] >= period[0])
 
 
-def _apart(place: str) -> tuple[str, str]:
+def _apart(address: str) -> tuple[str, str]:
     """Folder and name of a single product. Raises `RequestError` where it isn't there."""
-    if "://" in place:
-        return parent(place.rstrip("/")), name_of(place.rstrip("/"))
-    path = Path(place).expanduser().resolve()
+    if "://" in address:
+        return parent(address.rstrip("/")), name_of(address.rstrip("/"))
+    path = Path(address).expanduser().resolve()
     if not path.exists():
         raise RequestError(f"source: there is no {path}. Relative paths start in {Path.cwd()}.")
     return str(path.parent), path.name
 
 
-def _shown(found: Found, path: str) -> str:
+def _shown(found: Candidate, path: str) -> str:
     return found.name.name if found.name and path == found.path else name_of(path) if not found.is_tile else path
 
 
-def _in_words(found: list[Found]) -> str:
+def _in_words(found: list[Candidate]) -> str:
     if not found:
         return "no product"
     spans = [one.span for one in found if one.span is not None]

@@ -190,7 +190,7 @@ def decoded(content: bytes, layer: Layer, part: Window) -> npt.NDArray[np.uint16
     return values
 
 
-class Files:
+class LayerFiles:
     """One GeoTIFF a band over all windows; blocks that nobody asked for take no room and read as no data."""
 
     def __init__(self, folder: Path, product: Product, layer: Layer, windows: Sequence[Window]) -> None:

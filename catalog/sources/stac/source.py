@@ -25,7 +25,7 @@ from urllib3 import Retry
 from catalog.area import Area, as_geojson
 from catalog.errors import AccessError, ProductError, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
-from catalog.sources.address import is_s3, is_url, join, source_id
+from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
 from catalog.sources.stac.item import SYNTHETIC, item_assets, item_product, item_time
 from catalog.storage.bucket_files import BucketFiles
@@ -236,28 +236,26 @@ def _links(document: Document) -> list[dict[str, str]]:
     ]
 
 
-def _resolved(place: str) -> str:
+def _resolved(address: str) -> str:
     """Absolute path or URL, the same for every way to write it."""
-    if is_url(place):
-        parts = urlsplit(place)
-        if parts.username or parts.password or parts.query:
-            # The address ends in reports and logs.
+    if is_url(address):
+        if may_hold_secret(address):
             raise RequestError(
-                f"source: the address of {parts.hostname} carries a user name or a query. Give it without; "
+                f"source: the address of {urlsplit(address).hostname} carries a user name or a query. Give it without; "
                 "credentials come from the environment."
             )
-        return place
-    if is_s3(place):
+        return address
+    if is_s3(address):
         try:
-            bucket, key = split_address(place)
+            bucket, key = split_address(address)
         except RequestError as error:
             raise RequestError(f"source: {error}") from error
         return f"s3://{bucket}/{key}" if key.endswith(".json") else f"s3://{bucket}/{f'{key}/catalog.json'.lstrip('/')}"
-    if re.match(r"[a-z0-9]+://", place):
-        raise RequestError(f"source: stac:{place}: a STAC catalogue is read from a path, from s3:// or from http(s).")
-    if not place.strip():
+    if re.match(r"[a-z0-9]+://", address):
+        raise RequestError(f"source: stac:{address}: a STAC catalogue is read from a path, from s3:// or from http(s).")
+    if not address.strip():
         raise RequestError("source: 'stac:' needs the path or URL of a catalogue, e.g. stac:archive/catalog.json.")
-    path = Path(place).expanduser().resolve()
+    path = Path(address).expanduser().resolve()
     if path.is_dir():
         path = path / "catalog.json"
     if not path.is_file():

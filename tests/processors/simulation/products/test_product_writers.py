@@ -17,6 +17,7 @@ import pytest
 import rasterio
 from defusedxml.ElementTree import parse
 from rasterio.errors import NotGeoreferencedWarning
+from scene_kit import joined
 from shapely.geometry import box, shape
 
 from catalog.errors import RequestError, StoreError
@@ -37,7 +38,7 @@ from processors.simulation.land.land import Field
 from processors.simulation.mission.granule import Granule
 from processors.simulation.mission.scene import Scene, blocks_of, observe, with_margin
 from processors.simulation.products.safe_writer import write_safe
-from processors.simulation.products.stac_writer import joined, write_catalogue, write_items
+from processors.simulation.products.stac_writer import write_catalogue, write_items
 from processors.simulation.products.truth_writer import (
     acquisition_truth,
     clear,
