@@ -1,4 +1,4 @@
-"""What this installation made: trained models and delivered maps, each listed in a STAC catalogue.
+"""The products of this installation: trained models and delivered maps, each listed in a STAC catalogue.
 
 The folders are the truth, the catalogues are made of them: ``<store>/models/catalog.json`` and
 ``<store>/maps/catalog.json`` can be opened by any STAC client. Checkpoints are read as JSON, never loaded.
@@ -102,7 +102,7 @@ class Registry:
         return _survey(self._store.models)[0]
 
     def shipped_models(self) -> list[ModelEntry]:
-        """Those that come with the software, newest first."""
+        """The checkpoints that come with the software, newest first."""
         return _survey(self._shipped)[0]
 
     def broken_models(self) -> list[BrokenModel]:
@@ -241,7 +241,7 @@ def _reasons(
     legend: Legend | None,
     months: tuple[int, int] | None,
 ) -> list[str]:
-    """Why a model can't be used, in words; empty when it can."""
+    """The reasons why a model can't be used, in words; empty when it can."""
     reasons = []
     if entry.level != level:
         reasons.append(f"trained on {entry.level}, not {level}")

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 
 def is_url(address: str) -> bool:
-    """True of http(s)."""
+    """True of an address of http(s)."""
     return re.match(r"https?://", address) is not None
 
 
@@ -26,7 +26,7 @@ def may_hold_secret(url: str) -> bool:
 
 
 def join(base: str, href: str) -> str:
-    """Where ``href`` leads that stands in the document ``base``."""
+    """The address that ``href`` leads to where it stands in the document ``base``."""
     href = href.removeprefix("file://")
     if re.match(r"[a-z0-9]+://", href):
         return href

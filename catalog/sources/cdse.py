@@ -61,7 +61,7 @@ class CdseSource(StacSource):
 
 
 def _path_of(item: dict[str, Any], product: Product) -> str | None:
-    """Where the product lies in the bucket: as its files say (reprocessed ones have folders of their own), else by its name."""
+    """The path of a product in the bucket: as its files say (reprocessed ones have folders of their own), else by its name."""
     assets = item.get("assets")
     for asset in assets.values() if isinstance(assets, dict) else ():
         if isinstance(asset, dict) and (match := _PRODUCT.match(str(asset.get("href") or ""))):

@@ -18,7 +18,7 @@ _BLOCK = 2**16
 
 
 class BucketFiles:
-    """What lies below s3://bucket/prefix."""
+    """The tree of objects below s3://bucket/prefix."""
 
     def __init__(self, address: str, access: S3Access) -> None:
         """Nothing is asked of the store yet. Raises `RequestError` where it is no address of a bucket."""

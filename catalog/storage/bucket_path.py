@@ -50,7 +50,7 @@ class BucketPath:
         return {path.removeprefix(base): int(entry["size"]) for path, entry in sorted(objects.items())}
 
     def folders(self) -> list[BucketPath]:
-        """What lies directly below and holds objects. Raises `StoreError`."""
+        """The addresses directly below that hold objects. Raises `StoreError`."""
         with self._client() as client:
             try:
                 entries: list[dict[str, Any]] = client.ls(f"{self.bucket}/{self.key}".rstrip("/"), detail=True)

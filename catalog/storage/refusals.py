@@ -1,4 +1,4 @@
-"""What the answers of an object store mean, and which error and remedy they become: of a store we write, or an archive we read."""
+"""Answers of an object store: what they mean, and the error and remedy that they become in a store we write or an archive we read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from catalog.storage.credentials import S3Access, remedy
 
 
 class Refusal(Enum):
-    """Why an object store did not do what it was asked."""
+    """A reason of an object store for not doing what it was asked."""
 
     NO_BUCKET = auto()
     MISSING = auto()
-    """There is no such object."""
+    """No such object is there."""
     NO_KEYS = auto()
     """Requests have to be signed, and there is nothing to sign them with."""
     DENIED = auto()
@@ -52,7 +52,7 @@ _BY_CODE = {
     }.items()
     for code in codes
 }
-"""By the object store's own word, or by the HTTP status where its answer had none."""
+"""Keyed by the object store's own word, or by the HTTP status where its answer had none."""
 
 
 def refusal_of(error: BaseException, access: S3Access) -> Refusal:

@@ -1,4 +1,4 @@
-"""Where this installation keeps what it made. The store is the only truth about what is done."""
+"""The folders in which this installation keeps what it made. The store is the only truth about what is done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from catalog.storage.credentials import S3Access
 _SCHEME = re.compile(r"^[a-z0-9]+://")
 
 CellPath = Path | BucketPath
-"""Where a cell is: in a folder of this machine, or in a bucket."""
+"""The address of a cell: in a folder of this machine, or in a bucket."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from catalog.errors import StoreError
 
 Existing = Literal["replace", "keep"]
-"""What becomes of a folder that is there when a new one is ready."""
+"""The fate of a folder that is there when a new one is ready."""
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def folder_written_whole(path: Path, existing: Existing = "replace") -> Iterator
 
 @contextmanager
 def file_aside(path: Path) -> Iterator[Path]:
-    """As `written_whole`, for callers with errors of their own: each `OSError` passes as it is."""
+    """Do as `written_whole` does, for callers with errors of their own: each `OSError` passes as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -54,7 +54,7 @@ def file_aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_aside(path: Path, existing: Existing = "replace") -> Iterator[Path]:
-    """As `folder_written_whole`, for callers with errors of their own: each `OSError` passes as it is.
+    """Do as `folder_written_whole` does, for callers with errors of their own: each `OSError` passes as it is.
 
     The temporary folder is called ``.<name>-<8 hex digits>``; what it replaces gets the same name with ``.old`` for that moment, and
     is put back where the new one can't be renamed.

@@ -29,7 +29,7 @@ from processors.rasters import Variable, copy_as_cog, raster_writer
 Format = Literal["cog", "zarr"]
 
 Progress = Callable[[int, int], None]
-"""Told how many dates are written, and of how many."""
+"""A function that is told how many dates are written, and of how many."""
 
 _CHUNK = 512
 _LEFT_BEHIND = ("products", "off_grid", "left_out", "ingested", "masked")
@@ -58,7 +58,7 @@ def export_cell(
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """What is exported: dates of the cube in the order of time, and bands in the order asked."""
+    """The dates and bands to export: dates of the cube in the order of time, and bands in the order asked."""
 
     cube: Cube
     indices: tuple[int, ...]
@@ -175,7 +175,7 @@ def _copy_grid(chosen: _Chosen, group: zarr.Group) -> None:
 
 
 def _copy_table(chosen: _Chosen, group: zarr.Group) -> dict[str, zarr.Array[Any]]:
-    """What there is one of per date; gives the slabs, empty."""
+    """Copy the variables that have one value a date; gives the slabs, empty."""
     cube, indices = chosen.cube, list(chosen.indices)
     slabs = {}
     for name, array in cube.arrays.items():

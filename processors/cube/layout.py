@@ -1,4 +1,4 @@
-"""What a cell looks like: its variables, their chunks and the attributes that let others open it.
+"""The layout of a cell: its variables, their chunks and the attributes that let others open it.
 
 Three kinds of variables: *slabs* (large, one shard per date, through the Rust codecs), *axis* variables (written when the time
 axis grows, all dates in one chunk) and *task* variables (written by tasks, one chunk per date, so that processes that write
@@ -103,7 +103,7 @@ _ADDED: dict[Level, tuple[str, ...]] = {
     "L1C": ("scl", "masked_with", "offset_check"),
     "L2A": ("cloud_probability", "masked_with", "offset_check"),
 }
-"""What cells of the first layout lack until they are extended."""
+"""Variables that cells of the first layout lack until they are extended."""
 
 
 def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:

@@ -1,4 +1,4 @@
-"""Which cells a store holds, and what is in them."""
+"""The cells that a store holds, and what is in them."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class _LockObject:
         return etag is not None
 
     def _check_conditions(self) -> None:
-        """Once per cell: some object stores take conditions and ignore them."""
+        """Check, once per cell, that the object store obeys conditions: some take them and ignore them."""
         if self.path.put(_content(self._owner), IfNoneMatch="*") is not None:
             raise StoreError(
                 f"{self.path}: {self.path.access.endpoint or 'AWS'} ignores the conditions of puts, and two processes that extend "

@@ -15,7 +15,7 @@ from catalog.errors import DeliveryError
 from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
-"""Says in a delivery whose it is."""
+"""The file of a delivery that says whose it is."""
 
 DIGEST = "cropline:request_digest"
 """Property of the item that names the request."""

@@ -35,7 +35,7 @@ _FOLDER = re.compile(
     r"/(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})/\d+"
 )
 _JSON = 2**20
-"""Most bytes of a JSON document."""
+"""The most bytes of a JSON document."""
 
 
 def is_tile(entries: Iterable[Entry]) -> bool:
@@ -143,7 +143,7 @@ def _product_document(files: Files, path: str, product_path: object, shown: str)
 
 
 def _footprint(about_tile: dict[str, Any], tile: TileMetadata, shown: str) -> BaseGeometry:
-    """Of the pixels where it is told, else of the whole tile."""
+    """The outline of the pixels where it is told, else of the whole tile."""
     geometry = about_tile.get("tileDataGeometry")
     if not isinstance(geometry, dict):
         return to_lonlat(box(*tile.bounds), tile.epsg)

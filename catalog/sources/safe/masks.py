@@ -31,7 +31,7 @@ KINDS: dict[str, str] = {
     "CLDPRB": "cloud probability",
     "SNWPRB": "snow probability",
 }
-"""What ``MSK_…`` files show."""
+"""The subjects of ``MSK_…`` files."""
 
 _FILE = re.compile(
     r"(?:^|_)MSK_(?P<kind>[A-Z]{6})(?:_(?P<centre>[A-Z0-9_]{4}_\d{8}T\d{6}_A\d{6}_T\w{5}))?"
@@ -49,7 +49,7 @@ class QualityMask:
     """None where it is of all bands."""
     form: Literal["GML", "JP2"]
     path: str
-    """In the product's tree."""
+    """Its path in the product's tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class MaskFeature:
     """E.g. QT_DEFECTIVE_PIXELS, DETECTOR_FOOTPRINT."""
     id: str
     polygon: Polygon
-    """In the tile's zone, m."""
+    """The shape in the tile's zone, m."""
 
 
 def quality_masks(files: Files, granule: str) -> tuple[QualityMask, ...]:

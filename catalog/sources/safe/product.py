@@ -63,7 +63,7 @@ class SafeProduct:
     masks: tuple[QualityMask, ...]
     orbit_direction: str
     problems: tuple[str, ...]
-    """What is wrong with it and doesn't keep it from being used."""
+    """Faults that don't keep it from being used."""
 
     @property
     def granule(self) -> str:

@@ -37,11 +37,11 @@ DEEPEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that looks like a product, unopened."""
+    """A folder or archive that looks like a product, unopened."""
 
     path: str
     is_tile: bool
-    """As AWS lays it out."""
+    """True of a tile as AWS lays it out."""
     name: ProductName | None
 
     @property
@@ -178,7 +178,7 @@ _Map = Callable[[Callable[[str], _Listing], Iterable[str]], Iterable[_Listing]]
 
 
 def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Candidate]:
-    """What looks like products, below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
+    """Find what looks like products below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
 
     Raises `SourceError` where a folder can't be listed: an archive half seen would pass for a poorer one.
     """

@@ -30,7 +30,7 @@ from catalog.storage.credentials import Credentials
 from catalog.storage.whole import folder_written_whole
 
 DAMAGED = 2
-"""How often a part is asked for whose answer comes whole and is no raster."""
+"""The attempts at a part whose answer comes whole and is no raster."""
 
 _ACCOUNTS = "https://shapps.dataspace.copernicus.eu/dashboard or https://apps.sentinel-hub.com/dashboard"
 

@@ -1,4 +1,4 @@
-"""What one STAC item says: the product it describes, and where its bands are.
+"""A STAC item: the product it describes, and where its bands are.
 
 Understands the properties and asset names of Earth Search, the Copernicus Data Space (CDSE), the Planetary Computer, and
 of plain archives that follow the STAC extensions. What an item doesn't say stays unknown.
@@ -147,7 +147,7 @@ def _address(asset: Item, href: str, credentials: Credentials) -> str:
 
 
 def _offset(name: str, asset: Item, properties: Item, product: Product) -> tuple[int, str]:
-    """What to add to raw numbers, in 1e-4 reflectance, and what said so."""
+    """The offset to add to raw numbers, in 1e-4 reflectance, and what said so."""
     scale, offset = _number(_of_band(asset, "scale")), _number(_of_band(asset, "offset"))
     if (scale is not None or offset) and abs((1.0 if scale is None else scale) / REFLECTANCE_SCALE - 1) > 1e-6:
         raise ProductError(

@@ -279,6 +279,6 @@ def _raise_refusal(error: Exception, address: str) -> None:
 
 
 def _words(error: Exception) -> str:
-    """What an error says; pages that servers answer with are cut."""
+    """The text of an error; pages that servers answer with are cut."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"

@@ -146,7 +146,7 @@ def write_safe(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granul
 
 
 def safe_path(archive: Path, granule: Granule) -> Path:
-    """Of a product that `write_safe` wrote."""
+    """The path of a product that `write_safe` wrote."""
     return archive / f"{granule.name}.SAFE"
 
 

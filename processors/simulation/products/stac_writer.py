@@ -49,7 +49,7 @@ def write_items(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granu
 
 
 def item_path(archive: Path, granule: Granule) -> Path:
-    """Of a product that `write_items` wrote."""
+    """The path of the item of a product that `write_items` wrote."""
     return archive / _collection(granule.level) / granule.name / f"{granule.name}.json"
 
 

@@ -37,7 +37,7 @@ class Staging:
 
     @property
     def paths(self) -> list[Path]:
-        """Of all rasters that were written to."""
+        """The paths of all rasters that were written to."""
         return sorted(self._folder.iterdir())
 
     def write(

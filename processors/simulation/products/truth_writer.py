@@ -1,4 +1,4 @@
-"""What is known about simulated products beside them: crops and parcels, and of each acquisition the sky and how far the fields were."""
+"""The truth about simulated products, beside them: crops and parcels, and of each acquisition the sky and how far the fields were."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from processors.simulation.sky.sky import CLASSES
 Bytes = npt.NDArray[np.uint8]
 
 NOTHING = 255
-"""In the truth of the land: not looked at."""
+"""Value in the truth of the land: not looked at."""
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def clear(scene: Scene) -> Bytes:
 
 
 def crops_path(folder: Path, year: int) -> Path:
-    """Of what `write_crops` writes."""
+    """The path of what `write_crops` writes."""
     return folder / f"crops_{year}.tif"
 
 
@@ -107,7 +107,7 @@ def write_values(folder: Path) -> None:
 
 @contextmanager
 def _staged(folder: Path, window: Window, name: str) -> Iterator[Staging]:
-    """What is written to the staging lies in the folder as ``<name><raster>.tif`` when the block ends well."""
+    """Put what is written to the staging into the folder as ``<name><raster>.tif`` when the block ends well."""
     with staging_in(folder, window) as staging:
         yield staging
         staging.close()
