@@ -88,9 +88,3 @@ class DeliveryError(CroplineError):
 
 class WorkerError(CroplineError):
     """A process that worked for this one died, or failed with an error of its own."""
-
-
-def object_store_code(error: BaseException) -> str:
-    """The object store's own word for an error, or the HTTP status where its answer had none; empty where it didn't answer."""
-    response = getattr(error.__cause__, "response", None) or getattr(error, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

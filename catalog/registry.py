@@ -1,4 +1,4 @@
-"""What this installation made: trained models and delivered maps, each listed in a STAC catalogue.
+"""The products of this installation: trained models and delivered maps, each listed in a STAC catalogue.
 
 The folders are the truth, the catalogues are made of them: ``<store>/models/catalog.json`` and
 ``<store>/maps/catalog.json`` can be opened by any STAC client. Checkpoints are read as JSON, never loaded.
@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,8 @@ from catalog.area import Area
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend
 from catalog.products import Frozen, Level
-from catalog.storage.store import Store, digest, sha256, write_json
+from catalog.storage.store import Store, digest, sha256
+from catalog.storage.whole import folder_aside, write_json
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 """Files of a checkpoint."""
@@ -102,7 +102,7 @@ class Registry:
         return _survey(self._store.models)[0]
 
     def shipped_models(self) -> list[ModelEntry]:
-        """Those that come with the software, newest first."""
+        """The checkpoints that come with the software, newest first."""
         return _survey(self._shipped)[0]
 
     def add_model(self, folder: Path) -> Path:
@@ -237,7 +237,7 @@ def _reasons(
     legend: Legend | None,
     months: tuple[int, int] | None,
 ) -> list[str]:
-    """Why a model can't be used, in words; empty when it can."""
+    """The reasons why a model can't be used, in words; empty when it can."""
     reasons = []
     if entry.level != level:
         reasons.append(f"trained on {entry.level}, not {level}")
@@ -291,23 +291,13 @@ def _parsed(kind: type[_Parsed], path: Path) -> _Parsed:
 
 
 def _copy_whole(folder: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        fresh = aside / target.name
-        shutil.copytree(folder, fresh)
-        _check_weights(fresh, folder)
-        for path in fresh.rglob("*"):
+    with folder_aside(target, "keep") as aside:  # kept: somebody else just added the same one
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+        _check_weights(aside, folder)
+        for path in aside.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-        try:
-            fresh.rename(target)
-        except OSError:
-            if not target.is_dir():  # else somebody else just added the same one
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _check_weights(copy: Path, original: Path) -> None:

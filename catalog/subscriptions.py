@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from catalog.errors import RequestError, StoreError
-from catalog.storage.store import Store, digest, write_json
+from catalog.storage.store import Store, digest
+from catalog.storage.whole import write_json
 
 
 def add(store: Store, request: dict[str, Any]) -> Path:

@@ -17,7 +17,8 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
-from catalog.storage.store import Store, sha256, write_json
+from catalog.storage.store import Store, sha256
+from catalog.storage.whole import write_json
 from flows.reporting.delivery import AcquisitionShown, Delivery, ScoreShown, write_delivered
 from flows.request import MapRequest
 from flows.run import ADVANCE, ENGINE, Run, Zone

@@ -17,7 +17,8 @@ from shapely.geometry.base import BaseGeometry
 from catalog.area import Area
 from catalog.errors import StoreError
 from catalog.grid import Cell, Window, cells_meeting, to_zone, utm_zone, window_around
-from catalog.storage.store import Store, write_json
+from catalog.storage.store import Store
+from catalog.storage.whole import write_json
 from flows.reporting.progress import Reporter, Several, Silent
 from flows.request import MapRequest
 from flows.settings import Settings

@@ -28,7 +28,7 @@ from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
 from catalog.sources.registry import open_source
-from catalog.storage.store import write_json
+from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.run import ENGINE, Advance, Run, Zone

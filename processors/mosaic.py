@@ -20,7 +20,7 @@ from catalog.errors import CroplineError, StoreError
 from catalog.grid import Window, inside, to_zone
 from catalog.legend import MAP_BACKGROUND
 from processors.engine import Engine
-from processors.rasters import TILE, RasterWriter, Variable
+from processors.rasters import TILE, Variable, raster_writer
 from processors.thematic.protocol import Fields, Job, Processor
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results
@@ -95,7 +95,7 @@ def mosaic(
     paths = {variable.name: output / f"{variable.name}.tif" for variable in processor.variables}
     with ExitStack() as stack:
         writers = {
-            variable.name: stack.enter_context(RasterWriter(paths[variable.name], variable, area_window))
+            variable.name: stack.enter_context(raster_writer(paths[variable.name], variable, area_window))
             for variable in processor.variables
         }
         finished = in_batches(engine, partial(finished_block, recipe, summary), blocks(crop_mask))

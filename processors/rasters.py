@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
 import rasterio
@@ -21,6 +19,7 @@ from catalog.errors import StoreError
 from catalog.grid import Window
 from catalog.legend import Legend, background_entry
 from catalog.products import Frozen
+from catalog.storage.whole import file_aside
 
 TILE = 512
 """Edge of the tiles, pixels: blocks of this size fill whole tiles, so that each is compressed once."""
@@ -43,26 +42,11 @@ class Variable(Frozen):
 
 
 class RasterWriter:
-    """A tiled, compressed GeoTIFF of one variable, written by blocks; whole when its `with` block ends well, else absent.
+    """A raster that is being written by blocks; `raster_writer` opens it."""
 
-    ``scale``: what the numbers are to be multiplied by. Raises `StoreError` where it can't be written, on a full disk for instance.
-    """
-
-    def __init__(self, path: Path, variable: Variable, window: Window, scale: float = 1.0) -> None:
-        self._path = path
-        self._window = window
-        self._temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-        with _disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._dataset = rasterio.open(
-                self._temporary, "w", driver="GTiff", width=window.width, height=window.height,
-                count=len(variable.bands), dtype=variable.dtype, nodata=variable.nodata, crs=f"EPSG:{window.epsg}",
-                transform=window.transform, tiled=True, blockxsize=TILE, blockysize=TILE, interleave="pixel",
-                bigtiff="IF_SAFER", **_compression(variable),
-            )  # fmt: skip
-            _describe(self._dataset, variable)
-            if scale != 1:
-                self._dataset.scales = (scale,) * len(variable.bands)
+    def __init__(self, dataset: Any, path: Path, window: Window) -> None:
+        """``path``: what the raster will be called, for errors; ``window``: what it covers."""
+        self._dataset, self._path, self._window = dataset, path, window
 
     def write(self, block: Window, values: npt.NDArray[Any]) -> None:
         """Write ``values`` (bands, H, W) of a block inside the raster's window."""
@@ -70,23 +54,35 @@ class RasterWriter:
         with _disk_errors(self._path):
             self._dataset.write(values, window=RasterWindow(column, row, block.width, block.height))
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+@contextmanager
+def raster_writer(path: Path, variable: Variable, window: Window, scale: float = 1.0) -> Iterator[RasterWriter]:
+    """A tiled, compressed GeoTIFF of one variable; whole when the block ends well, else absent.
+
+    ``scale``: what the numbers are to be multiplied by. Raises `StoreError` where it can't be written, on a full disk for instance.
+    """
+    with ExitStack() as stack:
+        with _disk_errors(path):
+            temporary = stack.enter_context(file_aside(path))
+            dataset = rasterio.open(
+                temporary, "w", driver="GTiff", width=window.width, height=window.height,
+                count=len(variable.bands), dtype=variable.dtype, nodata=variable.nodata, crs=f"EPSG:{window.epsg}",
+                transform=window.transform, tiled=True, blockxsize=TILE, blockysize=TILE, interleave="pixel",
+                bigtiff="IF_SAFER", **_compression(variable),
+            )  # fmt: skip
+            _describe(dataset, variable)
+            if scale != 1:
+                dataset.scales = (scale,) * len(variable.bands)
         try:
-            if kind is None:
-                with _disk_errors(self._path):
-                    self._dataset.close()
-                    _check_whole(self._temporary)
-                    self._temporary.replace(self._path)
-            else:
-                with suppress(RasterioError, CPLE_BaseError):  # what went wrong first is what counts
-                    self._dataset.close()
-        finally:
-            self._temporary.unlink(missing_ok=True)
+            yield RasterWriter(dataset, path, window)
+        except BaseException:
+            with suppress(RasterioError, CPLE_BaseError):  # what went wrong first is what counts
+                dataset.close()
+            raise
+        with _disk_errors(path):
+            dataset.close()
+            _check_whole(temporary)
+            stack.close()
 
 
 def copy_as_cog(source: Path, target: Path, variable: Variable, tags: Mapping[str, str]) -> None:

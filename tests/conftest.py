@@ -20,12 +20,14 @@ import pytest
 import sentinel_hub_kit
 from hypothesis import settings
 from pydantic import SecretStr
+from refusing_store import Refusing
 from shapely.geometry import box
 
 from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
-from catalog.storage.bucket_path import BucketPath, file_system
+from catalog.storage.bucket_path import BucketPath
 from catalog.storage.credentials import S3Access
+from catalog.storage.s3 import s3_client
 from processors.simulation.products.archive import ProductSettings, write_products
 
 # Property tests are judged by their results, not by how busy the machine is.
@@ -177,6 +179,21 @@ def s3_bucket(s3_server: S3Access) -> Iterator[tuple[str, Any]]:
     filesystem.rm(name, recursive=True)
 
 
+@pytest.fixture
+def refusing() -> Iterator[Callable[..., BucketPath]]:
+    """Starts an object store that answers every request with one status and code, and gives a path in it."""
+    servers: list[Refusing] = []
+
+    def start(status: int, code: str, cut: bool = False) -> BucketPath:
+        servers.append(Refusing(status, code, cut))
+        return servers[-1].path()
+
+    yield start
+    for server in servers:
+        server.server.shutdown()
+        server.server.server_close()
+
+
 class FileServer:
     """Files over HTTP, on 127.0.0.1, from a server that misbehaves where it is told to. Also an S3 endpoint, as far as reading goes."""
 
@@ -280,7 +297,7 @@ def file_server(tmp_path: Path) -> Iterator[FileServer]:
 @pytest.fixture(scope="session")
 def cubes_bucket(s3_server: S3Access) -> Iterator[BucketPath]:
     """A bucket of this session, emptied and removed at its end."""
-    files, name = file_system(s3_server), f"cropline-test-{uuid4().hex[:12]}"
+    files, name = s3_client(s3_server, "store"), f"cropline-test-{uuid4().hex[:12]}"
     files.mkdir(name)
     yield BucketPath(name, "", s3_server)
     files.rm(name, recursive=True)

@@ -6,21 +6,27 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 
-def is_url(place: str) -> bool:
-    """True of http(s)."""
-    return re.match(r"https?://", place) is not None
+def is_url(address: str) -> bool:
+    """True of an address of http(s)."""
+    return re.match(r"https?://", address) is not None
 
 
-def is_s3(place: str) -> bool:
+def is_s3(address: str) -> bool:
     """True of ``s3://bucket/key``. What is neither this nor a URL is a path."""
-    return place.startswith("s3://")
+    return address.startswith("s3://")
+
+
+def may_hold_secret(url: str) -> bool:
+    """True of a URL with a user name, a password or a query: addresses end in reports and logs."""
+    parts = urlsplit(url)
+    return bool(parts.username or parts.password or parts.query)
 
 
 def join(base: str, href: str) -> str:
-    """Where ``href`` leads that stands in the document ``base``."""
+    """The address that ``href`` leads to where it stands in the document ``base``."""
     href = href.removeprefix("file://")
     if re.match(r"[a-z0-9]+://", href):
         return href

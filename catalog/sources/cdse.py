@@ -14,7 +14,7 @@ from catalog.sources.product_name import parse_name
 from catalog.sources.protocol import SearchResult
 from catalog.sources.safe.product import read_product
 from catalog.sources.stac.source import StacSource
-from catalog.storage.bucket import Bucket
+from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import CDSE_BUCKET, Credentials, remedy
 
 CDSE_STAC = "https://stac.dataspace.copernicus.eu/v1"
@@ -56,12 +56,12 @@ class CdseSource(StacSource):
         """See `Source`."""
         if not product.href.startswith(_ROOT):
             raise ProductError(f"{product.id}: {product.href} is not in {_ROOT}. Order again.")
-        files = Bucket(_ROOT, self._credentials.of_bucket(CDSE_BUCKET))
+        files = BucketFiles(_ROOT, self._credentials.of_bucket(CDSE_BUCKET))
         return dict(read_product(files, product.href.removeprefix(_ROOT)).assets)
 
 
 def _path_of(item: dict[str, Any], product: Product) -> str | None:
-    """Where the product lies in the bucket: as its files say (reprocessed ones have folders of their own), else by its name."""
+    """The path of a product in the bucket: as its files say (reprocessed ones have folders of their own), else by its name."""
     assets = item.get("assets")
     for asset in assets.values() if isinstance(assets, dict) else ():
         if isinstance(asset, dict) and (match := _PRODUCT.match(str(asset.get("href") or ""))):

@@ -16,14 +16,14 @@ from pystac_client.stac_api_io import StacApiIO
 
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, Product
-from catalog.sources.address import is_s3, is_url
+from catalog.sources.address import is_url, may_hold_secret
 from catalog.sources.safe.aws_tile import is_tile
 from catalog.sources.safe.product import SafeProduct
 from catalog.sources.safe.source import find_products, is_product, read_any
 from catalog.sources.stac.item import item_assets, item_product
-from catalog.storage.bucket import split_address
+from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import Files, open_files
+from catalog.storage.file_trees import Files
 
 Kind = Literal["SAFE folder", "SAFE archive", "AWS tile", "STAC item"]
 
@@ -32,8 +32,8 @@ _TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class OneProduct:
-    """What a reader makes of it."""
+class ProductReading:
+    """A product as its metadata describe it."""
 
     kind: Kind
     product: Product
@@ -42,55 +42,50 @@ class OneProduct:
     """All that SAFE metadata tell; None of a STAC item."""
 
 
-def read_one(place: str, credentials: Credentials) -> OneProduct:
+def read_product_at(address: str, credentials: Credentials) -> ProductReading:
     """The product at a path, an s3:// address or a URL.
 
     Raises `RequestError` where no product is, `ProductError` where it can't be used, `SourceError` where it can't be reached.
     """
-    if is_url(place) and (urlsplit(place).username or urlsplit(place).query):
-        # It ends in what is shown.
+    if is_url(address) and may_hold_secret(address):
         raise RequestError(
-            f"the address of {urlsplit(place).hostname} carries a user name or a query, which may be a secret. Give it without."
+            f"the address of {urlsplit(address).hostname} carries a user name or a query, which may be a secret. Give it without."
         )
-    if is_url(place) or place.lower().endswith((".json", ".geojson")):
-        return _read_item(place, credentials)
-    root, path = _split(place)
-    files = _open(root, credentials)
-    kind = _kind(files, path, place)
+    if is_url(address) or address.lower().endswith((".json", ".geojson")):
+        return _read_item(address, credentials)
+    root, path = _split(address)
+    files = open_files(root, credentials)
+    kind = _kind(files, path, address)
     safe = read_any(files, path)
-    return OneProduct(kind, safe.product, safe.assets, safe)
+    return ProductReading(kind, safe.product, safe.assets, safe)
 
 
-def _open(root: str, credentials: Credentials) -> Files:
-    return open_files(root, credentials.of_bucket(split_address(root)[0]) if is_s3(root) else credentials.s3)
-
-
-def _kind(files: Files, path: str, place: str) -> Kind:
+def _kind(files: Files, path: str, address: str) -> Kind:
     """Raises `RequestError` where nothing looks like a product."""
     if ".zip" in path.lower():
         return "SAFE archive"
     try:
         entries = files.list(path)
     except FileNotFoundError as error:
-        raise RequestError(f"{place}: there is no such folder, archive or STAC item (.json).") from error
+        raise RequestError(f"{address}: there is no such folder, archive or STAC item (.json).") from error
     if is_tile(entries):
         return "AWS tile"
     if is_product(path) or "GRANULE" in {*path.split("/"), *(entry.name for entry in entries)}:
         return "SAFE folder"
     inside = [found.path for found in islice(find_products(files, path), 3)]
     if inside:
-        raise RequestError(f"{place} is a folder of products, not one. Name one, e.g. {files.address}/{inside[0]}.")
+        raise RequestError(f"{address} is a folder of products, not one. Name one, e.g. {files.address}/{inside[0]}.")
     raise RequestError(
-        f"{place} is no product: it holds {', '.join(entry.name for entry in entries[:5]) or 'nothing'}. Give a .SAFE folder, "
+        f"{address} is no product: it holds {', '.join(entry.name for entry in entries[:5]) or 'nothing'}. Give a .SAFE folder, "
         "a zip archive of one, a tile's folder of the AWS archive, or a STAC item."
     )
 
 
-def _split(place: str) -> tuple[str, str]:
+def _split(address: str) -> tuple[str, str]:
     """The tree to read from and the path in it: all parts of a product lie in one tree."""
-    if "://" not in place:
-        place = str(Path(place).expanduser().resolve())
-    parts = place.rstrip("/").split("/")
+    if "://" not in address:
+        address = str(Path(address).expanduser().resolve())
+    parts = address.rstrip("/").split("/")
     at = next(
         (number for number, part in enumerate(parts) if part == "tiles" or part.lower().endswith((".safe", ".zip"))),
         len(parts) - 1,
@@ -98,22 +93,22 @@ def _split(place: str) -> tuple[str, str]:
     return "/".join(parts[:at]) or os.sep, "/".join(parts[at:])
 
 
-def _read_item(place: str, credentials: Credentials) -> OneProduct:
+def _read_item(address: str, credentials: Credentials) -> ProductReading:
     try:
-        if is_url(place):
-            text: str | bytes = StacApiIO(timeout=_TIMEOUT).read_text(place)
+        if is_url(address):
+            text: str | bytes = StacApiIO(timeout=_TIMEOUT).read_text(address)
         else:
-            place = place if "://" in place else str(Path(place).expanduser().resolve())
-            folder, _, name = place.rpartition("/")
-            text = _open(folder or os.sep, credentials).read(name)
+            address = address if "://" in address else str(Path(address).expanduser().resolve())
+            folder, _, name = address.rpartition("/")
+            text = open_files(folder or os.sep, credentials).read(name)
         item = json.loads(text)
     except FileNotFoundError as error:
-        raise RequestError(f"{place}: there is no such file.") from error
+        raise RequestError(f"{address}: there is no such file.") from error
     except (APIError, OSError) as error:
-        raise SourceError(f"{place} can't be read: {error}. Check the address.") from error
+        raise SourceError(f"{address} can't be read: {error}. Check the address.") from error
     except ValueError as error:  # not UTF-8, not JSON
-        raise ProductError(f"{place} is no JSON ({error}). Give a STAC item.") from error
+        raise ProductError(f"{address} is no JSON ({error}). Give a STAC item.") from error
     if not isinstance(item, dict) or item.get("type") != "Feature":
-        raise RequestError(f"{place} is no STAC item. Give an item of a catalogue, not the catalogue.")
-    product = item_product(item, place)
-    return OneProduct("STAC item", product, item_assets(item, place, product, credentials), None)
+        raise RequestError(f"{address} is no STAC item. Give an item of a catalogue, not the catalogue.")
+    product = item_product(item, address)
+    return ProductReading("STAC item", product, item_assets(item, address, product, credentials), None)

@@ -1,4 +1,4 @@
-"""What the name of a product says."""
+"""The facts that stand in the name of a product."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ProductName:
     level: Level
     platform: str
     start: datetime
-    """Of the datatake, or of the product's part of it."""
+    """The start of the datatake, or of the product's part of it."""
     end: datetime
     """No granule of it was sensed later."""
     generated: datetime
     relative_orbit: str
     tile: str = UNKNOWN
-    """Of the compact names since December 2016."""
+    """The tile, where the name is one of the compact ones since December 2016."""
     baseline: str = UNKNOWN
 
 

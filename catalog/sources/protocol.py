@@ -1,4 +1,4 @@
-"""What a source of products is."""
+"""The interface of a source of products."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from catalog.storage.credentials import Credentials
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found."""
+    """The result of a search."""
 
     products: tuple[Product, ...]
-    """Of the level asked for, meeting area and period."""
+    """Products of the level asked for that meet area and period."""
     left_out: tuple[LeftOut, ...] = ()
-    """What lies there and can't be used: another level, a description that can't be understood."""
+    """Products that lie there and can't be used: another level, a description that can't be understood."""
     holds: str = ""
-    """What the source holds in all, in words, for the message when nothing is found; empty where it can't be told."""
+    """All that the source holds, in words, for the message when nothing is found; empty where it can't be told."""
 
 
 class Source(Protocol):
-    """One kind of place that products come from, offered by an entry point of the group `cropline.sources`."""
+    """One kind of archive or service that products come from, offered by an entry point of the group `cropline.sources`."""
 
     usage: ClassVar[str]
-    """How a request names it, for the message that lists the known ones."""
+    """The form in which a request names it, for the message that lists the known ones."""
 
     def __init__(self, address: str, credentials: Credentials) -> None:
         """``address``: what follows the colon. Raises `RequestError` where nothing can be opened from it."""
@@ -50,7 +50,7 @@ class Source(Protocol):
         """
 
     def assets(self, product: Product) -> dict[str, Asset]:
-        """Where the pixels are, by band name, beside ``SCL`` and ``CLD`` where there are such.
+        """The files of the pixels, by band name, beside ``SCL`` and ``CLD`` where there are such.
 
         Nothing is opened: an asset may turn out to be missing. Raises `ProductError` when the description of the product
         can't be understood, `SourceError` when it can't be reached.

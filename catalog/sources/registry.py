@@ -1,4 +1,4 @@
-"""Which sources there are: entry points of the group `cropline.sources`, in this distribution or any other."""
+"""The sources there are: entry points of the group `cropline.sources`, in this distribution or any other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_source(address: str, credentials: Credentials | None = None) -> Source:
 
 
 def _usages() -> str:
-    """How each kind of source is named in a request; those that can't be imported are left out."""
+    """The name of each kind of source in a request; those that can't be imported are left out."""
     usages = []
     for kind in offered(GROUP):
         try:

@@ -1,29 +1,18 @@
-"""Addresses of what is kept in a bucket, and what to do when the object store refuses.
-
-What is there is always asked of the object store: listings are not remembered, since other workers write beside this one.
-"""
+"""Addresses of what a store keeps in a bucket."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-import s3fs
-from aiohttp import ClientError
-from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 from fsspec.asyn import sync
 
-from catalog.errors import StoreError, StoreUnreachableError, object_store_code
+from catalog.errors import RequestError, StoreError
 from catalog.storage.credentials import S3Access
-
-_UNMET = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"}
-_FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"}
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
+from catalog.storage.refusals import Refusal, refusal_of, store_errors
+from catalog.storage.s3 import s3_client, split_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +35,9 @@ class BucketPath:
 
     def exists(self) -> bool:
         """True where a Zarr group is, whole: its own metadata is what is written last. Raises `StoreError`."""
-        with reaching(self):
+        with self._client() as client:
             try:
-                file_system(self.access).call_s3("head_object", Bucket=self.bucket, Key=f"{self.key}/zarr.json")
+                client.call_s3("head_object", Bucket=self.bucket, Key=f"{self.key}/zarr.json")
             except FileNotFoundError:
                 return False
         return True
@@ -56,124 +45,61 @@ class BucketPath:
     def sizes(self) -> dict[str, int]:
         """Size in bytes of each object below, by its address relative to this one. Raises `StoreError`."""
         base = f"{self.bucket}/{self.key}".rstrip("/") + "/"
-        with reaching(self):
-            found: dict[str, Any] = file_system(self.access).find(base, detail=True)
-        return {path.removeprefix(base): int(entry["size"]) for path, entry in sorted(found.items())}
+        with self._client() as client:
+            objects: dict[str, Any] = client.find(base, detail=True)
+        return {path.removeprefix(base): int(entry["size"]) for path, entry in sorted(objects.items())}
 
     def folders(self) -> list[BucketPath]:
-        """What lies directly below and holds objects. Raises `StoreError`."""
-        base = f"{self.bucket}/{self.key}".rstrip("/")
-        with reaching(self):
+        """The addresses directly below that hold objects. Raises `StoreError`."""
+        with self._client() as client:
             try:
-                found: list[dict[str, Any]] = file_system(self.access).ls(base, detail=True)
+                entries: list[dict[str, Any]] = client.ls(f"{self.bucket}/{self.key}".rstrip("/"), detail=True)
             except FileNotFoundError as error:
-                if object_store_code(error) == "NoSuchBucket":
+                if refusal_of(error, self.access) is Refusal.NO_BUCKET:
                     raise
                 return []
-        names = [str(one["name"]).rstrip("/").rpartition("/")[2] for one in found if one["type"] == "directory"]
+        names = [str(entry["name"]).rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory"]
         return [self / name for name in sorted(names)]
 
     def read(self) -> tuple[bytes, str] | None:
         """An object and its ETag; None where there is none. Raises `StoreError`."""
-        files = file_system(self.access)
-
-        async def get() -> tuple[bytes, str]:
-            answer = await files._call_s3("get_object", Bucket=self.bucket, Key=self.key)
-            async with answer["Body"] as body:
-                return await body.read(), str(answer["ETag"])
-
-        with reaching(self):
+        with self._client() as client:
             try:
-                found: tuple[bytes, str] = sync(files.loop, get)
+                answer = client.call_s3("get_object", Bucket=self.bucket, Key=self.key)
             except FileNotFoundError as error:
-                if object_store_code(error) == "NoSuchBucket":
+                if refusal_of(error, self.access) is Refusal.NO_BUCKET:
                     raise
                 return None
-        return found
+
+            async def content() -> bytes:
+                async with answer["Body"] as body:
+                    return bytes(await body.read())
+
+            return sync(client.loop, content), str(answer["ETag"])
 
     def put(self, data: bytes, **condition: str) -> str | None:
         """Write an object whole and return its ETag; None where the condition does not hold.
 
         ``condition``: ``IfNoneMatch="*"`` (there is none yet) or ``IfMatch=ETAG`` (it is that one still). Raises `StoreError`.
         """
-        with reaching(self):
+        with self._client() as client:
             try:
-                answer: dict[str, Any] = file_system(self.access).call_s3(
-                    "put_object", Bucket=self.bucket, Key=self.key, Body=data, **condition
-                )
+                answer = client.call_s3("put_object", Bucket=self.bucket, Key=self.key, Body=data, **condition)
             except OSError as error:
-                if condition and (object_store_code(error) in _UNMET or object_store_code(error) == "NoSuchKey"):
+                if condition and refusal_of(error, self.access) in (Refusal.UNMET, Refusal.MISSING):
                     return None
                 raise
         return str(answer["ETag"])
 
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        with store_errors(str(self), self.access):
+            yield s3_client(self.access, "store")
+
 
 def bucket_path(address: str, access: S3Access) -> BucketPath:
     """The path of ``s3://bucket/prefix``. Raises `StoreError` where it names no bucket."""
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    if not bucket or not address.startswith("s3://"):
-        raise StoreError(f"{address}: no address in a bucket. Write s3://bucket/prefix.")
-    return BucketPath(bucket, key.strip("/"), access)
-
-
-@lru_cache(maxsize=32)
-def file_system(access: S3Access, asynchronous: bool = False) -> s3fs.S3FileSystem:
-    """One client per access and kind for this process. Without a key it uses what the machine is given, such as its role."""
-    return s3fs.S3FileSystem(
-        key=_revealed(access.key),
-        secret=_revealed(access.secret),
-        token=_revealed(access.token),
-        endpoint_url=access.endpoint,
-        client_kwargs={"region_name": access.region} if access.region else {},
-        config_kwargs={
-            "connect_timeout": 10,
-            "read_timeout": 60,
-            "retries": {"mode": "standard", "max_attempts": 3},
-            "max_pool_connections": 32,
-        },
-        requester_pays=access.requester_pays,
-        max_concurrency=1,  # one request reads an object: in parts it might be parts of two, and its size is asked for first
-        use_listings_cache=False,
-        skip_instance_cache=True,  # fsspec keeps one per thread, and each a pool of connections
-        asynchronous=asynchronous,
-    )
-
-
-def _revealed(secret: Any) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-@contextmanager
-def reaching(path: BucketPath) -> Iterator[None]:
-    """Errors of the object store become `StoreError`, with what to do next."""
     try:
-        yield
-    except (OSError, BotoCoreError, ClientError) as error:
-        told = _told(path, error)
-        if told is None:
-            raise StoreUnreachableError(
-                f"{path}: {path.access.endpoint or 'AWS'} can't be reached ({error}). Check the network, AWS_ENDPOINT_URL and "
-                "AWS_REGION, and run again; what was finished is kept."
-            ) from error
-        raise StoreError(f"{path}: {told}") from error
-
-
-def _told(path: BucketPath, error: Exception) -> str | None:
-    """What is wrong and what to do; None where the object store doesn't answer."""
-    code, endpoint = object_store_code(error), path.access.endpoint or "AWS"
-    if code == "NoSuchBucket":
-        return f"there is no bucket {path.bucket} at {endpoint}. Make it, or correct CROPLINE_CUBES."
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return "no keys to the object store. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-    if isinstance(error, PermissionError) or code in _DENIED:
-        return (
-            f"{endpoint} denies access ({error}). Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and that "
-            "their owner may list, read, write and delete there."
-        )
-    if code in _FULL or getattr(error, "errno", None) == errno.ENOSPC:
-        return f"the object store is full ({error}). Free some space and run again; what was finished is kept."
-    if code == "NotImplemented":
-        return f"{endpoint} lacks what cubes need, puts with a condition among it ({error}). Use another object store."
-    if isinstance(error, BotoCoreError | ClientError | ConnectionError | TimeoutError) or code in _BUSY:
-        return None
-    return f"the object store failed ({error}). Run again; what was finished is kept."
+        return BucketPath(*split_address(address), access)
+    except RequestError as error:
+        raise StoreError(f"{address}: no address in a bucket. Write s3://bucket/prefix.") from error

@@ -1,4 +1,4 @@
-"""What opens the doors of archives and object stores. Filled in by `flows`, handed down, never written anywhere."""
+"""Credentials of archives and object stores. Filled in by `flows`, handed down, never written anywhere."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import Field, SecretStr
 from catalog.products import Frozen
 
 CDSE_BUCKET = "eodata"
-"""Its bucket of products."""
+"""The bucket of products of the Copernicus Data Space."""
 
 CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
 """The object store of the Copernicus Data Space Ecosystem."""
 
 
 class S3Access(Frozen):
-    """How an S3 endpoint is entered. Without a key requests are not signed."""
+    """Access to an S3 endpoint. Without a key requests are not signed."""
 
     endpoint: Annotated[str | None, Field(description="address of the endpoint; None for AWS")] = None
     region: Annotated[str | None, Field(description="e.g. eu-central-1; None leaves it to the library")] = None
@@ -42,18 +42,18 @@ class Credentials(Frozen):
     """All that an installation knows; what is None isn't set."""
 
     s3: S3Access = S3Access()
-    """Of `s3://` addresses: archives and cubes."""
+    """Access to `s3://` addresses: archives and cubes."""
     cdse: S3Access = S3Access(endpoint=CDSE_ENDPOINT)
-    """Of the bucket `eodata`."""
+    """Access to the bucket `eodata`."""
     sentinel_hub: SentinelHubAccess | None = None
 
     def of_bucket(self, bucket: str) -> S3Access:
-        """How the bucket of an ``s3://`` address is entered."""
+        """The access to the bucket of an ``s3://`` address."""
         return self.cdse if bucket == CDSE_BUCKET else self.s3
 
 
 def remedy(address: str) -> str:
-    """What to do where access to an address is denied; GDAL's form of it (``/vsis3/…``) will do."""
+    """The remedy where access to an address is denied; GDAL's form of it (``/vsis3/…``) will do."""
     if re.search(rf"(?:s3://|/vsis3/){CDSE_BUCKET}/", address):
         return (
             "Set CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY to keys that are valid, had at "

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from catalog.errors import ProductError, RequestError, SourceError
-from catalog.storage.credentials import S3Access
+from catalog.errors import ProductError, SourceError
 
 DOCUMENT = 64 * 2**20
-"""Most bytes of one document: the longest real one, a datastrip's metadata, has 13 MB."""
+"""The most bytes of one document: the longest real one, a datastrip's metadata, has 13 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Files(Protocol):
         """GDAL options that its paths need. May hold secrets: shown nowhere."""
 
     def list(self, path: str = "") -> list[Entry]:
-        """What a folder holds, by name. Raises `FileNotFoundError`, or `SourceError` where it can't be read."""
+        """The entries of a folder, by name. Raises `FileNotFoundError`, or `SourceError` where it can't be read."""
 
     def read(self, path: str, most: int = DOCUMENT) -> bytes:
         """A small document, whole. Raises as `list` does, and `ProductError` where it has more than ``most`` bytes."""
@@ -46,23 +45,7 @@ class Files(Protocol):
         """A file that can be sought in; the caller closes it. Raises as `list` does."""
 
     def gdal(self, path: str) -> str:
-        """What GDAL opens."""
-
-
-def open_files(address: str, access: S3Access) -> Files:
-    """The tree at a path of this machine or at s3://bucket/prefix. Raises `RequestError` where nothing is, or of another kind."""
-    if address.startswith("s3://"):
-        from catalog.storage.bucket import Bucket  # which knows this module
-
-        return Bucket(address, access)
-    if "://" in address:
-        raise RequestError(f"{address}: products are read from a folder or from s3://bucket/prefix.")
-    if not address.strip():
-        raise RequestError("the path of a folder of products is empty. Give one, e.g. safe:archive.")
-    folder = Path(address).expanduser().resolve()
-    if not folder.is_dir():
-        raise RequestError(f"no folder {folder}. Relative paths start in {Path.cwd()}.")
-    return LocalFiles(folder)
+        """The path that GDAL opens."""
 
 
 def join(*parts: str) -> str:
@@ -79,7 +62,7 @@ def name_of(path: str) -> str:
 
 
 def too_long(where: str, size: int, most: int) -> ProductError:
-    """What `Files.read` raises."""
+    """The error that `Files.read` raises."""
     return ProductError(
         f"{where} has {size:,} bytes, a document of a product at most {most:,}. It is not what its name says."
     )

@@ -1,14 +1,10 @@
-"""Where this installation keeps what it made. The store is the only truth about what is done."""
+"""The folders in which this installation keeps what it made. The store is the only truth about what is done."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +18,7 @@ from catalog.storage.credentials import S3Access
 _SCHEME = re.compile(r"^[a-z0-9]+://")
 
 CellPath = Path | BucketPath
-"""Where a cell is: in a folder of this machine, or in a bucket."""
+"""The address of a cell: in a folder of this machine, or in a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,35 +97,3 @@ def sha256(path: Path) -> str:
     """Checksum of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
-
-    So that a file is either whole or absent, also after a kill or a full disk (`StoreError`).
-    """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner reads
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(
-            f"can't write {path}: {error.strerror or error}. Free some space or check the permissions, and run again."
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file so that it is whole or absent."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")

@@ -66,7 +66,7 @@ def network(
     from agrunet.bench.rows import to_json
     from agrunet.bench.table import format_table
     from agrunet.errors import AgrunetError
-    from agrunet.files import file_written_whole
+    from catalog.storage.whole import written_whole
 
     try:
         plan = make_plan(
@@ -79,7 +79,7 @@ def network(
         if json_file == STDOUT:
             typer.echo(to_json(rows))
         elif json_file is not None:
-            with file_written_whole(json_file) as temporary:
+            with written_whole(json_file) as temporary:
                 temporary.write_text(to_json(rows) + "\n", encoding="utf-8")
         if plot is not None:
             plot_rows(rows, plot)
@@ -159,7 +159,7 @@ def cube(
 def _write_json(file: Path | None, rows: list[dict[str, Any]]) -> None:
     import json
 
-    from catalog.storage.store import written_whole
+    from catalog.storage.whole import written_whole
 
     text = json.dumps(rows, indent=1)
     if file == STDOUT:
@@ -181,7 +181,7 @@ def ingest(
     """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory."""
     from tempfile import TemporaryDirectory
 
-    from catalog.storage.store import written_whole
+    from catalog.storage.whole import written_whole
     from processors.bench.ingest import QUICK, IngestPlan, measure_ingest
 
     with TemporaryDirectory(prefix="cropline-bench-") as folder, _watched() as watch:

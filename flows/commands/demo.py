@@ -8,7 +8,7 @@ from shapely.geometry import box
 
 from catalog.area import as_geojson
 from catalog.grid import CELL, Cell, Window, to_lonlat
-from catalog.storage.store import write_json
+from catalog.storage.whole import write_json
 from flows.request import MapRequest, check_request
 from flows.settings import Settings
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from shapely.geometry import shape
 
 from catalog.products import BANDS, LEVEL_BANDS, Frozen, Product
-from catalog.sources.one_product import Kind, OneProduct, read_one
+from catalog.sources.one_product import Kind, ProductReading, read_product_at
 from catalog.sources.safe.masks import KINDS, QualityMask, mask_features
 from catalog.sources.safe.product import NATIVE, SafeProduct
 from catalog.storage.credentials import Credentials
@@ -69,8 +69,8 @@ class Inspection(Frozen):
 
 
 def inspect(place: str, credentials: Credentials) -> Inspection:
-    """Read a product's metadata and the headers of its files; no pixel is read. Raises as `read_one`."""
-    one = read_one(place, credentials)
+    """Read a product's metadata and the headers of its files; no pixel is read. Raises as `read_product_at`."""
+    one = read_product_at(place, credentials)
     headers = read_headers(one.assets)
     missing = tuple(band for band in LEVEL_BANDS[one.product.level] if band not in one.assets)
     safe = one.safe
@@ -98,7 +98,7 @@ def print_inspection(found: Inspection, console: Console) -> None:
     console.print(Group(*_parts(found)))
 
 
-def _assets(one: OneProduct, headers: dict[str, Header | str]) -> Iterator[InspectedAsset]:
+def _assets(one: ProductReading, headers: dict[str, Header | str]) -> Iterator[InspectedAsset]:
     for name, asset in one.assets.items():
         zenith, azimuth = one.safe.view.get(name, (None, None)) if one.safe else (None, None)
         header = headers[name]

@@ -20,7 +20,7 @@ from catalog.grid import Window
 from catalog.legend import MAP_NO_DATA, OUTSIDE, Legend, LegendClass
 from catalog.orbits.tiles import Tile
 from catalog.products import Order
-from catalog.storage.store import write_json
+from catalog.storage.whole import write_json
 from flows.request import MapRequest
 from flows.run import Zone
 from flows.settings import Settings

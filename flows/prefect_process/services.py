@@ -21,7 +21,8 @@ from pydantic import Field, ValidationError
 
 from catalog.errors import CroplineError
 from catalog.products import Frozen
-from catalog.storage.store import Store, open_store, write_json
+from catalog.storage.store import Store, open_store
+from catalog.storage.whole import write_json
 from flows.prefect_process.isolation import QUIET
 from flows.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.products import Order
-from catalog.storage.store import write_json
+from catalog.storage.whole import write_json
 
 DELIVERED = "delivered.json"
 """In a run's folder: what it delivered last, and what that was made from."""

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-import zarr
 from rasterio.windows import Window as RasterWindow
 from shapely.geometry import Point, box
 from zarr.codecs import BloscCodec
@@ -38,6 +37,7 @@ from catalog.storage.store import Store
 from processors.bench.archive import ASSETS, DISTINCT, START, TILE_OFFSET, Archive, write_archive
 from processors.bench.rates import IngestRates
 from processors.cube.cell import Cube
+from processors.cube.codecs import plain_codecs, rust_codecs
 from processors.engine import cores
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.ingest.opening import GDAL_ENVIRONMENT
@@ -249,12 +249,11 @@ def _odc_stac(archive: Archive, numbers: Sequence[int], path: Path, threads: int
     edge = min(1024, window.width)
     geobox = GeoBox(window.shape, window.transform, f"EPSG:{window.epsg}")
     lz4 = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
-    pipeline = "zarrs.ZarrsCodecPipeline" if tuned else "zarr.core.codec_pipeline.BatchedCodecPipeline"
     encoding = {name: {"chunks": (1, edge, edge), "compressors": lz4} for name in ASSETS} if tuned else None
     start = time.perf_counter()
     with (
         dask.config.set(scheduler="threads", num_workers=threads),
-        zarr.config.set({"codec_pipeline.path": pipeline}),
+        rust_codecs() if tuned else plain_codecs(),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # odc-stac's calls of shapely, which are not ours to mend

@@ -22,7 +22,8 @@ from zarr.codecs import BloscCodec
 from catalog.errors import StoreError
 from catalog.grid import CELL
 from catalog.products import LEVEL_BANDS, Frozen
-from processors.cube.layout import BLOCK, plain_codecs
+from processors.cube.codecs import plain_codecs
+from processors.cube.layout import BLOCK
 
 PATCH = 128
 """Edge of the patches that are read, pixels."""

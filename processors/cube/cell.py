@@ -2,7 +2,7 @@
 
 A date exists from the moment that its entry in `time` is set, which is the last thing that growing does; arrays that are
 longer than that come from a kill and are cut back by the next one who grows the cell. What a date holds is to be trusted where
-`ingested` (and `masked`) is 1. All this holds on disk and in a bucket alike; what differs is in `cube_place`.
+`ingested` (and `masked`) is 1. All this holds on disk and in a bucket alike; what differs is in `storage` and `lock`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
 from catalog.storage.store import CellPath
 from processors.cube.layout import VARIABLES, add_arrays, create_arrays, geozarr_attributes, open_arrays
-from processors.cube.place import StillHeld, create, files_in_memory, locked, open_group
+from processors.cube.lock import StillHeld, locked
+from processors.cube.storage import create, files_in_memory, open_group
 
 SAME_PASS = timedelta(minutes=20)
 """Products of one platform closer in time than this are of one pass: an orbit takes 100 minutes."""

@@ -16,15 +16,15 @@ import numpy.typing as npt
 import zarr
 from numcodecs import Blosc
 
-from agrunet.errors import AgrunetError
-from agrunet.files import folder_written_whole
 from catalog.errors import RequestError, StoreError
 from catalog.products import NO_DATA, REFLECTANCE_SCALE, SATURATED
-from catalog.storage.store import CellPath, written_whole
+from catalog.storage.store import CellPath
+from catalog.storage.whole import folder_written_whole, written_whole
 from processors.cube.cell import Cube
-from processors.cube.layout import CLEAR_NO_DATA, VARIABLES, plain_codecs
-from processors.cube.place import open_group
-from processors.rasters import RasterWriter, Variable, copy_as_cog
+from processors.cube.codecs import plain_codecs
+from processors.cube.layout import CLEAR_NO_DATA, VARIABLES
+from processors.cube.storage import open_group
+from processors.rasters import Variable, copy_as_cog, raster_writer
 
 Format = Literal["cog", "zarr"]
 
@@ -120,7 +120,7 @@ def _write_cog(target: Path, variable: Variable, values: npt.NDArray[Any], cube:
     scale = REFLECTANCE_SCALE if variable.name == "reflectance" else 1.0
     with TemporaryDirectory(prefix="cropline-") as scratch, written_whole(target) as aside:
         raw = Path(scratch) / "raw.tif"
-        with RasterWriter(raw, variable, cube.window, scale) as raster:
+        with raster_writer(raw, variable, cube.window, scale) as raster:
             raster.write(cube.window, values)
         copy_as_cog(raw, aside, variable, tags)
     return target
@@ -153,18 +153,15 @@ def _tags(chosen: _Chosen, index: int) -> dict[str, str]:
 def _write_zarr(chosen: _Chosen, output: Path, progress: Progress) -> Path:
     if output.exists():
         raise StoreError(f"{output} is there already and is not overwritten. Remove it, or give another name.")
-    try:
-        with folder_written_whole(output) as aside:
-            # Format 2: GDAL reads the third one's shards never and its codec `bytes` only since 3.11.
-            group = zarr.open_group(aside, mode="w-", zarr_format=2)
-            with plain_codecs():  # the Rust ones know no text of a fixed length
-                _copy_grid(chosen, group)
-                slabs = _copy_table(chosen, group)
-            _copy_slabs(chosen, slabs, progress)
-            with plain_codecs():
-                zarr.consolidate_metadata(group.store, zarr_format=2)
-    except AgrunetError as error:
-        raise StoreError(str(error)) from error
+    with folder_written_whole(output) as aside:
+        # Format 2: GDAL reads the third one's shards never and its codec `bytes` only since 3.11.
+        group = zarr.open_group(aside, mode="w-", zarr_format=2)
+        with plain_codecs():  # the Rust ones know no text of a fixed length
+            _copy_grid(chosen, group)
+            slabs = _copy_table(chosen, group)
+        _copy_slabs(chosen, slabs, progress)
+        with plain_codecs():
+            zarr.consolidate_metadata(group.store, zarr_format=2)
     return output
 
 

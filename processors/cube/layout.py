@@ -10,10 +10,8 @@ zarr-python's codecs: the Rust ones don't know s3fs.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +25,7 @@ from zarr.storage import LocalStore
 from catalog.errors import StoreError
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
+from processors.cube.codecs import plain_codecs, rust_codecs
 
 BLOCK = 128
 """Edge of an inner chunk, pixels: what a reader decodes at least."""
@@ -36,13 +35,8 @@ CLEAR_NO_DATA = 255
 
 TIME_UNITS = "microseconds since 1970-01-01T00:00:00"
 
-_FAST = "zarrs.ZarrsCodecPipeline"
-_ATOMIC = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 _AXIS_CHUNK = 1024
-_OPENING = threading.RLock()
 _OPENED_AT_ONCE = 8
-
-zarr.config.set({"codec_pipeline.path": _FAST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +232,7 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
         if name not in self._made:
             metadata, place = self._metadata[name], self._group.store_path / name
             try:
-                with _codecs(_FAST if VARIABLES[name].kind == "slab" else _ATOMIC):
+                with rust_codecs() if VARIABLES[name].kind == "slab" else plain_codecs():
                     array = zarr.Array.from_dict(place, metadata)
             except (KeyError, TypeError, ValueError) as error:
                 raise StoreError(
@@ -277,20 +271,6 @@ def _metadata(path: Path) -> dict[str, Any]:
     if metadata["node_type"] != "array":
         raise KeyError(path.parent.name)
     return metadata
-
-
-@contextmanager
-def _codecs(pipeline: str) -> Iterator[None]:
-    with _OPENING, zarr.config.set({"codec_pipeline.path": pipeline}):
-        yield
-
-
-def plain_codecs() -> AbstractContextManager[None]:
-    """Arrays opened or made in the block use zarr-python's codecs, and keep them; a lock keeps the two kinds apart in threads.
-
-    Arrays of cells have those of their kind all the same.
-    """
-    return _codecs(_ATOMIC)
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.errors import DeliveryError
 from catalog.grid import PIXEL, Window, inside
 from catalog.legend import MAP_BACKGROUND, Legend, LegendClass, background_entry
-from catalog.storage.store import written_whole
+from catalog.storage.whole import written_whole
 
 HECTARE = 10_000
 """Size of a hectare, m²."""

@@ -9,7 +9,7 @@ from shapely.geometry import shape
 
 from catalog.errors import DeliveryError
 from catalog.grid import to_zone
-from catalog.storage.store import write_json
+from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.folder_swap import ITEM, swapped_in
 from processors.delivery.picture import draw_overview

@@ -6,13 +6,13 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from catalog.errors import DeliveryError
+from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
 """File of a delivery that says whose it is."""
@@ -50,36 +50,16 @@ def swapped_in(folder: Path, request_digest: str) -> Iterator[Path]:
     folder = folder.expanduser().resolve()
     check_target(folder, request_digest)
     _clear_leftovers(folder)
-    aside = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    try:
-        aside.mkdir(parents=True)
-    except OSError as error:
-        raise _refused(folder, error) from error
-    try:
-        with _held(aside):
-            yield aside
-            check_target(folder, request_digest)
-            try:
-                _exchange(aside, folder)
-            except OSError as error:
-                raise _refused(folder, error) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _exchange(new: Path, folder: Path) -> None:
-    if not folder.exists():
-        new.rename(folder)
-        return
-    old = new.with_name(f"{new.name}.old")
-    with _held(folder):
-        folder.rename(old)
+    with ExitStack() as in_use:  # until the exchange is over
         try:
-            new.rename(folder)
-        except OSError:
-            old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+            with folder_aside(folder) as aside:
+                in_use.enter_context(_held(aside))
+                yield aside
+                check_target(folder, request_digest)
+                if folder.exists():
+                    in_use.enter_context(_held(folder))
+        except OSError as error:
+            raise _refused(folder, error) from error
 
 
 def _clear_leftovers(folder: Path) -> None:

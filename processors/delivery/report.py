@@ -15,7 +15,7 @@ from shapely.geometry import shape
 
 from catalog.area import area_km2
 from catalog.grid import PIXEL
-from catalog.storage.store import written_whole
+from catalog.storage.whole import written_whole
 from processors.delivery.areas import HECTARE, NO_ESTIMATE, AreaTable
 from processors.delivery.provenance import DeliveryFacts, location_text, months_text
 from processors.season import LOW_SUN_ZENITH

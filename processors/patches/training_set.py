@@ -21,12 +21,12 @@ from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch, PatchSource
 from agrunet.errors import AgrunetError
-from agrunet.files import folder_written_whole
 from catalog.area import as_geojson
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, inside, to_lonlat, window_around
 from catalog.products import Frozen, Order
-from catalog.storage.store import digest, write_json
+from catalog.storage.store import digest
+from catalog.storage.whole import folder_written_whole, write_json
 from processors.patches.label_split import describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
 from processors.season import Season

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from catalog.errors import RequestError, StoreError, WorkerError
 from catalog.products import Frozen
-from catalog.storage.store import write_json
+from catalog.storage.whole import write_json
 from processors.engine import inherited
 from processors.simulation.mission.mission import FARMING, VERSION, Mission
 from processors.simulation.mission.overpass import BASELINE

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from catalog.products import BANDS, LEVEL_BANDS, Asset, LeftOut, Level, Product
 from catalog.sources.address import source_id
 from catalog.sources.protocol import SearchResult
 from catalog.storage.credentials import Credentials
+from catalog.storage.whole import folder_aside
 from processors.simulation.instrument.instrument import OFFSET
 from processors.simulation.mission.granule import Granule, stamp
 from processors.simulation.mission.mission import FARMING, VERSION, Mission
@@ -74,22 +75,13 @@ class MissionSource:
         """See `Downloading`. The folder appears when all of it is there. Raises `StoreError` where it can't be written."""
         overpass = overpass_of(product)
         granule = _granule(overpass, product)
-        aside = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
         try:
-            staging = Staging(aside, granule.window)
-            try:
+            with folder_aside(folder) as aside, closing(Staging(aside, granule.window)) as staging:
                 for window in windows:
                     for scene in self.mission.scenes(overpass, window):
                         _stage(staging, scene, granule.level)
-            finally:
-                staging.close()
-            aside.rename(folder)
-        except RasterioError as error:
+        except (OSError, RasterioError) as error:
             raise StoreError(f"{folder} can't be written: {error}. Free some space there (TMPDIR).") from error
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return {path.stem: _asset(path) for path in sorted(folder.glob("*.tif"))}
 
     def _product(self, overpass: Overpass, granule: Granule, timeline: Timeline) -> Product:

@@ -25,7 +25,7 @@ from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, to_lonlat, to_zone, utm_zone
 from catalog.orbits.tiles import Tile, tiles_meeting
 from catalog.products import BANDS, CROP_BANDS, LEVEL_BANDS, NO_DATA, SATURATED, Asset, Frozen, season_period
-from catalog.storage.store import write_json, written_whole
+from catalog.storage.whole import write_json, written_whole
 from processors.ingest.cube_numbers import repeat_into, write_reflectance
 from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask

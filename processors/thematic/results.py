@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,12 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from catalog.errors import StoreError
+from processors.cube.codecs import plain_codecs
 from processors.thematic.protocol import Fields
 
 FIELDS = "fields"
 DONE = "done"
 _DIGEST = "digest"
-_SETTING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Results:
 
     def writer(self) -> Callable[[int, Fields], None]:
         """A function that writes the result of one patch (`StoreError` where it can't), then says that it is done."""
-        with _renaming():
+        with plain_codecs():  # which rename: a torn `done` would lie
             group: Any = zarr.open_group(self.path, mode="r+")
             fields, done = group[FIELDS], group[DONE]
 
@@ -93,7 +91,7 @@ def open_results(path: Path, shape: tuple[int, int, int, int], digest: str) -> R
 
 
 def _create(path: Path, shape: tuple[int, int, int, int], digest: str) -> None:
-    with _renaming():
+    with plain_codecs():
         group = zarr.create_group(path, attributes={_DIGEST: digest})
         group.create_array(
             FIELDS,
@@ -120,14 +118,3 @@ def _digest_of(path: Path) -> str | None:
         return str(zarr.open_group(path, mode="r").attrs.get(_DIGEST))
     except (FileNotFoundError, ValueError, KeyError):
         return None
-
-
-@contextmanager
-def _renaming() -> Iterator[None]:
-    """Arrays opened inside write each chunk aside and rename it.
-
-    That is what zarr-python's own pipeline does; the faster one that cubes use writes in place, and a kill could leave a torn
-    `done`. The choice is a setting of the process, hence the lock.
-    """
-    with _SETTING, zarr.config.set({"codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline"}):
-        yield

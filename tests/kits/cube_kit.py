@@ -22,6 +22,7 @@ from catalog.storage.bucket_path import BucketPath, bucket_path
 from catalog.storage.credentials import Credentials
 from catalog.storage.store import CellPath
 from flows.credentials import load_credentials
+from processors.cube.cell import ensure_cell
 
 CELL = Cell(32631, 56, 549)
 NORTH, EAST = Cell(32631, 56, 550), Cell(32631, 57, 549)
@@ -36,6 +37,13 @@ def square(row: int = 0, column: int = 0, size: int = 120, cell: Cell = CELL) ->
     """A square of pixels, counted from a cell's north-west corner."""
     window = cell.window
     return Window(cell.epsg, window.left + column, window.top - row, size, size)
+
+
+def new_cell(folder: CellPath) -> CellPath:
+    """An empty cell of L2A, without dates."""
+    path = folder / f"{CELL.name}.zarr"
+    ensure_cell(path, CELL, "L2A", source="s", synthetic=True)
+    return path
 
 
 class FolderSource:

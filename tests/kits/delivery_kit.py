@@ -15,7 +15,7 @@ from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
 from catalog.legend import Legend, LegendClass
 from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
-from processors.rasters import RasterWriter, Variable
+from processors.rasters import Variable, raster_writer
 from processors.season import Season, SeasonAcquisition
 
 NAN = float("nan")
@@ -51,7 +51,7 @@ def write_raster(folder: Path, variable: Variable, area: Window, values: npt.NDA
     """A raster as the mosaic writes it; ``values``: (H, W) or (bands, H, W)."""
     path = folder / f"{variable.name}.tif"
     stacked = values if values.ndim == 3 else values[None]
-    with RasterWriter(path, variable, area) as raster:
+    with raster_writer(path, variable, area) as raster:
         for block in area.blocks(512):
             raster.write(block, stacked[(slice(None), *area.slices(block))])
     return path

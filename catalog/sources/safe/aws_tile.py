@@ -17,6 +17,7 @@ from catalog.errors import ProductError
 from catalog.grid import to_lonlat
 from catalog.products import UNKNOWN, Product
 from catalog.sources.product_name import parse_name
+from catalog.sources.safe.documents import read_document
 from catalog.sources.safe.masks import quality_masks
 from catalog.sources.safe.metadata import (
     ProductMetadata,
@@ -27,7 +28,6 @@ from catalog.sources.safe.metadata import (
     tile_metadata,
 )
 from catalog.sources.safe.product import SafeProduct, assemble, find_files, offsets_of
-from catalog.storage.documents import read_document
 from catalog.storage.file_trees import Entry, Files, join
 
 _FOLDER = re.compile(
@@ -35,7 +35,7 @@ _FOLDER = re.compile(
     r"/(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})/\d+"
 )
 _JSON = 2**20
-"""Most bytes of a JSON document."""
+"""The most bytes of a JSON document."""
 
 
 def is_tile(entries: Iterable[Entry]) -> bool:
@@ -143,7 +143,7 @@ def _product_document(files: Files, path: str, product_path: object, shown: str)
 
 
 def _footprint(about_tile: dict[str, Any], tile: TileMetadata, shown: str) -> BaseGeometry:
-    """Of the pixels where it is told, else of the whole tile."""
+    """The outline of the pixels where it is told, else of the whole tile."""
     geometry = about_tile.get("tileDataGeometry")
     if not isinstance(geometry, dict):
         return to_lonlat(box(*tile.bounds), tile.epsg)

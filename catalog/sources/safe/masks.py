@@ -16,7 +16,7 @@ from shapely.geometry import Polygon
 
 from catalog.errors import ProductError
 from catalog.products import BANDS
-from catalog.storage.documents import read_document
+from catalog.sources.safe.documents import read_document
 from catalog.storage.file_trees import Files, join
 
 KINDS: dict[str, str] = {
@@ -31,19 +31,7 @@ KINDS: dict[str, str] = {
     "CLDPRB": "cloud probability",
     "SNWPRB": "snow probability",
 }
-"""What ``MSK_…`` files show."""
-
-QUALITY_LAYERS: tuple[str, ...] = (
-    "ancillary data lost",
-    "ancillary data degraded",
-    "instrument data lost",
-    "instrument data degraded",
-    "defective pixels",
-    "no data",
-    "partially corrected crosstalk",
-    "saturated before correction (L1A)",
-)
-"""Of ``MSK_QUALIT_B…jp2``, 1 where it holds (Products Specification 14.9, ESA 2021)."""
+"""The subjects of ``MSK_…`` files."""
 
 _FILE = re.compile(
     r"(?:^|_)MSK_(?P<kind>[A-Z]{6})(?:_(?P<centre>[A-Z0-9_]{4}_\d{8}T\d{6}_A\d{6}_T\w{5}))?"
@@ -61,7 +49,7 @@ class QualityMask:
     """None where it is of all bands."""
     form: Literal["GML", "JP2"]
     path: str
-    """In the product's tree."""
+    """Its path in the product's tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +60,7 @@ class MaskFeature:
     """E.g. QT_DEFECTIVE_PIXELS, DETECTOR_FOOTPRINT."""
     id: str
     polygon: Polygon
-    """In the tile's zone, m."""
+    """The shape in the tile's zone, m."""
 
 
 def quality_masks(files: Files, granule: str) -> tuple[QualityMask, ...]:

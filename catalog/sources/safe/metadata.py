@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.products import BANDS, NO_DATA, SATURATED, UNKNOWN, Level
-from catalog.storage.documents import Document
+from catalog.sources.safe.documents import Document
 
 QUANTIFICATION = 10_000
 """Numbers per unit of reflectance. All products since 2015 have it, and the cube's numbers are of this unit."""
@@ -54,7 +54,7 @@ class ProductMetadata:
     quantification: int
     nodata: int
     offsets: Mapping[str, int]
-    """By band, in units of 1e-4 reflectance; empty where the document lists none."""
+    """Offsets by band, in units of 1e-4 reflectance; empty where the document lists none."""
     footprint: Polygon
     """Longitude and latitude; of all granules together."""
     cloud_cover: float | None
@@ -66,7 +66,7 @@ class ProductMetadata:
 
 @dataclass(frozen=True, slots=True)
 class SunAngles:
-    """Where the sun stands, degrees; azimuth from north, clockwise."""
+    """The position of the sun, degrees; azimuth from north, clockwise."""
 
     zenith: float
     azimuth: float
@@ -116,7 +116,7 @@ class TileMetadata:
 
 
 def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
-    """What the product's document says. Raises `ProductError` naming product and document."""
+    """Read the product's document. Raises `ProductError` naming product and document."""
     said = Document(root, f"{product}: {file}")
     datatake = said.first("Datatake")
     identifier = datatake.get("datatakeIdentifier", "") if datatake is not None else ""
@@ -150,7 +150,7 @@ def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
 
 
 def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
-    """What the granule's document says. Raises `ProductError` naming product and document."""
+    """Read the granule's document. Raises `ProductError` naming product and document."""
     said = Document(root, f"{product}: {file}")
     # Sen2Cor's older documents call it TILE_ID_2A.
     granule = said.text("TILE_ID", "TILE_ID_2A")

@@ -14,6 +14,7 @@ from catalog.errors import ProductError
 from catalog.grid import to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, UNKNOWN, Asset, Level, Product
 from catalog.sources.product_name import ProductName, parse_name
+from catalog.sources.safe.documents import read_document
 from catalog.sources.safe.masks import QualityMask, quality_masks
 from catalog.sources.safe.metadata import (
     QUANTIFICATION,
@@ -24,7 +25,6 @@ from catalog.sources.safe.metadata import (
     product_metadata,
     tile_metadata,
 )
-from catalog.storage.documents import read_document
 from catalog.storage.file_trees import Files, join, name_of, parent
 from catalog.storage.zip_files import ZipFiles
 
@@ -63,7 +63,7 @@ class SafeProduct:
     masks: tuple[QualityMask, ...]
     orbit_direction: str
     problems: tuple[str, ...]
-    """What is wrong with it and doesn't keep it from being used."""
+    """Faults that don't keep it from being used."""
 
     @property
     def granule(self) -> str:

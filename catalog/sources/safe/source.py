@@ -18,15 +18,15 @@ from catalog.area import Area
 from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
 from catalog.grid import to_lonlat
 from catalog.products import UNKNOWN, Asset, LeftOut, Level, Product
-from catalog.sources.address import is_s3, source_id
+from catalog.sources.address import source_id
 from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.protocol import SearchResult
 from catalog.sources.safe.aws_tile import is_tile, read_tile, tile_and_day
 from catalog.sources.safe.product import SafeProduct, granules, read_product
 from catalog.sources.safe.sizes import check_sizes
-from catalog.storage.bucket import split_address
+from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import Entry, Files, join, name_of, open_files, parent
+from catalog.storage.file_trees import Entry, Files, join, name_of, parent
 
 THREADS = 8
 """Listings and documents read side by side: of a bucket, nearly all of their time is waiting."""
@@ -36,12 +36,12 @@ DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Something that looks like a product, unopened."""
+class Candidate:
+    """A folder or archive that looks like a product, unopened."""
 
     path: str
     is_tile: bool
-    """As AWS lays it out."""
+    """True of a tile as AWS lays it out."""
     name: ProductName | None
 
     @property
@@ -73,8 +73,7 @@ class SafeSource:
         self._only = ""
         if is_product(address):
             address, self._only = _apart(address)
-        access = credentials.of_bucket(split_address(address)[0]) if is_s3(address) else credentials.s3
-        self._files = open_files(address, access)
+        self._files = open_files(address, credentials)
         self.address = f"safe:{join(self._files.address, self._only)}"
         self.id = source_id("safe", self._only or name_of(self._files.address), self.address)
         self._read: dict[str, SafeProduct] = {}
@@ -133,7 +132,7 @@ class SafeSource:
         check_sizes(safe)
         return dict(safe.assets)
 
-    def _lies_elsewhere(self, found: Found, results: list[Product | LeftOut], area: Area) -> bool:
+    def _lies_elsewhere(self, found: Candidate, results: list[Product | LeftOut], area: Area) -> bool:
         """True where the tile that a product is of doesn't touch the area."""
         if found.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):
             return False
@@ -141,7 +140,7 @@ class SafeSource:
         # Edges that are straight in the zone are bent in longitude and latitude.
         return not to_lonlat(box(*tile.bounds), tile.epsg).buffer(0.1).intersects(area)
 
-    def _granules(self, found: Found) -> list[Product | LeftOut]:
+    def _granules(self, found: Candidate) -> list[Product | LeftOut]:
         """All granules of a product, or why not."""
         results: list[Product | LeftOut] = []
         try:
@@ -168,9 +167,9 @@ class SafeSource:
         return results
 
 
-def is_product(place: str) -> bool:
+def is_product(address: str) -> bool:
     """True of the path of a ``.SAFE`` folder or a zip archive, by its name alone."""
-    name = place.rstrip("/").lower()
+    name = address.rstrip("/").lower()
     return name.endswith((".safe", ".zip"))
 
 
@@ -188,13 +187,13 @@ _Listing = tuple[str, list[Entry]]
 _Map = Callable[[Callable[[str], _Listing], Iterable[str]], Iterable[_Listing]]
 
 
-def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Found]:
-    """What looks like products, below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
+def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Candidate]:
+    """Find what looks like products below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
 
     Raises `SourceError` where a folder can't be listed: an archive half seen would pass for a poorer one.
     """
     if is_product(start):
-        yield Found(start, False, parse_name(name_of(start)))
+        yield Candidate(start, False, parse_name(name_of(start)))
         return
 
     def listing(folder: str) -> _Listing:
@@ -212,17 +211,17 @@ def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[
         below: list[str] = []
         for folder, entries in apply(listing, folders):
             if is_tile(entries):
-                yield Found(folder, True, None)
+                yield Candidate(folder, True, None)
                 continue
             for entry in entries:
                 path = join(folder, entry.name)
                 name = parse_name(entry.name)
                 if entry.is_folder and entry.name.endswith(".SAFE"):
-                    yield Found(path, False, name)
+                    yield Candidate(path, False, name)
                 elif entry.is_folder and not entry.name.startswith("."):
                     below.append(path)
                 elif entry.name.endswith(".SAFE.zip") or (entry.name.endswith(".zip") and name is not None):
-                    yield Found(path, False, name)
+                    yield Candidate(path, False, name)
         folders = below
         if not folders:
             return
@@ -232,25 +231,25 @@ def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[
     )
 
 
-def _may_lie_in(found: Found, period: tuple[datetime, datetime]) -> bool:
+def _may_lie_in(found: Candidate, period: tuple[datetime, datetime]) -> bool:
     return found.span is None or (found.span[0] < period[1] and found.span[1] >= period[0])
 
 
-def _apart(place: str) -> tuple[str, str]:
+def _apart(address: str) -> tuple[str, str]:
     """Folder and name of a single product. Raises `RequestError` where it isn't there."""
-    if "://" in place:
-        return parent(place.rstrip("/")), name_of(place.rstrip("/"))
-    path = Path(place).expanduser().resolve()
+    if "://" in address:
+        return parent(address.rstrip("/")), name_of(address.rstrip("/"))
+    path = Path(address).expanduser().resolve()
     if not path.exists():
         raise RequestError(f"source: there is no {path}. Relative paths start in {Path.cwd()}.")
     return str(path.parent), path.name
 
 
-def _shown(found: Found, path: str) -> str:
+def _shown(found: Candidate, path: str) -> str:
     return found.name.name if found.name and path == found.path else name_of(path) if not found.is_tile else path
 
 
-def _in_words(found: list[Found]) -> str:
+def _in_words(found: list[Candidate]) -> str:
     if not found:
         return "no product"
     spans = [one.span for one in found if one.span is not None]

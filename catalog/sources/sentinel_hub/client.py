@@ -36,13 +36,13 @@ AT_ONCE = 4
 """Requests under way at once, of one acquisition."""
 
 ATTEMPTS = 4
-"""How often a request is sent that meets HTTP 5xx or a broken connection."""
+"""The attempts at a request that meets HTTP 5xx or a broken connection."""
 
 PAUSE = 5.0
 """Seconds before the second attempt; three times as long before each further one."""
 
 CROWDED = 10
-"""How often a request is sent that meets HTTP 429; the service says how long to wait in between."""
+"""The attempts at a request that meets HTTP 429; the service says how long to wait in between."""
 
 LONGEST_WAIT = 600.0
 """Seconds. A service that asks for a longer wait has no room left today."""
@@ -128,7 +128,7 @@ class SentinelHubService:
         return [answer.content for answer in answers]
 
     def _ask(self, question: Callable[[SentinelHubDownloadClient], Answer]) -> Answer:
-        """What a question gets as its answer, with a new token where the service no longer takes the old one."""
+        """The answer to a question, with a new token where the service no longer takes the old one."""
         session, renewed = None, False
         while True:
             try:
@@ -190,7 +190,7 @@ def _status(error: Exception) -> int | None:
 
 
 def _said(error: Exception) -> str:
-    """What the service says, or what happened on the way to it, on one line."""
+    """The text of the service, or of what happened on the way to it, on one line."""
     cause = _cause(error)
     response = getattr(cause, "response", None)
     if isinstance(response, Response):

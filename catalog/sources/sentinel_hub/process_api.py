@@ -1,4 +1,4 @@
-"""What is asked of Sentinel Hub's Process API for one product, and how its answers become files.
+"""Requests to Sentinel Hub's Process API for one product, and the files that its answers become.
 
 **Values.** Digital numbers, harmonised by the service (`harmonizeValues: true`): it alone knows which version of a product its
 pixels come from, and so whether 1000 has to be taken off. It cuts below 0, and ``max(1, max(0, DN - 1000))`` is the cube's
@@ -49,7 +49,7 @@ LARGEST = 2500
 """Pixels along an edge of one answer, at most: the service's limit."""
 
 SAME_GRANULE = timedelta(minutes=1)
-"""What is sensed of one tile within this time is of one datatake."""
+"""Products of one tile that are closer in time than this are of one datatake."""
 
 FOOTPRINT_MARGIN = 0.01
 """Degrees by which a footprint may fall short of the pixels: catalogues simplify them."""
@@ -63,7 +63,7 @@ _BLOCK = 256
 
 
 class DamagedAnswerError(Exception):
-    """What came is not the raster that was asked for; the text says why."""
+    """An answer that is not the raster that was asked for; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Layer:
 
 
 def layers(product: Product, epsg: int) -> tuple[Layer, ...]:
-    """What to ask for, in the pixels of a zone."""
+    """Bands to ask for, in the pixels of a zone."""
     names = LEVEL_BANDS[product.level] + MASK_ASSETS[product.level]
     if own_zone(product) != epsg:
         return (Layer(10, names),)
@@ -107,7 +107,7 @@ def own_zone(product: Product) -> int | None:
 
 
 def parts(product: Product, layer: Layer, windows: Sequence[Window]) -> list[Window]:
-    """What the product may have of the windows, in pieces of the layer that the service answers at once."""
+    """The parts of the windows that the product may have, in pieces of the layer that the service answers at once."""
     reach = _reach(product, windows[0].epsg)
     met = windows if reach is None else [met for window in windows if (met := window.intersection(reach)) is not None]
     return [part for window in met for part in layer.whole(window).blocks(LARGEST * layer.step)]
@@ -122,7 +122,7 @@ def _reach(product: Product, epsg: int) -> Window | None:
 
 
 def download_request(product: Product, layer: Layer, part: Window, config: SHConfig) -> DownloadRequest:
-    """What the client sends for one part of a layer."""
+    """The request that the client sends for one part of a layer."""
     height, width = layer.shape(part)
     request = SentinelHubRequest(
         evalscript=evalscript(product, layer),
@@ -190,7 +190,7 @@ def decoded(content: bytes, layer: Layer, part: Window) -> npt.NDArray[np.uint16
     return values
 
 
-class Files:
+class LayerFiles:
     """One GeoTIFF a band over all windows; blocks that nobody asked for take no room and read as no data."""
 
     def __init__(self, folder: Path, product: Product, layer: Layer, windows: Sequence[Window]) -> None:
@@ -240,7 +240,7 @@ class Files:
                 )
 
     def assets(self, folder: Path) -> dict[str, Asset]:
-        """By name, as they lie in a folder."""
+        """The assets by name, as they lie in a folder."""
         own, epsg = own_zone(self._product), self._whole.epsg
         return {
             name: Asset(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -15,22 +14,23 @@ from catalog.area import Area
 from catalog.errors import ProductError, RequestError
 from catalog.grid import Window
 from catalog.products import Asset, Level, Product
-from catalog.sources.address import source_id
+from catalog.sources.address import may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
 from catalog.sources.sentinel_hub.client import AT_ONCE, RefusedError, SentinelHubService
 from catalog.sources.sentinel_hub.process_api import (
     COLLECTIONS,
     DamagedAnswerError,
-    Files,
+    LayerFiles,
     decoded,
     download_request,
     layers,
 )
 from catalog.sources.stac.source import select_items
 from catalog.storage.credentials import Credentials
+from catalog.storage.whole import folder_written_whole
 
 DAMAGED = 2
-"""How often a part is asked for whose answer comes whole and is no raster."""
+"""The attempts at a part whose answer comes whole and is no raster."""
 
 _ACCOUNTS = "https://shapps.dataspace.copernicus.eu/dashboard or https://apps.sentinel-hub.com/dashboard"
 
@@ -74,25 +74,19 @@ class SentinelHubSource:
 
     def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:
         """See `Downloading`. The folder appears when all of it is there. Raises `StoreError` where it can't be written."""
-        aside = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
-            made = [Files(aside, product, layer, windows) for layer in layers(product, windows[0].epsg)]
+        with folder_written_whole(folder) as aside:
+            made = [LayerFiles(aside, product, layer, windows) for layer in layers(product, windows[0].epsg)]
             with ExitStack() as stack:
                 for layer_files in made:
                     stack.enter_context(layer_files.opened())
                 self._fetch(product, [(files, part) for files in made for part in files.parts])
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return {name: asset for files in made for name, asset in files.assets(folder).items()}
 
-    def _fetch(self, product: Product, wanted: Sequence[tuple[Files, Window]]) -> None:
+    def _fetch(self, product: Product, wanted: Sequence[tuple[LayerFiles, Window]]) -> None:
         """Ask for parts, a few at a time, and write what comes; once more for those whose answer is damaged."""
         config, problem = self._service.config, ""
         for _ in range(DAMAGED):
-            damaged: list[tuple[Files, Window]] = []
+            damaged: list[tuple[LayerFiles, Window]] = []
             for first in range(0, len(wanted), AT_ONCE):
                 some = wanted[first : first + AT_ONCE]
                 try:
@@ -126,7 +120,7 @@ class SentinelHubSource:
 def _check_url(name: str, url: str) -> None:
     parts = urlsplit(url)
     local = parts.hostname in ("127.0.0.1", "::1", "localhost")
-    if parts.username or parts.password or parts.query:
+    if may_hold_secret(url):
         raise RequestError(f"source: {name} carries a user name or a query. Give it without.")
     if not parts.hostname or (parts.scheme != "https" and not local):
         raise RequestError(f"source: {name} is {url!r}, which is no https address: secrets are sent there.")

@@ -1,4 +1,4 @@
-"""What one STAC item says: the product it describes, and where its bands are.
+"""A STAC item: the product it describes, and where its bands are.
 
 Understands the properties and asset names of Earth Search, the Copernicus Data Space (CDSE), the Planetary Computer, and
 of plain archives that follow the STAC extensions. What an item doesn't say stays unknown.
@@ -17,8 +17,8 @@ from catalog.errors import ProductError, RequestError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
 from catalog.sources.address import is_s3, join
 from catalog.sources.product_name import COMPACT
-from catalog.storage.bucket import gdal_options, split_address
 from catalog.storage.credentials import Credentials
+from catalog.storage.s3 import gdal_options, split_address
 
 Item = dict[str, Any]
 
@@ -147,7 +147,7 @@ def _address(asset: Item, href: str, credentials: Credentials) -> str:
 
 
 def _offset(name: str, asset: Item, properties: Item, product: Product) -> tuple[int, str]:
-    """What to add to raw numbers, in 1e-4 reflectance, and what said so."""
+    """The offset to add to raw numbers, in 1e-4 reflectance, and what said so."""
     scale, offset = _number(_of_band(asset, "scale")), _number(_of_band(asset, "offset"))
     if (scale is not None or offset) and abs((1.0 if scale is None else scale) / REFLECTANCE_SCALE - 1) > 1e-6:
         raise ProductError(

@@ -25,11 +25,12 @@ from urllib3 import Retry
 from catalog.area import Area, as_geojson
 from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
-from catalog.sources.address import is_s3, is_url, join, source_id
+from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
 from catalog.sources.stac.item import SYNTHETIC, item_assets, item_product, item_time
-from catalog.storage.bucket import Bucket, split_address
+from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials, remedy
+from catalog.storage.s3 import split_address
 
 Document = dict[str, Any]
 
@@ -59,7 +60,7 @@ class StacSource:
         self.address = f"stac:{self._root}"
         self.id = source_id("stac", _name(self._root), self.address)
         self._found: dict[str, Document] = {}
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, BucketFiles] = {}
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
@@ -139,9 +140,9 @@ class StacSource:
             return self._bucket(bucket).read(key)
         return Path(href).read_text(encoding="utf-8")
 
-    def _bucket(self, name: str) -> Bucket:
+    def _bucket(self, name: str) -> BucketFiles:
         if name not in self._buckets:
-            self._buckets[name] = Bucket(f"s3://{name}", self._credentials.of_bucket(name))
+            self._buckets[name] = BucketFiles(f"s3://{name}", self._credentials.of_bucket(name))
         return self._buckets[name]
 
     def _walk(
@@ -241,28 +242,26 @@ def _links(document: Document) -> list[dict[str, str]]:
     ]
 
 
-def _resolved(place: str) -> str:
+def _resolved(address: str) -> str:
     """Absolute path or URL, the same for every way to write it."""
-    if is_url(place):
-        parts = urlsplit(place)
-        if parts.username or parts.password or parts.query:
-            # The address ends in reports and logs.
+    if is_url(address):
+        if may_hold_secret(address):
             raise RequestError(
-                f"source: the address of {parts.hostname} carries a user name or a query. Give it without; "
+                f"source: the address of {urlsplit(address).hostname} carries a user name or a query. Give it without; "
                 "credentials come from the environment."
             )
-        return place
-    if is_s3(place):
+        return address
+    if is_s3(address):
         try:
-            bucket, key = split_address(place)
+            bucket, key = split_address(address)
         except RequestError as error:
             raise RequestError(f"source: {error}") from error
         return f"s3://{bucket}/{key}" if key.endswith(".json") else f"s3://{bucket}/{f'{key}/catalog.json'.lstrip('/')}"
-    if re.match(r"[a-z0-9]+://", place):
-        raise RequestError(f"source: stac:{place}: a STAC catalogue is read from a path, from s3:// or from http(s).")
-    if not place.strip():
+    if re.match(r"[a-z0-9]+://", address):
+        raise RequestError(f"source: stac:{address}: a STAC catalogue is read from a path, from s3:// or from http(s).")
+    if not address.strip():
         raise RequestError("source: 'stac:' needs the path or URL of a catalogue, e.g. stac:archive/catalog.json.")
-    path = Path(place).expanduser().resolve()
+    path = Path(address).expanduser().resolve()
     if path.is_dir():
         path = path / "catalog.json"
     if not path.is_file():
@@ -286,6 +285,6 @@ def _raise_refusal(error: Exception, address: str) -> None:
 
 
 def _words(error: Exception) -> str:
-    """What an error says; pages that servers answer with are cut."""
+    """The text of an error; pages that servers answer with are cut."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:299] + "…"

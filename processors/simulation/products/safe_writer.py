@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,11 +25,12 @@ from shapely.ops import unary_union
 from catalog.errors import StoreError
 from catalog.grid import PIXEL, to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS, SATURATED
+from catalog.storage.whole import folder_aside
 from processors.simulation.instrument.instrument import OFFSET
 from processors.simulation.mission.granule import Content, Granule
 from processors.simulation.mission.scene import Scene
 from processors.simulation.products import safe_documents as documents
-from processors.simulation.products.staging import Staging, to_jp2
+from processors.simulation.products.staging import Staging, staging_in, to_jp2
 
 _DETECTOR = 6
 _QUALITY_LAYERS = 8
@@ -133,25 +133,15 @@ def write_safe(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granul
     targets = [safe_path(archive, granule) for granule in granules]
     if all(target.is_dir() for target in targets):
         return targets
-    try:
-        archive.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=archive) as temporary:
-            staging = Staging(Path(temporary), granules[0].window)
-            tile = _Tile(staging, granules)
-            try:
-                for scene in scenes:
-                    tile.add(scene)
-            finally:
-                staging.close()
-            for granule, target in zip(granules, targets, strict=True):
-                made = Path(temporary) / target.name
-                _write_product(made, granule, tile)
-                if not target.is_dir():
-                    made.rename(target)
-    except (OSError, rasterio.errors.RasterioIOError) as error:
-        raise StoreError(
-            f"can't write into {archive}: {error}. Free some space or check the permissions, and run again."
-        ) from error
+    with staging_in(archive, granules[0].window) as staging:
+        tile = _Tile(staging, granules)
+        for scene in scenes:
+            tile.add(scene)
+        staging.close()
+        for granule, target in zip(granules, targets, strict=True):
+            if not target.is_dir():
+                with folder_aside(target, "keep") as folder:
+                    _write_product(folder, granule, tile)
     return targets
 
 

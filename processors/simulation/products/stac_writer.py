@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import rasterio
 from shapely.geometry import box
 
 from catalog.area import as_geojson
 from catalog.errors import StoreError
-from catalog.grid import PIXEL, Window, to_lonlat
+from catalog.grid import Window, to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS, REFLECTANCE_SCALE
-from catalog.storage.store import write_json
+from catalog.storage.whole import folder_aside, write_json
 from processors.simulation.instrument.instrument import OFFSET
 from processors.simulation.mission.granule import NOTICE, Granule, iso
 from processors.simulation.mission.scene import Scene
-from processors.simulation.products.staging import Staging, to_cog
+from processors.simulation.products.staging import Staging, staging_in, to_cog
 
 _NO_PROBABILITY = 255
 
@@ -36,27 +33,18 @@ def write_items(archive: Path, scenes: Iterable[Scene], granules: Sequence[Granu
     items = [item_path(archive, granule) for granule in granules]
     if all(item.is_file() for item in items):
         return items
-    try:
-        archive.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=archive) as temporary:
-            staging, classes = Staging(Path(temporary), window), Counter[int]()
-            try:
-                for scene in scenes:
-                    _stage(staging, scene, granules)
-                    classes.update(dict(zip(*(part.tolist() for part in np.unique_counts(scene.scl)), strict=True)))
-            finally:
-                staging.close()
-            if not classes.keys() - {0}:
-                raise StoreError(f"{granules[0].name}: nothing of the tile was seen, there is no product to write.")
-            for granule, item in zip(granules, items, strict=True):
-                if not item.is_file():
-                    _write_product(Path(temporary) / granule.name, staging, granule, window, classes)
-                    item.parent.parent.mkdir(exist_ok=True)
-                    (Path(temporary) / granule.name).rename(item.parent)
-    except (OSError, rasterio.errors.RasterioIOError) as error:
-        raise StoreError(
-            f"can't write into {archive}: {error}. Free some space or check the permissions, and run again."
-        ) from error
+    with staging_in(archive, window) as staging:
+        classes = Counter[int]()
+        for scene in scenes:
+            _stage(staging, scene, granules)
+            classes.update(dict(zip(*(part.tolist() for part in np.unique_counts(scene.scl)), strict=True)))
+        staging.close()
+        if not classes.keys() - {0}:
+            raise StoreError(f"{granules[0].name}: nothing of the tile was seen, there is no product to write.")
+        for granule, item in zip(granules, items, strict=True):
+            if not item.is_file():
+                with folder_aside(item.parent) as folder:
+                    _write_product(folder, staging, granule, window, classes)
     return items
 
 
@@ -116,38 +104,6 @@ def write_catalogue(archive: Path, items: Sequence[Path], made_from: dict[str, A
         catalog, {"type": "Catalog", "id": "mission", **described, "cropline:made_from": made_from, "links": links}
     )
     return catalog
-
-
-def joined(scenes: Iterable[Scene], area: Window) -> Scene:
-    """One scene of blocks that fill an area (aligned to pixels of 60 m)."""
-    whole: Scene | None = None
-    for scene in scenes:
-        if whole is None:
-            whole = _blank(scene, area)
-        rows, columns = area.slices(scene.window)
-        for target, source in ((whole.l1c, scene.l1c), (whole.l2a, scene.l2a)):
-            for band, values in source.items():
-                _put(target[band], values, rows, columns, BANDS[band].resolution // PIXEL)
-        _put(whole.scl, scene.scl, rows, columns, 2)
-        _put(whole.cloud_probability, scene.cloud_probability, rows, columns, 2)
-        _put(whole.sky, scene.sky, rows, columns, 1)
-    if whole is None:
-        raise ValueError("no scenes to join")
-    return whole
-
-
-def _blank(like: Scene, area: Window) -> Scene:
-    def bands(names: Iterable[str]) -> dict[str, npt.NDArray[np.uint16]]:
-        factors = {name: BANDS[name].resolution // PIXEL for name in names}
-        return {name: np.zeros((area.height // by, area.width // by), np.uint16) for name, by in factors.items()}
-
-    half = np.zeros((area.height // 2, area.width // 2), np.uint8)
-    sky = np.full(area.shape, 255, np.uint8)
-    return Scene(area, bands(like.l1c), bands(like.l2a), half, half.copy(), sky, like.aerosol, like.vapour)
-
-
-def _put(target: npt.NDArray[Any], values: npt.NDArray[Any], rows: slice, columns: slice, factor: int) -> None:
-    target[rows.start // factor : rows.stop // factor, columns.start // factor : columns.stop // factor] = values
 
 
 def _collection(level: str) -> str:

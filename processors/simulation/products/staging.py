@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,10 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window as Part
 
+from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window
 from processors.simulation.mission.granule import NOTICE
 
@@ -29,6 +34,11 @@ class Staging:
 
     def path(self, name: str) -> Path:
         return self._folder / f"{name}.tif"
+
+    @property
+    def paths(self) -> list[Path]:
+        """The paths of all rasters that were written to."""
+        return sorted(self._folder.iterdir())
 
     def write(
         self, name: str, metres: int, window: Window, values: npt.NDArray[Any], nodata: int | None = None
@@ -56,6 +66,25 @@ class Staging:
         )  # fmt: skip
         self._open[name] = file
         return file
+
+
+@contextmanager
+def staging_in(folder: Path, window: Window) -> Iterator[Staging]:
+    """A staging inside the folder where what is made of it shall lie, removed at the end. `Staging.close` it before it is read.
+
+    Raises `StoreError` for what goes wrong with files in the block: of a full disk for instance.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            TemporaryDirectory(prefix=".writing-", dir=folder) as temporary,
+            closing(Staging(Path(temporary), window)) as staging,
+        ):
+            yield staging
+    except (OSError, RasterioIOError) as error:
+        raise StoreError(
+            f"can't write into {folder}: {error}. Free some space or check the permissions, and run again."
+        ) from error
 
 
 def to_cog(raster: Path, target: Path) -> None:

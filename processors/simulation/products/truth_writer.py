@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +10,14 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import numpy.typing as npt
-from rasterio.errors import RasterioIOError
 
-from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window
-from catalog.storage.store import write_json, written_whole
+from catalog.storage.whole import write_json, written_whole
 from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.land.growth import Stage
 from processors.simulation.land.land import Field
 from processors.simulation.mission.scene import UNSEEN, Scene
-from processors.simulation.products.staging import Staging, to_cog
+from processors.simulation.products.staging import Staging, staging_in, to_cog
 from processors.simulation.sky.sky import CLASSES
 
 Bytes = npt.NDArray[np.uint8]
@@ -110,19 +107,10 @@ def write_values(folder: Path) -> None:
 
 @contextmanager
 def _staged(folder: Path, window: Window, name: str) -> Iterator[Staging]:
-    """Stage rasters: they lie in the folder as ``<name><raster>.tif`` when the block ends well."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as temporary:
-            staging = Staging(Path(temporary), window)
-            try:
-                yield staging
-            finally:
-                staging.close()
-            for raster in sorted(Path(temporary).iterdir()):
-                with written_whole(folder / f"{name}{raster.name}") as whole:
-                    to_cog(raster, whole)
-    except (OSError, RasterioIOError) as error:
-        raise StoreError(
-            f"can't write into {folder}: {error}. Free some space or check the permissions, and run again."
-        ) from error
+    """Put what is written to the staging into the folder as ``<name><raster>.tif`` when the block ends well."""
+    with staging_in(folder, window) as staging:
+        yield staging
+        staging.close()
+        for raster in staging.paths:
+            with written_whole(folder / f"{name}{raster.name}") as whole:
+                to_cog(raster, whole)

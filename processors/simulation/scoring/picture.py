@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from catalog.storage.store import written_whole
+from catalog.storage.whole import written_whole
 from processors.delivery.picture_page import AMBER, DPI, INK, LINE, NO_DATA, SOFT
 from processors.simulation.scoring.crop_scores import CropCounts
 from processors.simulation.scoring.scores import TruthScores

@@ -29,7 +29,7 @@ from shapely.geometry import box
 
 from catalog.grid import PIXEL, Window, to_lonlat
 from catalog.products import CROP_BANDS
-from catalog.storage.store import written_whole
+from catalog.storage.whole import written_whole
 from processors.delivery.picture_page import AMBER, DPI, INK, LINE, SOFT
 from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask

@@ -13,8 +13,9 @@ import rasterio
 from affine import Affine
 
 from catalog.errors import ProductError, RequestError
-from catalog.storage.credentials import S3Access
-from catalog.storage.file_trees import Entry, LocalFiles, open_files
+from catalog.storage.archives import open_files
+from catalog.storage.credentials import Credentials
+from catalog.storage.file_trees import Entry, LocalFiles
 from catalog.storage.zip_files import MOST_RATIO, ZipFiles
 
 
@@ -36,7 +37,7 @@ def zipped(folder: Path, members: dict[str, bytes], method: int = zipfile.ZIP_DE
 def test_a_folder_and_an_archive_of_it_are_the_same_tree(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    local = open_files(str(folder), S3Access())
+    local = open_files(str(folder), Credentials())
     other = tmp_path_factory.mktemp("zip")
     archive = zipped(other, {"b/inner/file.txt": b"0123456789", "a.xml": b"<a/>"})
     for files in (local, archive):
@@ -160,4 +161,4 @@ def test_a_damaged_member_says_so(tmp_path: Path) -> None:
 )
 def test_places_that_are_no_tree(address: str, said: str) -> None:
     with pytest.raises(RequestError, match=said):
-        open_files(address, S3Access())
+        open_files(address, Credentials())

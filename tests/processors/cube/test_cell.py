@@ -26,8 +26,8 @@ from catalog.grid import Cell
 from catalog.products import Acquisition, Product
 from catalog.storage.store import CellPath
 from processors.cube.cell import Cube, ensure_cell, extend
-from processors.cube.layout import plain_codecs
-from processors.cube.place import open_group
+from processors.cube.codecs import plain_codecs
+from processors.cube.storage import open_group
 
 CELL = Cell(32631, 56, 549)
 TIME = datetime(2019, 4, 1, 10, 56, 58, 24001, tzinfo=UTC)

@@ -15,8 +15,8 @@ from catalog.grid import Cell
 from catalog.products import LEVEL_BANDS, Acquisition, Level, Product
 from catalog.storage.store import CellPath, Store
 from processors.cube.cell import Cube, ensure_cell, extend
+from processors.cube.codecs import plain_codecs
 from processors.cube.export import export_cell
-from processors.cube.layout import plain_codecs
 from processors.cube.listing import find_cell, summaries
 
 CELL = Cell(32631, 56, 549)

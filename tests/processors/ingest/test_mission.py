@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scene_kit import joined
 from shapely.geometry import box
 
 from catalog.grid import Cell, Window, cells_of_window, to_lonlat
@@ -16,7 +17,6 @@ from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.mask.acquisition import mask_acquisition
 from processors.mask.options import MaskOptions
 from processors.simulation.mission.scene import aligned
-from processors.simulation.products.stac_writer import joined
 from processors.simulation.source import MissionSource, overpass_of
 from processors.simulation.training_patches import date_of
 

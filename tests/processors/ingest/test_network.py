@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from catalog.errors import Reason
 from catalog.grid import Cell
 from catalog.products import LEVEL_BANDS, Asset, LeftOut
-from catalog.storage.bucket import gdal_options
 from catalog.storage.credentials import S3Access
+from catalog.storage.s3 import gdal_options
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.ingest import opening as ingest_open

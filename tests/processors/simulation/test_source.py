@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from scene_kit import joined
 from shapely.geometry import box, shape
 
 from catalog.errors import ProductError, RequestError, StoreError
@@ -16,7 +17,6 @@ from catalog.grid import Window, to_lonlat
 from catalog.products import LEVEL_BANDS, Product
 from catalog.sources.protocol import Downloading
 from catalog.sources.registry import open_source
-from processors.simulation.products.stac_writer import joined
 from processors.simulation.source import MissionSource, overpass_of, parse_mission
 
 AREA = box(4.06, 50.74, 4.08, 50.76)

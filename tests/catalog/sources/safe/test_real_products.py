@@ -15,7 +15,7 @@ from shapely.geometry import Point, box, shape
 from catalog.grid import to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS
 from catalog.sources.registry import open_source
-from catalog.sources.safe.masks import QUALITY_LAYERS, mask_features
+from catalog.sources.safe.masks import mask_features
 from catalog.sources.safe.product import SafeProduct, read_product
 from catalog.sources.safe.sizes import check_sizes
 from catalog.storage.file_trees import LocalFiles
@@ -24,6 +24,18 @@ JMM = "S2A_MSIL1C_20180629T000241_N0206_R030_T56JMM_20180629T012042"
 UNU = "S2A_MSIL2A_20221005T115411_N0400_R023_T29UNU_20221005T164454"
 UCF1 = "S2B_MSIL1C_20230823T095559_N0509_R122_T34UCF_20230823T120234"
 UCF2 = "S2B_MSIL2A_20230823T095559_N0509_R122_T34UCF_20230823T124759"
+
+QUALITY_LAYERS: tuple[str, ...] = (
+    "ancillary data lost",
+    "ancillary data degraded",
+    "instrument data lost",
+    "instrument data degraded",
+    "defective pixels",
+    "no data",
+    "partially corrected crosstalk",
+    "saturated before correction (L1A)",
+)
+"""Of ``MSK_QUALIT_B…jp2``, 1 where it holds (Products Specification 14.9, ESA 2021)."""
 
 
 def read(real_data: Path, name: str) -> SafeProduct:

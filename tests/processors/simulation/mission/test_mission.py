@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
+from scene_kit import joined
 
 from catalog.grid import Window
 from catalog.orbits.tiles import Tile
@@ -13,7 +14,6 @@ from processors.simulation.land.weather import Climate, Weather, weather
 from processors.simulation.mission.mission import VERSION, Mission, drawn_cover, snow_cover
 from processors.simulation.mission.overpass import Overpass, overpasses
 from processors.simulation.mission.scene import Scene
-from processors.simulation.products.stac_writer import joined
 
 TILE = Tile.from_name("31UES")
 AREA = Window(32631, 57_498, 562_500, 120, 90)

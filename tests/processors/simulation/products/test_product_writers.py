@@ -17,6 +17,7 @@ import pytest
 import rasterio
 from defusedxml.ElementTree import parse
 from rasterio.errors import NotGeoreferencedWarning
+from scene_kit import joined
 from shapely.geometry import box, shape
 
 from catalog.errors import RequestError, StoreError
@@ -28,8 +29,8 @@ from catalog.sources.registry import open_source
 from catalog.sources.safe.masks import mask_features
 from catalog.sources.safe.product import SafeProduct, read_product
 from catalog.sources.safe.sizes import check_sizes
+from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import open_files
 from processors.simulation.instrument.instrument import Instrument
 from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.land.growth import Stage
@@ -37,7 +38,7 @@ from processors.simulation.land.land import Field
 from processors.simulation.mission.granule import Granule
 from processors.simulation.mission.scene import Scene, blocks_of, observe, with_margin
 from processors.simulation.products.safe_writer import write_safe
-from processors.simulation.products.stac_writer import joined, write_catalogue, write_items
+from processors.simulation.products.stac_writer import write_catalogue, write_items
 from processors.simulation.products.truth_writer import (
     acquisition_truth,
     clear,
@@ -91,7 +92,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(archive: Path, granule: Granule) -> SafeProduct:
-    return read_product(open_files(str(archive), Credentials().s3), f"{granule.name}.SAFE")
+    return read_product(open_files(str(archive), Credentials()), f"{granule.name}.SAFE")
 
 
 def document(path: Path) -> Element:
