@@ -13,12 +13,12 @@ from catalog.storage.store import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.folder_swap import ITEM, check_target, swapped_in
 from processors.delivery.picture import draw_overview
-from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
+from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
 from processors.rasters import Variable, copy_as_cog
 
-__all__ = ["DeliveryFacts", "ModelUsed", "Score", "check_target", "deliver"]
+__all__ = ["DeliveryFacts", "ModelUsed", "check_target", "deliver"]
 
 
 def deliver(
