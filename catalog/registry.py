@@ -11,20 +11,19 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from shapely import GEOSException, make_valid
-from shapely.geometry import shape
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from catalog.area import Area
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend
-from catalog.products import Frozen, Level
+from catalog.model_fit import ModelContract, Need, Objection, reasons_against
+from catalog.products import Level
 from catalog.storage.store import Store, digest, sha256
 from catalog.storage.whole import folder_aside, write_json
 
@@ -40,18 +39,12 @@ _MULTIHASH_SHA256 = "1220"  # code 0x12, 0x20 bytes: the STAC file extension's c
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
 
 
-class ModelEntry(Frozen):
+class ModelEntry(ModelContract):
     """One checkpoint, by what decides whether a request may use it."""
 
     name: str
     folder: Path
     created: AwareDatetime
-    level: Level
-    bands: tuple[str, ...]
-    months: Annotated[tuple[int, int], Field(description="first and last month of the season it was trained on")]
-    synthetic: bool
-    footprint: Annotated[dict[str, Any] | None, Field(description="GeoJSON of where it was trained, degrees")]
-    legend: Legend
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +53,6 @@ class BrokenModel:
 
     name: str
     reason: str
-
-
-class _Config(BaseModel):
-    """The part of a checkpoint's ``config.json`` that is read here; the rest is the network's."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    level: Level
-    bands: tuple[str, ...]
-    months: tuple[int, int]
-    synthetic: bool
-    footprint: dict[str, Any] | None = None
-    legend: Legend
-
-    @field_validator("legend", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return {"entries": value}
 
 
 class _ItemProperties(BaseModel):
@@ -134,35 +109,33 @@ class Registry:
         name: str | None = None,
         *,
         months: tuple[int, int] | None = None,
+        dates: int | None = None,
     ) -> Path:
         """The folder of the model that a request gets.
 
         The newest of the same level whose bands are among ``bands``, trained on the same kind of data (``synthetic``), on
-        the same ``months`` where given, in a footprint that meets the area, with the classes of ``legend`` where given.
+        the same ``months`` where given, in a footprint that meets the area, with the classes of ``legend`` where given, that
+        takes a series of ``dates`` where given.
 
         ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well,
         but where it was trained is the user's business. Raises `ModelError`, which says of every candidate why not.
         """
-        available = frozenset(bands)
-
-        def against(entry: ModelEntry) -> list[str]:
-            return _reasons(entry, level, available, synthetic, legend, months)
-
+        need = Need(level, frozenset(bands), synthetic, months, dates, legend, area)
         if name is not None:
-            return self._named(name, against)
+            return self._named(name, replace(need, area=None))
         usable, broken = _survey(self._store.models)
-        refused = [(model.name, [model.reason]) for model in broken]
+        refused = [(model.name, model.reason) for model in broken]
         for entry in [*usable, *self.shipped_models()]:
-            reasons = against(entry) + _outside(entry, area)
+            reasons = reasons_against(entry, need)
             if not reasons:
                 return entry.folder
-            refused.append((entry.name, reasons))
-        asked = f"{level}, bands {', '.join(sorted(available))}, {'synthetic' if synthetic else 'real'} data"
+            refused.append((entry.name, _listed(reasons)))
+        asked = f"{level}, bands {', '.join(sorted(need.bands))}, {'synthetic' if synthetic else 'real'} data"
         if not refused:
             raise ModelError(
                 f"this installation has no model yet (asked for: {asked}). Give labels, so that one is trained from them."
             )
-        listed = "\n".join(f"  {model}: {'; '.join(reasons)}" for model, reasons in refused)
+        listed = "\n".join(f"  {model}: {reasons}" for model, reasons in refused)
         raise ModelError(
             f"no model fits the request ({asked}):\n{listed}\nGive labels, so that one is trained from them, or change the "
             "request to what a model was trained for."
@@ -196,16 +169,16 @@ class Registry:
             _write_catalog(self._store.maps, "maps", "Maps made by this installation.", items)
         return listed
 
-    def _named(self, name: str, against: Callable[[ModelEntry], list[str]]) -> Path:
+    def _named(self, name: str, need: Need) -> Path:
         known = (self._store.models / name, self._shipped / name)
         folder = next((path for path in known if path.is_dir()), Path(name).expanduser().resolve())
         if not folder.is_dir():
             names = ", ".join(entry.name for entry in [*self.models(), *self.shipped_models()]) or "none yet"
             raise ModelError(f"model {name!r}: neither a model of this installation ({names}) nor a folder.")
-        reasons = against(_read_entry(folder))
+        reasons = reasons_against(_read_entry(folder), need)
         if reasons:
             raise ModelError(
-                f"model {name!r} doesn't fit the request: {'; '.join(reasons)}. Name another, or none so that one is chosen."
+                f"model {name!r} doesn't fit the request: {_listed(reasons)}. Name another, or none so that one is chosen."
             )
         return folder
 
@@ -213,6 +186,10 @@ class Registry:
         with _locked(self._store.models):
             items = [entry.folder / ITEM for entry in self.models()]
             _write_catalog(self._store.models, "models", "Models trained by this installation.", items)
+
+
+def _listed(reasons: Iterable[Objection]) -> str:
+    return "; ".join(reason.text for reason in reasons)
 
 
 def _survey(models: Path) -> tuple[list[ModelEntry], list[BrokenModel]]:
@@ -229,55 +206,16 @@ def _survey(models: Path) -> tuple[list[ModelEntry], list[BrokenModel]]:
     return sorted(usable, key=lambda entry: (entry.created, entry.name), reverse=True), broken
 
 
-def _reasons(
-    entry: ModelEntry,
-    level: Level,
-    available: frozenset[str],
-    synthetic: bool,
-    legend: Legend | None,
-    months: tuple[int, int] | None,
-) -> list[str]:
-    """The reasons why a model can't be used, in words; empty when it can."""
-    reasons = []
-    if entry.level != level:
-        reasons.append(f"trained on {entry.level}, not {level}")
-    if missing := [band for band in entry.bands if band not in available]:
-        reasons.append(f"needs {', '.join(missing)}, which the products don't have")
-    if entry.synthetic != synthetic:
-        kinds = ("real", "synthetic")
-        reasons.append(f"trained on {kinds[entry.synthetic]} data, the source is {kinds[synthetic]}")
-    if months is not None and entry.months != months:
-        reasons.append(f"trained on months {list(entry.months)}, not {list(months)}")
-    if legend is not None and not entry.legend.same_classes(legend):
-        reasons.append(f"its classes are {_classes(entry.legend)}, the labels' {_classes(legend)}")
-    return reasons
-
-
-def _classes(legend: Legend) -> str:
-    named = [f"{entry.value} {entry.name}" for entry in legend.mapped]
-    return ", ".join(named) if len(named) <= 12 else f"{', '.join(named[:12])} and {len(named) - 12} more"
-
-
-def _outside(entry: ModelEntry, area: Area) -> list[str]:
-    if entry.footprint is None:
-        return ["doesn't say where it was trained"]
-    try:
-        meets = make_valid(shape(entry.footprint)).intersection(area).area > 0
-    except (GEOSException, ValueError, TypeError, AttributeError, KeyError):
-        return ["its training footprint is not GeoJSON"]
-    return [] if meets else ["trained elsewhere: its training footprint doesn't meet the area"]
-
-
 def _read_entry(folder: Path) -> ModelEntry:
     missing = [name for name in (WEIGHTS, CONFIG, ITEM) if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder} is not a checkpoint: no {', '.join(missing)}. Train the model again.")
-    config = _parsed(_Config, folder / CONFIG)
+    contract = _parsed(ModelContract, folder / CONFIG)
     return ModelEntry(
         name=folder.name,
         folder=folder,
         created=_parsed(_Item, folder / ITEM).properties.created,
-        **{field: getattr(config, field) for field in _Config.model_fields},
+        **{field: getattr(contract, field) for field in ModelContract.model_fields},
     )
 
 

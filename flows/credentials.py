@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from catalog.errors import RequestError, SourceError
 from catalog.storage.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
-from catalog.storage.store import open_store
+from flows.own_server import own_server
 
 BLOCK = "CROPLINE_CREDENTIALS_BLOCK"
 """Names the block of this type to take what the environment lacks from."""
@@ -108,7 +108,7 @@ def as_credentials(values: CredentialValues) -> Credentials:
 def _block(name: str) -> CredentialValues:
     """What a block holds, asked of the server without Prefect itself: importing that takes seconds, and would fix its settings
     before `cropline run` makes a Prefect of its own."""
-    api = os.environ.get("PREFECT_API_URL") or _own_server()
+    api = os.environ.get("PREFECT_API_URL") or own_server()
     where = f"{BLOCK}: the block {name!r}"
     if api is None:
         raise SourceError(
@@ -131,15 +131,6 @@ def _block(name: str) -> CredentialValues:
     except (OSError, ValueError, KeyError) as error:
         # A validation error would repeat the values.
         raise SourceError(f"{where} can't be had from {api} ({type(error).__name__}). Look at it there.") from None
-
-
-def _own_server() -> str | None:
-    """The API of the server that `cropline up` started for this store."""
-    from flows.prefect_process.services import read_services
-    from flows.settings import load_settings
-
-    services = read_services(open_store(load_settings().store))  # without its cubes, which may need credentials
-    return None if services is None else services.api
 
 
 def _authorization() -> dict[str, str]:

@@ -1,18 +1,24 @@
-"""The flow `crop-map`: from a request to a delivery. It orders the stages; what they do is in `processors`."""
+"""From a request to a delivered map: the stages of the flow `crop-map`, in their order. What they do is in `flows.stages`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
-from catalog.products import Level
-from flows.mapping import map_area
+from catalog.grid import Cell
+from catalog.products import LeftOut, Level, Order
+from flows import stages
+from flows.facts import describe, hand_over
 from flows.reporting.artifacts import ArtifactProgress, publish
+from flows.reporting.delivery import Delivery
+from flows.reporting.progress import Reporter
 from flows.request import (
     AreaValue,
     Count,
     Fraction,
+    MapRequest,
     Months,
     Percent,
     Training,
@@ -20,14 +26,36 @@ from flows.request import (
     check_request,
 )
 from flows.run import open_run
-from flows.settings import load_settings
-from flows.stages import several_threads
+from flows.settings import Settings, load_settings
+from processors.delivery.provenance import DeliveryFacts
+from processors.season import Season
+
+NAME = "crop-map"
+
+
+def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> tuple[Delivery, DeliveryFacts]:
+    """Make the map that a checked request asks for. Returns what was delivered, and all that is told of it.
+
+    Each stage takes what those before it made, looks at its own outputs in the store, and does what is missing.
+    """
+    with open_run(request, settings, *reporters) as run:
+        order: Order = stages.order(run)  # the acquisitions that the source has
+        cells: list[Cell] = stages.extend(run, order)  # cells of the cube with these dates
+        unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
+        unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
+        season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
+        model: Path | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
+        patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
+        results: Path = stages.thematic(run, patches)  # fields of each patch, such as probabilities
+        rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
+        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches)  # where it all comes from
+        files: list[Path] = stages.deliver(run, patches, rasters, facts)  # the folder that the user opens
+        return hand_over(run, order, facts, files), facts
 
 
 @flow(
-    name="crop-map",
+    name=NAME,
     flow_run_name="{processor} {year}",
-    task_runner=several_threads(),
     persist_result=False,
     validate_parameters=True,
 )
@@ -72,7 +100,6 @@ def crop_map(
     given = dict(locals())
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
-    with open_run(request, settings, ArtifactProgress()) as run:
-        delivery, facts = map_area(run)
+    delivery, facts = map_area(request, settings, ArtifactProgress())
     publish(delivery, facts)
     return delivery.model_dump(mode="json")

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
 
 from catalog import subscriptions
 from catalog.errors import CroplineError
 from catalog.order import make_order
 from catalog.sources.registry import open_source
-from catalog.storage.store import Store
 from flows.credentials import load_credentials
 from flows.crop_map import crop_map
 from flows.reporting.delivery import ordered_products, read_delivered
 from flows.request import MapRequest, check_request
-from flows.settings import load_settings, store_at
+from flows.run_folder import RunFolder
+from flows.settings import Settings, load_settings
 
 
 class ReprocessError(CroplineError):
@@ -34,13 +34,12 @@ def reprocess(everything: bool = False) -> dict[str, str]:
     """
     logger = get_run_logger()
     settings = load_settings()
-    store = settings.open_store()
     outcomes: dict[str, str] = {}
     failed: list[str] = []
-    for name, parameters in subscriptions.subscribed(store).items():
+    for name, parameters in subscriptions.subscribed(settings.open_store()).items():
         try:
             request = check_request(parameters, settings.folder, settings)
-            outcomes[name] = _map_again(store, request, everything)
+            outcomes[name] = _map_again(settings, request, everything)
         except CroplineError as error:
             failed.append(f"{name}: {error}")
             outcomes[name] = f"failed: {error}"
@@ -52,31 +51,29 @@ def reprocess(everything: bool = False) -> dict[str, str]:
     return outcomes
 
 
-def _map_again(store: Store, request: MapRequest, everything: bool) -> str:
+def _map_again(settings: Settings, request: MapRequest, everything: bool) -> str:
     """What became of one subscription. Raises `ReprocessError` where it failed, whatever the reason."""
-    parameters = request.model_dump(mode="json")
     if not everything:
-        looked = news(str(store.root), parameters, return_state=True)
+        looked = news(quote(settings), quote(request), return_state=True)
         if not looked.is_completed():
             raise ReprocessError(looked.message or "the source could not be searched")
         if not looked.result():
             return "nothing new"
     # The state instead of the result: also an error that nobody foresaw must not stop the other subscriptions.
-    state = crop_map(**parameters, return_state=True)
+    state = crop_map(**request.model_dump(mode="json"), return_state=True)
     if not state.is_completed():
         raise ReprocessError(state.message or f"its run ended as {state.name}")
     return f"delivered to {state.result()['delivery']}"
 
 
 @task(name="look for news", cache_policy=NO_CACHE, persist_result=False)
-def news(store: str, parameters: dict[str, Any]) -> bool:
+def news(settings: Settings, request: MapRequest) -> bool:
     """True when the source offers what the last delivery of a request was not made from, clear pixels are told otherwise since, or
     there is no delivery."""
-    request = MapRequest.model_validate(parameters)
-    delivered = read_delivered(store_at(store).runs / request.digest)
+    delivered = read_delivered(RunFolder.of(settings.open_store(), request.digest))
     if delivered is None or not (Path(delivered.delivery) / "item.json").is_file():
         return True
-    if delivered.masked_with != load_settings().mask.record(request.level):
+    if delivered.masked_with != settings.mask.record(request.level):
         return True
     source = open_source(str(request.source), load_credentials())
     now = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)

@@ -115,6 +115,16 @@ class MapRequest(Frozen):
         return parse_area(self.area)
 
     @property
+    def geometry(self) -> dict[str, Any]:
+        """The area as a GeoJSON geometry, longitude and latitude."""
+        return as_geojson(self.polygon)
+
+    @property
+    def delivery_folder(self) -> Path:
+        """Folder of the delivery; `check_request` names one where the user doesn't."""
+        return Path(str(self.output))
+
+    @property
     def digest(self) -> str:
         """Names the request: what is asked for, wherever it is delivered."""
         return digest(self.model_dump(mode="json", exclude={"output"}))
@@ -171,7 +181,7 @@ def check_request(parameters: dict[str, Any], base: Path, settings: Settings | N
     if request.output is None:
         name = f"{request.processor}-{request.year}-{request.digest}"
         request = request.model_copy(update={"output": str(base / "deliveries" / name)})
-    check_target(Path(str(request.output)), request.digest)
+    check_target(request.delivery_folder, request.digest)
     return request
 
 

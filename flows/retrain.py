@@ -1,20 +1,25 @@
-"""The flow `retrain`: from labels to a model that later requests find by themselves."""
+"""From labels to a model that later requests find by themselves: the stages of the flow `retrain`, in their order."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
 
 from catalog.errors import RequestError
-from catalog.products import Level
+from catalog.grid import Cell
+from catalog.products import LeftOut, Level, Order
+from flows import stages
 from flows.reporting.artifacts import ArtifactProgress
+from flows.reporting.progress import Reporter
 from flows.request import (
     TRAINING_PARAMETERS,
     AreaValue,
     Count,
     Fraction,
+    MapRequest,
     Months,
     Percent,
     Training,
@@ -22,15 +27,29 @@ from flows.request import (
     check_request,
 )
 from flows.run import open_run
-from flows.settings import load_settings
-from flows.stages import prepare, several_threads
+from flows.settings import Settings, load_settings
 from flows.training import train_model
+from processors.season import Season
+
+NAME = "retrain"
+
+
+def learn_area(request: MapRequest, processes: int, settings: Settings, *reporters: Reporter) -> Path:
+    """Train a model from the labels of a checked request. Returns its folder in the store."""
+    if request.labels is None:
+        raise RequestError("labels: missing. A model is trained from them.")
+    with open_run(request, settings, *reporters) as run:
+        order: Order = stages.order(run)  # the acquisitions that the source has
+        cells: list[Cell] = stages.extend(run, order)  # cells of the cube with these dates
+        unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
+        unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
+        season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
+        return train_model(run, order, season, processes)  # a checkpoint among the store's models
 
 
 @flow(
-    name="retrain",
+    name=NAME,
     flow_run_name="retrain {year}",
-    task_runner=several_threads(),
     persist_result=False,
 )
 def retrain(
@@ -66,8 +85,4 @@ def retrain(
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
-    if request.labels is None:
-        raise RequestError("labels: missing. A model is trained from them.")
-    with open_run(request, settings, ArtifactProgress()) as run:
-        order, season, _ = prepare(run)
-        return str(train_model(run, order, season, processes))
+    return str(learn_area(request, processes, settings, ArtifactProgress()))

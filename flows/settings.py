@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from catalog.errors import RequestError
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
+from flows.own_server import STORE
 from processors.mask.options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"
@@ -22,7 +23,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    store: Annotated[str, Field(description="folder of models, maps, subscriptions and runs")] = ".cropline"
+    store: Annotated[str, Field(description="folder of models, maps, subscriptions and runs")] = STORE
     cubes: Annotated[
         str | None, Field(description="folder or s3://bucket/prefix of the cubes; by default a folder of the store")
     ] = None
@@ -62,11 +63,6 @@ class Settings(BaseSettings):
     def folder(self) -> Path:
         """Where relative paths start from."""
         return (self.base or Path.cwd()).resolve()
-
-
-def store_at(root: str) -> Store:
-    """The store of a run: its cubes are where the settings of this process say. Raises `StoreError`."""
-    return load_settings().model_copy(update={"store": root}).open_store()
 
 
 def load_settings() -> Settings:

@@ -1,207 +1,224 @@
-"""The stages as Prefect tasks: paths and JSON in, paths and JSON out, the work itself in `processors`.
-
-No result is cached by Prefect: each stage looks at its own outputs in the store and skips what is there.
-"""
+"""The stages of a run, in their order: each a thin call into `catalog` and `processors`. What they leave is in the run's folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import task_run
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from prefect.tasks import Task
 
-from catalog.errors import (
-    AccessError,
-    CroplineError,
-    NotEnoughAcquisitionsError,
-    SourceError,
-    StoreUnreachableError,
-)
+from catalog.errors import AccessError, ModelError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
+from catalog.registry import Registry
 from catalog.sources.registry import open_source
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
-from flows.request import MapRequest
-from flows.run import ENGINE, Advance, Run, Zone
-from flows.settings import load_settings, store_at
+from flows.run import Run
+from flows.stage import Batch, batch_task, in_batches, stage
+from flows.training import request_labels, train_model
+from processors.delivery.deliver import deliver as write_delivery
+from processors.delivery.provenance import DeliveryFacts
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.mask.acquisition import MaskResult, mask_acquisition
-from processors.mask.options import MaskOptions
+from processors.mosaic import mosaic as blend
+from processors.patches.cube_patches import CubePatches, cover
+from processors.patches.labels import open_crop_mask
 from processors.season import Season, choose_season
-
-MOST_TASKS = 400
-"""Task runs of one stage at most; more acquisitions share task runs. Prefect's SQLite loses events beyond a few thousand."""
-
-_SETTINGS = load_settings()
-
-_RETRY_DELAYS = [_SETTINGS.retry_delay * 4**attempt for attempt in range(_SETTINGS.ingest_retries)] or 0
-"""Pauses before the next attempts at what reads a source, s."""
+from processors.thematic.protocol import Job, Processor
+from processors.thematic.registry import load_processor, make_processor
+from processors.thematic.runner import run_processor
 
 
-def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
-    """A source or an object store that can't be reached may come back, and so may a network; other errors stay what they are."""
-    try:
-        state.result()
-    except AccessError:
-        return False
-    except (SourceError, StoreUnreachableError, ConnectionError, TimeoutError):
-        return True
-    except CroplineError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def several_threads() -> TaskRunner[PrefectFuture[Any]]:
-    """Runs as many tasks at once as the settings say."""
-    runner: Any = ThreadPoolTaskRunner(max_workers=_SETTINGS.workers)  # Prefect's own types don't fit each other
-    return cast("TaskRunner[PrefectFuture[Any]]", runner)
-
-
-def read_order(file: Path) -> Order:
-    """The order that a run made."""
-    return Order.model_validate_json(file.read_text(encoding="utf-8"))
-
-
-def read_season(file: Path) -> Season:
-    """The season that a run chose."""
-    return Season.model_validate_json(file.read_text(encoding="utf-8"))
-
-
-@task(
-    name="order",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=_SETTINGS.ingest_retries,
-    retry_delay_seconds=_RETRY_DELAYS,
-    retry_condition_fn=worth_retrying,
+@stage(
+    "order",
+    waits_for="the source's catalogue",
+    outcome=lambda made: f"{len(made.acquisitions)} acquisitions",
+    reads_source=True,
 )
-def order(request_file: Path, order_file: Path) -> int:
-    """Search the source and write down what is taken and why. Returns the number of acquisitions."""
-    request = MapRequest.model_validate_json(request_file.read_text(encoding="utf-8"))
+def order(run: Run) -> Order:
+    """Search the source and write down what is taken, what is not, and why."""
+    request = run.request
     source = open_source(str(request.source), load_credentials())
     made = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
-    write_json(order_file, made.model_dump(mode="json"))
-    return len(made.acquisitions)
+    write_json(run.folder.order, made.model_dump(mode="json"))
+    return made
 
 
-@task(name="extend", cache_policy=NO_CACHE, persist_result=False)
-def extend(store: str, order_file: Path, cells: Sequence[str]) -> list[str]:
-    """Extend the time axes of the cells. Returns those that have any date."""
-    extended = ENGINE.get().run(extend_cells, store_at(store), read_order(order_file), _cells(cells))
-    return [cell.name for cell in extended]
+@stage("extend", waits_for="the cells' time axes", outcome=lambda cells: f"{len(cells)} cells")
+def extend(run: Run, order: Order) -> list[Cell]:
+    """Extend the time axes of the cells that the area touches. Returns those that have any date."""
+    cells: list[Cell] = run.engine.run(extend_cells, run.store, order, run.zone.cells)
+    return cells
 
 
-@task(
-    name="ingest",
-    task_run_name="ingest {label}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=_SETTINGS.ingest_retries,
-    retry_delay_seconds=_RETRY_DELAYS,
-    retry_condition_fn=worth_retrying,
-)
-def ingest(
-    store: str,
-    order_file: Path,
-    acquisitions: Sequence[str],
-    cells: Sequence[str],
-    label: str,  # noqa: ARG001 - names the run
-) -> list[dict[str, Any]]:
-    """Read acquisitions into their cells. Returns what each wrote, skipped and dropped.
+def ingest(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
+    """Read the acquisitions' pixels into the cells, each once. Returns what can't be read.
+
+    Raises `AccessError` or `SourceError` where nothing at all can.
+    """
+    results = in_batches(run, ingest_batch, order, cells, waits_for="pixels from the source", reads_source=True)
+    run.reached.update({result.acquisition: result.done for result in results})
+    refuse_nothing(results, order.source)
+    return [left for result in results for left in result.dropped]
+
+
+@batch_task("ingest")
+def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> list[IngestResult]:
+    """Read acquisitions into their cells.
 
     While attempts are left, what is not reachable now is a failure: the next attempt reads what this one could not, and the last one
     goes on without.
     """
-    made, engine = read_order(order_file), ENGINE.get()
     results: list[IngestResult] = [
-        engine.run(
-            ingest_acquisition, store_at(store), made, acquisition, _cells(cells), made.source, load_credentials()
-        )
-        for acquisition in acquisitions
+        run.engine.run(ingest_acquisition, run.store, order, acquisition, cells, order.source, load_credentials())
+        for acquisition in batch.ids
     ]
     passing = [left for result in results for left in result.dropped if left.passing]
-    if passing and 0 < task_run.run_count <= _SETTINGS.ingest_retries:
+    if passing and 0 < task_run.run_count <= run.settings.ingest_retries:
         raise SourceError(f"{_first(passing)} It is tried again.")
-    return [result.model_dump(mode="json") for result in results]
+    return results
 
 
-@task(name="mask", task_run_name="mask {label}", cache_policy=NO_CACHE, persist_result=False)
-def mask(
-    store: str,
-    order_file: Path,
-    options: dict[str, Any],
-    acquisitions: Sequence[str],
-    cells: Sequence[str],
-    label: str,  # noqa: ARG001 - names the run
-) -> list[dict[str, Any]]:
-    """Say where acquisitions are clear. Returns what became of each."""
-    made, engine = read_order(order_file), ENGINE.get()
-    told = MaskOptions.model_validate(options)
-    results: list[MaskResult] = [
-        engine.run(mask_acquisition, store_at(store), made, acquisition, _cells(cells), told)
-        for acquisition in acquisitions
+def mask(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
+    """Write where the acquisitions are clear into the cells. Returns what can't be masked."""
+    results = in_batches(run, mask_batch, order, cells, waits_for="cloud masks")
+    return [left for result in results for left in result.dropped]
+
+
+@batch_task("mask")
+def mask_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> list[MaskResult]:
+    """Write the masks of acquisitions, with the options that the installation is set to."""
+    return [
+        run.engine.run(mask_acquisition, run.store, order, acquisition, cells, run.settings.mask)
+        for acquisition in batch.ids
     ]
-    return [result.model_dump(mode="json") for result in results]
 
 
-@task(name="season", cache_policy=NO_CACHE, persist_result=False)
-def season(request_file: Path, order_file: Path, season_file: Path, store: str) -> int:
-    """Choose the acquisitions that are clear enough over the area. Returns how many."""
-    request = MapRequest.model_validate_json(request_file.read_text(encoding="utf-8"))
-    zone = Zone.of(request.polygon)
-    chosen = ENGINE.get().run(
-        choose_season,
-        store_at(store),
-        read_order(order_file),
-        zone.area,
-        zone.epsg,
-        request.min_clear,
-        request.min_acquisitions,
-    )
-    write_json(season_file, chosen.model_dump(mode="json"))
-    return len(chosen.used)
+@stage(
+    "season",
+    waits_for="clear fractions over the area",
+    outcome=lambda chosen: f"{len(chosen.used)} of {len(chosen.acquisitions)} acquisitions are clear enough",
+)
+def season(run: Run, order: Order, unusable: Sequence[LeftOut]) -> Season:
+    """Choose the acquisitions that are clear enough over the area. Raises `NotEnoughAcquisitionsError`."""
+    zone, request = run.zone, run.request
+    asked = (run.store, order, zone.area, zone.epsg, request.min_clear, request.min_acquisitions)
+    try:
+        chosen: Season = run.engine.run(choose_season, *asked)
+    except NotEnoughAcquisitionsError as error:
+        raise with_reasons(error, unusable) from None
+    write_json(run.folder.season, chosen.model_dump(mode="json"))
+    return chosen
 
 
-def prepare(run: Run) -> tuple[Order, Season, list[LeftOut]]:
-    """From the request to the season: what maps and training have in common.
+def model(run: Run, order: Order, season: Season) -> Path | None:
+    """The checkpoint that the processor gets: the newest that fits, else one trained from the request's labels.
 
-    Returns the order, the season, and what turned out to be unusable.
+    None where the processor needs none. Raises `ModelError`.
     """
-    with run.stage("order", "the source's catalogue") as stage:
-        count = order(run.request_file, run.order_file)
-        stage.outcome = f"{count} acquisitions"
-    made = read_order(run.order_file)
-    store, cells = str(run.store.root), [cell.name for cell in run.zone.cells]
-    with run.stage("extend", "the cells' time axes") as stage:
-        cells = extend(store, run.order_file, cells)
-        stage.outcome = f"{len(cells)} cells"
-    batches = batched([acquisition.id for acquisition in made.acquisitions])
-    results = _each(run, "ingest", "pixels from the source", ingest, batches, (store, run.order_file), cells)
-    ingested = [IngestResult.model_validate(result) for result in results]
-    run.reached.update({result.acquisition: result.done for result in ingested})
-    refuse_nothing(ingested, made.source)
-    dropped = [left for result in ingested for left in result.dropped]
-    options = run.settings.mask.model_dump(mode="json")
-    results = _each(run, "mask", "cloud masks", mask, batches, (store, run.order_file, options), cells)
-    dropped += [left for result in results for left in MaskResult.model_validate(result).dropped]
-    with run.stage("season", "clear fractions over the area") as stage:
-        try:
-            used = season(run.request_file, run.order_file, run.season_file, store)
-        except NotEnoughAcquisitionsError as error:
-            raise with_reasons(error, dropped) from None
-        stage.outcome = f"{used} of {len(made.acquisitions)} acquisitions are clear enough"
-    return made, read_season(run.season_file), dropped
+    if not load_processor(run.request.processor).needs_model:
+        return None
+    return fitting_model(run, order, season) or train_model(run, order, season, processes=1)
+
+
+@stage(
+    "model",
+    waits_for="a model that fits",
+    outcome=lambda chosen: "none fits; one is trained from the labels" if chosen is None else chosen.name,
+)
+def fitting_model(run: Run, order: Order, season: Season) -> Path | None:
+    """The newest model that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
+    request = run.request
+    labels = request_labels(request, run.zone.window)
+    try:
+        return Registry(run.store).choose(
+            request.level,
+            season.bands,
+            order.synthetic,
+            request.polygon,
+            None if labels is None else labels.legend,
+            request.model,
+            months=request.season,
+            dates=len(season.used),
+        )
+    except ModelError:
+        if labels is None or request.model is not None:
+            raise
+        return None
+
+
+@dataclass(frozen=True)
+class Patches:
+    """What the processor is to do: its job, and windows over the area that are read from the cells."""
+
+    job: Job
+    processor: Processor
+    source: CubePatches
+
+
+@stage("patch", waits_for="windows over the area", outcome=lambda patches: f"{len(patches.source)} patches")
+def patch(run: Run, order: Order, season: Season, model: Path | None) -> Patches:
+    """Write the processor's job down, check that it can be done, and cover the area with windows."""
+    request = run.request
+    job = Job(
+        level=request.level,
+        year=request.year,
+        months=request.season,
+        days=season.days(order.start),
+        bands=season.bands,
+        synthetic=order.synthetic,
+        parameters=request.parameters,
+        model=model,
+        crop_mask=request.crop_mask is not None,
+    )
+    write_json(run.folder.job, job.model_dump(mode="json"))
+    processor = make_processor(request.processor, job)
+    windows = cover(run.zone.window, processor.grid)
+    source = CubePatches(run.store, order.source_id, order.level, season, windows, processor.bands)
+    return Patches(job, processor, source)
+
+
+@stage("thematic", waits_for="the processor {processor}")
+def thematic(run: Run, patches: Patches) -> Path:
+    """Run the processor over the patches. Returns their results, each patch written once, unblended."""
+    results = run.folder.results
+    run_processor(
+        run.request.processor, patches.job, patches.source, results, run.settings.processes, run.reporter.advance
+    )
+    return results
+
+
+@stage("mosaic", waits_for="blended blocks")
+def mosaic(run: Run, patches: Patches, results: Path) -> dict[str, Path]:
+    """Blend the results, and lay the crop mask over them. Returns the raster of each variable over the area."""
+    zone, request = run.zone, run.request
+    crop_mask = None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask))
+    if crop_mask is not None:
+        crop_mask.check(zone.geometry, zone.epsg)
+    run.folder.mosaic.mkdir(exist_ok=True)
+    return blend(
+        request.processor,
+        patches.job,
+        patches.source.windows,
+        results,
+        zone.area,
+        zone.window,
+        run.folder.mosaic,
+        run.engine,
+        crop_mask=crop_mask,
+        progress=run.reporter.advance,
+    )
+
+
+@stage("deliver", waits_for="files")
+def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts) -> list[Path]:
+    """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
+    files = write_delivery(run.request.delivery_folder, rasters, patches.processor.variables, facts)
+    Registry(run.store).add_map(next(file for file in files if file.name == "item.json"))
+    return files
 
 
 def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
@@ -224,48 +241,3 @@ def _first(left: Sequence[LeftOut]) -> str:
     """What was left out, by its first example."""
     rest = f" and {len(left) - 1} more" if len(left) > 1 else ""
     return f"{left[0].product}{rest}: {left[0].reason.rstrip('.')}."
-
-
-def batched(ids: Sequence[str], most: int = MOST_TASKS) -> list[list[str]]:
-    """At most ``most`` groups of nearly equal size, in order; one each where there are few."""
-    size = max(1, -(-len(ids) // most))
-    return [list(ids[start : start + size]) for start in range(0, len(ids), size)]
-
-
-def _each(
-    run: Run,
-    name: str,
-    waits_for: str,
-    work: Task[Any, list[dict[str, Any]]],
-    batches: Sequence[Sequence[str]],
-    given: tuple[Any, ...],
-    cells: list[str],
-) -> list[dict[str, Any]]:
-    """One task run per batch, several at once; what they return, in the order of the acquisitions."""
-    with run.stage(name, waits_for, total=sum(len(batch) for batch in batches)) as stage:
-        futures = [work.submit(*given, batch, cells, label=_label(batch)) for batch in batches]
-        sizes = dict(zip(futures, (len(batch) for batch in batches), strict=True))
-        _follow(futures, sizes, stage.advance)
-        results = [result for future in futures for result in future.result()]
-        stage.outcome = f"{len(results)} acquisitions"
-    return results
-
-
-def _follow(
-    futures: list[PrefectFuture[Any]],
-    sizes: dict[PrefectFuture[Any], int],
-    advance: Advance,
-) -> None:
-    done = 0
-    for future in as_completed(futures):
-        future.result()  # raises here, so that a failure shows while the others still run
-        done += sizes[future]
-        advance(done, None)
-
-
-def _label(batch: Sequence[str]) -> str:
-    return batch[0] if len(batch) == 1 else f"{batch[0]} and {len(batch) - 1} more"
-
-
-def _cells(names: Sequence[str]) -> list[Cell]:
-    return [Cell.from_name(name) for name in names]

@@ -10,18 +10,16 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import CROP_BANDS, Order
-from catalog.registry import Registry
+from catalog.registry import ITEM, Registry
 from catalog.storage.store import digest
+from flows.reporting.progress import Advance
 from flows.request import MapRequest, Training
-from flows.run import ADVANCE, Run, Zone
-from flows.settings import store_at
-from flows.stages import read_order, read_season
+from flows.run import Run
+from flows.run_folder import TrainingFolder
+from flows.stage import stage
 from processors.patches.cube_patches import CubePatches, training_windows
 from processors.patches.labels import Labels, open_labels
 from processors.patches.training_set import TrainingSeason, write_training_patches
@@ -41,47 +39,47 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
     Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails.
     """
     kept = [acquisition.products for acquisition in season.used]
-    folder = run.folder / "training" / digest([kept, run.request.training, order.source_id, season.masks])
-    with run.stage("patches", "training patches") as stage:
-        count = write_patches(run.folder, str(run.store.root), folder / "patches")
-        stage.outcome = f"{count} training patches"
-    with run.stage("model", "training") as stage:
-        model = train(str(run.store.root), folder, run.request.training, processes)
-        stage.outcome = f"trained {model.name}"
-    shutil.rmtree(folder)  # the model is in the store; a later training writes its patches anew
+    folder = run.folder.training(digest([kept, run.request.training, order.source_id, season.masks]))
+    write_patches(run, order, season, folder.patches)
+    model = train(run, folder, processes)
+    shutil.rmtree(folder.path)  # the model is in the store; a later training writes its patches anew
     return model
 
 
-@task(name="training patches", cache_policy=NO_CACHE, persist_result=False)
-def write_patches(run_folder: Path, store: str, folder: Path) -> int:
+@stage(
+    "patches",
+    task_name="training patches",
+    waits_for="training patches",
+    outcome=lambda count: f"{count} training patches",
+)
+def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
     """Write the patches that hold labels. Returns how many."""
-    request = MapRequest.model_validate_json((run_folder / "request.json").read_text(encoding="utf-8"))
-    order, season = read_order(run_folder / "order.json"), read_season(run_folder / "season.json")
-    zone = Zone.of(request.polygon)
-    windows = training_windows(zone.window, patch_size(zone.window))
-    patches = CubePatches(store_at(store), order.source_id, order.level, season, windows, learnt_bands(season))
+    request, zone = run.request, run.zone
     labels = request_labels(request, zone.window)
     if labels is None:
         raise ModelError("no labels to train from. Give `labels`, or a model that fits.")
+    windows = training_windows(zone.window, patch_size(zone.window))
+    bands = learnt_bands(season)
+    patches = CubePatches(run.store, order.source_id, order.level, season, windows, bands)
     learnt = TrainingSeason.of(
         order,
         season,
         year=request.year,
         months=request.season,
-        bands=learnt_bands(season),
+        bands=bands,
         min_clear=request.min_clear,
         min_acquisitions=request.min_acquisitions,
     )
     return write_training_patches(folder, patches, windows, labels, zone.geometry, learnt).summary.patches
 
 
-@task(name="train", cache_policy=NO_CACHE, persist_result=False)
-def train(store: str, folder: Path, training: Training, processes: int) -> Path:
-    """Train on the patches in ``folder`` in one process, or in several through torchrun. Returns the model in the store."""
-    checkpoint = folder / "checkpoint"
-    if not (checkpoint / "item.json").is_file():
-        _run(training_command(folder / "patches", checkpoint, training, processes), checkpoint)
-    return Registry(store_at(store)).add_model(checkpoint)
+@stage("model", task_name="train", waits_for="training", outcome=lambda model: f"trained {model.name}")
+def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
+    """Train on the patches in one process, or in several through torchrun. Returns the model in the store."""
+    if not (folder.checkpoint / ITEM).is_file():
+        command = training_command(folder.patches, folder.checkpoint, run.request.training, processes)
+        _run(command, folder.checkpoint, run.reporter.advance)
+    return Registry(run.store).add_model(folder.checkpoint)
 
 
 def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:
@@ -110,9 +108,9 @@ def learnt_bands(season: Season) -> tuple[str, ...]:
     return tuple(band for band in CROP_BANDS if band in season.bands)
 
 
-def _run(command: list[str], checkpoint: Path) -> None:
+def _run(command: list[str], checkpoint: Path, advance: Advance) -> None:
     """Run a training; its lines of progress are passed on. A checkpoint that is whole counts, whatever came after it."""
-    advance, last = ADVANCE.get(), deque[str](maxlen=12)
+    last = deque[str](maxlen=12)
     with subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
         command,
         stdin=subprocess.DEVNULL,
@@ -129,5 +127,5 @@ def _run(command: list[str], checkpoint: Path) -> None:
         except BaseException:
             process.terminate()
             raise
-    if process.returncode and not (checkpoint / "item.json").is_file():
+    if process.returncode and not (checkpoint / ITEM).is_file():
         raise ModelError("\n".join([f"training ended with exit code {process.returncode}; it said last:", *last]))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,9 +13,6 @@ from catalog.errors import CroplineError
 bench = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 
 STDOUT = Path("-")
-
-_LINE_PAUSE = 5.0
-"""Least seconds between two plain lines, where nobody watches a terminal."""
 
 
 class BenchDevice(StrEnum):
@@ -67,13 +61,14 @@ def network(
     from agrunet.bench.table import format_table
     from agrunet.errors import AgrunetError
     from catalog.storage.whole import written_whole
+    from flows.reporting.progress import terminal_step
 
     try:
         plan = make_plan(
             device.value, season.value, networks, configs, precisions, compiled, rounds, batch, threads, quick
         )
-        with _watched() as watch:
-            rows = measure(plan, watch)
+        with terminal_step("bench", "the first figure", 0) as step:
+            rows = measure(plan, step.advance)
         # Only JSON goes to standard output where it is asked for there.
         typer.echo(format_table(rows), err=json_file == STDOUT)
         if json_file == STDOUT:
@@ -103,17 +98,22 @@ def predict(
     from agrunet.bench.machine import cpu_threads
     from agrunet.bench.prediction import measure_prediction
     from agrunet.errors import AgrunetError
+    from flows.reporting.progress import terminal_step
     from processors.bench.cell import write_bench_cube
     from processors.patches.cube_patches import PatchGrid
 
     try:
-        with TemporaryDirectory(prefix="cropline-bench-") as folder, _watched() as watch, cpu_threads(threads):
+        with (
+            TemporaryDirectory(prefix="cropline-bench-") as folder,
+            terminal_step("bench", "the first figure", 0) as step,
+            cpu_threads(threads),
+        ):
             source = write_bench_cube(
-                Path(folder), dates, PatchGrid(), lambda done, total: watch(done, total, "synthetic cube")
+                Path(folder), dates, PatchGrid(), lambda done, total: step.advance(done, total, "synthetic cube")
             )
             counts = [patches, 4 * patches, 16 * patches]
             rows = measure_prediction(
-                source, counts, source.bands, device.value, watch=lambda what: watch(dates, dates, what)
+                source, counts, source.bands, device.value, watch=lambda what: step.advance(dates, dates, what)
             )
     except AgrunetError as error:
         raise CroplineError(str(error)) from error
@@ -141,10 +141,14 @@ def cube(
     from tempfile import TemporaryDirectory
 
     from agrunet.bench.machine import device_name
+    from flows.reporting.progress import terminal_step
     from processors.bench.layout import measure_layouts
 
-    with TemporaryDirectory(prefix="cropline-bench-", dir=folder) as scratch, _watched() as watch:
-        rows = measure_layouts(Path(scratch), dates, rounds, device_name("cpu"), watch=watch)
+    with (
+        TemporaryDirectory(prefix="cropline-bench-", dir=folder) as scratch,
+        terminal_step("bench", "the first figure", 0) as step,
+    ):
+        rows = measure_layouts(Path(scratch), dates, rounds, device_name("cpu"), watch=step.advance)
     head = f"{dates} dates, 12 bands, synthetic fields, from the system's cache; the fastest of {rounds} rounds"
     lines = [head, "layout         pipeline      write Mpx/s  patch ms  straddling ms  bytes/px  files/date"]
     lines += [
@@ -182,10 +186,11 @@ def ingest(
     from tempfile import TemporaryDirectory
 
     from catalog.storage.whole import written_whole
+    from flows.reporting.progress import terminal_step
     from processors.bench.ingest import QUICK, IngestPlan, measure_ingest
 
-    with TemporaryDirectory(prefix="cropline-bench-") as folder, _watched() as watch:
-        rates = measure_ingest(Path(folder), QUICK if quick else IngestPlan(), watch)
+    with TemporaryDirectory(prefix="cropline-bench-") as folder, terminal_step("bench", "the first figure", 0) as step:
+        rates = measure_ingest(Path(folder), QUICK if quick else IngestPlan(), step.advance)
     typer.echo(rates.as_text(), err=json_file == STDOUT)
     text = rates.model_dump_json(indent=1)
     if json_file == STDOUT:
@@ -193,35 +198,3 @@ def ingest(
     elif json_file is not None:
         with written_whole(json_file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _watched() -> Iterator[Callable[[int, int, str], None]]:
-    """One bar on standard error, with what is measured now; plain lines where that is no terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-        yield lambda done, total, what: progress.update(task, completed=done, total=total, description=what)
-
-
-def _lines() -> Callable[[int, int, str], None]:
-    import time
-
-    said = 0.0
-
-    def line(done: int, total: int, what: str) -> None:
-        nonlocal said
-        if time.monotonic() - said >= _LINE_PAUSE:
-            said = time.monotonic()
-            sys.stderr.write(f"{done}/{total}  {what}\n")
-            sys.stderr.flush()
-
-    return line

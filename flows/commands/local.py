@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from flows.prefect_process.isolation import isolated_prefect
 from flows.reporting.delivery import Delivery
-from flows.reporting.progress import terminal
-from flows.request import TRAINING_PARAMETERS, MapRequest
-from flows.settings import PREFIX, Settings
+from flows.reporting.progress import Reporter, terminal
+from flows.request import MapRequest
+from flows.settings import Settings
+
+Made = TypeVar("Made")
 
 
 def run_in_process(request: MapRequest, settings: Settings) -> Delivery:
-    """Run the flow `crop-map` here. Raises what a stage raised."""
-    with _prefect(settings):
-        from flows.crop_map import crop_map
+    """Run the stages of the flow `crop-map` here. Raises what a stage raised."""
+    with _prefect(settings) as reporter:
+        from flows.crop_map import NAME, map_area
 
-        return Delivery.model_validate(crop_map(**request.model_dump(mode="json")))
+        title = f"{request.processor} {request.year}"
+        delivery, _ = _as_flow(NAME, title, lambda: map_area(request, settings, reporter))
+        return delivery
 
 
 def train_in_process(request: MapRequest, processes: int, settings: Settings) -> Path:
-    """Run the flow `retrain` here. Returns the model's folder in the store; raises what a stage raised."""
-    with _prefect(settings):
-        from flows.retrain import retrain
+    """Run the stages of the flow `retrain` here. Returns the model's folder in the store; raises what a stage raised."""
+    with _prefect(settings) as reporter:
+        from flows.retrain import NAME, learn_area
 
-        return Path(retrain(**request.model_dump(mode="json", include=set(TRAINING_PARAMETERS)), processes=processes))
+        title = f"{NAME} {request.year}"
+        return _as_flow(NAME, title, lambda: learn_area(request, processes, settings, reporter))
+
+
+def _as_flow(name: str, title: str, stages: Callable[[], Made]) -> Made:
+    """Run stages as a flow without parameters: settings and terminal are theirs already, and the request is checked."""
+    from prefect import flow
+
+    return flow(name=name, flow_run_name=title, persist_result=False)(stages)()
 
 
 @contextmanager
-def _prefect(settings: Settings) -> Iterator[None]:
-    """The flow reads its settings from the environment, as it does in a worker: those given are put there."""
-    store = settings.open_store()
-    os.environ[f"{PREFIX}STORE"] = str(store.root)
-    os.environ.pop(f"{PREFIX}CUBES", None)
-    if store.cubes_at is not None:
-        os.environ[f"{PREFIX}CUBES"] = str(store.cubes_at)
-    os.environ[f"{PREFIX}BASE"] = str(settings.folder)
-    with isolated_prefect(store), terminal() as reporter:
+def _prefect(settings: Settings) -> Iterator[Reporter]:
+    with isolated_prefect(settings.open_store()), terminal() as reporter:
         reporter.stage("start", 1, "Prefect")
-        from flows.run import REPORTER
-
-        token = REPORTER.set(reporter)
-        try:
-            yield
-        finally:
-            REPORTER.reset(token)
+        yield reporter

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import traceback
 from datetime import datetime
 from enum import StrEnum
@@ -143,13 +142,11 @@ def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
 
     from flows.commands.score import score as compare
     from flows.commands.score import show
-    from flows.reporting.progress import terminal
+    from flows.reporting.progress import terminal_step
 
-    with terminal() as reporter:
-        reporter.stage("score", 1, "the truth")
-        start = time.monotonic()
-        found = compare(delivery, settings, reporter.advance)
-        reporter.finish(time.monotonic() - start, "scored")
+    with terminal_step("score", "the truth") as step:
+        found = compare(delivery, settings, step.advance)
+        step.outcome = "scored"
     if as_json:
         _say(found.scores.model_dump_json())
         return
@@ -349,21 +346,21 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a cell's dates in forms that any software reads."""
-    from flows.reporting.progress import terminal
+    from flows.reporting.progress import terminal_step
     from processors.cube.export import export_cell
     from processors.cube.listing import find_cell
 
     path = find_cell(_settings().open_store(), cell, source, None if level is None else level.value)
-    with terminal() as reporter:
-        reporter.stage("export", 1, f"the dates of {cell}")
+    with terminal_step("export", f"the dates of {cell}") as step:
         files = export_cell(
             path,
             output,
             form.value,
             [one.date() for one in dates or ()],
             [band.strip() for band in bands.split(",")] if bands else (),
-            reporter.advance,
+            step.advance,
         )
+        step.outcome = f"{len(files)} files"
     if as_json:
         _say(json.dumps({"files": [str(file) for file in files]}))
         return

@@ -23,8 +23,8 @@ from catalog.products import Order
 from catalog.storage.whole import write_json
 from flows.request import MapRequest
 from flows.run import Zone
+from flows.run_folder import RunFolder
 from flows.settings import Settings
-from flows.stages import read_order
 from processors.delivery.folder_swap import ITEM
 from processors.simulation.scoring.crop_scores import CropCounts
 from processors.simulation.scoring.picture import draw_truth
@@ -63,10 +63,10 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
     request = MapRequest.model_validate(properties["cropline:request"])
     zone = Zone.of(request.polygon)
     store = settings.open_store()
-    made = store.runs / request.digest / "order.json"
-    if not made.is_file():
+    run = RunFolder.of(store, request.digest)
+    if not run.order.is_file():
         raise DeliveryError(f"{folder} was not made by the store {store.root}. Name its store in CROPLINE_STORE.")
-    order = read_order(made)
+    order = run.read_order()
     map_file = folder / MAP
     crops = None if classes is None else CropCounts(classes, zone.window, masked=request.crop_mask is not None)
 

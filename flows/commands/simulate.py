@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -52,7 +51,7 @@ def patches(
     as_json: AsJson = False,
 ) -> None:
     """Write a training set in the layout of PASTIS; run again, it goes on from the patches that are there."""
-    from flows.reporting.progress import terminal
+    from flows.reporting.progress import terminal_step
     from flows.settings import load_settings
     from processors.simulation.claimed_folder import checked
     from processors.simulation.land.crops import CROPS
@@ -61,13 +60,11 @@ def patches(
     settings = checked(
         PatchSettings, count=count, size=size, months=months, min_clear=min_clear, seed=seed, farming=farming
     )
-    workers, start = processes or load_settings().workers, time.monotonic()
-    with terminal() as reporter:
-        reporter.stage("simulate", count, "patches")
-        made = write_patches(folder, settings, workers, reporter.advance)
-        spent = time.monotonic() - start
-        reporter.finish(spent, f"{made.made} patches made, {made.patches} in all")
-    rate = 60 * made.made / spent / min(workers, max(1, made.made))
+    workers = processes or load_settings().workers
+    with terminal_step("simulate", "patches", count) as step:
+        made = write_patches(folder, settings, workers, step.advance)
+        step.outcome = f"{made.made} patches made, {made.patches} in all"
+    rate = 60 * made.made / step.seconds / min(workers, max(1, made.made))
     if as_json:
         typer.echo(json.dumps(made.model_dump(mode="json") | {"patches_per_minute_and_core": round(rate, 2)}))
         return
@@ -97,7 +94,7 @@ def products(
     """Write the products of an area, and the truth beside them; run again, it goes on from those that are there."""
     from catalog.area import as_geojson, parse_geometry
     from flows.commands.passes import parse_time
-    from flows.reporting.progress import terminal
+    from flows.reporting.progress import terminal_step
     from flows.request import read_parameters
     from flows.settings import load_settings
     from processors.simulation.claimed_folder import checked
@@ -114,11 +111,9 @@ def products(
         seed=seed,
         farming=farming,
     )
-    begun = time.monotonic()
-    with terminal() as reporter:
-        reporter.stage("simulate", 0, "acquisitions")
-        made = write_products(folder, settings, processes or load_settings().workers, reporter.advance)
-        reporter.finish(time.monotonic() - begun, f"acquisitions made {made.made}, in all {made.acquisitions}")
+    with terminal_step("simulate", "acquisitions", 0) as step:
+        made = write_products(folder, settings, processes or load_settings().workers, step.advance)
+        step.outcome = f"acquisitions made {made.made}, in all {made.acquisitions}"
     if as_json:
         typer.echo(made.model_dump_json())
         return

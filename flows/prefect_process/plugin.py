@@ -11,7 +11,6 @@ here, and nothing is done in other processes.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import urllib.error
 import urllib.request
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from prefect.plugins import SetupResult, register_hook
+
+from flows.own_server import own_server
 
 if TYPE_CHECKING:
     from prefect.plugins import HookContext
@@ -100,12 +101,13 @@ def _checked(parameters: dict[str, object], base: Path, deployment: str) -> dict
 
 def running_server() -> str | None:
     """The API address of the server that `cropline up` started for this store, if it answers."""
-    store = Path(os.environ.get("CROPLINE_STORE", ".cropline")).expanduser()
+    address = own_server()
+    if address is None:
+        return None
     try:
-        address = json.loads((store / "prefect" / "server.json").read_text(encoding="utf-8"))["api"]
         with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 - written by `cropline up`
-            return str(address) if answer.status == 200 else None
-    except (OSError, ValueError, KeyError, TypeError):
+            return address if answer.status == 200 else None
+    except (OSError, ValueError):
         return None
 
 

@@ -23,6 +23,7 @@ from catalog.errors import CroplineError
 from catalog.products import Frozen
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
+from flows.own_server import SERVER_FILE
 from flows.prefect_process.isolation import QUIET
 from flows.settings import Settings
 
@@ -130,7 +131,7 @@ def answers(api: str) -> bool:
 
 
 def _file(store: Store) -> Path:
-    return store.prefect / "server.json"
+    return store.prefect / SERVER_FILE
 
 
 def _store(settings: Settings) -> Store:

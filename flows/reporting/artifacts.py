@@ -57,8 +57,8 @@ class ArtifactProgress:
         self._name, self._total, self._waits_for = name, max(1, total), waits_for
         self._tell(self._before, f"{name}: waiting for {waits_for}")
 
-    def advance(self, done: int, total: int | None = None) -> None:
-        self._total = total or self._total
+    def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
+        self._total, self._waits_for = total or self._total, waits_for or self._waits_for
         if time.monotonic() - self._said >= PAUSE:
             share = SHARES.get(self._name, 0) * done / self._total
             self._tell(self._before + share, f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")

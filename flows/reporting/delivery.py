@@ -9,27 +9,15 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.products import Order
+from catalog.scores import Score
 from catalog.storage.whole import write_json
-
-DELIVERED = "delivered.json"
-"""In a run's folder: what it delivered last, and what that was made from."""
+from flows.run_folder import RunFolder
 
 
 class Shown(BaseModel):
     """Values for people and programs outside; unknown fields of richer objects are left out."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", from_attributes=True)
-
-
-class ScoreShown(Shown):
-    """How well the model does on labels that it did not learn from."""
-
-    split: Annotated[str, Field(description="what was held out")]
-    oa: Annotated[float, Field(description="overall accuracy, 0 to 1")]
-    miou: Annotated[float, Field(description="mean intersection over union, 0 to 1")]
-    dice: Annotated[float, Field(description="mean F1, 0 to 1")]
-    n_pixels: int
-    note: str = ""
 
 
 class AcquisitionShown(Shown):
@@ -50,7 +38,7 @@ class Delivery(Shown):
 
     delivery: Annotated[str, Field(description="folder")]
     files: Annotated[tuple[str, ...], Field(description="absolute paths")]
-    scores: tuple[ScoreShown, ...] = ()
+    scores: tuple[Score, ...] = ()
     acquisitions: Annotated[tuple[AcquisitionShown, ...], Field(description="those used, by time")]
     seconds: Annotated[dict[str, float], Field(description="by stage")]
     model: Annotated[str | None, Field(description="name of the model used")] = None
@@ -83,15 +71,15 @@ def ordered_products(order: Order) -> tuple[str, ...]:
     return tuple(sorted(f"{product.id} {product.baseline}" for item in order.acquisitions for product in item.products))
 
 
-def write_delivered(folder: Path, delivery: Delivery, order: Order, masked_with: str) -> None:
+def write_delivered(folder: RunFolder, delivery: Delivery, order: Order, masked_with: str) -> None:
     """Remember in a run's folder what was delivered."""
-    told = Delivered(**delivery.model_dump(), ordered=ordered_products(order), masked_with=masked_with)
-    write_json(folder / DELIVERED, told.model_dump(mode="json"))
+    delivered = Delivered(**delivery.model_dump(), ordered=ordered_products(order), masked_with=masked_with)
+    write_json(folder.delivered, delivered.model_dump(mode="json"))
 
 
-def read_delivered(folder: Path) -> Delivered | None:
+def read_delivered(folder: RunFolder) -> Delivered | None:
     """What a run delivered last, or None."""
     try:
-        return Delivered.model_validate_json((folder / DELIVERED).read_text(encoding="utf-8"))
+        return Delivered.model_validate_json(folder.delivered.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
         return None

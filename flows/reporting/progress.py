@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -33,21 +34,37 @@ class Reporter(Protocol):
     def stage(self, name: str, total: int, waits_for: str) -> None:
         """A stage begins: ``total`` steps, waiting for ``waits_for``."""
 
-    def advance(self, done: int, total: int | None = None) -> None:
-        """``done`` steps of the stage are over, of ``total`` where that is known better now."""
+    def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
+        """``done`` steps of the stage are over, of ``total`` and waiting for ``waits_for`` where these are known better now."""
 
     def finish(self, seconds: float, outcome: str) -> None:
         """The stage is over; ``outcome`` says what came of it."""
 
 
-class Silent:
-    """Says nothing."""
+class Advance(Protocol):
+    """Called with how many steps of a stage are done, of how many, and what it waits for now."""
 
-    def stage(self, name: str, total: int, waits_for: str) -> None: ...
+    def __call__(self, done: int, total: int | None = None, waits_for: str | None = None, /) -> None: ...
 
-    def advance(self, done: int, total: int | None = None) -> None: ...
 
-    def finish(self, seconds: float, outcome: str) -> None: ...
+@dataclass
+class Step:
+    """A stage under way."""
+
+    advance: Advance
+    outcome: str = "done"
+    seconds: float = 0.0
+
+
+@contextmanager
+def step(reporter: Reporter, name: str, waits_for: str, total: int = 1) -> Iterator[Step]:
+    """Report one stage of ``total`` steps: its begin, and its end with the outcome that is set and the seconds it took."""
+    start = time.monotonic()
+    reporter.stage(name, total, waits_for)
+    under_way = Step(reporter.advance)
+    yield under_way
+    under_way.seconds = time.monotonic() - start
+    reporter.finish(under_way.seconds, under_way.outcome)
 
 
 class Several:
@@ -60,9 +77,9 @@ class Several:
         for reporter in self._reporters:
             reporter.stage(name, total, waits_for)
 
-    def advance(self, done: int, total: int | None = None) -> None:
+    def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         for reporter in self._reporters:
-            reporter.advance(done, total)
+            reporter.advance(done, total, waits_for)
 
     def finish(self, seconds: float, outcome: str) -> None:
         for reporter in self._reporters:
@@ -95,7 +112,8 @@ class Lines:
         self._first = None
         self._line(f"{name}: waiting for {waits_for}" if total <= 1 else f"{name}: 0/{total}, waiting for {waits_for}")
 
-    def advance(self, done: int, total: int | None = None) -> None:
+    def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
+        self._waits_for = waits_for or self._waits_for
         self._total, now = total or self._total, time.monotonic()
         # What was there before counts for the first step, not for the pace.
         self._first = began, before = self._first or (now, done)
@@ -160,10 +178,11 @@ class Bars:
             self.finish(0, "done")
         self._task = self._progress.add_task(f"waiting for {waits_for}", total=max(1, total), stage=name)
 
-    def advance(self, done: int, total: int | None = None) -> None:
+    def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         if self._task is None:
             return
-        self._progress.update(self._task, completed=done, total=total)
+        description = None if waits_for is None else f"waiting for {waits_for}"
+        self._progress.update(self._task, completed=done, total=total, description=description)
 
     def finish(self, seconds: float, outcome: str) -> None:  # noqa: ARG002 - the bar shows its own clock
         if self._task is None:
@@ -181,3 +200,10 @@ def terminal() -> Iterator[Reporter]:
         return
     with Bars(console) as bars:
         yield bars
+
+
+@contextmanager
+def terminal_step(name: str, waits_for: str, total: int = 1) -> Iterator[Step]:
+    """Report one stage in the terminal: the work of a command that is no flow."""
+    with terminal() as reporter, step(reporter, name, waits_for, total) as under_way:
+        yield under_way

@@ -11,19 +11,8 @@ from shapely.geometry import shape
 from catalog.area import area_km2
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
+from catalog.scores import Score
 from processors.season import Season, SeasonAcquisition
-
-
-class Score(Frozen):
-    """Agreement with labels that the model didn't learn from, from one confusion matrix."""
-
-    split: Annotated[str, Field(description="within-field, field-disjoint or truth: what was held out")]
-    oa: Annotated[float, Field(description="overall accuracy, 0 to 1")]
-    miou: Annotated[float, Field(description="mean intersection over union of the classes in the truth, 0 to 1")]
-    dice: Annotated[float, Field(description="mean F1 of the classes in the truth, 0 to 1")]
-    n_pixels: Annotated[int, Field(description="pixels compared")]
-    spread: Annotated[dict[str, float], Field(description="standard deviation over seeds, by score")] = {}
-    note: Annotated[str, Field(description="what this figure can't show")] = ""
 
 
 class ModelUsed(Frozen):

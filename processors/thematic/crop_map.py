@@ -16,7 +16,8 @@ from agrunet.data.patches import PatchSource
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
 from catalog.errors import ModelError
-from catalog.legend import MAP_NO_DATA, Legend
+from catalog.legend import MAP_NO_DATA
+from catalog.model_fit import Misfit, ModelContract, Need, Objection, reasons_against
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
 from processors.thematic.protocol import Fields, Job
@@ -52,12 +53,14 @@ class CropMap:
         self._folder = job.model
         try:
             self._config = read_config(job.model)
-            self.legend = Legend.model_validate({"entries": self._config.legend})
+            contract = ModelContract.model_validate(self._config.model_dump(include={*ModelContract.model_fields}))
         except AgrunetError as error:
             raise ModelError(str(error)) from error
         except ValidationError as error:
-            raise ModelError(f"model {job.model}: its legend can't be read: {error.errors()[0]['msg']}.") from error
-        self._check(job)
+            first = error.errors()[0]
+            raise ModelError(f"model {job.model}: its {first['loc'][0]} can't be read: {first['msg']}.") from error
+        self._check(contract, job)
+        self.legend = contract.legend
         overlap = self.parameters.overlap
         size = self._config.patch_size
         self.grid = PatchGrid(size=size, overlap=size // 4 if overlap is None else overlap)
@@ -76,28 +79,11 @@ class CropMap:
             () if masked else ("Not masked to cropland: every pixel is shown as one of the crops.",)
         )
 
-    def _check(self, job: Job) -> None:
+    def _check(self, contract: ModelContract, job: Job) -> None:
         """Refuse what the checkpoint's contract doesn't cover, saying what to change."""
-        config, name = self._config, self._folder.name
-        missing = [band for band in config.bands if band not in job.bands]
-        if missing:
-            raise ModelError(
-                f"model {name} needs {', '.join(missing)}, which not every acquisition holds. "
-                "Take a model without, or another source."
-            )
-        if config.level != job.level:
-            raise ModelError(f"model {name} was trained on {config.level}, the request is for {job.level}.")
-        if tuple(config.months) != tuple(job.months):
-            raise ModelError(
-                f"model {name} was trained on months {list(config.months)}, the request asks for {list(job.months)}. "
-                "Ask for the model's months, or train one for yours."
-            )
-        if config.synthetic != job.synthetic:
-            raise ModelError(f"model {name} and the source must both be real or both synthetic.")
-        if len(job.days) > config.max_dates:
-            raise ModelError(
-                f"model {name} takes {config.max_dates} dates at most, the season has {len(job.days)}. Raise min_clear."
-            )
+        need = Need(job.level, frozenset(job.bands), job.synthetic, months=job.months, dates=len(job.days))
+        for reason in reasons_against(contract, need):
+            raise ModelError(f"model {self._folder.name} {_refusal(reason, contract, job)}")
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Class probabilities (K, size, size) of each patch; NaN where a pixel has too few clear dates."""
@@ -119,6 +105,27 @@ class CropMap:
         crop_map = np.where(said, values[known.argmax(axis=0)], np.uint8(MAP_NO_DATA))
         confidence = np.where(said, known.max(axis=0), np.float32("nan"))
         return {"crop_map": crop_map.astype(np.uint8), "confidence": confidence.astype(np.float32)}
+
+
+def _refusal(reason: Objection, model: ModelContract, job: Job) -> str:
+    """What a reason means for a job that is to be run now."""
+    match reason.kind:
+        case Misfit.LEVEL:
+            return f"was trained on {model.level}, the request is for {job.level}."
+        case Misfit.BANDS:
+            missing = ", ".join(band for band in model.bands if band not in job.bands)
+            return f"needs {missing}, which not every acquisition holds. Take a model without, or another source."
+        case Misfit.MONTHS:
+            return (
+                f"was trained on months {list(model.months)}, the request asks for {list(job.months)}. "
+                "Ask for the model's months, or train one for yours."
+            )
+        case Misfit.SYNTHETIC:
+            return "and the source must both be real or both synthetic."
+        case Misfit.DATES:
+            return f"{reason.text}. Raise min_clear."
+        case _:
+            return f"{reason.text}."
 
 
 def _device() -> torch.device:

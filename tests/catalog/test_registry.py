@@ -357,3 +357,12 @@ def test_many_writers_lose_no_map(store: Store, tmp_path: Path) -> None:
         list(pool.map(lambda item: Registry(store).add_map(item), items))
     listed = json.loads((store.maps / "catalog.json").read_text())["links"]
     assert sum(link["rel"] == "item" for link in listed) == 12
+
+
+def test_a_model_that_takes_fewer_dates_is_passed_over(store: Store, tmp_path: Path) -> None:
+    older = added(store, tmp_path, 1)
+    newest = added(store, tmp_path, 12, max_dates=10)
+    assert choose(store, dates=10) == newest
+    assert choose(store, dates=11) == older
+    with pytest.raises(ModelError, match="takes 10 dates at most, the season has 11"):
+        choose(store, name=newest.name, dates=11)

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from catalog.grid import Window
+from catalog.scores import Score
 from flows.reporting.artifacts import PICTURE_BYTES, acquisition_rows, hectare_rows, picture_address, summary
-from flows.reporting.delivery import AcquisitionShown, Delivery, ScoreShown, read_delivered
+from flows.reporting.delivery import AcquisitionShown, Delivery, read_delivered
+from flows.run_folder import RunFolder
 from flows.training import patch_size, training_command
 
 
@@ -22,7 +24,7 @@ def _delivery(folder: Path) -> Delivery:
     return Delivery(
         delivery=str(folder),
         files=(str(folder / "crop_map.tif"), str(folder / "overview.png")),
-        scores=(ScoreShown(split="field-disjoint", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
+        scores=(Score(split="field-disjoint", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
         acquisitions=(),
         seconds={"order": 0.1},
         notes=("Not masked to cropland.",),
@@ -80,9 +82,9 @@ def test_summary_links_files_and_never_hides_what_it_is(tmp_path: Path) -> None:
 
 
 def test_run_without_delivery_remembers_nothing(tmp_path: Path) -> None:
-    assert read_delivered(tmp_path) is None
+    assert read_delivered(RunFolder(tmp_path)) is None
     (tmp_path / "delivered.json").write_text("{}")
-    assert read_delivered(tmp_path) is None
+    assert read_delivered(RunFolder(tmp_path)) is None
 
 
 def test_one_process_trains_plainly_and_several_through_torchrun(tmp_path: Path) -> None:

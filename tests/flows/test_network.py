@@ -14,7 +14,8 @@ from prefect.states import Failed
 
 from catalog.errors import AccessError, NotEnoughAcquisitionsError, ProductError, Reason, SourceError
 from catalog.products import LEVEL_BANDS, LeftOut
-from flows.stages import ingest, refuse_nothing, with_reasons, worth_retrying
+from flows.stage import worth_retrying
+from flows.stages import ingest_batch, refuse_nothing, with_reasons
 from processors.ingest.acquisition import IngestResult
 
 SECRETS = ("the-aws-key", "the-aws-secret", "the-aws-token")
@@ -142,7 +143,7 @@ def test_a_source_of_which_nothing_can_be_had_is_an_error() -> None:
 
 def test_what_cannot_be_had_is_tried_again_and_a_refusal_is_not() -> None:
     def again(error: Exception) -> bool:
-        return worth_retrying(ingest, None, Failed(data=error))  # type: ignore[arg-type]
+        return worth_retrying(ingest_batch, None, Failed(data=error))  # type: ignore[arg-type]
 
     assert again(SourceError("busy"))
     assert again(ConnectionResetError())

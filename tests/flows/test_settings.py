@@ -10,8 +10,9 @@ from pydantic import SecretStr, ValidationError
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Cell
 from catalog.storage.bucket_path import BucketPath
+from catalog.storage.store import Store
 from flows.prefect_process.services import _environment, _store
-from flows.settings import Settings, load_settings, store_at
+from flows.settings import Settings, load_settings
 from processors.mask.options import USUAL_MASK
 
 
@@ -62,6 +63,11 @@ def test_dask_takes_threads_local_or_an_address() -> None:
         Settings(dask="many")
 
 
+def _store_at(root: Path) -> Store:
+    """The store of a run: its cubes are where the settings of this process say."""
+    return load_settings().model_copy(update={"store": str(root)}).open_store()
+
+
 def test_only_the_cubes_may_lie_in_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(
         StoreError, match="Set CROPLINE_STORE to a folder; the cubes may go to a bucket: set CROPLINE_CUBES"
@@ -69,15 +75,15 @@ def test_only_the_cubes_may_lie_in_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp
         Settings(store="s3://bucket/cropline").open_store()
     monkeypatch.setenv("CROPLINE_CUBES", "s3://bucket/cubes")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-    store = store_at(str(tmp_path))
+    store = _store_at(tmp_path)
     assert str(store.cube("s", "L2A", Cell(32631, 56, 549))) == "s3://bucket/cubes/s/L2A/32631_0056_0549.zarr"
     assert isinstance(store.cubes, BucketPath)
     assert store.cubes.access.secret == SecretStr("hush")
     assert "hush" not in repr(store)
     monkeypatch.setenv("CROPLINE_CUBES", str(tmp_path / "elsewhere"))
-    assert store_at(str(tmp_path)).cubes == tmp_path / "elsewhere"
+    assert _store_at(tmp_path).cubes == tmp_path / "elsewhere"
     monkeypatch.delenv("CROPLINE_CUBES")
-    assert store_at(str(tmp_path)).cubes == tmp_path / "cubes"
+    assert _store_at(tmp_path).cubes == tmp_path / "cubes"
     with pytest.raises(StoreError, match="CROPLINE_CUBES to a folder or to s3://"):
         Settings(cubes="gs://bucket/cubes").open_store()
 

@@ -14,7 +14,8 @@ from shapely.geometry.base import BaseGeometry
 from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
 from catalog.legend import Legend, LegendClass
-from processors.delivery.provenance import DeliveryFacts, ModelUsed, Score
+from catalog.scores import Score
+from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.rasters import Variable, raster_writer
 from processors.season import Season, SeasonAcquisition
 

@@ -1,0 +1,111 @@
+"""Whether a model fits what a request needs, decided once: by the registry when it chooses, by the processor before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from shapely import GEOSException, make_valid
+from shapely.geometry import shape
+
+from catalog.area import Area
+from catalog.legend import Legend
+from catalog.products import Level
+
+
+class ModelContract(BaseModel):
+    """What a model was trained for: the part of a checkpoint's ``config.json`` that decides; the rest is the network's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    level: Level
+    bands: tuple[str, ...]
+    months: Annotated[tuple[int, int], Field(description="first and last month of the season it was trained on")]
+    synthetic: bool
+    max_dates: Annotated[int | None, Field(description="longest series that it takes; None: any")] = None
+    footprint: Annotated[
+        dict[str, Any] | None, Field(description="GeoJSON of where it was trained, longitude and latitude")
+    ] = None
+    legend: Legend
+
+    @field_validator("legend", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return {"entries": value} if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request needs of a model. What is None is not asked for."""
+
+    level: Level
+    bands: frozenset[str]
+    synthetic: bool
+    months: tuple[int, int] | None = None
+    dates: int | None = None
+    legend: Legend | None = None
+    area: Area | None = None
+
+
+class Misfit(StrEnum):
+    """Kinds of reasons why a model can't be used."""
+
+    LEVEL = "level"
+    BANDS = "bands"
+    SYNTHETIC = "synthetic"
+    MONTHS = "months"
+    DATES = "dates"
+    LEGEND = "legend"
+    AREA = "area"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """One reason against a model; the text is for people."""
+
+    kind: Misfit
+    text: str
+
+
+def reasons_against(model: ModelContract, need: Need) -> tuple[Objection, ...]:
+    """Every reason why a model can't be used; none where it fits."""
+    return tuple(_reasons(model, need))
+
+
+def _reasons(model: ModelContract, need: Need) -> Iterator[Objection]:
+    if model.level != need.level:
+        yield Objection(Misfit.LEVEL, f"trained on {model.level}, not {need.level}")
+    if missing := [band for band in model.bands if band not in need.bands]:
+        yield Objection(Misfit.BANDS, f"needs {', '.join(missing)}, which the products don't have")
+    if model.synthetic != need.synthetic:
+        kinds = ("real", "synthetic")
+        text = f"trained on {kinds[model.synthetic]} data, the source is {kinds[need.synthetic]}"
+        yield Objection(Misfit.SYNTHETIC, text)
+    if need.months is not None and model.months != need.months:
+        yield Objection(Misfit.MONTHS, f"trained on months {list(model.months)}, not {list(need.months)}")
+    if need.dates is not None and model.max_dates is not None and need.dates > model.max_dates:
+        yield Objection(Misfit.DATES, f"takes {model.max_dates} dates at most, the season has {need.dates}")
+    if need.legend is not None and not model.legend.same_classes(need.legend):
+        text = f"its classes are {_classes(model.legend)}, the labels' {_classes(need.legend)}"
+        yield Objection(Misfit.LEGEND, text)
+    if need.area is not None and (text := _outside(model.footprint, need.area)):
+        yield Objection(Misfit.AREA, text)
+
+
+def _classes(legend: Legend) -> str:
+    named = [f"{entry.value} {entry.name}" for entry in legend.mapped]
+    return ", ".join(named) if len(named) <= 12 else f"{', '.join(named[:12])} and {len(named) - 12} more"
+
+
+def _outside(footprint: dict[str, Any] | None, area: Area) -> str:
+    """Why a training footprint is none for an area; empty where they meet."""
+    if footprint is None:
+        return "doesn't say where it was trained"
+    try:
+        meets = make_valid(shape(footprint)).intersection(area).area > 0
+    except (GEOSException, ValueError, TypeError, AttributeError, KeyError):
+        return "its training footprint is not GeoJSON"
+    return "" if meets else "trained elsewhere: its training footprint doesn't meet the area"

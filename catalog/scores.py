@@ -1,0 +1,31 @@
+"""How well a model does: the figures that a checkpoint, a delivery and the answer to a request share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from catalog.products import Frozen
+
+
+class Score(Frozen):
+    """Agreement with labels that the model didn't learn from, from one confusion matrix."""
+
+    split: Annotated[str, Field(description="within-field, field-disjoint or truth: what was held out")]
+    oa: Annotated[float, Field(description="overall accuracy, 0 to 1")]
+    miou: Annotated[float, Field(description="mean intersection over union of the classes in the truth, 0 to 1")]
+    dice: Annotated[float, Field(description="mean F1 of the classes in the truth, 0 to 1")]
+    n_pixels: Annotated[int, Field(description="pixels compared")]
+    spread: Annotated[
+        dict[str, float],
+        Field(description="standard deviation over seeds, by score", exclude_if=lambda spread: not spread),
+    ] = {}
+    note: Annotated[str, Field(description="what this figure can't show")] = ""
+
+
+def checkpoint_scores(config: dict[str, Any]) -> tuple[Score, ...]:
+    """Scores in a checkpoint's ``config.json``, each noted with how the scored pixels were chosen."""
+    fields = ("split", "oa", "miou", "dice", "n_pixels")
+    note = config.get("hold_out", "")
+    return tuple(Score(**{name: score[name] for name in fields}, note=note) for score in config.get("scores", ()))

@@ -1,0 +1,89 @@
+"""What is told of a run: in the delivery's own files, and to whoever asked for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from catalog.products import LeftOut, Order
+from catalog.registry import CONFIG, WEIGHTS
+from catalog.scores import checkpoint_scores
+from catalog.storage.store import sha256
+from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
+from flows.run import Run
+from flows.stages import Patches
+from processors.delivery.provenance import DeliveryFacts, ModelUsed
+from processors.delivery.timelines import timelines_of
+from processors.season import Season
+
+SHOWN_OF_MODEL = (
+    "years", "months", "bands", "cloud_input", "min_acquisitions", "hold_out", "code_version", "synthetic",
+)  # fmt: skip
+"""Fields of a checkpoint's configuration that the report shows."""
+
+
+def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season, patches: Patches) -> DeliveryFacts:
+    """All that the delivery's files say beside pixels: what was asked, what it is made from, with what, how good it is."""
+    request, processor, now = run.request, patches.processor, datetime.now(UTC)
+    config = _model_config(patches.job.model)
+    return DeliveryFacts(
+        request=request.model_dump(mode="json"),
+        request_digest=request.digest,
+        processor=request.processor,
+        processor_title=processor.title,
+        processor_version=processor.version,
+        software_version=version("cropline"),
+        source=order.source,
+        source_id=order.source_id,
+        level=order.level,
+        synthetic=order.synthetic,
+        year=request.year,
+        period=(order.start, order.end),
+        season=season,
+        left_out=(*order.left_out, *unusable),
+        model=_model_used(patches.job.model, config),
+        scores=checkpoint_scores(config),
+        notes=processor.notes,
+        epsg=run.zone.epsg,
+        area=request.geometry,
+        timelines=timelines_of(order, season, run.reached, now),
+        seconds=run.seconds,
+        created=now,
+    )
+
+
+def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path]) -> Delivery:
+    """The answer to the request. It is remembered in the run's folder, where `reprocess` compares it with what is new."""
+    delivery = Delivery(
+        delivery=str(run.request.delivery_folder),
+        files=tuple(str(file) for file in files),
+        scores=facts.scores,
+        acquisitions=tuple(AcquisitionShown.model_validate(item) for item in facts.used),
+        seconds=dict(run.seconds),
+        model=None if facts.model is None else facts.model.name,
+        synthetic=facts.synthetic,
+        notes=facts.notes,
+    )
+    write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
+    return delivery
+
+
+def _model_config(model: Path | None) -> dict[str, Any]:
+    if model is None:
+        return {}
+    config: dict[str, Any] = json.loads((model / CONFIG).read_text(encoding="utf-8"))
+    return config
+
+
+def _model_used(model: Path | None, config: dict[str, Any]) -> ModelUsed | None:
+    if model is None:
+        return None
+    return ModelUsed(
+        name=model.name,
+        checksum=sha256(model / WEIGHTS),
+        summary={name: config[name] for name in SHOWN_OF_MODEL if name in config},
+    )

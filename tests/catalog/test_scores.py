@@ -1,0 +1,19 @@
+"""A score is one model, from the checkpoint to the answer."""
+
+from __future__ import annotations
+
+from catalog.scores import Score, checkpoint_scores
+
+
+def test_scores_of_a_checkpoint_are_noted_with_its_hold_out() -> None:
+    figures = {"split": "field-disjoint", "oa": 0.5, "miou": 0.25, "dice": 0.4, "n_pixels": 10}
+    config = {"scores": [{**figures, "per_class": [], "n_unmapped": 3}], "hold_out": "blocks of 1 km"}
+    assert checkpoint_scores(config) == (Score(**figures, note="blocks of 1 km"),)
+    assert checkpoint_scores({}) == ()
+
+
+def test_a_spread_is_told_only_where_there_is_one() -> None:
+    score = Score(split="truth", oa=0.5, miou=0.25, dice=0.4, n_pixels=10)
+    assert list(score.model_dump()) == ["split", "oa", "miou", "dice", "n_pixels", "note"]
+    spread = score.model_copy(update={"spread": {"oa": 0.01}})
+    assert spread.model_dump()["spread"] == {"oa": 0.01}
