@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -46,6 +47,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
         sys.exit(130)
+    gc.freeze()  # the interpreter would else go through everything that was imported, twice, before it ends
     sys.exit(0)
 
 
@@ -82,12 +84,16 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def run(file: RequestFile, as_json: AsJson = False) -> None:
     """Make one delivery in this process, with a Prefect of its own."""
-    from flows.commands.local import run_in_process
-    from flows.request import check_request, read_parameters
+    from flows.prefect_process.temporary_server import temporary_server
 
-    settings = _settings()
-    request = check_request(read_parameters(file), settings.folder, settings)
-    _show(run_in_process(request, settings), as_json)
+    with temporary_server() as server:  # it starts while the request is checked
+        from flows.commands.local import run_in_process
+        from flows.request import check_request, read_parameters
+
+        settings = _settings()
+        request = check_request(read_parameters(file), settings.folder, settings)
+        delivery = run_in_process(request, settings, server)
+    _show(delivery, as_json)
 
 
 @app.command()
@@ -97,12 +103,15 @@ def retrain(
     as_json: AsJson = False,
 ) -> None:
     """Train a model from the request's labels and add it to this installation."""
-    from flows.commands.local import train_in_process
-    from flows.request import check_request, read_parameters
+    from flows.prefect_process.temporary_server import temporary_server
 
-    settings = _settings()
-    request = check_request(read_parameters(file), settings.folder, settings)
-    model = train_in_process(request, processes, settings)
+    with temporary_server() as server:  # it starts while the request is checked
+        from flows.commands.local import train_in_process
+        from flows.request import check_request, read_parameters
+
+        settings = _settings()
+        request = check_request(read_parameters(file), settings.folder, settings)
+        model = train_in_process(request, processes, settings, server)
     _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
 
 
@@ -112,15 +121,19 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Order a map from the simulated mission, and compare it with the land that was simulated."""
-    from flows.commands.demo import SOURCE, prepare_demo
-    from flows.commands.local import run_in_process
+    from flows.prefect_process.temporary_server import temporary_server
 
-    settings = _settings()
-    request, demo_settings = prepare_demo(folder, settings)
-    _tell(
-        f"Ordered from the simulated mission {SOURCE} into {folder}: synthetic fields, skies and products, nothing real."
-    )
-    delivery = run_in_process(request, demo_settings)
+    with temporary_server() as server:
+        from flows.commands.demo import SOURCE, prepare_demo
+        from flows.commands.local import run_in_process
+
+        settings = _settings()
+        request, demo_settings = prepare_demo(folder, settings)
+        _tell(
+            f"Ordered from the simulated mission {SOURCE} into {folder}: "
+            "synthetic fields, skies and products, nothing real."
+        )
+        delivery = run_in_process(request, demo_settings, server)
     _show(delivery, as_json)
     if not as_json:
         _score(Path(delivery.delivery), demo_settings, as_json)

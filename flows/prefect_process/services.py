@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from catalog.errors import CroplineError
 from catalog.products import Frozen
 from catalog.storage.store import Store, open_store, write_json
-from flows.prefect_process.isolation import QUIET
+from flows.prefect_process.temporary_server import QUIET
 from flows.settings import Settings
 
 POOL = "cropline"
