@@ -11,9 +11,10 @@ import traceback
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from catalog.errors import CroplineError
 from flows.commands.bench import bench
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
     from flows.reporting.delivery import Delivery
     from flows.settings import Settings
 
+
+class Interruptible(TyperGroup):
+    """The commands. An interrupt ends them with one message and exit code 130."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # caught here, for Typer makes a silent end of it
+            typer.echo("\nStopped. The same command goes on from what is there.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="cropline",
+    cls=Interruptible,
     help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -44,9 +58,6 @@ def main() -> NoReturn:
         app()
     except CroplineError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
-        sys.exit(130)
     gc.freeze()  # the interpreter would else go through everything that was imported, twice, before it ends
     sys.exit(0)
 
