@@ -20,7 +20,6 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import Transformer
-from rasterio.features import rasterize
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
@@ -193,6 +192,8 @@ def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDAr
 
 def burnt(shapes: Iterable[tuple[BaseGeometry | dict[str, Any], int]], window: Window) -> npt.NDArray[np.int32]:
     """(height, width): the number of the last geometry, in the zone's metres, that holds a pixel's centre; 0 where none does."""
+    from rasterio.features import rasterize  # GDAL, which most commands don't need
+
     numbers = np.zeros(window.shape, np.int32)
     with MEMORY_RASTERS:
         rasterize(shapes, out=numbers, transform=window.transform)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from flows.commands.importing import without_collector
 from flows.prefect_process.isolation import isolated_prefect
+from flows.prefect_process.temporary_server import TemporaryServer
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter, terminal
 from flows.request import MapRequest
@@ -16,21 +18,23 @@ from flows.settings import Settings
 Made = TypeVar("Made")
 
 
-def run_in_process(request: MapRequest, settings: Settings) -> Delivery:
-    """Run the stages of the flow `crop-map` here. Raises what a stage raised."""
-    with _prefect(settings) as reporter:
-        from flows.crop_map import NAME, map_area
-
+def run_in_process(request: MapRequest, settings: Settings, server: TemporaryServer) -> Delivery:
+    """Run the stages of the flow `crop-map` here, with this server. Raises what a stage raised."""
+    with _prefect(server) as reporter:
+        with without_collector():
+            from flows.crop_map import NAME, map_area
+        server.wait()
         title = f"{request.processor} {request.year}"
         delivery, _ = _as_flow(NAME, title, lambda: map_area(request, settings, reporter))
         return delivery
 
 
-def train_in_process(request: MapRequest, processes: int, settings: Settings) -> Path:
-    """Run the stages of the flow `retrain` here. Returns the model's folder in the store; raises what a stage raised."""
-    with _prefect(settings) as reporter:
-        from flows.retrain import NAME, learn_area
-
+def train_in_process(request: MapRequest, processes: int, settings: Settings, server: TemporaryServer) -> Path:
+    """Run the stages of the flow `retrain` here, with this server. Returns the model's folder in the store; raises what a stage raised."""
+    with _prefect(server) as reporter:
+        with without_collector():
+            from flows.retrain import NAME, learn_area
+        server.wait()
         title = f"{NAME} {request.year}"
         return _as_flow(NAME, title, lambda: learn_area(request, processes, settings, reporter))
 
@@ -43,7 +47,10 @@ def _as_flow(name: str, title: str, stages: Callable[[], Made]) -> Made:
 
 
 @contextmanager
-def _prefect(settings: Settings) -> Iterator[Reporter]:
-    with isolated_prefect(settings.open_store()), terminal() as reporter:
+def _prefect(server: TemporaryServer) -> Iterator[Reporter]:
+    with ExitStack() as stack:
+        reporter = stack.enter_context(terminal())
         reporter.stage("start", 1, "Prefect")
+        with without_collector():
+            stack.enter_context(isolated_prefect(server))
         yield reporter

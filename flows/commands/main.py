@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -9,9 +10,10 @@ import traceback
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from catalog.errors import CroplineError
 from flows.commands.bench import bench
@@ -21,8 +23,21 @@ if TYPE_CHECKING:
     from flows.reporting.delivery import Delivery
     from flows.settings import Settings
 
+
+class Interruptible(TyperGroup):
+    """The commands. An interrupt ends them with one message and exit code 130."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # caught here, for Typer makes a silent end of it
+            typer.echo("\nStopped. The same command goes on from what is there.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="cropline",
+    cls=Interruptible,
     help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -42,9 +57,7 @@ def main() -> NoReturn:
         app()
     except CroplineError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
-        sys.exit(130)
+    gc.freeze()  # the interpreter would else go through everything that was imported, twice, before it ends
     sys.exit(0)
 
 
@@ -81,12 +94,16 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def run(file: RequestFile, as_json: AsJson = False) -> None:
     """Make one delivery in this process, with a Prefect of its own."""
-    from flows.commands.local import run_in_process
-    from flows.request import check_request, read_parameters
+    from flows.prefect_process.temporary_server import temporary_server
 
-    settings = _settings()
-    request = check_request(read_parameters(file), settings.folder, settings)
-    _show(run_in_process(request, settings), as_json)
+    with temporary_server() as server:  # it starts while the request is checked
+        from flows.commands.local import run_in_process
+        from flows.request import check_request, read_parameters
+
+        settings = _settings()
+        request = check_request(read_parameters(file), settings.folder, settings)
+        delivery = run_in_process(request, settings, server)
+    _show(delivery, as_json)
 
 
 @app.command()
@@ -96,12 +113,15 @@ def retrain(
     as_json: AsJson = False,
 ) -> None:
     """Train a model from the request's labels and add it to this installation."""
-    from flows.commands.local import train_in_process
-    from flows.request import check_request, read_parameters
+    from flows.prefect_process.temporary_server import temporary_server
 
-    settings = _settings()
-    request = check_request(read_parameters(file), settings.folder, settings)
-    model = train_in_process(request, processes, settings)
+    with temporary_server() as server:  # it starts while the request is checked
+        from flows.commands.local import train_in_process
+        from flows.request import check_request, read_parameters
+
+        settings = _settings()
+        request = check_request(read_parameters(file), settings.folder, settings)
+        model = train_in_process(request, processes, settings, server)
     _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
 
 
@@ -111,15 +131,19 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Order a map from the simulated mission, and compare it with the land that was simulated."""
-    from flows.commands.demo import SOURCE, prepare_demo
-    from flows.commands.local import run_in_process
+    from flows.prefect_process.temporary_server import temporary_server
 
-    settings = _settings()
-    request, demo_settings = prepare_demo(folder, settings)
-    _tell(
-        f"Ordered from the simulated mission {SOURCE} into {folder}: synthetic fields, skies and products, nothing real."
-    )
-    delivery = run_in_process(request, demo_settings)
+    with temporary_server() as server:
+        from flows.commands.demo import SOURCE, prepare_demo
+        from flows.commands.local import run_in_process
+
+        settings = _settings()
+        request, demo_settings = prepare_demo(folder, settings)
+        _tell(
+            f"Ordered from the simulated mission {SOURCE} into {folder}: "
+            "synthetic fields, skies and products, nothing real."
+        )
+        delivery = run_in_process(request, demo_settings, server)
     _show(delivery, as_json)
     if not as_json:
         _score(Path(delivery.delivery), demo_settings, as_json)

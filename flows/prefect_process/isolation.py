@@ -4,79 +4,44 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
-import psutil
-from filelock import FileLock, Timeout
+from flows.prefect_process.temporary_server import QUIET, TemporaryServer
 
-from catalog.storage.store import Store
-
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-}
-"""Nothing is reported to anybody."""
-
-_EPHEMERAL = {
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the first start makes the database
+_ISOLATED = {
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",  # nobody can read them there
     "PREFECT_LOGGING_LEVEL": "CRITICAL",  # the command says itself what went wrong, once
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    # The server's libraries complain of requests that end with it.
     "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
     "PREFECT_PLUGINS_ENABLED": "false",
 }
 
 
 @contextmanager
-def isolated_prefect(store: Store) -> Iterator[None]:
-    """Set the environment so that Prefect, imported after this, starts a server for this process only.
+def isolated_prefect(server: TemporaryServer) -> Iterator[None]:
+    """Import Prefect with this server's address; flows of the block run there. It may still be starting.
 
-    Its database is kept in the store, which makes later starts faster; where another run uses it, a temporary one serves.
-    Raises `RuntimeError` when Prefect is imported already, for then its settings are made.
+    Raises `RuntimeError` where Prefect is imported already, for then its settings are made.
     """
     if "prefect" in sys.modules:
         raise RuntimeError("prefect was imported before its environment was set")
-    with ExitStack() as stack:
-        home = stack.enter_context(_home(store))
-        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-            del os.environ[name]
-        os.environ.update({**QUIET, **_EPHEMERAL, "PREFECT_HOME": str(home)})
-        yield
-
-
-@contextmanager
-def _home(store: Store) -> Iterator[Path]:
-    home = store.prefect / "ephemeral"
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home / ".lock")
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        del os.environ[name]
+    os.environ.update({**QUIET, **_ISOLATED, "PREFECT_HOME": str(server.home)})
+    # Prefect reads its settings when it is imported. The address and the secret leave the environment again: they are no
+    # business of the processes started from here, and a block of credentials is asked of the user's server, not of this one.
+    address = {"PREFECT_API_URL": server.api, "PREFECT_API_AUTH_STRING": server.secret}
+    os.environ.update(address)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        with tempfile.TemporaryDirectory(prefix="cropline-prefect-", ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary)
-        return
-    try:
-        _end_orphans(home)
-        yield home
+        from prefect.events.clients import NullEventsClient
+        from prefect.events.worker import EventsWorker
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     finally:
-        lock.release()
-
-
-def _end_orphans(home: Path) -> None:
-    """End the servers that killed runs left behind: those of this very database, which nobody else holds now."""
-    orphans = []
-    for process in psutil.process_iter(["cmdline"]):
-        try:
-            serves = any(word.startswith("prefect.server.") for word in process.info["cmdline"] or ())
-            if serves and process.environ().get("PREFECT_HOME") == str(home):
-                process.terminate()
-                orphans.append(process)
-        except psutil.Error:
-            continue  # it ended meanwhile, or belongs to somebody else
-    _, left = psutil.wait_procs(orphans, timeout=5)
-    for process in left:
-        process.kill()
+        for name in address:
+            os.environ.pop(name, None)
+    EventsWorker.set_client_override(NullEventsClient)  # nobody listens: no connection is made for them
+    # Nobody listens to heartbeats either, and the end of a flow waits up to a second for their thread. None can't be said in the
+    # environment.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield

@@ -24,7 +24,7 @@ from catalog.products import Frozen
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
 from flows.own_server import SERVER_FILE
-from flows.prefect_process.isolation import QUIET
+from flows.prefect_process.temporary_server import QUIET
 from flows.settings import Settings
 
 POOL = "cropline"

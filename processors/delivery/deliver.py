@@ -12,7 +12,6 @@ from catalog.grid import to_zone
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.folder_swap import ITEM, swapped_in
-from processors.delivery.picture import draw_overview
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
@@ -55,6 +54,8 @@ def _write(
     if table is not None:
         files.append(aside / "areas.csv")
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    from processors.delivery.picture import draw_overview  # matplotlib, which only a delivery needs
+
     picture = aside / "overview.png"
     draw_overview(picture, rasters, declared, facts, table)
     write_json(aside / "request.json", facts.request)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from s2cloudless.cloud_detector import S2PixelCloudDetector
 
 from processors.mask.options import L1CMask
+
+if TYPE_CHECKING:
+    from s2cloudless.cloud_detector import S2PixelCloudDetector
 
 Mask = npt.NDArray[np.bool_]
 
@@ -22,6 +25,8 @@ NEEDED_BANDS = ("B01", "B02", "B04", "B05", "B08", "B8A", "B09", "B10", "B11", "
 
 @lru_cache(maxsize=4)
 def _detector(average: int = 0, dilation: int = 0) -> S2PixelCloudDetector:
+    from s2cloudless.cloud_detector import S2PixelCloudDetector  # scikit-learn and LightGBM: for L1C alone
+
     detector = S2PixelCloudDetector(all_bands=True, average_over=average, dilation_size=dilation)
     _ = detector.classifier  # loads the trees now: it would else do so at the first use, in several threads at once
     return detector

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
-import pyogrio
 import rasterio
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
@@ -160,6 +157,9 @@ class VectorCodes:
         return west, south, east, north
 
     def _frame(self, **options: Any) -> Any:
+        import geopandas  # brings pandas, slowly, and only vector files need it
+        from pyogrio.errors import DataLayerError, DataSourceError
+
         try:
             return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, **options)
         except (DataSourceError, DataLayerError) as error:
@@ -232,6 +232,8 @@ def _integers(raster: Any, part: RasterWindow) -> npt.NDArray[np.int64]:
 
 
 def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) -> VectorCodes:
+    import pyogrio  # brings geopandas
+
     layer = _only_layer(path, what)
     described = pyogrio.read_info(path, layer=layer)
     if described["crs"] is None:
@@ -242,6 +244,9 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) ->
 
 
 def _only_layer(path: Path, what: str) -> str:
+    import pyogrio
+    from pyogrio.errors import DataSourceError
+
     try:
         layers = [
             str(name)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from agrunet.data.header import SPLITS
 
@@ -42,6 +41,8 @@ def connected_fields(labels: Labels16) -> tuple[npt.NDArray[np.int32], Labels16]
     ``labels``: (H, W), -1 = unknown. Returns the numbers (H, W), 1 to F and 0 where unknown, and the label of each field (F,).
     Fields are numbered by label, then from the upper left by row.
     """
+    from scipy import ndimage  # a request without labels doesn't need it
+
     fields = np.zeros(labels.shape, np.int32)
     owners: list[Labels16] = []
     known = 0

@@ -17,8 +17,8 @@ from catalog.storage.store import open_store
 SCRIPT = """
 import json, os, pathlib
 from flows.prefect_process.isolation import isolated_prefect
-from flows.settings import load_settings
-with isolated_prefect(load_settings().open_store()):
+from flows.prefect_process.temporary_server import temporary_server
+with temporary_server() as server, isolated_prefect(server):
     from flows.reprocess import ReprocessError, reprocess
     written = lambda: [file.stat().st_mtime_ns for file in pathlib.Path("good").iterdir()]
     first = reprocess(return_state=True)
