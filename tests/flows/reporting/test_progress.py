@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from flows.reporting import progress
-from flows.reporting.progress import Bars, Lines, Reporter, Several
+from flows.reporting.progress import Bars, Lines, Reporter, Several, step
 
 
 def _tell(reporter: Reporter) -> None:
@@ -87,3 +87,24 @@ def test_several_reporters_hear_the_same() -> None:
     one, other = io.StringIO(), io.StringIO()
     _tell(Several(Lines(one), Lines(other)))
     assert one.getvalue() == other.getvalue() != ""
+
+
+def test_a_step_says_its_outcome_and_what_it_waits_for_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_PAUSE", 0.0)
+    stream = io.StringIO()
+    with step(Lines(stream), "bench", "the first figure", 4) as under_way:
+        under_way.advance(2, 4, "agrunet in fp32")
+        under_way.outcome = "4 figures"
+    first, second, last = stream.getvalue().splitlines()
+    assert first == "bench: 0/4, waiting for the first figure"
+    assert second.startswith("bench: 2/4, waiting for agrunet in fp32")
+    assert last.startswith("bench: 4 figures (")
+    assert under_way.seconds > 0
+
+
+def test_bar_shows_what_it_waits_for_now() -> None:
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=120))
+    bars.stage("bench", 0, "the first figure")
+    bars.advance(2, 9, "agrunet in fp32")
+    assert "waiting for agrunet in fp32" in bars.shown()
+    assert "2/9" in bars.shown()
