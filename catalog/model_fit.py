@@ -50,8 +50,8 @@ class Need:
     area: Area | None = None
 
 
-class Misfit(StrEnum):
-    """Kinds of reasons why a model can't be used."""
+class MisfitKind(StrEnum):
+    """What of a model doesn't fit."""
 
     LEVEL = "level"
     BANDS = "bands"
@@ -63,36 +63,36 @@ class Misfit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Objection:
-    """One reason against a model; the text is for people."""
+class Misfit:
+    """One reason why a model can't be used; the text is for people."""
 
-    kind: Misfit
+    kind: MisfitKind
     text: str
 
 
-def reasons_against(model: ModelContract, need: Need) -> tuple[Objection, ...]:
+def misfits(model: ModelContract, need: Need) -> tuple[Misfit, ...]:
     """Every reason why a model can't be used; none where it fits."""
-    return tuple(_reasons(model, need))
+    return tuple(_misfits(model, need))
 
 
-def _reasons(model: ModelContract, need: Need) -> Iterator[Objection]:
+def _misfits(model: ModelContract, need: Need) -> Iterator[Misfit]:
     if model.level != need.level:
-        yield Objection(Misfit.LEVEL, f"trained on {model.level}, not {need.level}")
+        yield Misfit(MisfitKind.LEVEL, f"trained on {model.level}, not {need.level}")
     if missing := [band for band in model.bands if band not in need.bands]:
-        yield Objection(Misfit.BANDS, f"needs {', '.join(missing)}, which the products don't have")
+        yield Misfit(MisfitKind.BANDS, f"needs {', '.join(missing)}, which the products don't have")
     if model.synthetic != need.synthetic:
         kinds = ("real", "synthetic")
         text = f"trained on {kinds[model.synthetic]} data, the source is {kinds[need.synthetic]}"
-        yield Objection(Misfit.SYNTHETIC, text)
+        yield Misfit(MisfitKind.SYNTHETIC, text)
     if need.months is not None and model.months != need.months:
-        yield Objection(Misfit.MONTHS, f"trained on months {list(model.months)}, not {list(need.months)}")
+        yield Misfit(MisfitKind.MONTHS, f"trained on months {list(model.months)}, not {list(need.months)}")
     if need.dates is not None and model.max_dates is not None and need.dates > model.max_dates:
-        yield Objection(Misfit.DATES, f"takes {model.max_dates} dates at most, the season has {need.dates}")
+        yield Misfit(MisfitKind.DATES, f"takes {model.max_dates} dates at most, the season has {need.dates}")
     if need.legend is not None and not model.legend.same_classes(need.legend):
         text = f"its classes are {_classes(model.legend)}, the labels' {_classes(need.legend)}"
-        yield Objection(Misfit.LEGEND, text)
+        yield Misfit(MisfitKind.LEGEND, text)
     if need.area is not None and (text := _outside(model.footprint, need.area)):
-        yield Objection(Misfit.AREA, text)
+        yield Misfit(MisfitKind.AREA, text)
 
 
 def _classes(legend: Legend) -> str:

@@ -22,7 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from catalog.area import Area
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend
-from catalog.model_fit import ModelContract, Need, Objection, reasons_against
+from catalog.model_fit import Misfit, ModelContract, Need, misfits
 from catalog.products import Level
 from catalog.storage.store import Store, digest, sha256
 from catalog.storage.whole import folder_aside, write_json
@@ -126,7 +126,7 @@ class Registry:
         usable, broken = _survey(self._store.models)
         refused = [(model.name, model.reason) for model in broken]
         for entry in [*usable, *self.shipped_models()]:
-            reasons = reasons_against(entry, need)
+            reasons = misfits(entry, need)
             if not reasons:
                 return entry.folder
             refused.append((entry.name, _listed(reasons)))
@@ -175,7 +175,7 @@ class Registry:
         if not folder.is_dir():
             names = ", ".join(entry.name for entry in [*self.models(), *self.shipped_models()]) or "none yet"
             raise ModelError(f"model {name!r}: neither a model of this installation ({names}) nor a folder.")
-        reasons = reasons_against(_read_entry(folder), need)
+        reasons = misfits(_read_entry(folder), need)
         if reasons:
             raise ModelError(
                 f"model {name!r} doesn't fit the request: {_listed(reasons)}. Name another, or none so that one is chosen."
@@ -188,7 +188,7 @@ class Registry:
             _write_catalog(self._store.models, "models", "Models trained by this installation.", items)
 
 
-def _listed(reasons: Iterable[Objection]) -> str:
+def _listed(reasons: Iterable[Misfit]) -> str:
     return "; ".join(reason.text for reason in reasons)
 
 

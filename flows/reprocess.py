@@ -19,6 +19,7 @@ from flows.reporting.delivery import ordered_products, read_delivered
 from flows.request import MapRequest, check_request
 from flows.run_folder import RunFolder
 from flows.settings import Settings, load_settings
+from processors.delivery.folder_swap import ITEM
 
 
 class ReprocessError(CroplineError):
@@ -71,7 +72,7 @@ def news(settings: Settings, request: MapRequest) -> bool:
     """True when the source offers what the last delivery of a request was not made from, clear pixels are told otherwise since, or
     there is no delivery."""
     delivered = read_delivered(RunFolder.of(settings.open_store(), request.digest))
-    if delivered is None or not (Path(delivered.delivery) / "item.json").is_file():
+    if delivered is None or not (Path(delivered.delivery) / ITEM).is_file():
         return True
     if delivered.masked_with != settings.mask.record(request.level):
         return True

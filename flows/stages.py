@@ -20,6 +20,7 @@ from flows.run import Run
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import request_labels, train_model
 from processors.delivery.deliver import deliver as write_delivery
+from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.mask.acquisition import MaskResult, mask_acquisition
@@ -217,7 +218,7 @@ def mosaic(run: Run, patches: Patches, results: Path) -> dict[str, Path]:
 def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts) -> list[Path]:
     """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
     files = write_delivery(run.request.delivery_folder, rasters, patches.processor.variables, facts)
-    Registry(run.store).add_map(next(file for file in files if file.name == "item.json"))
+    Registry(run.store).add_map(next(file for file in files if file.name == ITEM))
     return files
 
 

@@ -144,7 +144,7 @@ class Bars:
     """One bar per stage in a terminal, redrawn in place."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._progress = Progress(
+        self.progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.fields[stage]:<9}"),
             BarColumn(bar_width=24),
@@ -159,36 +159,30 @@ class Bars:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
-
-    def shown(self) -> str:
-        """What stands in the terminal now."""
-        with self._progress.console.capture() as captured:
-            self._progress.console.print(self._progress.get_renderable())
-        return captured.get()
+        self.progress.stop()
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
-        if self._task is not None and not self._progress.tasks[self._task].finished:
+        if self._task is not None and not self.progress.tasks[self._task].finished:
             self.finish(0, "done")
-        self._task = self._progress.add_task(f"waiting for {waits_for}", total=max(1, total), stage=name)
+        self._task = self.progress.add_task(f"waiting for {waits_for}", total=max(1, total), stage=name)
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         if self._task is None:
             return
         description = None if waits_for is None else f"waiting for {waits_for}"
-        self._progress.update(self._task, completed=done, total=total, description=description)
+        self.progress.update(self._task, completed=done, total=total, description=description)
 
     def finish(self, seconds: float, outcome: str) -> None:  # noqa: ARG002 - the bar shows its own clock
         if self._task is None:
             return
-        total = self._progress.tasks[self._task].total
-        self._progress.update(self._task, completed=total, description=outcome)
+        total = self.progress.tasks[self._task].total
+        self.progress.update(self._task, completed=total, description=outcome)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from agrunet.errors import AgrunetError
 from agrunet.inference import predict
 from catalog.errors import ModelError
 from catalog.legend import MAP_NO_DATA
-from catalog.model_fit import Misfit, ModelContract, Need, Objection, reasons_against
+from catalog.model_fit import Misfit, MisfitKind, ModelContract, Need, misfits
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
 from processors.thematic.protocol import Fields, Job
@@ -82,8 +82,8 @@ class CropMap:
     def _check(self, contract: ModelContract, job: Job) -> None:
         """Refuse what the checkpoint's contract doesn't cover, saying what to change."""
         need = Need(job.level, frozenset(job.bands), job.synthetic, months=job.months, dates=len(job.days))
-        for reason in reasons_against(contract, need):
-            raise ModelError(f"model {self._folder.name} {_refusal(reason, contract, job)}")
+        for misfit in misfits(contract, need):
+            raise ModelError(f"model {self._folder.name} {_refusal(misfit, contract, job)}")
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Class probabilities (K, size, size) of each patch; NaN where a pixel has too few clear dates."""
@@ -107,25 +107,25 @@ class CropMap:
         return {"crop_map": crop_map.astype(np.uint8), "confidence": confidence.astype(np.float32)}
 
 
-def _refusal(reason: Objection, model: ModelContract, job: Job) -> str:
-    """What a reason means for a job that is to be run now."""
-    match reason.kind:
-        case Misfit.LEVEL:
+def _refusal(misfit: Misfit, model: ModelContract, job: Job) -> str:
+    """What a misfit means for a job that is to be run now."""
+    match misfit.kind:
+        case MisfitKind.LEVEL:
             return f"was trained on {model.level}, the request is for {job.level}."
-        case Misfit.BANDS:
+        case MisfitKind.BANDS:
             missing = ", ".join(band for band in model.bands if band not in job.bands)
             return f"needs {missing}, which not every acquisition holds. Take a model without, or another source."
-        case Misfit.MONTHS:
+        case MisfitKind.MONTHS:
             return (
                 f"was trained on months {list(model.months)}, the request asks for {list(job.months)}. "
                 "Ask for the model's months, or train one for yours."
             )
-        case Misfit.SYNTHETIC:
+        case MisfitKind.SYNTHETIC:
             return "and the source must both be real or both synthetic."
-        case Misfit.DATES:
-            return f"{reason.text}. Raise min_clear."
+        case MisfitKind.DATES:
+            return f"{misfit.text}. Raise min_clear."
         case _:
-            return f"{reason.text}."
+            return f"{misfit.text}."
 
 
 def _device() -> torch.device:

@@ -10,7 +10,7 @@ from shapely.geometry import box
 
 from catalog.area import as_geojson
 from catalog.legend import Legend, LegendClass
-from catalog.model_fit import Misfit, ModelContract, Need, reasons_against
+from catalog.model_fit import MisfitKind, ModelContract, Need, misfits
 
 WHEAT = LegendClass(value=1, name="wheat", colour="#ffcc00", role="class", source_codes=(10,))
 MAIZE = LegendClass(value=2, name="maize", colour="#00aa00", role="class", source_codes=(20,))
@@ -25,23 +25,23 @@ NEED = Need(
 
 
 def test_a_model_that_fits_has_nothing_against_it() -> None:
-    assert reasons_against(MODEL, NEED) == ()
+    assert misfits(MODEL, NEED) == ()
 
 
 @pytest.mark.parametrize(
     ("changed", "kind"),
     [
-        ({"level": "L1C"}, Misfit.LEVEL),
-        ({"bands": frozenset({"B04"})}, Misfit.BANDS),
-        ({"synthetic": True}, Misfit.SYNTHETIC),
-        ({"months": (10, 7)}, Misfit.MONTHS),
-        ({"dates": 31}, Misfit.DATES),
-        ({"legend": Legend(entries=(WHEAT,))}, Misfit.LEGEND),
-        ({"area": box(10, 50, 11, 51)}, Misfit.AREA),
+        ({"level": "L1C"}, MisfitKind.LEVEL),
+        ({"bands": frozenset({"B04"})}, MisfitKind.BANDS),
+        ({"synthetic": True}, MisfitKind.SYNTHETIC),
+        ({"months": (10, 7)}, MisfitKind.MONTHS),
+        ({"dates": 31}, MisfitKind.DATES),
+        ({"legend": Legend(entries=(WHEAT,))}, MisfitKind.LEGEND),
+        ({"area": box(10, 50, 11, 51)}, MisfitKind.AREA),
     ],
 )
-def test_each_need_has_a_reason_of_its_own(changed: dict[str, Any], kind: Misfit) -> None:
-    (reason,) = reasons_against(MODEL, replace(NEED, **changed))
+def test_each_need_has_a_reason_of_its_own(changed: dict[str, Any], kind: MisfitKind) -> None:
+    (reason,) = misfits(MODEL, replace(NEED, **changed))
     assert reason.kind is kind
     assert reason.text
 
@@ -49,10 +49,10 @@ def test_each_need_has_a_reason_of_its_own(changed: dict[str, Any], kind: Misfit
 def test_what_is_not_asked_for_is_no_reason() -> None:
     anywhere = MODEL.model_copy(update={"footprint": None, "max_dates": None, "months": (3, 4)})
     bare = replace(NEED, area=None, months=None, legend=None, dates=1000)
-    assert reasons_against(anywhere, bare) == ()
+    assert misfits(anywhere, bare) == ()
 
 
 def test_every_reason_is_given_at_once() -> None:
     need = Need("L1C", frozenset(), True, months=(2, 3), dates=99)
-    kinds = [reason.kind for reason in reasons_against(MODEL, need)]
-    assert kinds == [Misfit.LEVEL, Misfit.BANDS, Misfit.SYNTHETIC, Misfit.MONTHS, Misfit.DATES]
+    kinds = [reason.kind for reason in misfits(MODEL, need)]
+    assert kinds == [MisfitKind.LEVEL, MisfitKind.BANDS, MisfitKind.SYNTHETIC, MisfitKind.MONTHS, MisfitKind.DATES]

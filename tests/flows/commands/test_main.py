@@ -18,7 +18,6 @@ from catalog.products import Acquisition, Product
 from catalog.storage.store import Store
 from flows.commands.demo import prepare_demo
 from flows.settings import Settings
-from flows.stages import batched
 from processors.cube.cell import Cube, ensure_cell, extend
 
 Run = Callable[..., Any]
@@ -82,14 +81,6 @@ def test_demo_keeps_to_its_folder(tmp_path: Path) -> None:
     assert request.output == str(tmp_path / "demo" / "delivery")
     assert not (tmp_path / "mine").exists()
     assert json.loads((tmp_path / "demo" / "aoi.json").read_text())["year"] == request.year
-
-
-@pytest.mark.parametrize(("count", "most", "groups"), [(0, 4, 0), (3, 4, 3), (4, 4, 4), (5, 4, 3), (1000, 400, 334)])
-def test_acquisitions_share_task_runs_beyond_the_limit(count: int, most: int, groups: int) -> None:
-    ids = [str(number) for number in range(count)]
-    made = batched(ids, most)
-    assert len(made) == groups
-    assert [name for batch in made for name in batch] == ids
 
 
 def test_cells_are_listed_and_exported(cropline: Run, tmp_path: Path) -> None:

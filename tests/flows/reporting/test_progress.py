@@ -8,13 +8,21 @@ import pytest
 from rich.console import Console
 
 from flows.reporting import progress
-from flows.reporting.progress import Bars, Lines, Reporter, Several
+from flows.reporting.progress import Bars, Lines, Reporter, Several, step
 
 
 def _tell(reporter: Reporter) -> None:
     reporter.stage("ingest", 20, "pixels from the source")
     reporter.advance(7)
     reporter.finish(3.21, "20 acquisitions")
+
+
+def _shown(bars: Bars) -> str:
+    """What stands in the terminal now."""
+    console = bars.progress.console
+    with console.capture() as captured:
+        console.print(bars.progress.get_renderable())
+    return captured.get()
 
 
 def test_plain_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +50,7 @@ def test_bar_shows_stage_count_and_what_it_waits_for() -> None:
     with Bars(Console(file=stream, force_terminal=True, width=120)) as bars:
         bars.stage("mask", 4, "cloud masks")
         bars.advance(3)
-        shown = bars.shown()
+        shown = _shown(bars)
     assert "mask" in shown
     assert "3/4" in shown
     assert "waiting for cloud masks" in shown
@@ -69,9 +77,9 @@ def test_bar_shows_pace_and_what_is_left() -> None:
     bars.stage("simulate", 10, "patches")
     for clock in (1.0, 31.0, 61.0):
         bars.advance(int(clock // 30) + 2)
-    assert "4/10" in bars.shown()
-    assert "2 a minute, 180 s left" not in bars.shown()
-    assert "2 a minute, 3 min left" in bars.shown()
+    assert "4/10" in _shown(bars)
+    assert "2 a minute, 180 s left" not in _shown(bars)
+    assert "2 a minute, 3 min left" in _shown(bars)
 
 
 def test_total_may_become_known_later() -> None:
@@ -87,3 +95,24 @@ def test_several_reporters_hear_the_same() -> None:
     one, other = io.StringIO(), io.StringIO()
     _tell(Several(Lines(one), Lines(other)))
     assert one.getvalue() == other.getvalue() != ""
+
+
+def test_a_step_says_its_outcome_and_what_it_waits_for_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_PAUSE", 0.0)
+    stream = io.StringIO()
+    with step(Lines(stream), "bench", "the first figure", 4) as under_way:
+        under_way.advance(2, 4, "agrunet in fp32")
+        under_way.outcome = "4 figures"
+    first, second, last = stream.getvalue().splitlines()
+    assert first == "bench: 0/4, waiting for the first figure"
+    assert second.startswith("bench: 2/4, waiting for agrunet in fp32")
+    assert last.startswith("bench: 4 figures (")
+    assert under_way.seconds > 0
+
+
+def test_bar_shows_what_it_waits_for_now() -> None:
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=120))
+    bars.stage("bench", 0, "the first figure")
+    bars.advance(2, 9, "agrunet in fp32")
+    assert "waiting for agrunet in fp32" in _shown(bars)
+    assert "2/9" in _shown(bars)
