@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
-
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, Product
 from catalog.sources.address import is_url, may_hold_secret
@@ -94,6 +91,9 @@ def _split(address: str) -> tuple[str, str]:
 
 
 def _read_item(address: str, credentials: Credentials) -> ProductReading:
+    from pystac_client.exceptions import APIError  # products as files don't need it
+    from pystac_client.stac_api_io import StacApiIO
+
     try:
         if is_url(address):
             text: str | bytes = StacApiIO(timeout=_TIMEOUT).read_text(address)

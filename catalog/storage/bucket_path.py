@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from fsspec.asyn import sync
-
 from catalog.errors import RequestError, StoreError
 from catalog.storage.credentials import S3Access
 from catalog.storage.refusals import Refusal, refusal_of, store_errors
@@ -70,6 +68,8 @@ class BucketPath:
                 if refusal_of(error, self.access) is Refusal.NO_BUCKET:
                     raise
                 return None
+
+            from fsspec.asyn import sync  # slow to import, and needed by buckets alone
 
             async def content() -> bytes:
                 async with answer["Body"] as body:

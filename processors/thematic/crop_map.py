@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agrunet.checkpoint.folder import load_checkpoint, read_config
 from agrunet.data.patches import PatchSource
 from agrunet.errors import AgrunetError
-from agrunet.inference import predict
 from catalog.errors import ModelError
 from catalog.legend import MAP_NO_DATA
 from catalog.model_fit import Misfit, MisfitKind, ModelContract, Need, misfits
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
 from processors.thematic.protocol import Fields, Job
+
+if TYPE_CHECKING:
+    import torch  # imported where it computes: a list of processors, or a request's check, doesn't wait for it
 
 
 class CropMapParameters(BaseModel):
@@ -49,6 +49,8 @@ class CropMap:
     def __init__(self, job: Job) -> None:
         if job.model is None:
             raise ModelError("crop-map: no model was chosen. Name one in the request, or give labels to train one.")
+        from agrunet.checkpoint.folder import read_config
+
         self.parameters = CropMapParameters.model_validate(job.parameters)
         self._folder = job.model
         try:
@@ -87,6 +89,9 @@ class CropMap:
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Class probabilities (K, size, size) of each patch; NaN where a pixel has too few clear dates."""
+        from agrunet.checkpoint.folder import load_checkpoint
+        from agrunet.inference import predict
+
         device = _device()
         try:
             network, config = load_checkpoint(self._folder, device)
@@ -130,6 +135,8 @@ def _refusal(misfit: Misfit, model: ModelContract, job: Job) -> str:
 
 def _device() -> torch.device:
     """This process's GPU where there are some (the runner numbers its processes as torchrun does), else the CPU."""
+    import torch
+
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())

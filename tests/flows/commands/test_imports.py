@@ -32,7 +32,8 @@ def _imported(code: str, folder: Path | None = None) -> set[str]:
         ("import flows.request, flows.commands.local", SLOW | {"prefect", "rasterio", "zarr"}),
         ("import flows.crop_map", SLOW),
         ("import catalog.registry", SLOW | {"prefect", "rasterio", "zarr"}),
-        ("import flows.commands.inspect", SLOW - {"pystac_client"} | {"prefect", "zarr"}),
+        ("import flows.commands.inspect", SLOW | {"prefect", "zarr"}),
+        ("import processors.thematic.registry as r; r.describe_processors()", SLOW | {"prefect"}),
         ("import processors.mask.acquisition", LEARNING | SERVICES),
     ],
 )
