@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agrunet.checkpoint.checkpoint import load_checkpoint, read_config
+from agrunet.checkpoint.checkpoint import CheckpointConfig, load_checkpoint, read_config
 from agrunet.data.patches import PatchSource
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
+from agrunet.networks.kinds import Network
 from catalog.errors import ModelError
 from catalog.legend import MAP_NO_DATA, Legend
 from processors.patches.cube_patches import PatchGrid
@@ -101,12 +102,16 @@ class CropMap:
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Class probabilities (K, size, size) of each patch; NaN where a pixel has too few clear dates."""
-        device = _device()
         try:
-            network, config = load_checkpoint(self._folder, device)
-            yield from predict(network, config, patches, indices, device, precision=self.parameters.precision)
+            network, config = self._checkpoint
+            yield from predict(network, config, patches, indices, _device(), precision=self.parameters.precision)
         except AgrunetError as error:
             raise ModelError(str(error)) from error
+
+    @cached_property
+    def _checkpoint(self) -> tuple[Network, CheckpointConfig]:
+        """Loaded at its first use, and once: `run` is called for each shard of an area."""
+        return load_checkpoint(self._folder, _device())
 
     def summarise(self, blocks: Iterable[Fields]) -> dict[str, Any]:  # noqa: ARG002 - a map needs no view of the whole
         return {}
@@ -122,7 +127,5 @@ class CropMap:
 
 
 def _device() -> torch.device:
-    """This process's GPU where there are some (the runner numbers its processes as torchrun does), else the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    """The first GPU that this process sees (workers are shown one each), else the CPU."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
