@@ -17,7 +17,8 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
-from catalog.storage.store import Store, sha256, write_json
+from catalog.storage.store import CellPath, Store, sha256, write_json
+from flows.credentials import load_credentials
 from flows.reporting.delivery import AcquisitionShown, Delivery, ScoreShown, write_delivered
 from flows.request import MapRequest
 from flows.run import ADVANCE, ENGINE, Run, Zone
@@ -26,12 +27,14 @@ from flows.stages import prepare, read_order, read_season
 from flows.training import request_labels, train_model
 from processors.delivery.files import DeliveryFacts, ModelUsed, Score, check_target, deliver
 from processors.delivery.timelines import timelines_of
+from processors.engine import gpus
 from processors.mosaic import mosaic
 from processors.patches.cube_patches import CubePatches, cover
 from processors.patches.labels import open_crop_mask
 from processors.season import Season
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import load_processor, make_processor
+from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 
 
@@ -71,8 +74,8 @@ class Work:
         return cover(self.zone.window, self.processor.grid)
 
     @property
-    def results(self) -> Path:
-        return self.folder / "results.zarr"
+    def results(self) -> CellPath:
+        return results_path(self.store, self.folder, ENGINE.get())
 
     @property
     def patches(self) -> CubePatches:
@@ -98,6 +101,7 @@ def map_area(run: Run) -> tuple[Delivery, DeliveryFacts]:
     with run.stage("deliver", "files"):
         facts = _facts(Work(run.store, run.folder), run, dropped)
         files = hand_over(run.folder, store, rasters, facts.model_dump(mode="json"))
+        forget_shared(run.store, run.folder)
     delivery = _delivery(output, files, facts, run.seconds)
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
     return delivery, facts
@@ -125,7 +129,7 @@ def find_model(run: Run, order: Order, season: Season) -> Path:
         else:
             stage.outcome = chosen.name
             return chosen
-    return train_model(run, order, season, processes=1)
+    return train_model(run, order, season, processes=max(1, len(gpus())))
 
 
 @task(name="patch", cache_policy=NO_CACHE, persist_result=False)
@@ -149,7 +153,7 @@ def patch(folder: Path, store: str, model: Path | None) -> int:
 
 
 @task(name="thematic", cache_policy=NO_CACHE, persist_result=False)
-def thematic(folder: Path, store: str, processes: int) -> Path:
+def thematic(folder: Path, store: str, processes: int | None) -> str:
     """Run the processor over the patches. Returns their results."""
     work = Work(store_at(store), folder)
     advance = ADVANCE.get()
@@ -160,8 +164,10 @@ def thematic(folder: Path, store: str, processes: int) -> Path:
         work.results,
         processes,
         lambda done, total: advance(done, total),
+        engine=ENGINE.get(),
+        resolve=load_credentials,
     )
-    return work.results
+    return str(work.results)
 
 
 @task(name="mosaic", cache_policy=NO_CACHE, persist_result=False)

@@ -21,7 +21,7 @@ from catalog.storage.store import Store, write_json
 from flows.reporting.progress import Reporter, Several, Silent
 from flows.request import MapRequest
 from flows.settings import Settings
-from processors.engine import Engine, open_engine
+from processors.engine import Engine
 
 REPORTER: ContextVar[Reporter] = ContextVar("reporter", default=Silent())  # noqa: B039 - it holds no state
 """Who is told how far the run is, beside Prefect: the terminal of `cropline run`."""
@@ -131,7 +131,7 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
     try:
         run = Run(settings, store, request, folder, Several(REPORTER.get(), *reporters))
         write_json(run.request_file, request.model_dump(mode="json"))
-        with open_engine(settings.dask, settings.workers) as engine:
+        with settings.open_engine(store) as engine:
             token = ENGINE.set(engine)
             try:
                 yield run
