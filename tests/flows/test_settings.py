@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Cell
 from catalog.storage.bucket_path import BucketPath
+from catalog.storage.store import Store
 from flows.prefect_process.services import _environment, _store
 from flows.settings import Settings, load_settings, store_at
 from processors.mask.options import USUAL_MASK
@@ -60,6 +61,29 @@ def test_dask_takes_threads_local_or_an_address() -> None:
     assert Settings(dask="tcp://10.0.0.1:8786").dask == "tcp://10.0.0.1:8786"
     with pytest.raises(ValidationError, match="none of 'threads', 'local'"):
         Settings(dask="many")
+
+
+def test_a_scheduler_elsewhere_is_trusted_and_given_files_by_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(RequestError, match="not encrypted"), Settings(dask="tcp://192.0.2.7:1").open_engine(store):
+        pass
+    with (
+        pytest.raises(RequestError, match="CROPLINE_SHARED_STORE"),
+        Settings(dask="tls://192.0.2.7:1").open_engine(store),
+    ):
+        pass
+    monkeypatch.setenv("CROPLINE_SHARED_STORE", "true")
+    monkeypatch.setenv("CROPLINE_DASK_INSECURE", "tcp://192.0.2.7:1")
+    assert load_settings().shared_store is True
+    with (
+        pytest.raises(RequestError, match="no certificates"),
+        load_settings().model_copy(update={"dask": "tls://192.0.2.7:1"}).open_engine(store),
+    ):
+        pass
+    assert load_settings().dask_insecure == "tcp://192.0.2.7:1"
+    assert load_settings().processes is None
 
 
 def test_only_the_cubes_may_lie_in_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

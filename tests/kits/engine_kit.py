@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from distributed import Security
 from pydantic import SecretStr
 
 from catalog.storage.credentials import Credentials, S3Access
-from processors.engine import is_wanted, report
+from processors.engine import Engine, is_wanted, report
 
 
 def squared(number: int) -> int:
@@ -117,6 +118,21 @@ def write_certificates(folder: Path) -> dict[str, str]:
     return {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(folder / file) for name, file in tls.items()}
 
 
+def client_settings(folder: Path) -> dict[str, str]:
+    """Dask's settings for a client that has the certificates of a folder."""
+    return {
+        "distributed.comm.tls.ca-file": str(folder / "ca.pem"),
+        "distributed.comm.tls.client.cert": str(folder / "ca.pem"),
+        "distributed.comm.tls.client.key": str(folder / "key.pem"),
+    }
+
+
+def wait_for_workers(engine: Engine, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while engine.workers < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 @contextmanager
 def cluster(folder: Path, workers: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """`dask scheduler` and worker processes over TLS, each of them started by its own command and with its own environment."""
@@ -129,14 +145,14 @@ def cluster(folder: Path, workers: int = 2, environment: Mapping[str, str] | Non
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--scheduler-file", str(file)]
     command += ["--host", "tls://127.0.0.1", "--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
     with (folder / "log").open("wb") as log, _ended() as running:
-        running.append(subprocess.Popen(command, env=own, stdout=log, stderr=log))
+        running.append(subprocess.Popen(command, env=own, stdout=log, stderr=log, start_new_session=True))
         _wait(file, running)
         for number in range(workers):
             command = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file)]
             command += ["--host", "tls://127.0.0.1", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
             command += ["--local-directory", str(folder / f"worker-{number}"), "--death-timeout", "60"]
             of_worker = {**own, "OMP_NUM_THREADS": "1", **(environment or {})}
-            running.append(subprocess.Popen(command, env=of_worker, stdout=log, stderr=log))
+            running.append(subprocess.Popen(command, env=of_worker, stdout=log, stderr=log, start_new_session=True))
         yield Cluster(json.loads(file.read_text())["address"], tuple(running))
 
 
@@ -154,7 +170,7 @@ def _ended() -> Iterator[list[subprocess.Popen[bytes]]]:
     try:
         yield running
     finally:
-        for process in reversed(running):
-            process.terminate()
-        for process in running:
-            process.wait(30)
+        for process in running:  # with the workers that they started
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

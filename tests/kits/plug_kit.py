@@ -162,11 +162,11 @@ class Lazy(Sum):
         yield asked[0], self.of(patches.read(asked[0]), asked[0])
 
 
-def install(folder: Path, package: str, version: str = "1.0", **processors: str) -> Path:
-    """Write the metadata of a package that offers processors: name -> module:object."""
+def install(folder: Path, package: str, version: str = "1.0", group: str = "processors", **offers: str) -> Path:
+    """Write the metadata of a package that offers processors, or what else ``group`` says: name -> module:object."""
     metadata = folder / f"{package.replace('-', '_')}-{version}.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-    lines = [f"{name.replace('_', '-')} = {value}" for name, value in processors.items()]
-    (metadata / "entry_points.txt").write_text("\n".join(["[cropline.processors]", *lines]) + "\n")
+    lines = [f"{name.replace('_', '-')} = {value}" for name, value in offers.items()]
+    (metadata / "entry_points.txt").write_text("\n".join([f"[cropline.{group}]", *lines]) + "\n")
     return folder

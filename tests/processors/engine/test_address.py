@@ -90,25 +90,14 @@ def test_a_scheduler_takes_only_the_certificates_it_was_started_with(
 ) -> None:
     with engine_kit.cluster(tmp_path, workers=1) as cluster:
         assert cluster.address.startswith("tls://127.0.0.1:")
-        with certificates(tmp_path / "tls"), open_engine(cluster.address) as engine:
+        with dask.config.set(engine_kit.client_settings(tmp_path / "tls")), open_engine(cluster.address) as engine:
             assert engine.run(abs, -3) == 3
             assert engine.shares_files
-        engine_kit.write_certificates(tmp_path / "others")
+        engine_kit.write_dask.config.set(engine_kit.client_settings(tmp_path / "others"))
         monkeypatch.setattr(processors.engine.address, "_TIMEOUT", "2s")
         with (
-            certificates(tmp_path / "others"),
+            dask.config.set(engine_kit.client_settings(tmp_path / "others")),
             pytest.raises(RequestError, match="no Dask scheduler answers"),
             open_engine(cluster.address),
         ):
             pass
-
-
-def certificates(folder: Path) -> Any:
-    """Dask's settings for a client that has the files of a folder."""
-    return dask.config.set(
-        {
-            "distributed.comm.tls.ca-file": str(folder / "ca.pem"),
-            "distributed.comm.tls.client.cert": str(folder / "ca.pem"),
-            "distributed.comm.tls.client.key": str(folder / "key.pem"),
-        }
-    )
