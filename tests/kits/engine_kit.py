@@ -106,12 +106,17 @@ class Cluster:
 
 
 def write_certificates(folder: Path) -> dict[str, str]:
-    """Certificate files in a folder, and the variables that tell Dask of them."""
+    """Write certificate files into a folder; the variables that tell Dask of them."""
     security: Any = Security.temporary()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ca.pem").write_text(security.tls_ca_file)
     (folder / "key.pem").write_text(security.tls_client_key)
     (folder / "key.pem").chmod(0o600)
+    return variables_for(folder)
+
+
+def variables_for(folder: Path) -> dict[str, str]:
+    """The variables that tell Dask of the certificates in a folder."""
     tls = {"CA_FILE": "ca.pem"}
     for role in ("CLIENT", "SCHEDULER", "WORKER"):
         tls |= {f"{role}__CERT": "ca.pem", f"{role}__KEY": "key.pem"}
