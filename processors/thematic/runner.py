@@ -22,7 +22,7 @@ from processors.patches.cube_patches import CubePatches
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results, open_results
-from processors.thematic.sent_job import sent_job, share_model
+from processors.thematic.sent_job import model_state, sent_job, share_model
 from processors.thematic.shard import ShardWork, cut_shards, run_patches, run_shard
 
 __all__ = ["FIELDS", "Progress", "Results", "run_processor"]
@@ -55,7 +55,15 @@ def run_processor(
     """
     processor = make_processor(name, job)
     size = processor.grid.size
-    run = [name, processor.version, job.model_dump(mode="json"), size, processor.fields, _model(job), _origin(patches)]
+    run = [
+        name,
+        processor.version,
+        job.model_dump(mode="json"),
+        size,
+        processor.fields,
+        model_state(job),
+        _origin(patches),
+    ]
     stored = open_results(results, (len(patches), len(processor.fields), size, size), digest(run))
     todo = stored.todo()
     count = _Count(set(range(len(patches))) - set(todo), len(patches), progress or _ignore)
@@ -115,14 +123,6 @@ def _origin(patches: PatchSource) -> list[Any]:
     windows = [(window.epsg, window.left, window.top, *window.shape) for window in patches.windows]
     products = [(acquisition.id, acquisition.products) for acquisition in patches.season.used]
     return [patches.source_id, patches.level, patches.bands, products, windows, patches.season.masks]
-
-
-def _model(job: Job) -> list[Any]:
-    """Enough of the checkpoint's files to see that another one lies in its place."""
-    if job.model is None or not job.model.is_dir():
-        return []
-    files = [(path.name, path.stat()) for path in sorted(job.model.iterdir())]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in files]
 
 
 def _ignore(done: int, of: int) -> None:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
-from catalog.storage.store import CellPath
+from catalog.storage.store import CellPath, digest
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import make_processor
 
-_MODEL = "model"
 _MAKING = Lock()
 
 
@@ -38,18 +38,33 @@ class SentJob:
 
 def sent_job(processor: str, job: Job, results: CellPath) -> SentJob:
     """The job of a run whose results lie there: in a bucket, its model lies beside them (see `share_model`)."""
-    model = results / _MODEL if isinstance(results, BucketPath) and job.model is not None else None
-    return SentJob(processor, job.model_dump_json(), model)
+    return SentJob(processor, job.model_dump_json(), _shared_model(job, results))
 
 
 def share_model(job: Job, results: CellPath) -> None:
     """Put the job's model beside results in a bucket, where it isn't yet. Raises `StoreError`."""
-    if job.model is None or not isinstance(results, BucketPath):
+    shared = _shared_model(job, results)
+    if job.model is None or shared is None:
         return
-    there = (results / _MODEL).sizes()
+    there = shared.sizes()
     for file in sorted(job.model.iterdir()):
         if file.is_file() and there.get(file.name) != file.stat().st_size:
-            (results / _MODEL / file.name).put(file.read_bytes())
+            (shared / file.name).put(file.read_bytes())
+
+
+def model_state(job: Job) -> list[Any]:
+    """Enough of the checkpoint's files to see that another one lies in its place."""
+    if job.model is None or not job.model.is_dir():
+        return []
+    files = [(path.name, path.stat()) for path in sorted(job.model.iterdir())]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in files]
+
+
+def _shared_model(job: Job, results: CellPath) -> BucketPath | None:
+    # Another model is another address: a worker that lives on would take the one it has loaded for it.
+    if job.model is None or not isinstance(results, BucketPath):
+        return None
+    return results / f"model-{digest(model_state(job))}"
 
 
 @lru_cache(maxsize=2)
