@@ -9,6 +9,7 @@ from prefect import flow
 
 from catalog.grid import Cell
 from catalog.products import LeftOut, Level, Order
+from catalog.storage.store import CellPath
 from flows import stages
 from flows.facts import describe, hand_over
 from flows.reporting.artifacts import ArtifactProgress, publish
@@ -46,7 +47,7 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
         model: Path | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
         patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
-        results: Path = stages.thematic(run, patches)  # fields of each patch, such as probabilities
+        results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
         facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches)  # where it all comes from
         files: list[Path] = stages.deliver(run, patches, rasters, facts)  # the folder that the user opens

@@ -20,7 +20,7 @@ from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
-from processors.engine import Engine, open_engine
+from processors.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
     lock = _locked(folder)
     try:
         write_json(folder.request, request.model_dump(mode="json"))
-        with open_engine(settings.dask, settings.workers) as engine:
+        with settings.open_engine(store) as engine:
             yield Run(request, settings, store, folder, engine, Several(*reporters))
     finally:
         lock.release()

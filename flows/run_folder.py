@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "results.zarr"
 
     @property
+    def shared_results(self) -> Path:
+        """Name of the results in the cubes' bucket, where a scheduler's workers share nothing else; goes with them."""
+        return self.path / "shared-results.txt"
+
+    @property
     def mosaic(self) -> Path:
         """Folder of one GeoTIFF per variable, by the stage mosaic."""
         return self.path / "mosaic"

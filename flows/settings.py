@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,6 +14,7 @@ from catalog.errors import RequestError
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
 from flows.own_server import STORE
+from processors.engine import Engine, open_engine
 from processors.mask.options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"
@@ -34,9 +36,21 @@ class Settings(BaseSettings):
     max_area_km2: Annotated[float, Field(gt=0, description="largest area of a request, km²")] = 2500
     workers: Annotated[int, Field(ge=1, description="acquisitions worked on at once")] = os.cpu_count() or 1
     dask: Annotated[
-        str, Field(description="where stages run: 'threads', 'local' (a Dask cluster of processes) or tcp://…")
+        str, Field(description="where stages run: 'threads', 'local' (a Dask cluster of processes) or tls://…")
     ] = "threads"
-    processes: Annotated[int, Field(ge=1, description="processes that share the patches of an inference")] = 1
+    dask_insecure: Annotated[
+        str | None, Field(description="address of a scheduler on another machine that may do without TLS")
+    ] = None
+    shared_store: Annotated[
+        bool | None,
+        Field(description="whether a scheduler's workers see this machine's files; by default those on it do"),
+    ] = None
+    processes: Annotated[
+        int | None,
+        Field(
+            ge=1, description="processes that share the patches of an inference; by default one for each GPU, or one"
+        ),
+    ] = None
     ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 2
     retry_delay: Annotated[float, Field(ge=0, description="pause before the first of these attempts, s; then x4")] = 5
     mask: Annotated[
@@ -49,7 +63,7 @@ class Settings(BaseSettings):
     def _dask_is_known(self) -> Self:
         if self.dask not in ("threads", "local") and "://" not in self.dask:
             raise ValueError(
-                f"dask: {self.dask!r} is none of 'threads', 'local', or an address such as tcp://host:8786"
+                f"dask: {self.dask!r} is none of 'threads', 'local', or an address such as tls://host:8786"
             )
         return self
 
@@ -58,6 +72,17 @@ class Settings(BaseSettings):
         # Credentials may have to be asked for: only where cubes lie in a bucket.
         in_bucket = self.cubes is not None and self.cubes.startswith("s3://")
         return open_store(self.store, self.cubes, load_credentials().s3 if in_bucket else None)
+
+    def open_engine(self, store: Store) -> AbstractContextManager[Engine]:
+        """Where the stages of a run in that store are computed. Raises `RequestError` where a scheduler can't be had or trusted."""
+        return open_engine(
+            self.dask,
+            self.workers,
+            resolve=load_credentials,
+            insecure=self.dask_insecure,
+            in_bucket=not isinstance(store.cubes, Path),
+            shared_files=self.shared_store,
+        )
 
     @property
     def folder(self) -> Path:

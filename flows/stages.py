@@ -14,6 +14,7 @@ from catalog.order import make_order
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
 from catalog.sources.registry import open_source
+from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.run import Run
@@ -22,6 +23,7 @@ from flows.training import request_labels, train_model
 from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
+from processors.engine import gpus
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mosaic import mosaic as blend
@@ -30,6 +32,7 @@ from processors.patches.labels import open_crop_mask
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import load_processor, make_processor
+from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 
 
@@ -122,7 +125,7 @@ def model(run: Run, order: Order, season: Season) -> Path | None:
     """
     if not load_processor(run.request.processor).needs_model:
         return None
-    return fitting_model(run, order, season) or train_model(run, order, season, processes=1)
+    return fitting_model(run, order, season) or train_model(run, order, season, processes=max(1, len(gpus())))
 
 
 @stage(
@@ -183,17 +186,24 @@ def patch(run: Run, order: Order, season: Season, model: Path | None) -> Patches
 
 
 @stage("thematic", waits_for="the processor {processor}")
-def thematic(run: Run, patches: Patches) -> Path:
+def thematic(run: Run, patches: Patches) -> CellPath:
     """Run the processor over the patches. Returns their results, each patch written once, unblended."""
-    results = run.folder.results
+    results = results_path(run.folder.results, run.folder.shared_results, run.store.cubes, run.engine)
     run_processor(
-        run.request.processor, patches.job, patches.source, results, run.settings.processes, run.reporter.advance
+        run.request.processor,
+        patches.job,
+        patches.source,
+        results,
+        run.settings.processes,
+        run.reporter.advance,
+        engine=run.engine,
+        resolve=load_credentials,
     )
     return results
 
 
 @stage("mosaic", waits_for="blended blocks")
-def mosaic(run: Run, patches: Patches, results: Path) -> dict[str, Path]:
+def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
     """Blend the results, and lay the crop mask over them. Returns the raster of each variable over the area."""
     zone, request = run.zone, run.request
     crop_mask = None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask))
@@ -219,6 +229,7 @@ def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: Deliver
     """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
     files = write_delivery(run.request.delivery_folder, rasters, patches.processor.variables, facts)
     Registry(run.store).add_map(next(file for file in files if file.name == ITEM))
+    forget_shared(run.folder.shared_results, run.store.cubes)
     return files
 
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 from shapely.geometry.base import BaseGeometry
 
 from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
 from catalog.grid import Window, inside, to_zone
 from catalog.legend import MAP_BACKGROUND
+from catalog.storage.store import CellPath
+from processors.cube.storage import open_group
 from processors.engine import Engine
 from processors.rasters import TILE, Variable, raster_writer
 from processors.thematic.protocol import Fields, Job, Processor
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results
+from processors.thematic.sent_job import SentJob, sent_job
 
 BLOCK = TILE
 """Edge of a block, pixels."""
@@ -46,10 +48,8 @@ class MaskReader(Protocol):
 class Recipe:
     """Settings that every block needs; small, so that it can travel to other processes."""
 
-    processor: str
-    job: str
-    """The `Job` as JSON."""
-    results: Path
+    job: SentJob
+    results: CellPath
     zone_area: BaseGeometry
     """Geometry in the zone's metres."""
 
@@ -67,7 +67,7 @@ def mosaic(
     processor_name: str,
     job: Job,
     windows: Sequence[Window],
-    results: Path,
+    results: CellPath,
     area: Area,
     area_window: Window,
     output: Path,
@@ -85,7 +85,7 @@ def mosaic(
     """
     processor = make_processor(processor_name, job)
     _check_results(results, len(windows), len(processor.fields))
-    recipe = Recipe(processor_name, job.model_dump_json(), results, to_zone(area, area_window.epsg))
+    recipe = Recipe(sent_job(processor_name, job, results), results, to_zone(area, area_window.epsg))
 
     def blocks(mask: MaskReader | None = None) -> Iterator[Block]:
         return cut_blocks(area_window, windows, mask)
@@ -160,7 +160,7 @@ def blend(
 
 def blended_block(recipe: Recipe, block: Block) -> Fields:
     """Blended fields (K, H, W) of one block, NaN outside the area."""
-    processor = _processor(recipe.processor, recipe.job)
+    processor = recipe.job.make()
     within = inside(recipe.zone_area, block.window)
     if not within.any():
         return np.full((len(processor.fields), *block.window.shape), np.nan, np.float32)
@@ -173,7 +173,7 @@ def blended_block(recipe: Recipe, block: Block) -> Fields:
 
 def finished_block(recipe: Recipe, summary: dict[str, Any], block: Block) -> tuple[Window, dict[str, npt.NDArray[Any]]]:
     """The variables (bands, H, W) of one block, as they are delivered."""
-    processor = _processor(recipe.processor, recipe.job)
+    processor = recipe.job.make()
     finished = processor.finish(blended_block(recipe, block), summary)
     within = inside(recipe.zone_area, block.window)
     values = {}
@@ -205,17 +205,12 @@ def _checked(
     return made.copy()
 
 
-@lru_cache(maxsize=4)
-def _processor(name: str, job: str) -> Processor:
-    return make_processor(name, Job.model_validate_json(job))
-
-
-def _stored(results: Path) -> Any:
+def _stored(results: CellPath) -> Any:
     """The array (N, K, size, size) of the patches' fields."""
-    return zarr.open_group(results, mode="r")[FIELDS]
+    return open_group(results, "r")[FIELDS]
 
 
-def _check_results(results: Path, patches: int, fields: int) -> None:
+def _check_results(results: CellPath, patches: int, fields: int) -> None:
     found = _stored(results).shape[:2]
     if found != (patches, fields):
         raise StoreError(

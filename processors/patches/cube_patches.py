@@ -94,7 +94,7 @@ class _Block:
 class CubePatches:
     """The patches of a season, in the order of ``windows``: implements `agrunet.data.patches.PatchSource`.
 
-    Thread-safe. Travels to other processes as what it was made of, the keys to a bucket included: through pipes, never files.
+    Thread-safe. Travels to other processes as what it was made of; keys to a bucket stay here where the engine sends it.
     Cells are opened at their first use. Patches that overlap share blocks: these are decoded whole and the last ones kept, so that
     patches read in their order decode each about once.
     """

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import reprlib
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Annotated, Any, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError, field_validator
 
-from catalog.errors import RequestError, StoreError, WorkerError
+from catalog.errors import RequestError, StoreError
 from catalog.products import Frozen
 from catalog.storage.whole import write_json
-from processors.engine import inherited
+from processors.engine import open_engine
 from processors.simulation.mission.mission import FARMING, VERSION, Mission
 from processors.simulation.mission.overpass import BASELINE
 
@@ -108,45 +103,27 @@ def claimed(folder: Path, settings: MissionSettings, growing: str | None = None)
             _sweep(folder)
 
 
-def in_processes(
-    work: Callable[..., object], pieces: Sequence[tuple[Any, ...]], processes: int, progress: Callable[[int], None]
+def write_pieces(
+    write: Callable[..., object], pieces: Sequence[tuple[Any, ...]], processes: int, progress: Callable[[int], None]
 ) -> None:
-    """Call ``work`` with the arguments of each piece, in so many processes of one thread each; ``progress`` is told how many are done.
+    """Call ``write`` with the arguments of each piece; ``progress`` is told how many are done.
 
-    All processes are ended when one piece fails or this process is interrupted. Raises what ``work`` raised, or `WorkerError` where a
-    process was killed.
+    One process is this one; several have one thread each, and all are ended when one piece fails or this process is interrupted.
+    Raises what ``write`` raised, or `WorkerError` where processes were killed.
     """
-    if not pieces:
+    processes = min(processes, len(pieces))
+    if processes <= 1:
+        for number, piece in enumerate(pieces, start=1):
+            write(*piece)
+            progress(number)
         return
-    before = set(active_children())
-    with inherited(_MODEST), ProcessPoolExecutor(min(processes, len(pieces)), get_context("spawn"), _begin) as pool:
-        with _uninterrupted():
-            futures = [pool.submit(work, *piece) for piece in pieces]
-        try:
-            for number, future in enumerate(as_completed(futures), start=1):
-                future.result()
-                progress(number)
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(active_children()) - before:
-                process.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise WorkerError(
-                    "a process was killed (out of memory, or by hand). Run again to do the rest, with fewer --processes if memory ran out."
-                ) from error
-            raise
+    with open_engine("local", environments=[_MODEST] * processes) as engine:
+        for number, _ in enumerate(engine.as_completed(partial(_call, write), pieces), start=1):
+            progress(number)
 
 
-def _begin() -> None:
-    """In a new process: the death of the first one is its end."""
-    Thread(target=_end_with_the_first, daemon=True).start()
-
-
-def _end_with_the_first() -> None:
-    first = parent_process()
-    if first is not None:
-        first.join()
-        os._exit(1)
+def _call(write: Callable[..., object], piece: tuple[Any, ...]) -> None:
+    write(*piece)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -173,13 +150,3 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes started in the block never hear of an interruption: that is the first one's business, which does after the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

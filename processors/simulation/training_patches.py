@@ -29,7 +29,7 @@ from catalog.storage.whole import write_json, written_whole
 from processors.ingest.cube_numbers import repeat_into, write_reflectance
 from processors.mask.acquisition import clear_by_classes
 from processors.mask.options import L2AMask
-from processors.simulation.claimed_folder import MissionSettings, Progress, claimed, in_processes
+from processors.simulation.claimed_folder import MissionSettings, Progress, claimed, write_pieces
 from processors.simulation.land.crops import WOOD
 from processors.simulation.mission.granule import NOTICE
 from processors.simulation.mission.mission import Mission
@@ -108,7 +108,7 @@ def write_patches(folder: Path, settings: PatchSettings, processes: int, progres
         missing = [index for index in range(settings.count) if not _description(folder, index).is_file()]
         there = settings.count - len(missing)
         tell(there, settings.count)
-        in_processes(
+        write_pieces(
             write_patch,
             [(folder, settings, index) for index in missing],
             processes,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -21,6 +21,9 @@ from processors.thematic.protocol import Fields, Job
 
 if TYPE_CHECKING:
     import torch  # imported where it computes: a list of processors, or a request's check, doesn't wait for it
+
+    from agrunet.checkpoint.config import CheckpointConfig
+    from agrunet.networks.registry import Network
 
 
 class CropMapParameters(BaseModel):
@@ -89,15 +92,20 @@ class CropMap:
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Class probabilities (K, size, size) of each patch; NaN where a pixel has too few clear dates."""
-        from agrunet.checkpoint.folder import load_checkpoint
         from agrunet.inference import predict
 
-        device = _device()
         try:
-            network, config = load_checkpoint(self._folder, device)
-            yield from predict(network, config, patches, indices, device, precision=self.parameters.precision)
+            network, config = self._checkpoint
+            yield from predict(network, config, patches, indices, _device(), precision=self.parameters.precision)
         except AgrunetError as error:
             raise ModelError(str(error)) from error
+
+    @cached_property
+    def _checkpoint(self) -> tuple[Network, CheckpointConfig]:
+        """Loaded at its first use, and once: `run` is called for each shard of an area."""
+        from agrunet.checkpoint.folder import load_checkpoint
+
+        return load_checkpoint(self._folder, _device())
 
     def summarise(self, blocks: Iterable[Fields]) -> dict[str, Any]:  # noqa: ARG002 - a map needs no view of the whole
         return {}
@@ -134,9 +142,7 @@ def _refusal(misfit: Misfit, model: ModelContract, job: Job) -> str:
 
 
 def _device() -> torch.device:
-    """This process's GPU where there are some (the runner numbers its processes as torchrun does), else the CPU."""
+    """The first GPU that this process sees (workers are shown one each), else the CPU."""
     import torch
 
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")

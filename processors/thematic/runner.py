@@ -1,67 +1,119 @@
-"""Runs a processor over all patches, in this process or in several; each result is written once, by one process.
+"""Runs a processor over all patches: in this process, in several of this machine, or on a scheduler's workers.
 
-Several processes share one list of patches: whoever is free is handed the next. The parent keeps the list and hands it out
-over one pipe per worker: a queue shared by all would stay locked for good when a worker is killed while it reads it.
+Patches go to workers in shards. A worker that dies is replaced and its shard taken over by another, which skips what is written.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agrunet.data.patches import PatchSource
-from catalog import errors
-from catalog.errors import CroplineError, WorkerError
-from catalog.storage.store import digest
-from processors.engine import cores, inherited
+from catalog.errors import WorkerError
+from catalog.storage.store import CellPath, digest
+from processors.engine import Engine, TaskKilledError, gpus, open_engine
+from processors.engine.machine import share_of_cores
+from processors.engine.packing import Resolve
+from processors.engine.protocol import DEATHS
 from processors.patches.cube_patches import CubePatches
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results, open_results
-from processors.thematic.worker import DoneMessage, ErrorMessage, WantMessage, run_patches, work
+from processors.thematic.sent_job import model_state, sent_job, share_model
+from processors.thematic.shard import ShardWork, cut_shards, run_patches, run_shard
 
 __all__ = ["FIELDS", "Progress", "Results", "run_processor"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of patches done and of all: once at the start, then after each."""
 
+_SHOWN = 8
+"""Patches that an error names."""
+
 
 def run_processor(
     name: str,
     job: Job,
     patches: PatchSource,
-    results: Path,
-    processes: int = 1,
+    results: CellPath,
+    processes: int | None = 1,
     progress: Progress | None = None,
     devices: Sequence[str] = (),
+    engine: Engine | None = None,
+    resolve: Resolve | None = None,
 ) -> None:
     """Write the fields of every patch to ``results`` (see `Results`); what is there of the same run is not done again.
 
-    ``patches`` and the job travel to other processes (pickled). ``devices``: worker i sees GPU ``devices[i % len(devices)]``
-    alone (CUDA_VISIBLE_DEVICES). Results of another job, processor version, model, products, masks or windows are
-    replaced.
-    Raises what the processor raises, and `WorkerError` where a worker process dies: what was done stays done.
+    ``processes``: None is one for each GPU of this machine, or one. ``devices``: worker i sees GPU ``devices[i % len(devices)]``
+    alone (CUDA_VISIBLE_DEVICES); by default the machine's GPUs. ``engine``: where it is a scheduler, its workers do it all, and
+    ``results`` must lie in a bucket where they share nothing else. ``resolve``: see `open_engine`. Results of another job, processor
+    version, model, products, masks or windows are replaced.
+    Raises what the processor raises, and `WorkerError` where a shard's workers die again and again: what was done stays done.
     """
     processor = make_processor(name, job)
     size = processor.grid.size
-    run = [name, processor.version, job.model_dump(mode="json"), size, processor.fields, _model(job), _origin(patches)]
+    run = [
+        name,
+        processor.version,
+        job.model_dump(mode="json"),
+        size,
+        processor.fields,
+        model_state(job),
+        _origin(patches),
+    ]
     stored = open_results(results, (len(patches), len(processor.fields), size, size), digest(run))
     todo = stored.todo()
-    count = _Count(len(patches) - len(todo), len(patches), progress or _ignore)
+    count = _Count(set(range(len(patches))) - set(todo), len(patches), progress or _ignore)
     if not todo:
         return
-    if processes <= 1:
-        for _ in run_patches(processor, patches, todo, stored):
-            count.add()
+    elsewhere = engine is not None and engine.is_scheduler
+    if processes != 1 and not elsewhere:
+        devices = devices or gpus()
+    processes = processes or max(1, len(devices))
+    if processes == 1 and not elsewhere:
+        for index in run_patches(processor, patches, todo, stored):
+            count.add(index)
         return
     del processor  # its model is not needed here, only in the workers
-    _Pool(name, job, patches, stored, todo, count).run(min(processes, len(todo)), devices)
+    share_model(job, results)
+    work = ShardWork(sent_job(name, job, results), patches, stored)
+    with ExitStack() as stack:
+        if engine is None or not engine.is_scheduler:
+            processes = min(processes, len(todo))
+            environments = [_environment(number, processes, devices) for number in range(processes)]
+            engine = stack.enter_context(open_engine("local", environments=environments, resolve=resolve))
+        _run_shards(work, cut_shards(todo, engine.workers), engine, count)
+    if left := stored.todo():
+        raise WorkerError(f"processor {name} gave no result for {len(left)} patches, first {left[0]}.")
+
+
+def _run_shards(work: ShardWork, shards: Iterable[tuple[int, ...]], engine: Engine, count: _Count) -> None:
+    try:
+        for shard, _ in engine.as_completed(partial(run_shard, work), shards, count.add):
+            for index in shard:  # those that were done before a worker died
+                count.add(index)
+    except TaskKilledError as error:
+        # The first that isn't written is what was worked on, or just read ahead of it.
+        left = work.results.todo(error.item)
+        raise WorkerError(
+            f"processor {work.job.processor}: {DEATHS} workers died, one after the other, at patches {_numbers(left)} (killed: out of "
+            f"memory, or by hand). {count.of - len(work.results.todo())} of {count.of} patches are done and kept; run again to do the "
+            "rest, with fewer processes if memory ran out."
+        ) from None
+
+
+def _numbers(patches: Sequence[int]) -> str:
+    shown = ", ".join(str(index) for index in patches[:_SHOWN])
+    return f"{shown} and {len(patches) - _SHOWN} more" if len(patches) > _SHOWN else shown
+
+
+def _environment(number: int, processes: int, devices: Sequence[str]) -> dict[str, str]:
+    """A worker's share of the cores, and its GPU where there are some."""
+    values = share_of_cores(processes)
+    return {**values, "CUDA_VISIBLE_DEVICES": devices[number % len(devices)]} if devices else values
 
 
 def _origin(patches: PatchSource) -> list[Any]:
@@ -73,116 +125,21 @@ def _origin(patches: PatchSource) -> list[Any]:
     return [patches.source_id, patches.level, patches.bands, products, windows, patches.season.masks]
 
 
-def _model(job: Job) -> list[Any]:
-    """Enough of the checkpoint's files to see that another one lies in its place."""
-    if job.model is None or not job.model.is_dir():
-        return []
-    files = [(path.name, path.stat()) for path in sorted(job.model.iterdir())]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in files]
-
-
 def _ignore(done: int, of: int) -> None:
     """Progress that nobody wants."""
 
 
 @dataclass(slots=True)
 class _Count:
-    done: int
+    done: set[int]
     of: int
     progress: Progress
 
     def __post_init__(self) -> None:
-        self.progress(self.done, self.of)
+        self.progress(len(self.done), self.of)
 
-    def add(self) -> None:
-        self.done += 1
-        self.progress(self.done, self.of)
-
-
-@dataclass(slots=True)
-class _Pool:
-    """The parent's side: the list of patches, and the workers that are handed them."""
-
-    name: str
-    job: Job
-    patches: PatchSource
-    results: Results
-    todo: list[int]
-    count: _Count
-    workers: dict[Connection, SpawnProcess] = field(default_factory=dict)
-    failure: CroplineError | None = None
-    exit_code: int = 0
-
-    def run(self, processes: int, devices: Sequence[str]) -> None:
-        waiting = deque(self.todo)
-        try:
-            for number in range(processes):
-                device = devices[number % len(devices)] if devices else None
-                self._start(_worker_environment(number, processes, device))
-            while self.workers:
-                for connection in wait(list(self.workers)):
-                    self._serve(connection, waiting)  # type: ignore[arg-type]
-        finally:
-            for process in self.workers.values():  # only where this process was interrupted
-                process.kill()
-                process.join()
-        if self.failure is not None:
-            raise self.failure
-        if self.exit_code != 0:
-            killed = " (killed: out of memory, or by hand)" if self.exit_code == -9 else ""
-            raise WorkerError(
-                f"a worker of processor {self.name} died with exit code {self.exit_code}{killed}. {self.count.done} of "
-                f"{self.count.of} patches are done and kept; run again to do the rest, with fewer processes if memory ran out."
-            )
-        left = self.results.todo()
-        if left:
-            raise WorkerError(f"processor {self.name} gave no result for {len(left)} patches, first {left[0]}.")
-
-    def _start(self, environment: dict[str, str]) -> None:
-        ours, theirs = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(
-            target=work,
-            args=(theirs, self.name, self.job.model_dump_json(), self.patches, self.results),
-            name=f"cropline-{self.name}",
-            daemon=True,
-        )
-        with inherited(environment):
-            process.start()
-        theirs.close()  # so that its death closes the pipe
-        self.workers[ours] = process
-
-    def _serve(self, connection: Connection, waiting: deque[int]) -> None:
-        try:
-            message = connection.recv()
-        except (EOFError, OSError):
-            self._ended(connection)
-            return
-        match message:
-            case WantMessage():
-                # After a failure nothing more is handed out: the others finish what they have.
-                going_on = self.failure is None and self.exit_code == 0
-                more = waiting.popleft() if waiting and going_on else None
-                try:
-                    connection.send(more)
-                except OSError:
-                    self._ended(connection)
-            case DoneMessage():
-                self.count.add()
-            case ErrorMessage(kind=None, text=text):
-                self.failure = self.failure or WorkerError(f"processor {self.name} failed in a worker process:\n{text}")
-            case ErrorMessage(kind=str() as kind, text=text):
-                error: CroplineError = getattr(errors, kind)(text)
-                self.failure = self.failure or error
-
-    def _ended(self, connection: Connection) -> None:
-        process = self.workers.pop(connection)
-        connection.close()
-        process.join()
-        self.exit_code = self.exit_code or process.exitcode or 0
-
-
-def _worker_environment(number: int, processes: int, device: str | None) -> dict[str, str]:
-    """A worker's share of the cores, its number as torchrun calls it (GPUs are chosen by it), and its GPU where one is named."""
-    threads = str(max(1, cores() // processes))
-    values = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "LOCAL_RANK": str(number)}
-    return values if device is None else {**values, "CUDA_VISIBLE_DEVICES": device}
+    def add(self, index: int) -> None:
+        """A patch counts once, however often it is told."""
+        if index not in self.done:
+            self.done.add(index)
+            self.progress(len(self.done), self.of)

@@ -68,6 +68,29 @@ def _store_at(root: Path) -> Store:
     return load_settings().model_copy(update={"store": str(root)}).open_store()
 
 
+def test_a_scheduler_elsewhere_is_trusted_and_given_files_by_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(RequestError, match="not encrypted"), Settings(dask="tcp://192.0.2.7:1").open_engine(store):
+        pass
+    with (
+        pytest.raises(RequestError, match="CROPLINE_SHARED_STORE"),
+        Settings(dask="tls://192.0.2.7:1").open_engine(store),
+    ):
+        pass
+    monkeypatch.setenv("CROPLINE_SHARED_STORE", "true")
+    monkeypatch.setenv("CROPLINE_DASK_INSECURE", "tcp://192.0.2.7:1")
+    assert load_settings().shared_store is True
+    with (
+        pytest.raises(RequestError, match="no certificates"),
+        load_settings().model_copy(update={"dask": "tls://192.0.2.7:1"}).open_engine(store),
+    ):
+        pass
+    assert load_settings().dask_insecure == "tcp://192.0.2.7:1"
+    assert load_settings().processes is None
+
+
 def test_only_the_cubes_may_lie_in_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(
         StoreError, match="Set CROPLINE_STORE to a folder; the cubes may go to a bucket: set CROPLINE_CUBES"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,9 @@ def new_cell(folder: CellPath) -> CellPath:
 
 
 class FolderSource:
-    """A source that is a folder: `products.json` and the files it names."""
+    """A source that is a folder: `products.json` and the files it names. Can be installed as any other, under the name ``kit``."""
+
+    usage: ClassVar[str] = "kit:FOLDER"
 
     def __init__(self, address: str, credentials: Credentials | None = None) -> None:  # noqa: ARG002 - a folder needs none
         self.address = address
@@ -57,6 +59,9 @@ class FolderSource:
     @property
     def products(self) -> tuple[Product, ...]:
         return tuple(Product.model_validate(entry["product"]) for entry in self._listed)
+
+    def search(self, area: Any, period: Any, level: Level) -> Any:
+        raise NotImplementedError("orders come from `Archive.order`")
 
     def assets(self, product: Product) -> dict[str, Asset]:
         entry = next(entry for entry in self._listed if entry["product"]["id"] == product.id)

@@ -108,6 +108,17 @@ class Dying(Sum):
         return super().of(patch, index)
 
 
+class Deadly(Sum):
+    """Kills its process at patch 3, whoever tries it."""
+
+    name: ClassVar[str] = "deadly"
+
+    def of(self, patch: Patch, index: int) -> Fields:
+        if index == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().of(patch, index)
+
+
 class TasteError(RequestError):
     """A class that the runner doesn't know."""
 

@@ -20,7 +20,7 @@ from catalog.errors import RequestError
 from catalog.grid import Window, to_zone, window_around
 from catalog.orbits.tiles import Tile
 from catalog.products import Frozen, Level
-from processors.simulation.claimed_folder import MissionSettings, Progress, claimed, in_processes
+from processors.simulation.claimed_folder import MissionSettings, Progress, claimed, write_pieces
 from processors.simulation.instrument.instrument import MARGIN, whole_pixels
 from processors.simulation.mission.granule import Granule, stamp
 from processors.simulation.mission.overpass import Overpass, home_zone, overpasses
@@ -98,7 +98,7 @@ def write_products(
             (folder, settings, one.platform, one.relative_orbit, one.tile.name, one.sensed)
             for one in (acquisition.overpass for acquisition in missing)
         ]
-        in_processes(write_acquisition, pieces, processes, lambda done: tell(there + done, len(found)))
+        write_pieces(write_acquisition, pieces, processes, lambda done: tell(there + done, len(found)))
         source = f"safe:{folder / PRODUCTS}"
         if settings.format == "stac":
             items = [path for one in found for path in _paths(folder, settings, one.granules)]

@@ -19,13 +19,13 @@ AREA = [4.0600, 50.7100, 4.0606, 50.7104]
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without starting processes, which takes longer than the pieces."""
 
-    def in_processes(work: Any, pieces: Any, processes: int, progress: Any) -> None:
+    def write_pieces(work: Any, pieces: Any, processes: int, progress: Any) -> None:
         for number, piece in enumerate(pieces, start=1):
             work(*piece)
             progress(number)
 
-    monkeypatch.setattr("processors.simulation.training_patches.in_processes", in_processes)
-    monkeypatch.setattr("processors.simulation.products.archive.in_processes", in_processes)
+    monkeypatch.setattr("processors.simulation.training_patches.write_pieces", write_pieces)
+    monkeypatch.setattr("processors.simulation.products.archive.write_pieces", write_pieces)
 
 
 def said(*words: str) -> str:

@@ -21,10 +21,11 @@ from processors.patches.cube_patches import CubePatches
 from processors.season import Season, SeasonAcquisition
 from processors.thematic.protocol import Job
 from processors.thematic.runner import Results, run_processor
+from processors.thematic.shard import cut_shards
 
 JOB = Job(level="L2A", year=2019, months=(4, 5), days=(0, 5), bands=("B04",), synthetic=True)
 START = datetime(2019, 4, 1, tzinfo=UTC)
-PROCESSORS = ("sum", "environment", "dying", "refusing", "broken", "misshapen", "lazy")
+PROCESSORS = ("sum", "environment", "dying", "deadly", "refusing", "broken", "misshapen", "lazy")
 
 
 @pytest.fixture
@@ -140,21 +141,44 @@ def test_the_same_windows_of_other_products_or_masks_are_done_again(
     assert read == [0, 0, 0, 0]
 
 
-def test_a_killed_worker_is_told_and_what_was_done_is_kept(
+def test_the_shard_of_a_killed_worker_is_taken_over(
     kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLUG_KIT_DIED", str(tmp_path / "died"))
-    with pytest.raises(WorkerError, match=r"died with exit code -9 .* of 8 patches are done and kept; run again"):
-        run_processor("dying", JOB, kit.Made(8), tmp_path / "r", processes=2)
+    told: list[tuple[int, int]] = []
+    run_processor(
+        "dying", JOB, kit.Made(8), tmp_path / "r", processes=2, progress=lambda done, of: told.append((done, of))
+    )
+    assert (tmp_path / "died").exists()
+    assert told == [(number, 8) for number in range(9)]
+    for index in range(8):
+        np.testing.assert_array_equal(Results(tmp_path / "r").read(index), expected(index))
+
+
+def test_a_patch_that_kills_every_worker_is_told_and_what_was_done_is_kept(kit: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(
+        WorkerError,
+        match=r"3 workers died, .* at patches 3(, \d)* \(killed: .* of 8 patches are done and kept; run again",
+    ):
+        run_processor("deadly", JOB, kit.Made(8), tmp_path / "r", processes=2)
     left = Results(tmp_path / "r").todo()
     assert 3 in left
     assert len(left) < 8
     notes = tmp_path / "notes"
     notes.mkdir()
-    run_processor("dying", JOB, kit.Made(8, notes), tmp_path / "r", processes=2)
-    assert sorted(int(note.name.split("-")[0]) for note in notes.iterdir()) == left
-    for index in range(8):
+    with pytest.raises(WorkerError, match=r"at patches 3(, \d)* "):
+        run_processor("deadly", JOB, kit.Made(8, notes), tmp_path / "r", processes=2)
+    read = {int(note.name.split("-")[0]) for note in notes.iterdir()}
+    assert read <= set(left)
+    for index in set(range(8)) - set(left):
         np.testing.assert_array_equal(Results(tmp_path / "r").read(index), expected(index))
+
+
+def test_shards_hold_each_patch_once_in_order_and_end_small() -> None:
+    todo = [3, 4, 8, 9, *range(20, 60)]
+    shards = list(cut_shards(todo, 2))
+    assert [index for shard in shards for index in shard] == todo
+    assert [len(shard) for shard in shards] == [11, 9, 6, 5, 4, 3, 2, 1, 1, 1, 1]
 
 
 def test_an_error_for_the_user_comes_through_from_a_worker(kit: ModuleType, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from catalog.orbits.tiles import Tile
 from catalog.products import LEVEL_BANDS, Level
 from catalog.sources.registry import open_source
 from processors.patches.labels import open_labels
-from processors.simulation.claimed_folder import checked, claimed, in_processes
+from processors.simulation.claimed_folder import checked, claimed, write_pieces
 from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.mission.overpass import Overpass
 from processors.simulation.mission.scene import aligned
@@ -44,7 +44,7 @@ SETTINGS = ProductSettings(area=as_geojson(AREA), start=START, end=END, levels=(
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("products") / "archive"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("processors.simulation.products.archive.in_processes", in_this_process)
+        patch.setattr("processors.simulation.products.archive.write_pieces", in_this_process)
         write_products(folder, SETTINGS, 1)
     return folder
 
@@ -120,7 +120,7 @@ def test_the_truth_is_that_of_land_and_sky(archive: Path) -> None:
 def test_an_archive_is_gone_on_with_where_it_was_left(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processors.simulation.products.archive.in_processes", in_this_process)
+    monkeypatch.setattr("processors.simulation.products.archive.write_pieces", in_this_process)
     other = tmp_path / "other"
     one = next(iter(overpasses_of(archive, "L1C").values()))
     with claimed(other, SETTINGS):
@@ -146,7 +146,7 @@ def test_safe_products_are_read_by_gdal_and_by_the_safe_source(tmp_path: Path, m
     small = Window(TILE.epsg, WEST // 10 + 60, NORTH // 10 - 60, 240, 240)
     corner = small.left * 10, small.top * 10
     monkeypatch.setattr(Overpass, "granule", lambda *given: replace(granule(*given), edge=240, upper_left=corner))
-    monkeypatch.setattr("processors.simulation.products.archive.in_processes", in_this_process)
+    monkeypatch.setattr("processors.simulation.products.archive.write_pieces", in_this_process)
     settings = SETTINGS.model_copy(
         update={"format": "safe", "levels": ("L2A",), "end": datetime(2019, 5, 5, tzinfo=UTC)}
     )
@@ -201,13 +201,14 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_piece_that_fails_ends_the_others() -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_piece_that_fails_ends_the_others(processes: int) -> None:
     told: list[int] = []
     with pytest.raises(RequestError, match="31XXX"):
-        in_processes(Tile.from_name, [("31XXX",)], 1, told.append)
+        write_pieces(Tile.from_name, [("31XXX",), ("31XXX",)], processes, told.append)
     assert told == []
 
 
-def test_a_process_that_is_killed_is_told_of() -> None:
+def test_processes_that_are_killed_are_told_of() -> None:
     with pytest.raises(WorkerError, match=r"a process was killed .* Run again to do the rest"):
-        in_processes(os._exit, [(9,)], 1, lambda done: None)  # noqa: ARG005
+        write_pieces(os._exit, [(9,), (9,)], 2, lambda done: None)  # noqa: ARG005

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 
+import engine_kit
 import pytest
 from distributed import LocalCluster
 
@@ -41,6 +42,15 @@ def test_an_error_of_a_worker_is_raised_here(engine: Engine) -> None:
         engine.run(operator.truediv, 1, 0)
 
 
+def test_results_come_with_their_items_as_they_end_and_words_on_the_way(engine: Engine) -> None:
+    heard: list[int] = []
+    assert dict(engine.as_completed(engine_kit.squared, range(7), heard.append)) == {n: n * n for n in range(7)}
+    assert sorted(heard) == list(range(7))
+    with pytest.raises(ValueError, match="-1 is negative"):
+        list(engine.as_completed(engine_kit.squared, [1, -1, 2]))
+    assert list(engine.as_completed(engine_kit.squared, [])) == []
+
+
 def test_equal_calls_are_all_made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("calls") / "made"
     engine.run(os.mkdir, str(folder))
@@ -67,12 +77,12 @@ def test_what_cannot_be_is_refused(address: str, workers: int, says: str) -> Non
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import distributed
+    import processors.engine.address
 
     def silent(address: str, **_: object) -> None:
         raise OSError(f"Timed out trying to connect to {address}")
 
-    monkeypatch.setattr(distributed, "Client", silent)
+    monkeypatch.setattr(processors.engine.address, "Client", silent)
     with (
         pytest.raises(RequestError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"),
         open_engine("tcp://127.0.0.1:1"),

@@ -1,0 +1,97 @@
+"""A Dask cluster of this machine for the length of a block: processes, so that Python's lock is nobody's but their own.
+
+It runs what it is sent, so nobody else may send: it listens on the loopback only, takes only connections with a certificate that is
+made for it and forgotten with it, and serves no dashboard. Its processes die with this one, even where this one is killed, and never
+hear of an interruption at the terminal: that is for this process to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dask
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster
+
+from processors.engine.client import ClientEngine
+from processors.engine.packing import Resolve
+from processors.engine.protocol import DEATHS
+
+_LOOPBACK = "127.0.0.1"
+
+_CONFIGURATION = {
+    "distributed.worker.daemon": False,  # a daemon may have no children, and a processor may want some
+    "distributed.worker.profile.enabled": False,  # nobody looks at it
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+
+_HURRY = 0.5
+"""Seconds that workers are given to end by themselves when what they do is of no use any more."""
+
+
+class _Nanny(Nanny):
+    """Starts a worker, and another one where it dies."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Dask would leave these (OMP_NUM_THREADS=1 among them) in the environment of this process, and so of all that it starts.
+        # What workers are given is set in themselves, before any library that reads it is loaded.
+        self.pre_spawn_env = {}
+
+
+@contextmanager
+def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | None) -> Iterator[ClientEngine]:
+    """One worker process for each of ``environments``, of one task at a time: its variables beside those of this process."""
+    security = Security.temporary()
+    with dask.config.set(_CONFIGURATION), TemporaryDirectory(prefix="cropline-") as folder:
+        common = {
+            "host": _LOOPBACK,
+            "protocol": "tls://",
+            "security": security,
+            "dashboard": False,
+            "dashboard_address": f"{_LOOPBACK}:0",
+        }
+        of_worker = {
+            **common,
+            "nthreads": 1,
+            "memory_limit": None,  # memory is bounded by the stages; Dask's guess would kill workers of small machines
+            "local_directory": folder,
+            "silence_logs": logging.CRITICAL,
+        }
+        workers = {
+            number: {"cls": _Nanny, "options": {**of_worker, "env": dict(environment)}}
+            for number, environment in enumerate(environments)
+        }
+        scheduler = {"cls": Scheduler, "options": {**common, "port": 0, "allowed_failures": DEATHS - 1}}
+        with _uninterrupted():
+            cluster = SpecCluster(
+                workers=workers, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
+            )
+        with cluster, Client(cluster, set_as_default=False) as client:
+            try:
+                yield ClientEngine(client, resolve, is_scheduler=False, shares_files=True)
+            except BaseException:
+                cluster.sync(_end, list(cluster.workers.values()))
+                raise
+
+
+async def _end(nannies: Sequence[Nanny]) -> None:
+    await asyncio.gather(*(nanny.close(timeout=_HURRY) for nanny in nannies))
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Threads and processes that are started in the block, and all that these start, never hear of an interruption."""
+    resource_tracker.ensure_running()  # where it is started for the first process, it lets that thread hear again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,103 @@
+"""A cluster of this machine: closed to others, gone with its parent, and leaving nothing behind in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import engine_kit
+import psutil
+import pytest
+from distributed import Client
+
+from catalog.errors import WorkerError
+from processors.engine import Engine, TaskKilledError, open_engine
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with open_engine(
+        "local", environments=[{"MINE": str(number), "OMP_NUM_THREADS": "3"} for number in range(2)]
+    ) as opened:
+        yield opened
+
+
+def test_it_listens_on_the_loopback_and_lets_nobody_in_without_its_certificate(engine: Engine) -> None:
+    address = engine._client.scheduler.address  # type: ignore[attr-defined]
+    assert address.startswith("tls://127.0.0.1:")
+    workers = engine._client.scheduler_info()["workers"]  # type: ignore[attr-defined]
+    assert all(worker.startswith("tls://127.0.0.1:") for worker in workers)
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = [c.laddr.ip for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert set(listening) == {"127.0.0.1"}
+    for stranger in (address, address.replace("tls://", "tcp://")):
+        with pytest.raises((OSError, TypeError, RuntimeError)), Client(stranger, timeout="2s", set_as_default=False):
+            pass
+
+
+def test_each_worker_has_its_own_environment_and_this_process_keeps_its_own(engine: Engine) -> None:
+    before = dict(os.environ)
+    assert engine.workers == 2
+    found = {tuple(answer) for answer in engine.map(engine_kit.environment_in_turn, range(2))}
+    assert found == {("0", "3"), ("1", "3")}
+    with open_engine("local", 1) as other:
+        assert other.run(engine_kit.environment_of, "OMP_NUM_THREADS") == [os.environ.get("OMP_NUM_THREADS", "1")]
+    assert {name: value for name, value in os.environ.items() if not name.startswith("__DASK")} == {
+        name: value for name, value in before.items() if not name.startswith("__DASK")
+    }
+
+
+def test_a_worker_may_start_processes_of_its_own(engine: Engine) -> None:
+    assert engine.run(engine_kit.child_of_worker) != os.getpid()
+
+
+def test_a_task_that_kills_its_workers_is_given_up_and_named(engine: Engine) -> None:
+    with pytest.raises(TaskKilledError, match="a process was killed") as caught:
+        list(engine.as_completed(os._exit, [3]))
+    assert caught.value.item == 3
+    assert isinstance(caught.value, WorkerError)
+    assert engine.run(abs, -1) == 1  # others take its place
+
+
+PARENT = """
+import os, sys, time
+import engine_kit
+from processors.engine import open_engine
+if __name__ == "__main__":
+    with open_engine("local", 2) as engine:
+        for _ in engine.as_completed(engine_kit.until_unwanted, [sys.argv[1]] * 2):
+            pass
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_workers_die_with_their_parent(tmp_path: Path, kind: signal.Signals) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    path = os.pathsep.join([str(Path(engine_kit.__file__).parent), str(Path(__file__).parents[3])])
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("begun-*"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = [int(file.name.split("-")[1]) for file in tmp_path.glob("begun-*")]
+    if kind == signal.SIGINT:
+        os.killpg(process.pid, kind)  # as a terminal does
+    else:
+        process.kill()
+    _, said = process.communicate(timeout=30)
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if kind == signal.SIGINT:
+        assert said.count("Traceback") == 1, said
+        assert said.rstrip().endswith("KeyboardInterrupt")
