@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 from distributed import Client, Security
+from distributed.comm.core import connect
 
 from catalog.errors import RequestError
 from processors.engine.client import ClientEngine
 from processors.engine.packing import Resolve
 
 _ENCRYPTED = {"tls", "wss"}
-_TIMEOUT = "10s"
+_TIMEOUT = 10.0
+"""Seconds in which a scheduler must answer."""
 
 _CERTIFICATES = (
     "Set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and "
@@ -39,19 +43,27 @@ def scheduler_engine(
     if urlsplit(address).scheme in _ENCRYPTED and not (security.tls_ca_file and security.tls_client_cert):
         raise RequestError(f"engine {address}: no certificates to be known by. {_CERTIFICATES}.")
     try:
-        client = Client(address, timeout=_TIMEOUT, set_as_default=False, security=security)
-    except (OSError, ValueError) as error:
+        # A client that fails to start is left behind half open, and may stand in the way of others; so it is tried before.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, _knock(address, security)).result()
+    except (OSError, ValueError, RuntimeError) as error:
         raise RequestError(
             f"engine {address}: no Dask scheduler answers ({error}). Start one with `dask scheduler`, or use threads; where one runs, "
             "its certificates and these may not belong together."
         ) from error
-    with client:
+    with Client(address, timeout=_TIMEOUT, set_as_default=False, security=security) as client:
         workers = [urlsplit(worker).hostname or "" for worker in client.scheduler_info(n_workers=-1)["workers"]]
         away = [worker for worker in workers if not is_here(worker)]
         if away:
             _check_files(address, f"its worker {away[0]} isn't on this machine", in_bucket, shared_files)
         shares = not away and here if shared_files is None else shared_files
         yield ClientEngine(client, resolve, is_scheduler=True, shares_files=shares)
+
+
+async def _knock(address: str, security: Any) -> None:
+    """Raises `OSError` where nobody answers, or answers to these certificates."""
+    comm = await connect(address, timeout=_TIMEOUT, **security.get_connection_args("client"))
+    await comm.close()
 
 
 def _check_encryption(address: str, *, here: bool, insecure: str | None) -> None:

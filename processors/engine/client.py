@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from distributed import Client, Future, KilledWorker, get_worker
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from catalog.errors import WorkerError
 from processors.engine.packing import PackedCall, Resolve, pack
@@ -88,6 +89,10 @@ def _result_of(future: Future[Any], item: Any = None) -> Any:
         return future.result()
     except KilledWorker:
         raise TaskKilledError(item) from None
+    except (NoWorkerError, NoValidWorkerError) as error:
+        raise WorkerError(
+            "no worker is left that could do it. Start some, or free memory of this machine, and run again."
+        ) from error
     except CancelledError as error:
         raise WorkerError(
             f"the Dask scheduler went away, or somebody cancelled the work there ({error}). Run again; what was finished is kept."

@@ -19,6 +19,7 @@ from typing import Any
 import dask
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
+from catalog.errors import WorkerError
 from processors.engine.client import ClientEngine
 from processors.engine.packing import Resolve
 from processors.engine.protocol import DEATHS
@@ -28,9 +29,13 @@ _LOOPBACK = "127.0.0.1"
 _CONFIGURATION = {
     "distributed.worker.daemon": False,  # a daemon may have no children, and a processor may want some
     "distributed.worker.profile.enabled": False,  # nobody looks at it
+    "distributed.scheduler.no-workers-timeout": "120s",  # rather than to wait for ever where none can be started any more
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
+
+_START = 60.0
+"""Seconds in which a worker must have started; it takes about one."""
 
 _HURRY = 0.5
 """Seconds that workers are given to end by themselves when what they do is of no use any more."""
@@ -63,6 +68,7 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
             "nthreads": 1,
             "memory_limit": None,  # memory is bounded by the stages; Dask's guess would kill workers of small machines
             "local_directory": folder,
+            "death_timeout": _START,
             "silence_logs": logging.CRITICAL,
         }
         workers = {
@@ -70,10 +76,16 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
             for number, environment in enumerate(environments)
         }
         scheduler = {"cls": Scheduler, "options": {**common, "port": 0, "allowed_failures": DEATHS - 1}}
-        with _uninterrupted():
-            cluster = SpecCluster(
-                workers=workers, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
-            )
+        try:
+            with _uninterrupted():
+                cluster = SpecCluster(
+                    workers=workers, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
+                )
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise WorkerError(
+                f"{len(workers)} worker processes can't be started on this machine ({type(error).__name__}: {error}). Ask for fewer, or "
+                "free some memory."
+            ) from error
         with cluster, Client(cluster, set_as_default=False) as client:
             try:
                 yield ClientEngine(client, resolve, is_scheduler=False, shares_files=True)

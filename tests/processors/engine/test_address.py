@@ -34,6 +34,10 @@ class Silent:
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def knock(address: str, security: Any) -> None:
+        """Somebody answers."""
+
+    monkeypatch.setattr(processors.engine.address, "_knock", knock)
     monkeypatch.setattr(processors.engine.address, "Client", Silent)
     monkeypatch.setattr(
         processors.engine.address, "Security", lambda: type("S", (), {"tls_ca_file": "a", "tls_client_cert": "b"})
@@ -93,8 +97,8 @@ def test_a_scheduler_takes_only_the_certificates_it_was_started_with(
         with dask.config.set(engine_kit.client_settings(tmp_path / "tls")), open_engine(cluster.address) as engine:
             assert engine.run(abs, -3) == 3
             assert engine.shares_files
-        engine_kit.write_dask.config.set(engine_kit.client_settings(tmp_path / "others"))
-        monkeypatch.setattr(processors.engine.address, "_TIMEOUT", "2s")
+        engine_kit.write_certificates(tmp_path / "others")
+        monkeypatch.setattr(processors.engine.address, "_TIMEOUT", 2.0)
         with (
             dask.config.set(engine_kit.client_settings(tmp_path / "others")),
             pytest.raises(RequestError, match="no Dask scheduler answers"),
