@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from agrunet.checkpoint.checkpoint import CheckpointConfig, save_checkpoint
 
+from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.inputs import Normalisation
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 
