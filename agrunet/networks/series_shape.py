@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from agrunet.errors import AgrunetError
+
+if TYPE_CHECKING:  # patches and contracts read MAX_DATES without torch
+    from torch import Tensor
 
 MAX_DATES = 70
 """Longest series that a network takes: more dates than one year of two satellites has."""
