@@ -1,0 +1,86 @@
+"""`cropline cells` and `cropline export`: what the cubes hold, and copies of it that any software reads."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
+
+
+def cells(as_json: AsJson = False) -> None:
+    """List the cells of the cubes: their dates and their size."""
+    from flows.settings import load_settings
+    from processors.cube.listing import summaries
+
+    store = load_settings().open_store()
+    found = list(summaries(store))
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in found]))
+        return
+    for entry in found:
+        period = f"{entry.first:%Y-%m-%d} to {entry.last:%Y-%m-%d}" if entry.first and entry.last else "no dates"
+        typer.echo(
+            f"{entry.cell}  {entry.level}  {entry.source}{'  synthetic' if entry.synthetic else ''}  "
+            + (entry.problem or f"{period}, {entry.ingested} of {entry.dates} dates ingested, {entry.masked} masked")
+            + f"  {entry.size / 1e6:.1f} MB"
+        )
+    if not found:
+        typer.echo(f"No cells in {store.cubes} yet. `cropline run aoi.json` makes them.", err=True)
+
+
+class ExportFormat(StrEnum):
+    cog = "cog"
+    zarr = "zarr"
+
+
+class CellLevel(StrEnum):
+    L1C = "L1C"
+    L2A = "L2A"
+
+
+def export(
+    cell: Annotated[str, typer.Argument(help="Name of a cell, as `cropline cells` lists it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the files; one .tif for one date; or the Zarr copy.")
+    ],
+    form: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="One Cloud Optimized GeoTIFF a date, or a Zarr copy without shards."),
+    ] = ExportFormat.cog,
+    dates: Annotated[
+        list[datetime] | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day; may be given repeatedly; all."),
+    ] = None,
+    bands: Annotated[str | None, typer.Option(metavar="NAMES", help="Separated by commas; all that are there.")] = None,
+    source: Annotated[str | None, typer.Option(help="Id of the source, where several hold the cell.")] = None,
+    level: Annotated[CellLevel | None, typer.Option(help="Where both levels hold the cell.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a cell's dates in forms that any software reads."""
+    from flows.reporting.progress import terminal_step
+    from flows.settings import load_settings
+    from processors.cube.export import export_cell
+    from processors.cube.listing import find_cell
+
+    path = find_cell(load_settings().open_store(), cell, source, None if level is None else level.value)
+    with terminal_step("export", f"the dates of {cell}") as step:
+        files = export_cell(
+            path,
+            output,
+            form.value,
+            [day.date() for day in dates or ()],
+            [band.strip() for band in bands.split(",")] if bands else (),
+            step.advance,
+        )
+        step.outcome = f"{len(files)} files"
+    if as_json:
+        typer.echo(json.dumps({"files": [str(file) for file in files]}))
+        return
+    for file in files:
+        typer.echo(str(file))
