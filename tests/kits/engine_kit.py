@@ -39,13 +39,15 @@ def until_unwanted(folder: str) -> None:
     Path(folder, f"ended-{os.getpid()}").touch()
 
 
-def begun_or_fails(folder: str) -> None:
-    """Fails once another task has begun."""
-    if not folder.endswith("fail"):
-        return until_unwanted(folder)
-    while not list(Path(folder).parent.glob("begun-*")):
+def fail_or_go_on(name: str) -> None:
+    """Goes on until nobody waits, or, where the name ends so, fails once another one has begun."""
+    folder = Path(name).parent
+    if not name.endswith("fail"):
+        until_unwanted(str(folder))
+        return
+    while not list(folder.glob("begun-*")):
         time.sleep(0.02)
-    raise ValueError("failed")
+    raise ValueError("failed, as it should")
 
 
 def environment_of(*names: str) -> list[str | None]:

@@ -6,6 +6,7 @@ import math
 import operator
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import engine_kit
@@ -18,8 +19,8 @@ from processors.engine import Engine, open_engine
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """The address of a scheduler with one worker, as somebody else keeps it running."""
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+    """The address of a scheduler with two workers, as somebody else keeps it running."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
         yield cluster.scheduler_address
 
 
@@ -49,6 +50,18 @@ def test_results_come_with_their_items_as_they_end_and_words_on_the_way(engine: 
     with pytest.raises(ValueError, match="-1 is negative"):
         list(engine.as_completed(engine_kit.squared, [1, -1, 2]))
     assert list(engine.as_completed(engine_kit.squared, [])) == []
+
+
+def test_what_still_runs_after_a_failure_learns_that_nobody_waits(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("failing")
+    with pytest.raises(ValueError, match="failed, as it should"):
+        list(engine.as_completed(engine_kit.fail_or_go_on, [str(folder / "go-on"), str(folder / "fail")]))
+    deadline = time.monotonic() + 30
+    while not list(folder.glob("ended-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_equal_calls_are_all_made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:

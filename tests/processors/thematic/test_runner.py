@@ -219,6 +219,22 @@ def test_workers_share_the_cores_and_are_given_their_device(
     assert set(fields[:, 1]) == {4.0, 5.0}
 
 
+def test_all_gpus_of_the_machine_are_used_without_being_asked(
+    kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.setenv("PLUG_KIT_HERE", str(here))
+    run_processor("environment", JOB, kit.Made(4), tmp_path / "r", processes=None)
+    assert {float(Results(tmp_path / "r").read(index)[1, 0, 0]) for index in range(4)} == {6.0, 7.0}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6")
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    run_processor("sum", JOB, kit.Made(2, notes), tmp_path / "one", processes=None)
+    assert {note.name.split("-")[1] for note in notes.iterdir()} == {str(os.getpid())}
+
+
 def test_a_folder_that_cannot_be_written_is_told(kit: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StoreError, match=r"can't write .*file/r"):
