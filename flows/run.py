@@ -20,7 +20,7 @@ from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
-from processors.engine import Engine
+from processors.engine.protocol import Engine
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from catalog.errors import RequestError
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
 from flows.own_server import STORE
-from processors.engine import Engine, open_engine
+from processors.engine.opening import open_engine
+from processors.engine.protocol import Engine
 from processors.mask.options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"

@@ -23,7 +23,7 @@ from flows.training import request_labels, train_model
 from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
-from processors.engine import gpus
+from processors.engine.machine import gpus
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mosaic import mosaic as blend

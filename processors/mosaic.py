@@ -20,7 +20,7 @@ from catalog.grid import Window, inside, to_zone
 from catalog.legend import MAP_BACKGROUND
 from catalog.storage.store import CellPath
 from processors.cube.storage import open_group
-from processors.engine import Engine
+from processors.engine.protocol import Engine
 from processors.rasters import TILE, Variable, raster_writer
 from processors.thematic.protocol import Fields, Job, Processor
 from processors.thematic.registry import make_processor

@@ -38,7 +38,7 @@ from processors.bench.archive import ASSETS, DISTINCT, START, TILE_OFFSET, Archi
 from processors.bench.rates import IngestRates
 from processors.cube.cell import Cube
 from processors.cube.codecs import plain_codecs, rust_codecs
-from processors.engine import cores
+from processors.engine.machine import cores
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.ingest.opening import GDAL_ENVIRONMENT
 

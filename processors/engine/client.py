@@ -13,9 +13,9 @@ from distributed import Client, Future, KilledWorker, get_worker
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from catalog.errors import WorkerError
+from processors.engine.messages import listening
 from processors.engine.packing import PackedCall, Resolve, pack
 from processors.engine.protocol import TaskKilledError
-from processors.engine.words import listening
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")

@@ -10,7 +10,7 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from processors.engine.words import listening
+from processors.engine.messages import listening
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")

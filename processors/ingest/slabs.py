@@ -20,7 +20,7 @@ from catalog.errors import ProductError
 from catalog.products import NO_DATA, SATURATED, LeftOut
 from processors.cube.cell_acquisition import CellAcquisition
 from processors.cube.layout import CLEAR_NO_DATA
-from processors.engine import cores
+from processors.engine.machine import cores
 from processors.ingest.blocks import Scratch
 from processors.ingest.opening import is_remote
 from processors.ingest.product_bands import Readers

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from catalog.errors import RequestError, StoreError
 from catalog.products import Frozen
 from catalog.storage.whole import write_json
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.simulation.mission.mission import FARMING, VERSION, Mission
 from processors.simulation.mission.overpass import BASELINE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
-from processors.engine import Engine
+from processors.engine.protocol import Engine
 from processors.thematic.results import remove
 
 _RUNS = "runs"

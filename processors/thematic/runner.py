@@ -14,10 +14,10 @@ from typing import Any
 from agrunet.data.patches import PatchSource
 from catalog.errors import WorkerError
 from catalog.storage.store import CellPath, digest
-from processors.engine import Engine, TaskKilledError, gpus, open_engine
-from processors.engine.machine import share_of_cores
+from processors.engine.machine import gpus, share_of_cores
+from processors.engine.opening import open_engine
 from processors.engine.packing import Resolve
-from processors.engine.protocol import DEATHS
+from processors.engine.protocol import DEATHS, Engine, TaskKilledError
 from processors.patches.cube_patches import CubePatches
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor

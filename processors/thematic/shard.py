@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agrunet.data.patches import PatchSource
 from catalog import errors
 from catalog.errors import CroplineError, WorkerError
-from processors.engine import is_wanted, report
+from processors.engine.messages import is_wanted, report
 from processors.thematic.protocol import Processor
 from processors.thematic.results import Results
 from processors.thematic.sent_job import SentJob

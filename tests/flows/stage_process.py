@@ -16,7 +16,7 @@ from catalog.products import Order
 from catalog.storage.store import open_store
 from processors.delivery.deliver import deliver
 from processors.delivery.provenance import DeliveryFacts
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.mask.acquisition import mask_acquisition
 from processors.mosaic import mosaic

@@ -24,7 +24,7 @@ from catalog.area import parse_area
 from catalog.grid import Window, inside, to_zone, utm_zone, window_around
 from catalog.products import Order
 from catalog.storage.store import Store
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.mosaic import blend, mosaic
 from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season

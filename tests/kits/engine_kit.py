@@ -19,7 +19,8 @@ from distributed import Security
 from pydantic import SecretStr
 
 from catalog.storage.credentials import Credentials, S3Access
-from processors.engine import Engine, is_wanted, report
+from processors.engine.messages import is_wanted, report
+from processors.engine.protocol import Engine
 
 
 def squared(number: int) -> int:

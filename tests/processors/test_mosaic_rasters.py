@@ -20,7 +20,8 @@ from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
 from catalog.grid import Window, to_lonlat
 from catalog.storage.store import sha256
-from processors.engine import Engine, open_engine
+from processors.engine.opening import open_engine
+from processors.engine.protocol import Engine
 from processors.mosaic import IN_FLIGHT, in_batches, mosaic
 from processors.patches.cube_patches import PatchGrid, cover
 from processors.thematic.protocol import Fields, Job

@@ -28,7 +28,8 @@ from catalog.products import BANDS, CROP_BANDS, Order
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.credentials import S3Access
 from catalog.storage.store import Store
-from processors.engine import Engine, open_engine
+from processors.engine.opening import open_engine
+from processors.engine.protocol import Engine
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.mask.acquisition import mask_acquisition
 from processors.mosaic import mosaic

@@ -14,7 +14,8 @@ import pytest
 from distributed import LocalCluster
 
 from catalog.errors import RequestError
-from processors.engine import Engine, open_engine
+from processors.engine.opening import open_engine
+from processors.engine.protocol import Engine
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +91,12 @@ def test_what_cannot_be_is_refused(address: str, workers: int, says: str) -> Non
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import processors.engine.address
+    import processors.engine.scheduler
 
     async def silent(address: str, **_: object) -> None:
         raise OSError(f"Timed out trying to connect to {address}")
 
-    monkeypatch.setattr(processors.engine.address, "connect", silent)
+    monkeypatch.setattr(processors.engine.scheduler, "connect", silent)
     with (
         pytest.raises(RequestError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"),
         open_engine("tcp://127.0.0.1:1"),

@@ -17,7 +17,8 @@ import pytest
 from distributed.comm import connect
 
 from catalog.errors import WorkerError
-from processors.engine import Engine, TaskKilledError, open_engine
+from processors.engine.opening import open_engine
+from processors.engine.protocol import Engine, TaskKilledError
 
 
 @pytest.fixture(scope="module")

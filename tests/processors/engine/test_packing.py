@@ -13,7 +13,7 @@ from catalog.errors import WorkerError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
 from catalog.storage.store import Store
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.engine.packing import pack
 
 ACCESS = S3Access(endpoint="https://one.example", key=SecretStr("own-key"), secret=SecretStr("own-secret"))

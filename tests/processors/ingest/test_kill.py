@@ -15,7 +15,7 @@ from catalog.grid import Cell
 from catalog.products import Order
 from catalog.storage.store import Store, open_store
 from processors.cube.cell import Cube
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 
 CELL = Cell(32631, 56, 549)

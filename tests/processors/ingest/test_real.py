@@ -19,7 +19,7 @@ from catalog.products import LEVEL_BANDS, Asset, Order
 from catalog.sources.registry import open_source
 from catalog.storage.store import Store, open_store
 from processors.cube.cell import Cube
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.ingest.opening import GDAL_ENVIRONMENT
 from processors.ingest.reading import BandReader

@@ -13,7 +13,7 @@ import pytest
 from catalog.grid import Cell, Window
 from catalog.products import Order
 from catalog.storage.store import Store, open_store
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.ingest import blocks as ingest_blocks
 from processors.ingest import slabs as ingest_slabs
 from processors.ingest.acquisition import extend_cells, ingest_acquisition

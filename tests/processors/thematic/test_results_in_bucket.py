@@ -11,7 +11,7 @@ from thematic_kit import write_model
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import Store
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 from processors.thematic.protocol import Job
 from processors.thematic.results import open_results, remove
 from processors.thematic.run_results import forget_shared, results_path

@@ -10,10 +10,10 @@ import dask
 import engine_kit
 import pytest
 
-import processors.engine.address
+import processors.engine.scheduler
 from catalog.errors import RequestError
-from processors.engine import open_engine
-from processors.engine.address import is_here
+from processors.engine.opening import open_engine
+from processors.engine.scheduler import is_here
 
 
 class Silent:
@@ -37,10 +37,10 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def knock(address: str, security: Any) -> None:
         """Somebody answers."""
 
-    monkeypatch.setattr(processors.engine.address, "_knock", knock)
-    monkeypatch.setattr(processors.engine.address, "Client", Silent)
+    monkeypatch.setattr(processors.engine.scheduler, "_knock", knock)
+    monkeypatch.setattr(processors.engine.scheduler, "Client", Silent)
     monkeypatch.setattr(
-        processors.engine.address, "Security", lambda: type("S", (), {"tls_ca_file": "a", "tls_client_cert": "b"})
+        processors.engine.scheduler, "Security", lambda: type("S", (), {"tls_ca_file": "a", "tls_client_cert": "b"})
     )
 
 
@@ -98,7 +98,7 @@ def test_a_scheduler_takes_only_the_certificates_it_was_started_with(
             assert engine.run(abs, -3) == 3
             assert engine.shares_files
         engine_kit.write_certificates(tmp_path / "others")
-        monkeypatch.setattr(processors.engine.address, "_TIMEOUT", 2.0)
+        monkeypatch.setattr(processors.engine.scheduler, "_TIMEOUT", 2.0)
         with (
             dask.config.set(engine_kit.client_settings(tmp_path / "others")),
             pytest.raises(RequestError, match="no Dask scheduler answers"),

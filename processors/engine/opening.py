@@ -42,7 +42,7 @@ def open_engine(
         with local_cluster(environments or [{}] * workers, resolve) as cluster:
             yield cluster
     elif "://" in address:
-        from processors.engine.address import scheduler_engine
+        from processors.engine.scheduler import scheduler_engine
 
         with scheduler_engine(
             address, resolve, insecure=insecure, in_bucket=in_bucket, shared_files=shared_files
