@@ -27,7 +27,7 @@ from catalog.grid import cells_meeting, to_lonlat, to_zone, window_around
 from catalog.products import BANDS, CROP_BANDS, Order
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.credentials import S3Access
-from catalog.storage.store import Store
+from catalog.storage.store import CellPath, Store
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
@@ -42,6 +42,9 @@ from processors.thematic.runner import run_processor
 
 MONTHS = (4, 7)
 WINDOW = cube_kit.square(row=994, column=500, size=60)
+
+NAME = "shared-results.txt"
+"""File of a run that remembers what its results are called in the bucket."""
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +126,11 @@ def test_ingest_and_mask_write_the_same_objects(stores: dict[str, Store], order:
     assert one == several
 
 
+def shared(store: Store, run: Path, engine: Engine) -> CellPath:
+    """Where a run in that folder keeps its results."""
+    return results_path(run / "results.zarr", run / NAME, store.cubes, engine)
+
+
 def run_both(
     engine: Engine, store: Store, order: Order, season: Season, area: Any, folder: Path, name: str, model: Path | None
 ) -> list[dict[str, bytes]]:
@@ -138,7 +146,7 @@ def run_both(
     with open_engine("threads", 2) as threads:
         for by, run in ((threads, folder / "one"), (engine, folder / "several")):
             (run / "mosaic").mkdir(parents=True)
-            results = results_path(store, run, by)
+            results = shared(store, run, by)
             told: list[int] = []
             run_processor(
                 name, job, patches, results, 1, lambda done, _, told=told: told.append(done), engine=by,
@@ -148,9 +156,9 @@ def run_both(
             rasters = mosaic(name, job, windows, results, area, window, run / "mosaic", by)
             made.append({variable: path.read_bytes() for variable, path in rasters.items()})
     assert isinstance(results, BucketPath)
-    assert results_path(store, folder / "several", engine) == results
+    assert shared(store, folder / "several", engine) == results
     assert results.exists()
-    forget_shared(store, folder / "several")
+    forget_shared(folder / "several" / NAME, store.cubes)
     assert (store.cubes / "runs").folders() == []
     return made
 
@@ -201,4 +209,4 @@ def test_a_patch_that_kills_every_worker_is_told(engine: Engine, bucket: BucketP
 
 def test_workers_that_see_no_files_need_a_bucket(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="Set CROPLINE_CUBES"):
-        results_path(Store(tmp_path), tmp_path, engine)
+        shared(Store(tmp_path), tmp_path, engine)

@@ -69,7 +69,7 @@ def test_a_task_that_kills_its_workers_is_given_up_and_named(engine: Engine) -> 
 PARENT = """
 import os, sys, time
 import engine_kit
-from processors.engine import open_engine
+from processors.engine.opening import open_engine
 if __name__ == "__main__":
     with open_engine("local", 2) as engine:
         for _ in engine.as_completed(engine_kit.until_unwanted, [sys.argv[1]] * 2):

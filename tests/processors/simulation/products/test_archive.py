@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
+from scene_kit import joined
 from shapely.geometry import box
 
 from catalog.area import as_geojson
@@ -29,7 +30,6 @@ from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.mission.overpass import Overpass
 from processors.simulation.mission.scene import aligned
 from processors.simulation.products.archive import ProductSettings, acquisition_name, write_acquisition, write_products
-from processors.simulation.products.stac_writer import joined
 
 TILE = Tile.from_name("31UES")
 WEST, _, _, NORTH = TILE.bounds
