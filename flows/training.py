@@ -70,7 +70,10 @@ def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
         min_clear=request.min_clear,
         min_acquisitions=request.min_acquisitions,
     )
-    return write_training_patches(folder, patches, windows, labels, zone.geometry, learnt).summary.patches
+    written = write_training_patches(
+        folder, patches, windows, labels, zone.geometry, learnt, engine=run.engine, progress=run.reporter.advance
+    )
+    return written.summary.patches
 
 
 @stage("model", task_name="train", waits_for="training", outcome=lambda model: f"trained {model.name}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +29,9 @@ from catalog.grid import Window, inside, to_lonlat, window_around
 from catalog.products import Frozen, Order
 from catalog.storage.store import digest
 from catalog.storage.whole import folder_written_whole, write_json
+from processors.engine.machine import cores
+from processors.engine.opening import open_engine
+from processors.engine.protocol import Engine
 from processors.patches.label_split import describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
 from processors.season import Season
@@ -96,13 +101,16 @@ def write_training_patches(
     *,
     max_patches: int = 400,
     split: Split | None = None,
+    engine: Engine | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> TrainingFolder:
     """Write the patches that hold labels, with what each of their pixels serves for.
 
     ``patches`` are those of ``windows``, in that order; ``zone_area`` in the metres of their zone: labels outside are unknown.
     ``split`` (H, W) over the area's window replaces `split_map`. Of more than ``max_patches`` with labels, those with the most
-    of each class are taken first, then evenly from north to south. The folder is whole or absent, and not written again
-    where it already holds the same. Raises `RequestError` where the labels don't meet the area or hold too little to learn
+    of each class are taken first, then evenly from north to south. ``engine``: writes several patches at once where its workers see
+    the folder; ``progress`` is told (patches written, of how many). The folder is whole or absent, and not written again where it
+    already holds the same. Raises `RequestError` where the labels don't meet the area or hold too little to learn
     from, and `StoreError` where the folder can't be written.
     """
     epsg = windows[0].epsg
@@ -133,15 +141,43 @@ def write_training_patches(
     header = _header(chosen, windows, labels, zone_area, season, " ".join(notes))
     try:
         with folder_written_whole(folder) as aside:
-            for number, index in enumerate(chosen):
-                patch = patches.read(index)
-                label, part = cuts.cut(index)
-                write_patch(aside, number, Patch(patch.values, patch.clear, patch.days, label), part)
+            write = partial(_write_labelled, patches, aside)
+            labelled = (LabelledPatch(number, index, *cuts.cut(index)) for number, index in enumerate(chosen))
+            with _several_at_once(engine) as at_once:
+                for written_count, _ in enumerate(at_once.as_completed(write, labelled), start=1):
+                    if progress is not None:
+                        progress(written_count, len(chosen))
             write_json(aside / SUMMARY, summary.model_dump(mode="json"))
             write_folder_header(aside, header)
     except AgrunetError as error:
         raise StoreError(str(error)) from error
     return TrainingFolder(folder, summary)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPatch:
+    """One patch to write: its number in the folder and among the windows, its label and split (H, W)."""
+
+    number: int
+    index: int
+    label: Labels16
+    split: Split
+
+
+def _write_labelled(patches: PatchSource, folder: Path, labelled: LabelledPatch) -> None:
+    patch = patches.read(labelled.index)
+    with_label = Patch(patch.values, patch.clear, patch.days, labelled.label)
+    write_patch(folder, labelled.number, with_label, labelled.split)
+
+
+@contextmanager
+def _several_at_once(engine: Engine | None) -> Iterator[Engine]:
+    """The engine, where its workers see this machine's files; else threads of this process."""
+    if engine is not None and engine.shares_files:
+        yield engine
+    else:
+        with open_engine("threads", cores()) as threads:
+            yield threads
 
 
 def choose_patches(counts: npt.NDArray[np.int64], max_patches: int) -> tuple[list[int], int]:
