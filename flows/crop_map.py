@@ -1,4 +1,4 @@
-"""From a request to a delivered map: the stages of the flow `crop-map`, in their order. What they do is in `flows.stages`."""
+"""Stages of the flow `crop-map`, from a request to a delivered map, in their order. What they do is in `flows.stages`."""
 
 from __future__ import annotations
 

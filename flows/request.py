@@ -1,4 +1,4 @@
-"""What a user asks for: the parameters of the flow `crop-map`, and every check that needs no pixel."""
+"""Request of a user: the parameters of the flow `crop-map`, and every check that needs no pixel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PATHS = ("labels", "legend", "crop_mask", "output")
 TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "labels", "legend", "training",
 )  # fmt: skip
-"""What the flow `retrain` takes of a request."""
+"""Parameters of a request that the flow `retrain` takes."""
 
 MODEL_PROCESSOR = "crop-map"
 """The processor that labels train a model for."""
@@ -126,7 +126,7 @@ class MapRequest(Frozen):
 
     @property
     def digest(self) -> str:
-        """Names the request: what is asked for, wherever it is delivered."""
+        """Digest that names the request: what is asked for, wherever it is delivered."""
         return digest(self.model_dump(mode="json", exclude={"output"}))
 
 
@@ -210,12 +210,12 @@ def absolute_source(address: str, base: Path) -> str:
     match = re.fullmatch(r"(stac|safe):(?!//)(.+)", address)
     if match is None:
         return address
-    scheme, place = match.groups()
-    return f"{scheme}:{_absolute(place, base)}"
+    scheme, path = match.groups()
+    return f"{scheme}:{_absolute(path, base)}"
 
 
 def _problems(request: MapRequest, settings: Settings, skip: set[str]) -> list[str]:
-    """What the model can't say by itself, for each field that is not in ``skip``."""
+    """Problems that the model can't see by itself, for each field that is not in ``skip``."""
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: check_size(parse_area(request.area), settings.max_area_km2),
         "year": lambda: _check_season(request, skip),
@@ -265,7 +265,7 @@ def _check_source(request: MapRequest) -> None:
 
 
 def processor_names() -> list[str]:
-    """Names of the processors installed, without importing them."""
+    """Names of the installed processors, without importing them."""
     return sorted({entry.name for entry in entry_points(group="cropline.processors")})
 
 

@@ -1,4 +1,4 @@
-"""From labels to a model that later requests find by themselves: the stages of the flow `retrain`, in their order."""
+"""Stages of the flow `retrain`, from labels to a model that later requests find by themselves, in their order."""
 
 from __future__ import annotations
 

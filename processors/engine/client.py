@@ -25,7 +25,7 @@ _AT_WORK = {"executing", "long-running"}
 
 
 class ClientEngine:
-    """See `Engine`."""
+    """Engine of a Dask client; see `Engine`."""
 
     def __init__(self, client: Client, resolve: Resolve | None, *, is_scheduler: bool, shares_files: bool) -> None:
         self._client, self._resolve = client, resolve
@@ -100,7 +100,7 @@ def _result_of(future: Future[Any], item: Any = None) -> Any:
 
 
 def _perform(call: PackedCall, topic: str | None) -> Any:
-    """On a worker: make a call; what it reports goes to ``topic``."""
+    """Make a call, on a worker; what it reports goes to ``topic``."""
     if topic is None:
         return call()
     worker = get_worker()
