@@ -294,7 +294,7 @@ def _count_block(
     rows, columns = cube.window.slices(window)
     red, infrared = (LEVEL_BANDS[order.level].index(name) for name in ("B04", "B08"))
     for acquisition in ordered:
-        index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+        index = cube.index_of(acquisition)
         if index is None or not whole[index]:
             continue
         clear = cube.read("clear", index, rows, columns)

@@ -268,12 +268,13 @@ def test_dates_without_a_datatake_are_matched_by_time_others_by_name(path: CellP
     extend(path, [acquisition("nameless"), acquisition("named", named, time=TIME + timedelta(days=1))])
     cube = Cube(path)
     minutes = timedelta(minutes=20)
-    assert cube.index_of("nameless", TIME + timedelta(days=9), "S2B") == 0
-    assert cube.index_of("other", TIME + minutes, "S2A") == 0
-    assert cube.index_of("other", TIME - minutes, "S2A") == 0
-    assert cube.index_of("other", TIME + minutes + timedelta(seconds=1), "S2A") is None
-    assert cube.index_of("other", TIME, "S2B") is None
-    assert cube.index_of("other", TIME + timedelta(days=1), "S2A") is None  # its datatake is known: another one
+    assert cube.index_of(acquisition("nameless", time=TIME + timedelta(days=9), platform="S2B")) == 0
+    assert cube.index_of(acquisition("other", time=TIME + minutes, platform="S2A")) == 0
+    assert cube.index_of(acquisition("other", time=TIME - minutes, platform="S2A")) == 0
+    assert cube.index_of(acquisition("other", time=TIME + minutes + timedelta(seconds=1), platform="S2A")) is None
+    assert cube.index_of(acquisition("other", time=TIME, platform="S2B")) is None
+    later = acquisition("other", time=TIME + timedelta(days=1), platform="S2A")
+    assert cube.index_of(later) is None  # the datatake of that date is known: another one
 
 
 def test_a_newer_product_clears_the_flags_and_replaces_the_older(path: CellPath) -> None:

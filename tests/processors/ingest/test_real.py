@@ -57,7 +57,7 @@ def test_all_acquisitions_of_flanders_are_in_the_cube_as_in_their_files(real_dat
     rows, columns = cube.window.slices(window)
     for order in (order_2018, order_2019):
         for one in order.acquisitions[::6]:
-            index = cube.index_of(one.id, one.time, one.platform)
+            index = cube.index_of(one)
             assert index is not None
             read = cube.read("reflectance", index, rows, columns)
             for name in ("B04", "B8A", "B12"):
