@@ -11,9 +11,9 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import product as product_of
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 import xarray
@@ -310,7 +310,7 @@ def test_a_grown_area_renews_a_date_whose_name_changed(path: CellPath) -> None:
     indirect=["place"],
 )
 def test_growing_stopped_anywhere_leaves_a_readable_cell_that_heals(
-    path: CellPath, place: CellPath, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
+    path: CellPath, place: CellPath, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
 ) -> None:
     acquisitions = [acquisition("b", time=TIME + timedelta(days=5)), acquisition("c", time=TIME + timedelta(days=9))]
     extend(path, [acquisition("a")])
@@ -419,9 +419,7 @@ for index in range(first, len(cube), 2):
 """
 
 
-def test_two_processes_that_write_different_dates_lose_nothing(
-    path: CellPath, repository: Path, cube_kit: ModuleType
-) -> None:
+def test_two_processes_that_write_different_dates_lose_nothing(path: CellPath, repository: Path) -> None:
     dates = 12
     extend(path, [acquisition(f"a{number}", time=TIME + timedelta(days=number)) for number in range(dates)])
     kit, environment = str(Path(cube_kit.__file__).parent), cube_kit.environment_for(path)
