@@ -31,14 +31,14 @@ def make_order(source: Source, area: Area, year: int, months: tuple[int, int], l
     last id. Raises `SourceError` when nothing is left, with what was searched and what was found.
     """
     start, end = season_period(year, months)
-    found = source.search(area, (start, end), level)
-    left_out = list(found.left_out)
-    meeting = _keep(found.products, left_out, lambda product: _misses(product, area))
+    result = source.search(area, (start, end), level)
+    left_out = list(result.left_out)
+    meeting = _keep(result.products, left_out, lambda product: _misses(product, area))
     # Versions are compared before clouds: the newest one's cloud cover is the one to believe.
     newest = _newest(meeting, left_out)
     products = _keep(newest, left_out, lambda product: _cloudy(product, max_cloud))
     if not products:
-        raise SourceError(_nothing_found(source, area, start, end, level, found, left_out))
+        raise SourceError(_no_product_text(source, area, start, end, level, result, left_out))
     return Order(
         source=source.address,
         source_id=source.id,
@@ -193,13 +193,13 @@ def _runs(products: list[Product], span: timedelta) -> list[list[Product]]:
     return runs
 
 
-def _nothing_found(
+def _no_product_text(
     source: Source,
     area: Area,
     start: datetime,
     end: datetime,
     level: Level,
-    found: SearchResult,
+    result: SearchResult,
     left_out: list[LeftOut],
 ) -> str:
     west, south, east, north = area.bounds
@@ -211,8 +211,8 @@ def _nothing_found(
     if left_out:
         commonest = ", ".join(f"{count} {kind.words}" for kind, count in kinds.most_common(3))
         text += f"; {len(left_out)} left out ({commonest}; first: {left_out[0].product}: {left_out[0].reason})"
-    if found.holds:
-        text += f"; {found.holds}"
+    if result.holds:
+        text += f"; {result.holds}"
     return f"{text}. {_remedy(kinds)}"
 
 

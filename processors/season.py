@@ -168,7 +168,7 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
 def _count_in_cell(
     cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], counts: _AreaCounts
 ) -> None:
-    index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+    index = cube.index_of(acquisition)
     if index is None or cube.arrays["ingested"][index] != 1:
         return
     if cube.arrays["masked"][index] != 1:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,17 @@ SAME_PASS = timedelta(minutes=20)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class Identified(Protocol):
+    """An acquisition as far as a cell needs it to know its date: that of an order, or that of a season."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def time(self) -> datetime: ...
+    @property
+    def platform(self) -> str: ...
 
 
 class Cube:
@@ -94,18 +105,19 @@ class Cube:
         listed = json.loads(str(self.arrays["products"][index]))
         return tuple(Product.model_validate(product) for product in listed)
 
-    def index_of(self, acquisition: str, time: datetime, platform: str) -> int | None:
+    def index_of(self, acquisition: Identified) -> int | None:
         """The date of an acquisition: by name, or by platform and time (20 minutes) for dates whose source names no datatake.
 
         There the name comes from the earliest product of the request's area, and changes when the area does.
         """
-        if acquisition in self.acquisition_ids:
-            return self.acquisition_ids.index(acquisition)
+        if acquisition.id in self.acquisition_ids:
+            return self.acquisition_ids.index(acquisition.id)
         nameless = np.flatnonzero(
-            (self.values("datatake").astype(object) == UNKNOWN) & (self.values("platform").astype(object) == platform)
+            (self.values("datatake").astype(object) == UNKNOWN)
+            & (self.values("platform").astype(object) == acquisition.platform)
         )
-        near = [index for index in nameless.tolist() if abs(self.times[index] - time) <= SAME_PASS]
-        return min(near, key=lambda index: abs(self.times[index] - time)) if near else None
+        near = [index for index in nameless.tolist() if abs(self.times[index] - acquisition.time) <= SAME_PASS]
+        return min(near, key=lambda index: abs(self.times[index] - acquisition.time)) if near else None
 
     def read(
         self, variable: str, index: int, rows: slice = slice(None), columns: slice = slice(None)
@@ -193,7 +205,7 @@ def extend(path: CellPath, acquisitions: Sequence[Acquisition]) -> None:
         added: list[Acquisition] = []
         for acquisition in acquisitions:
             still_held()
-            index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+            index = cube.index_of(acquisition)
             if index is None:
                 added.append(acquisition)
             else:

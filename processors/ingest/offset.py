@@ -82,7 +82,7 @@ def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[
     if not darkest:
         return "not checked: too few pixels of B02, B03 or B04"
     shifted = {band: number + assets[band].offset for band, number in darkest.items()}
-    band, least = min(shifted.items(), key=lambda one: one[1])
+    band, least = min(shifted.items(), key=lambda entry: entry[1])
     if least < LOWEST:
         asset = assets[band]
         raise ProductError(

@@ -118,9 +118,9 @@ def _asset(name: str, asset: Item, item: Item, href: str, product: Product, cred
         except RequestError as error:
             raise ProductError(f"{product.id}: {name}: {error}") from error
         address, gdal_env = f"/vsis3/{bucket}/{key}", gdal_options(credentials.of_bucket(bucket), bucket)
-    said = _number(_of_band(asset, "nodata"))
+    nodata_value = _number(_of_band(asset, "nodata"))
     # A cloud probability of 0 % is a value like any other, also where an item lists 0 as the no data of all its assets.
-    nodata = None if name == "CLD" else 0 if said is None else said
+    nodata = None if name == "CLD" else 0 if nodata_value is None else nodata_value
     if name in BANDS:
         offset, said_by = _offset(name, asset, _properties(item), product)
     else:
@@ -200,14 +200,14 @@ def _level(item: Item, properties: Item, parts: dict[str, str | None]) -> Level:
     makers = [str(properties[key]).lower() for key in ("constellation", "platform") if properties.get(key)]
     if makers and not any(re.match(r"sentinel-?2|s2[a-d]$", maker) for maker in makers):
         raise ProductError(f"not Sentinel-2 but {', '.join(makers)}")
-    said = (
+    values = (
         properties.get("processing:level"),
         properties.get("s2:product_type"),
         properties.get("product:type"),
         parts.get("level"),
         item.get("collection"),
     )
-    for text in said:
+    for text in values:
         if match := re.search(r"(?:l|level-?|msi)(1c?|2a?)(?![0-9a-z])", str(text or "").lower()):
             return "L1C" if match.group(1).startswith("1") else "L2A"
     raise ProductError("nothing says whether it is Sentinel-2 L1C or L2A")
@@ -218,8 +218,8 @@ def _tile(item: Item, properties: Item, parts: dict[str, str | None]) -> str:
         joined = "".join(str(properties[f"mgrs:{key}"]) for key in ("utm_zone", "latitude_band", "grid_square"))
     else:
         joined = ""
-    said = (properties.get("grid:code"), joined, properties.get("s2:mgrs_tile"), properties.get("s2:tile"))
-    for text in (*said, parts.get("tile"), str(item.get("id") or "").replace("_", " ")):
+    values = (properties.get("grid:code"), joined, properties.get("s2:mgrs_tile"), properties.get("s2:tile"))
+    for text in (*values, parts.get("tile"), str(item.get("id") or "").replace("_", " ")):
         if match := _TILE.search(str(text or "")):
             return f"{int(match.group(1)):02d}{match.group(2)}"
     return UNKNOWN
@@ -263,8 +263,8 @@ def _baseline(properties: Item, parts: dict[str, str | None]) -> str:
 
 
 def _generation_time(properties: Item, parts: dict[str, str | None]) -> datetime | None:
-    said = (properties.get("s2:generation_time"), properties.get("processing:datetime"), parts.get("generated"))
-    return next((time for time in map(_time, said) if time is not None), None)
+    values = (properties.get("s2:generation_time"), properties.get("processing:datetime"), parts.get("generated"))
+    return next((time for time in map(_time, values) if time is not None), None)
 
 
 def _properties(item: Item) -> Item:
