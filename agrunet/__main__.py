@@ -40,6 +40,11 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, help="JSON of the training's settings; what it leaves out is the preset's"
     )
     train.add_argument("--preset", default="standard", help="settings to start from: standard, or quick for a try")
+    train.add_argument(
+        "--end-with-input",
+        action="store_true",
+        help="end when standard input ends: for programs, whose trainings then end with them, however that is",
+    )
     train.set_defaults(run=commands.train)
 
     validate = command("cross-validate", "train and test a model per fold")

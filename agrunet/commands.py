@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,8 +22,10 @@ _STEPS_PER_LINE = 10
 """Steps of a training between two lines of progress."""
 
 
-def train(data: str, output: Path, config: Path | None, preset: str) -> None:
+def train(data: str, output: Path, config: Path | None, preset: str, end_with_input: bool = False) -> None:
     """Train on random crops and write the checkpoint ``output``; a line of progress for every few steps."""
+    if end_with_input:
+        Thread(target=_end_with_input, daemon=True).start()
     from agrunet.training.train import read_training_config
     from agrunet.training.train import train as train_model
 
@@ -31,6 +34,14 @@ def train(data: str, output: Path, config: Path | None, preset: str) -> None:
             _LOG.info("step %d of %d, loss %.4f", step, steps, loss)
 
     train_model(data, output, read_training_config(config, preset), log)
+
+
+def _end_with_input() -> None:
+    """End this process when its standard input ends, at once: a checkpoint that isn't whole is worth nothing."""
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os._exit(1)
 
 
 def cross_validate(data: str, output: Path, recipe: str, changes: Sequence[str], folds: Sequence[int] | None) -> None:

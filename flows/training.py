@@ -90,7 +90,8 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
     launcher = ["-m", "agrunet", "train"]
     if processes > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
-    return [sys.executable, *launcher, "--data", str(patches), "--output", str(checkpoint), "--preset", training]
+    options = ["--data", str(patches), "--output", str(checkpoint), "--preset", training, "--end-with-input"]
+    return [sys.executable, *launcher, *options]
 
 
 def request_labels(request: MapRequest, window: Window) -> Labels | None:
@@ -116,7 +117,7 @@ def _run(command: list[str], checkpoint: Path, advance: Advance) -> None:
     last = deque[str](maxlen=12)
     with subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # nothing comes through it; its end tells the training that this process is gone
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -127,6 +128,7 @@ def _run(command: list[str], checkpoint: Path, advance: Advance) -> None:
                 last.append(line.rstrip())
                 if step := _STEP.search(line):
                     advance(int(step[1]), int(step[2]))
+            process.wait()
         except BaseException:
             process.terminate()
             raise

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from flows.commands.importing import without_collector
+from flows.commands.interruption import remembered
 from flows.prefect_process.isolation import isolated_prefect
 from flows.prefect_process.temporary_server import TemporaryServer
 from flows.reporting.delivery import Delivery
-from flows.reporting.progress import Reporter, terminal
+from flows.reporting.progress import Reporter, Several, terminal
 from flows.request import MapRequest
 from flows.settings import Settings
 
@@ -49,7 +50,8 @@ def _as_flow(name: str, title: str, stages: Callable[[], Made]) -> Made:
 @contextmanager
 def _prefect(server: TemporaryServer) -> Iterator[Reporter]:
     with ExitStack() as stack:
-        reporter = stack.enter_context(terminal())
+        interruption = stack.enter_context(remembered())
+        reporter = Several(stack.enter_context(terminal()), interruption)
         reporter.stage("start", 1, "Prefect")
         with without_collector():
             stack.enter_context(isolated_prefect(server))

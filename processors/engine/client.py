@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from catalog.errors import WorkerError
 from processors.engine.messages import listening
 from processors.engine.packing import PackedCall, Resolve, pack
 from processors.engine.protocol import TaskKilledError
+from processors.engine.scratch import working_in
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -101,14 +104,30 @@ def _result_of(future: Future[Any], item: Any = None) -> Any:
 
 def _perform(call: PackedCall, topic: str | None) -> Any:
     """Make a call, on a worker; what it reports goes to ``topic``."""
-    if topic is None:
-        return call()
     worker = get_worker()
+    if topic is None:
+        with working_in(worker.local_directory):
+            return call()
     key = worker.get_current_task()
 
     def is_wanted() -> bool:
         task = worker.state.tasks.get(key)
         return task is not None and task.state in _AT_WORK
 
-    with listening(lambda word: worker.log_event(topic, word), is_wanted):
+    with working_in(worker.local_directory), listening(lambda word: worker.log_event(topic, word), is_wanted):
         return call()
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Nothing of what Dask logs in the block is shown: what matters is raised.
+
+    Its own switch (`silence_logs`) doesn't reach the handlers of others, such as Prefect's.
+    """
+    log = logging.getLogger("distributed")
+    handlers, propagate = log.handlers[:], log.propagate
+    log.handlers[:], log.propagate = [logging.NullHandler()], False
+    try:
+        yield
+    finally:
+        log.handlers[:], log.propagate = handlers, propagate

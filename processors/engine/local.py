@@ -13,16 +13,16 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster
 
 from catalog.errors import WorkerError
-from processors.engine.client import ClientEngine
+from processors.engine.client import ClientEngine, silent
 from processors.engine.packing import Resolve
 from processors.engine.protocol import DEATHS
+from processors.engine.scratch import private_folder
 
 _LOOPBACK = "127.0.0.1"
 
@@ -55,7 +55,7 @@ class _Nanny(Nanny):
 def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | None) -> Iterator[ClientEngine]:
     """Start a worker process for each of ``environments``, of one task at a time: its variables beside those of this process."""
     security = Security.temporary()
-    with dask.config.set(_CONFIGURATION), TemporaryDirectory(prefix="cropline-") as folder:
+    with dask.config.set(_CONFIGURATION), private_folder() as folder, silent():
         common = {
             "host": _LOOPBACK,
             "protocol": "tls://",
@@ -67,7 +67,7 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
             **common,
             "nthreads": 1,
             "memory_limit": None,  # memory is bounded by the stages; Dask's guess would kill workers of small machines
-            "local_directory": folder,
+            "local_directory": str(folder),
             "death_timeout": _START,
             "silence_logs": logging.CRITICAL,
         }
@@ -78,9 +78,7 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
         scheduler = {"cls": Scheduler, "options": {**common, "port": 0, "allowed_failures": DEATHS - 1}}
         try:
             with _uninterrupted():
-                cluster = SpecCluster(
-                    workers=workers, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
-                )
+                cluster = SpecCluster(workers=workers, scheduler=scheduler, security=security)
         except (OSError, RuntimeError, TimeoutError) as error:
             raise WorkerError(
                 f"{len(workers)} worker processes can't be started on this machine ({type(error).__name__}: {error}). Ask for fewer, or "

@@ -16,7 +16,7 @@ from distributed import Client, Security
 from distributed.comm.core import connect
 
 from catalog.errors import RequestError
-from processors.engine.client import ClientEngine
+from processors.engine.client import ClientEngine, silent
 from processors.engine.packing import Resolve
 
 _ENCRYPTED = {"tls", "wss"}
@@ -51,7 +51,7 @@ def scheduler_engine(
             f"engine {address}: no Dask scheduler answers ({error}). Start one with `dask scheduler`, or use threads; where one runs, "
             "its certificates and these may not belong together."
         ) from error
-    with Client(address, timeout=_TIMEOUT, set_as_default=False, security=security) as client:
+    with silent(), Client(address, timeout=_TIMEOUT, set_as_default=False, security=security) as client:
         workers = [urlsplit(worker).hostname or "" for worker in client.scheduler_info(n_workers=-1)["workers"]]
         away = [worker for worker in workers if not is_here(worker)]
         if away:

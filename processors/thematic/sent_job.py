@@ -14,6 +14,7 @@ from typing import Any
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath, digest
+from processors.engine.scratch import worker_folder
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import make_processor
 
@@ -76,8 +77,8 @@ def _made(sent: SentJob) -> Processor:
 
 
 def _fetched(model: BucketPath, name: str) -> Path:
-    """Fetch a model's files into a folder of its name that this process removes at its end. Raises `StoreError`."""
-    around = Path(tempfile.mkdtemp(prefix="cropline-model-"))
+    """Fetch a model's files into a folder of its name that is gone with this process. Raises `StoreError`."""
+    around = Path(tempfile.mkdtemp(prefix="cropline-model-", dir=worker_folder()))
     atexit.register(shutil.rmtree, around, ignore_errors=True)
     folder = around / name
     folder.mkdir()

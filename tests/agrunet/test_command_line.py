@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -36,4 +37,25 @@ def test_an_unknown_preset_is_refused_with_those_that_there_are(
 ) -> None:
     assert main(["train", "--data", str(toy_folder), "--output", str(tmp_path / "model"), "--preset", "slow"]) == 1
     assert "no preset 'slow'. Choose from quick, standard." in caplog.text
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_training_ends_with_its_input_where_that_is_asked(toy_folder: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {"steps": 100_000, "max_steps": 100_000, "filters": [4, 8], "hidden": 4, "crop": 16, "device": "cpu"}
+        )
+    )
+    command = ["-m", "agrunet", "train", "--data", str(toy_folder), "--output", str(tmp_path / "model")]
+    command += ["--config", str(config), "--preset", "quick", "--end-with-input"]
+    with subprocess.Popen(
+        [sys.executable, *command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        lines = iter(process.stderr)
+        assert any(line.startswith("step ") for line in lines)
+        process.stdin.close()
+        assert process.wait(timeout=30) == 1
     assert not (tmp_path / "model").exists()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from distributed.comm import connect
 from catalog.errors import WorkerError
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine, TaskKilledError
+from processors.engine.scratch import private_folder, worker_folder
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +79,27 @@ if __name__ == "__main__":
 """
 
 
+def _last_words(process: subprocess.Popen[str], kind: signal.Signals) -> str:
+    """What it writes before it ends. An interrupt that hits the end of an object is only printed by Python: a user sends another."""
+    try:
+        return process.communicate(timeout=15)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, kind)
+        return process.communicate(timeout=30)[1]
+
+
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
-def test_workers_die_with_their_parent(tmp_path: Path, kind: signal.Signals) -> None:
+def test_workers_die_with_their_parent_and_the_next_ones_clear_away_what_is_left(
+    tmp_path: Path, kind: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     path = os.pathsep.join([str(Path(engine_kit.__file__).parent), str(Path(__file__).parents[3])])
     process = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("begun-*"))) < 2:
@@ -96,13 +111,17 @@ def test_workers_die_with_their_parent(tmp_path: Path, kind: signal.Signals) -> 
         os.killpg(process.pid, kind)  # as a terminal does
     else:
         process.kill()
-    _, said = process.communicate(timeout=30)
+    said = _last_words(process, kind)
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     if kind == signal.SIGINT:
-        assert said.count("Traceback") == 1, said
+        assert said.count("Traceback") == 1 + said.count("Exception ignored in"), said
         assert said.rstrip().endswith("KeyboardInterrupt")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with open_engine("local", 1):
+        assert len(list(scratch.glob("**/worker-*/"))) == 1
+    assert not list(scratch.glob("**/worker-*/"))
 
 
 def test_workers_that_do_not_start_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +131,30 @@ def test_workers_that_do_not_start_are_told_of(monkeypatch: pytest.MonkeyPatch) 
         open_engine("local", 2),
     ):
         pass
+
+
+def test_nothing_that_dask_logs_reaches_the_handlers_of_others() -> None:
+    script = (
+        "import logging\n"
+        "logging.basicConfig(level='CRITICAL')  # as Prefect does, before Dask is imported\n"
+        "from processors.engine.opening import open_engine\n"
+        "if __name__ == '__main__':\n"
+        "    with open_engine('local', 1) as engine:\n"
+        "        print(engine.run(abs, -3))\n"
+    )
+    folder = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("3\n", "")
+
+
+def test_a_worker_runs_in_a_folder_that_nobody_else_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with open_engine("local", 1) as engine:
+        folder = Path(engine.run(worker_folder) or "")
+        own = tmp_path / folder.relative_to(tmp_path).parts[0]
+        assert own.stat().st_mode & 0o077 == 0
+    own.chmod(0o777)  # as of somebody who waits for others to import from it
+    with private_folder() as other:
+        assert other != own
+        assert other.stat().st_mode & 0o077 == 0
+    assert not other.exists()

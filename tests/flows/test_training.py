@@ -1,0 +1,33 @@
+"""A training that is a process of its own, and ends with the one that started it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PARENT = """
+import sys
+from pathlib import Path
+from flows.training import _run
+child = "import sys; from pathlib import Path; Path({0!r}).touch(); sys.stdin.read(); Path({1!r}).touch()"
+_run([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
+"""
+
+
+def test_a_training_learns_of_the_end_of_a_killed_parent(tmp_path: Path) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    folder = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(begun), str(ended)], cwd=folder) as process:
+        _wait(begun)
+        assert not ended.exists()
+        process.kill()
+    _wait(ended)
+
+
+def _wait(file: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
