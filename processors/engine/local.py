@@ -79,7 +79,8 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
         try:
             with _uninterrupted():
                 cluster = SpecCluster(workers=workers, scheduler=scheduler, security=security)
-        except (OSError, RuntimeError, TimeoutError) as error:
+        # The last is what Dask's nanny says of a worker that is given up in the middle of its start.
+        except (OSError, RuntimeError, TimeoutError, AssertionError) as error:
             raise WorkerError(
                 f"{len(workers)} worker processes can't be started on this machine ({type(error).__name__}: {error}). Ask for fewer, or "
                 "free some memory."
