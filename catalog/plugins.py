@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
+from inspect import getattr_static
 from typing import Any
 
 from catalog.errors import RequestError
@@ -36,6 +37,14 @@ def load_offer(kind: str, name: str, offers: list[EntryPoint], attributes: tuple
     if missing:
         raise RequestError(f"{where} is no {kind}: it has no {', '.join(missing)}. See {contract}.")
     return loaded
+
+
+def check_made(kind: str, name: str, made: object, attributes: tuple[str, ...], contract: str) -> None:
+    """Raises `RequestError` where what an offered class made lacks an attribute; none is evaluated."""
+    absent = object()
+    missing = [attribute for attribute in attributes if getattr_static(made, attribute, absent) is absent]
+    if missing:
+        raise RequestError(f"{kind} {name}, once made, has no {', '.join(missing)}. See {contract}.")
 
 
 def package_of(offer: EntryPoint) -> str:

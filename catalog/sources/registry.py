@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from catalog.errors import RequestError
-from catalog.plugins import load_offer, offered
+from catalog.plugins import check_made, load_offer, offered
 from catalog.sources.protocol import Source
 from catalog.storage.credentials import Credentials
 
 GROUP = "cropline.sources"
 
 _CLASS_ATTRIBUTES = ("usage", "search", "assets")
+_OWN_ATTRIBUTES = ("address", "id")
+"""What a source may set when it is made; the store is laid out by them."""
+_CONTRACT = "catalog/sources/protocol.py"
 
 
 def open_source(address: str, credentials: Credentials | None = None) -> Source:
@@ -23,6 +26,7 @@ def open_source(address: str, credentials: Credentials | None = None) -> Source:
     if not separator or kind not in offers:
         raise RequestError(f"source: {address!r} is of no known kind. Known are: {_usages()}.")
     source: Source = _load(kind)(rest, credentials or Credentials())
+    check_made("source", kind, source, _OWN_ATTRIBUTES, _CONTRACT)
     return source
 
 
@@ -38,7 +42,5 @@ def _usages() -> str:
 
 
 def _load(kind: str) -> type[Source]:
-    source: type[Source] = load_offer(
-        "source", kind, offered(GROUP)[kind], _CLASS_ATTRIBUTES, "catalog/sources/protocol.py"
-    )
+    source: type[Source] = load_offer("source", kind, offered(GROUP)[kind], _CLASS_ATTRIBUTES, _CONTRACT)
     return source

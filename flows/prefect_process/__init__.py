@@ -1,1 +1,1 @@
-"""Prefect itself as processes: server and worker of a store, runs without a server, the plugin of its command line, its block."""
+"""Prefect itself as processes: server and worker of a store, the temporary server of a run, the plugin of its command line, its block."""

@@ -23,6 +23,9 @@ from flows.prefect_process.database import make_database
 START_TIMEOUT = 120.0
 """Seconds; a machine may be busy, and without a script of the database the server has to make it."""
 
+NEEDED_SPACE = 16_000_000
+"""Bytes that a server should find free: its database, the log of changes beside it, and its output."""
+
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -66,11 +69,18 @@ class TemporaryServer:
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
-                raise TemporaryServerError(
-                    "\n".join(["the Prefect server of this run did not start; the end of its log says:", *lines])
-                )
+                raise TemporaryServerError(self._why_not())
             time.sleep(0.05)
+
+    def _why_not(self) -> str:
+        free = shutil.disk_usage(self.home).free
+        if free < NEEDED_SPACE:
+            return (
+                f"no space left in {self.home.parent} for the database of this run's Prefect server: {free / 1e6:.1f} of "
+                f"{NEEDED_SPACE / 1e6:.0f} MB. Free some, or set TMPDIR to another folder."
+            )
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]
+        return "\n".join(["the Prefect server of this run did not start; the end of its log says:", *lines])
 
     def _answers(self) -> bool:
         try:

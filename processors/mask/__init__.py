@@ -1,1 +1,1 @@
-"""Masks of the clear pixels of an acquisition, at both levels. Imports `cube`."""
+"""Masks of the clear pixels of an acquisition, at both levels. Imports `cube` and `ingest`."""

@@ -1,1 +1,4 @@
-"""Thematic processors: what is made of the season. Found by the entry points `cropline.processors`. Imports `patches`."""
+"""Thematic processors: what is made of the season. Found by the entry points `cropline.processors`.
+
+Imports `patches`, `cube` and the engine.
+"""

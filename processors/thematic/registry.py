@@ -8,13 +8,16 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from catalog.errors import RequestError
-from catalog.plugins import load_offer, offered, package_of
+from catalog.plugins import check_made, load_offer, offered, package_of
 from catalog.products import Frozen
 from processors.thematic.protocol import Job, Processor
 
 GROUP = "cropline.processors"
 
 _CLASS_ATTRIBUTES = ("name", "title", "version", "needs_model", "Parameters", "run", "summarise", "finish")
+_OWN_ATTRIBUTES = ("grid", "bands", "fields", "variables", "notes")
+"""What a processor may set when it is made: asked for before a run has spent hours."""
+_CONTRACT = "processors/thematic/protocol.py"
 
 
 class ProcessorDescription(Frozen):
@@ -47,7 +50,9 @@ def make_processor(name: str, job: Job) -> Processor:
     aren't valid, and what the processor itself raises when it can't do the job.
     """
     processor = load_processor(name)
-    return processor(job.model_copy(update={"parameters": check_parameters(processor, job.parameters)}))
+    made = processor(job.model_copy(update={"parameters": check_parameters(processor, job.parameters)}))
+    check_made("processor", name, made, _OWN_ATTRIBUTES, _CONTRACT)
+    return made
 
 
 def load_processor(name: str) -> type[Processor]:
@@ -96,8 +101,7 @@ def describe_processors() -> list[ProcessorDescription]:
 
 
 def _load(name: str, offers: list[EntryPoint]) -> type[Processor]:
-    contract = "processors/thematic/protocol.py"
-    processor: type[Processor] = load_offer("processor", name, offers, _CLASS_ATTRIBUTES, contract)
+    processor: type[Processor] = load_offer("processor", name, offers, _CLASS_ATTRIBUTES, _CONTRACT)
     if processor.name != name:
         where = f"processor {name} of {package_of(offers[0])} ({offers[0].value})"
         raise RequestError(f"{where} calls itself {processor.name!r}. Its entry point must have the same name.")

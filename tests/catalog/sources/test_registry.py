@@ -36,6 +36,13 @@ class Shelf:
         return {}
 
 
+class Nameless(Shelf):
+    """A source that forgets what names it."""
+
+    def __init__(self, address: str, credentials: Credentials) -> None:
+        self.credentials = credentials
+
+
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of packages in which `shelf_package` is importable."""
@@ -62,6 +69,17 @@ def test_a_broken_source_is_named_and_the_others_open(packages: Path, tmp_path: 
     with pytest.raises(RequestError) as refused:
         open_source("attic:1")
     assert "gone" not in str(refused.value)
+
+
+def test_a_source_without_what_names_it_in_the_store_is_refused(
+    packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plug_kit, "Nameless", Nameless, raising=False)
+    plug_kit.install(packages, "nameless", group=GROUP, nameless="plug_kit:Nameless")
+    with pytest.raises(
+        RequestError, match=r"source nameless, once made, has no address, id. See catalog/sources/protocol"
+    ):
+        open_source("nameless:x")
 
 
 def test_a_name_that_two_packages_offer_is_refused(packages: Path) -> None:

@@ -121,6 +121,15 @@ def test_server_that_does_not_start_is_an_error_with_the_end_of_its_log(monkeypa
             server.wait()
 
 
+def test_a_server_that_finds_no_space_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with temporary_server() as server:
+        server.process.kill()
+        server.process.wait()
+        monkeypatch.setattr("flows.prefect_process.temporary_server.NEEDED_SPACE", 10**18)
+        with pytest.raises(TemporaryServerError, match=r"^no space left in .* set TMPDIR to another folder"):
+            server.wait()
+
+
 def test_without_a_script_the_server_makes_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "make_database", lambda _: False)
     with temporary_server() as server:

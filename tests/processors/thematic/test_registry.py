@@ -83,6 +83,18 @@ def test_broken_plug_ins_are_told_by_name_and_the_others_work(packages: Path) ->
             make_processor(name, JOB)
 
 
+def test_a_processor_that_lacks_what_a_run_ends_with_is_refused_at_once(
+    packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_kit.install(packages, "one", sum="plug_kit:Sum")
+    assert make_processor("sum", JOB).notes == ()
+    monkeypatch.setattr(plug_kit.Sum, "__init__", lambda *_: None)
+    with pytest.raises(
+        RequestError, match=r"processor sum, once made, has no .*notes. See processors/thematic/protocol"
+    ):
+        make_processor("sum", JOB)
+
+
 def test_a_name_that_two_packages_offer_is_refused(packages: Path) -> None:
     plug_kit.install(packages, "one", sum="plug_kit:Sum")
     plug_kit.install(packages, "two", sum="plug_kit:Sum")
