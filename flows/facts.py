@@ -47,7 +47,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         left_out=(*order.left_out, *unusable),
         model=_model_used(patches.job.model, config),
         scores=checkpoint_scores(config),
-        notes=processor.notes,
+        notes=(*season.notes, *processor.notes),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),

@@ -77,5 +77,7 @@ def news(settings: Settings, request: MapRequest) -> bool:
     if delivered.masked_with != settings.mask.record(request.level):
         return True
     source = open_source(str(request.source), load_credentials())
-    now = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
+    now = make_order(
+        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
+    )
     return ordered_products(now) != delivered.ordered

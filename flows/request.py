@@ -31,12 +31,13 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
+Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 
 PATHS = ("labels", "legend", "crop_mask", "output")
 """Parameters that are paths; they become absolute, relative to where the command runs."""
 
 TRAINING_PARAMETERS = (
-    "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "labels", "legend", "training",
+    "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels", "legend", "training",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
@@ -75,6 +76,12 @@ class MapRequest(Frozen):
     min_acquisitions: Annotated[
         Count, Field(description="Fewest acquisitions to make a map from; with less the run fails.")
     ] = 5
+    offset: Annotated[
+        Offsets,
+        Field(
+            description="Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs."
+        ),
+    ] = {}
     processor: Annotated[str, Field(description="Thematic processor; `cropline processors` lists them.")] = (
         MODEL_PROCESSOR
     )
@@ -127,7 +134,9 @@ class MapRequest(Frozen):
     @property
     def digest(self) -> str:
         """Digest that names the request: what is asked for, wherever it is delivered."""
-        return digest(self.model_dump(mode="json", exclude={"output"}))
+        # A field that a request doesn't use leaves the name of older requests as it was.
+        unused = {name for name in ("offset",) if not getattr(self, name)}
+        return digest(self.model_dump(mode="json", exclude={"output", *unused}))
 
 
 def read_parameters(file: Path) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def order(run: Run) -> Order:
     """Search the source and write down what is taken, what is not, and why."""
     request = run.request
     source = open_source(str(request.source), load_credentials())
-    made = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
+    made = make_order(
+        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
+    )
     write_json(run.folder.order, made.model_dump(mode="json"))
     return made
 

@@ -46,7 +46,8 @@ class Delivery(Shown):
     notes: tuple[str, ...] = ()
 
     def shown(self) -> Iterator[tuple[str, str]]:
-        """The lines that a person looks for, name and path."""
+        """The lines that a person looks for: what has to be known of the map, then name and path."""
+        yield from (("note", note) for note in self.notes)
         yield "delivery", self.delivery
         names = {Path(file).name: file for file in self.files}
         for label, name in (
