@@ -105,6 +105,10 @@ def as_credentials(values: CredentialValues) -> Credentials:
     )
 
 
+_read: dict[str, CredentialValues] = {}
+"""What this process read of blocks last, by their address."""
+
+
 def _block(name: str) -> CredentialValues:
     """Ask the server for what a block holds, without Prefect itself: importing that takes seconds, and would fix its settings
     before `cropline run` makes a Prefect of its own."""
@@ -120,7 +124,8 @@ def _block(name: str) -> CredentialValues:
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            return CredentialValues.model_validate(json.load(answer)["data"])
+            values = _read[request.full_url] = CredentialValues.model_validate(json.load(answer)["data"])
+            return values
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 404:
@@ -129,6 +134,8 @@ def _block(name: str) -> CredentialValues:
             ) from None
         raise SourceError(f"{where} can't be had from {api}: HTTP {error.code}.") from None
     except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and request.full_url in _read:
+            return _read[request.full_url]  # a server that is away for a while fails no run
         # A validation error would repeat the values.
         raise SourceError(f"{where} can't be had from {api} ({type(error).__name__}). Look at it there.") from None
 

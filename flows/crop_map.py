@@ -12,7 +12,7 @@ from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import stages
 from flows.facts import describe, hand_over
-from flows.reporting.artifacts import ArtifactProgress, publish
+from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
 from flows.request import (
@@ -104,6 +104,7 @@ def crop_map(
     given = dict(locals())
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
-    delivery, facts = map_area(request, settings, ArtifactProgress())
-    publish(delivery, facts)
+    with Artifacts(MAP_SHARES) as artifacts:
+        delivery, facts = map_area(request, settings, artifacts)
+        artifacts.publish(delivery, facts)
     return delivery.model_dump(mode="json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
@@ -15,6 +14,7 @@ from catalog.order import make_order
 from catalog.sources.registry import open_source
 from flows.credentials import load_credentials
 from flows.crop_map import crop_map
+from flows.reporting.artifacts import Artifacts
 from flows.reporting.delivery import ordered_products, read_delivered
 from flows.request import MapRequest, check_request
 from flows.run_folder import RunFolder
@@ -46,7 +46,8 @@ def reprocess(everything: bool = False) -> dict[str, str]:
             outcomes[name] = f"failed: {error}"
         logger.info("%s: %s", name, outcomes[name])
     rows = [{"subscription": name, "outcome": outcome} for name, outcome in outcomes.items()]
-    create_table_artifact(rows, key="subscriptions", description="What became of each subscription.")
+    with Artifacts({}) as artifacts:
+        artifacts.table("subscriptions", rows, "What became of each subscription.")
     if failed:
         raise ReprocessError("\n".join([f"{len(failed)} of {len(outcomes)} subscriptions failed:", *failed]))
     return outcomes

@@ -12,7 +12,7 @@ from catalog.errors import RequestError
 from catalog.grid import Cell
 from catalog.products import LeftOut, Level, Order
 from flows import stages
-from flows.reporting.artifacts import ArtifactProgress
+from flows.reporting.artifacts import TRAINING_SHARES, Artifacts
 from flows.reporting.progress import Reporter
 from flows.request import (
     TRAINING_PARAMETERS,
@@ -88,4 +88,5 @@ def retrain(
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
-    return str(learn_area(request, processes, settings, ArtifactProgress()))
+    with Artifacts(TRAINING_SHARES) as artifacts:
+        return str(learn_area(request, processes, settings, artifacts))

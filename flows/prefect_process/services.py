@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,13 +25,13 @@ from catalog.products import Frozen
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
 from flows.own_server import SERVER_FILE
+from flows.prefect_process import processes
 from flows.prefect_process.temporary_server import QUIET
 from flows.settings import Settings
 
 POOL = "cropline"
 PREFERRED_PORT = 4200
 START_TIMEOUT = 180.0
-STOP_TIMEOUT = 20.0
 PREFECT_FILE = Path(__file__).resolve().parents[2] / "prefect.yaml"
 
 
@@ -44,9 +45,13 @@ class ProcessMark(Frozen):
     pid: int
     started: Annotated[float, Field(description="seconds since 1970")]
 
+    @classmethod
+    def of(cls, process: psutil.Process) -> ProcessMark:
+        return cls(pid=process.pid, started=process.create_time())
+
 
 class Services(Frozen):
-    """Content of `<store>/prefect/server.json`."""
+    """Content of `<store>/prefect/server.json`: where the server answers, and which processes were started."""
 
     api: str
     ui: str
@@ -57,28 +62,39 @@ class Services(Frozen):
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
     """Start what isn't running: the server, the work pool, the deployments of prefect.yaml, the worker.
 
-    Raises `ServiceError` with the end of the log of what didn't start.
+    Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Raises
+    `ServiceError` with the end of the log of what didn't start.
     """
     store = _store(settings)
     store.prefect.mkdir(parents=True, exist_ok=True)
     with FileLock(store.prefect / "services.lock"):
-        services = read_services(store)
         environment = _environment(settings, store)
-        if services is None or not alive(services.server):
-            services = _start_server(store, port, environment, tell)
-        elif not answers(services.api):
-            tell(f"waiting for the server at {services.ui}")
-        api = services.api
-        _wait(lambda: answers(api), store, "server", services.server)
-        environment["PREFECT_API_URL"] = api
+        server = _only(store, "server", tell)
+        if server is None:
+            server = _start_server(store, _free_port(port, _port_before(store)), environment, tell)
+        ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
+        services = Services(api=f"{ui}/api", ui=ui, server=ProcessMark.of(server))
+        write_json(_file(store), services.model_dump())
+        if not answers(services.api):
+            tell(f"waiting for the server at {ui}")
+            _wait(lambda: answers(services.api), store, "server", server)
+        environment["PREFECT_API_URL"] = services.api
         tell("work pool and deployments")
-        _deploy(api, environment)
-        if services.worker is None or not alive(services.worker):
+        _deploy(services.api, environment)
+        worker = _only(store, "worker", tell)
+        if worker is not None and worker.environ().get("PREFECT_API_URL") != services.api:
+            tell("stopping the worker, which asks a server that is gone")
+            processes.stop(worker)
+            worker = None
+        if worker is None:
             tell("starting the worker")
-            worker = _spawn(["worker", "start", "--pool", POOL, "--type", "process"], store, "worker", environment)
-            services = services.model_copy(update={"worker": worker})
-            write_json(_file(store), services.model_dump())
-            _wait(lambda: _worker_online(api), store, "worker", worker)
+            started = datetime.now(UTC)
+            worker = processes.spawn(
+                ["worker", "start", "--pool", POOL, "--type", "process"], store, "worker", environment
+            )
+            _wait(lambda: _worker_online(services.api, started), store, "worker", worker)
+        services = services.model_copy(update={"worker": ProcessMark.of(worker)})
+        write_json(_file(store), services.model_dump())
         return services
 
 
@@ -88,15 +104,16 @@ def down(settings: Settings, tell: Callable[[str], None]) -> bool:
     if not store.prefect.is_dir():
         return False
     with FileLock(store.prefect / "services.lock"):
-        services = read_services(store)
-        if services is None:
-            return False
         running = False
-        for name, mark in (("worker", services.worker), ("server", services.server)):
-            if mark is not None and alive(mark):
+        for name in ("worker", "server"):
+            for process in processes.services_of(store, name):
                 tell(f"stopping the {name}")
-                _stop(mark)
+                processes.stop(process)
                 running = True
+        for process in processes.started_for(store):  # of a worker that crashed
+            tell("stopping a run that lost its worker")
+            processes.stop(process)
+            running = True
         _file(store).unlink(missing_ok=True)
         return running
 
@@ -107,19 +124,6 @@ def read_services(store: Store) -> Services | None:
         return Services.model_validate_json(_file(store).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
         return None
-
-
-def alive(mark: ProcessMark) -> bool:
-    """Return whether the very process that was marked still runs: same number, same start, a Prefect command line."""
-    try:
-        process = psutil.Process(mark.pid)
-        return (
-            process.status() != psutil.STATUS_ZOMBIE
-            and abs(process.create_time() - mark.started) < 2
-            and "prefect" in process.cmdline()
-        )
-    except psutil.Error:
-        return False
 
 
 def answers(api: str) -> bool:
@@ -147,8 +151,11 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
         "PREFECT_HOME": str(store.prefect),
         "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",  # else `--watch` shows events and no word of the flow's own
         "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
+        "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",  # and lines show when they are written
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # Attempts 2, 4, 8 … s apart: a run tells how it ended also to a server that is away for four minutes.
+        "PREFECT_CLIENT_MAX_RETRIES": "7",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite is busy while many tasks report at once
         "CROPLINE_STORE": str(store.root),
         "CROPLINE_CUBES": str(store.cubes),
@@ -157,21 +164,30 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
     }
 
 
-def _start_server(
-    store: Store, port: int | None, environment: Mapping[str, str], tell: Callable[[str], None]
-) -> Services:
-    chosen = _free_port(port)
-    ui = f"http://127.0.0.1:{chosen}"
-    tell(f"starting the server at {ui}; the first start makes its database")
-    mark = _spawn(["server", "start", "--host", "127.0.0.1", "--port", str(chosen)], store, "server", environment)
-    services = Services(api=f"{ui}/api", ui=ui, server=mark)
-    write_json(_file(store), services.model_dump())
-    return services
+def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) -> psutil.Process | None:
+    """The server or worker that runs, or None. Where there are several, all but the oldest are stopped."""
+    kept, *others = processes.services_of(store, name) or [None]
+    for process in others:
+        tell(f"stopping a second {name}")
+        processes.stop(process)
+    return kept
 
 
-def _free_port(wanted: int | None) -> int:
-    """The wanted port, else Prefect's usual one, else any. Raises `ServiceError` where the wanted one is taken."""
-    for port in (wanted,) if wanted is not None else (PREFERRED_PORT, 0):
+def _start_server(store: Store, port: int, environment: Mapping[str, str], tell: Callable[[str], None]) -> Any:
+    tell(f"starting the server at http://127.0.0.1:{port}; the first start makes its database")
+    words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    return processes.spawn(words, store, "server", environment)
+
+
+def _port_before(store: Store) -> int | None:
+    """Where the server answered that has crashed: a run that goes on looks for it there."""
+    services = read_services(store)
+    return None if services is None else urllib.parse.urlsplit(services.api).port
+
+
+def _free_port(wanted: int | None, before: int | None = None) -> int:
+    """The wanted port, else that of before, else Prefect's usual one, else any. Raises `ServiceError` where the wanted one is taken."""
+    for port in (wanted,) if wanted is not None else (before or PREFERRED_PORT, PREFERRED_PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -182,34 +198,11 @@ def _free_port(wanted: int | None) -> int:
     raise ServiceError(f"port {wanted} is taken. Name another with --port, or leave it out.")
 
 
-def _spawn(words: list[str], store: Store, name: str, environment: Mapping[str, str]) -> ProcessMark:
-    """Start ``prefect WORDS`` in a session of its own, its output in the store."""
-    log = store.prefect / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
-            [sys.executable, "-m", "prefect", *words],
-            env=dict(environment),
-            cwd=store.prefect,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_default_signals,
-        )
-    return ProcessMark(pid=process.pid, started=psutil.Process(process.pid).create_time())
-
-
-def _default_signals() -> None:
-    # A shell's background job ignores interrupts and hands that down; the server would then ignore its first one.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _wait(ready: Callable[[], bool], store: Store, name: str, mark: ProcessMark) -> None:
+def _wait(ready: Callable[[], bool], store: Store, name: processes.Service, process: psutil.Process) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not ready():
-        if not alive(mark) or time.monotonic() > deadline:
-            log = store.prefect / f"{name}.log"
+        if not processes.running(process) or time.monotonic() > deadline:
+            log = processes.log_of(store, name)
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:] if log.is_file() else []
             raise ServiceError("\n".join([f"the {name} did not start; the end of {log} says:", *lines]))
         time.sleep(0.25)
@@ -238,9 +231,13 @@ def _prefect(words: list[str], environment: Mapping[str, str]) -> None:
         raise ServiceError(f"`prefect {' '.join(words)}` failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
 
 
-def _worker_online(api: str) -> bool:
+def _worker_online(api: str, since: datetime) -> bool:
+    """True once a worker has told the server since a time that it is there; one that crashed counts as online for a while."""
     workers = _call(f"{api}/work_pools/{POOL}/workers/filter", {})
-    return any(worker.get("status") == "ONLINE" for worker in workers or [])
+    return any(
+        worker.get("status") == "ONLINE" and datetime.fromisoformat(worker["last_heartbeat_time"]) >= since
+        for worker in workers or []
+    )
 
 
 def _call(address: str, body: dict[str, Any] | None = None) -> Any:
@@ -256,17 +253,3 @@ def _call(address: str, body: dict[str, Any] | None = None) -> Any:
         raise ServiceError(f"the server at {address} answered {error.code}: {error.reason}") from error
     except OSError as error:
         raise ServiceError(f"no answer from {address}: {error}") from error
-
-
-def _stop(mark: ProcessMark) -> None:
-    """Interrupt, wait, and end what is left of the process and of what it started."""
-    process = psutil.Process(mark.pid)
-    family = [process, *process.children(recursive=True)]
-    process.send_signal(signal.SIGINT)
-    _, left = psutil.wait_procs(family, timeout=STOP_TIMEOUT)
-    for member in left:
-        member.terminate()
-    _, left = psutil.wait_procs(left, timeout=5)
-    for member in left:
-        member.kill()
-    psutil.wait_procs(left, timeout=5)

@@ -10,9 +10,10 @@ import base64
 import csv
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from PIL import Image
@@ -26,6 +27,7 @@ from prefect.artifacts import (
 )
 
 from flows.reporting.delivery import AcquisitionShown, Delivery
+from flows.reporting.outbox import Outbox
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
@@ -39,64 +41,95 @@ PICTURE_BYTES = 250_000
 PAUSE = 2.0
 """Least seconds between two updates of the progress."""
 
-SHARES = {
-    "order": 2, "extend": 2, "ingest": 28, "mask": 10, "season": 3, "model": 25, "patch": 1, "thematic": 20, "mosaic": 5, "deliver": 4,
+MAP_SHARES = {
+    "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 24, "patch": 1, "thematic": 20, "mosaic": 5,
+    "deliver": 4,
 }  # fmt: skip
-"""Rough share of a run's time, percent, by stage."""
+"""Rough share of the time of a map, percent, by stage, in their order."""
+
+TRAINING_SHARES = {"order": 2, "extend": 2, "ingest": 28, "mask": 10, "season": 3, "patches": 5, "model": 50}
+"""The same of a run that only trains."""
 
 
-class ArtifactProgress:
-    """A reporter that keeps one progress artifact of the flow run up to date."""
+class Artifacts:
+    """The artifacts of a flow run: a reporter that keeps its progress up to date, and what shows the delivery at its end.
 
-    def __init__(self) -> None:
-        self._artifact: UUID | None = None
-        self._before = 0.0
+    They are told to the server by an `Outbox`: a server that is away is told later, and no run fails with it.
+    """
+
+    def __init__(self, shares: Mapping[str, int]) -> None:
+        self._shares = shares
+        self._outbox = Outbox()
+        self._progress: UUID | None = None
+        self._percent = 0.0
         self._name, self._waits_for, self._total, self._reported = "", "", 1, 0.0
+
+    def __enter__(self) -> Self:
+        self._outbox.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._outbox.__exit__(kind, error, trace)
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
         self._name, self._total, self._waits_for = name, max(1, total), waits_for
-        self._tell(self._before, f"{name}: waiting for {waits_for}")
+        self._tell(0, f"{name}: waiting for {waits_for}")
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         self._total, self._waits_for = total or self._total, waits_for or self._waits_for
         if time.monotonic() - self._reported >= PAUSE:
-            share = SHARES.get(self._name, 0) * done / self._total
-            self._tell(self._before + share, f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")
+            self._tell(done / self._total, f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")
 
     def finish(self, seconds: float, outcome: str) -> None:
-        self._before += SHARES.get(self._name, 0)
         get_run_logger().info("%s: %s (%.1f s)", self._name, outcome, seconds)
-        self._tell(self._before, f"{self._name}: {outcome} ({seconds:.1f} s)")
+        # A stage that isn't the last is over when the next begins: a model is first looked for and then, maybe, trained.
+        last = self._name == list(self._shares)[-1]
+        self._tell(1.0 if last else 0.0, f"{self._name}: {outcome} ({seconds:.1f} s)")
 
-    def _tell(self, progress: float, description: str) -> None:
+    def _tell(self, part: float, description: str) -> None:
+        """Tell how far the run is: all stages before this one, and a part of this one. It never goes back."""
         self._reported = time.monotonic()
-        percent = min(100.0, max(0.0, progress))
-        if self._artifact is None:
+        names = list(self._shares)
+        before = names[: names.index(self._name)] if self._name in names else []
+        reached = sum(self._shares[name] for name in before) + self._shares.get(self._name, 0) * min(1.0, part)
+        self._percent = percent = max(self._percent, min(100.0, reached))
+        self._outbox.put("progress", lambda: self._send_progress(percent, description))
+
+    def _send_progress(self, percent: float, description: str) -> None:
+        if self._progress is None:
             created = create_progress_artifact(percent, key="progress", description=description)
-            self._artifact = created if isinstance(created, UUID) else None
+            self._progress = created if isinstance(created, UUID) else None
         else:
-            update_progress_artifact(self._artifact, percent, description=description)
+            update_progress_artifact(self._progress, percent, description=description)
 
+    def table(self, key: str, rows: list[dict[str, str]], description: str) -> None:
+        """Show a table."""
+        self._outbox.put(key, lambda: create_table_artifact(rows, key=key, description=description))
 
-def publish(delivery: Delivery, facts: DeliveryFacts) -> None:
-    """Publish the artifacts of a finished run."""
-    create_table_artifact(
-        acquisition_rows(AcquisitionShown.model_validate(item) for item in facts.season.acquisitions),
-        key="acquisitions",
-        description=f"Acquisitions of the season; used: {len(delivery.acquisitions)}. Fractions are of the requested area.",
-    )
-    files = {Path(file).name: Path(file) for file in delivery.files}
-    if "overview.png" in files:
-        create_image_artifact(picture_address(files["overview.png"]), key="map", description=facts.notice)
-    if "areas.csv" in files:
-        comments, rows = hectare_rows(files["areas.csv"])
-        create_table_artifact(rows, key="hectares", description=" ".join(comments))
-    create_markdown_artifact(
-        summary(delivery, facts.notice), key="delivery", description="What was delivered, and where."
-    )
-    # The last lines that `prefect deployment run --watch` shows.
-    for name, path in delivery.shown():
-        get_run_logger().info("%s: %s", name, path)
+    def publish(self, delivery: Delivery, facts: DeliveryFacts) -> None:
+        """Show what was delivered."""
+        self.table(
+            "acquisitions",
+            acquisition_rows(AcquisitionShown.model_validate(item) for item in facts.season.acquisitions),
+            f"Acquisitions of the season; used: {len(delivery.acquisitions)}. Fractions are of the requested area.",
+        )
+        files = {Path(file).name: Path(file) for file in delivery.files}
+        if "overview.png" in files:
+            address = picture_address(files["overview.png"])
+            self._outbox.put("map", lambda: create_image_artifact(address, key="map", description=facts.notice))
+        if "areas.csv" in files:
+            comments, rows = hectare_rows(files["areas.csv"])
+            self.table("hectares", rows, " ".join(comments))
+        text = summary(delivery, facts.notice)
+        self._outbox.put(
+            "delivery",
+            lambda: create_markdown_artifact(text, key="delivery", description="What was delivered, and where."),
+        )
+        # The last lines that `prefect deployment run --watch` shows.
+        for name, path in delivery.shown():
+            get_run_logger().info("%s: %s", name, path)
 
 
 def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str, str]]:

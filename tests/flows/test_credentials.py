@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import urllib.error
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -172,6 +173,22 @@ def test_without_a_server_there_is_no_block(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv(BLOCK, "shared")
     with pytest.raises(SourceError, match="cropline up"):
+        load_credentials()
+
+
+def test_a_run_goes_on_with_what_it_read_while_the_server_is_away(
+    server: type[_Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BLOCK, "shared")
+    read = load_credentials()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError(ConnectionRefusedError())
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    assert load_credentials() == read
+    monkeypatch.setenv(BLOCK, "never-read")
+    with pytest.raises(SourceError, match="URLError"):
         load_credentials()
 
 

@@ -4,60 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from installation_kit import Installation
 
-from flows.prefect_process.services import PREFECT_FILE, Services
+from flows.prefect_process.services import Services
 
 pytestmark = pytest.mark.server
 
 RUN = ("prefect", "deployment", "run", "crop-map/request", "--watch")
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A folder in which commands run, with a store, a server and a worker of its own."""
-
-    folder: Path
-    env: dict[str, str]
-    services: Services
-    command: Any
-
-    def run(self, *words: str, text: str | None = None) -> Any:
-        return self.command(*words, cwd=self.folder, env=self.env, text=text)
-
-    def ask(self, path: str, body: dict[str, Any]) -> Any:
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self.services.api}/{path}", data=data, headers={"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)
-
-
-@pytest.fixture(scope="module")
-def installation(
-    tmp_path_factory: pytest.TempPathFactory,
-    parameters: dict[str, Any],
-    run_command: Callable[..., Any],
-    environment_of: Callable[..., dict[str, str]],
-) -> Iterator[Installation]:
-    folder = tmp_path_factory.mktemp("installation")
-    (folder / "prefect.toml").write_bytes(PREFECT_FILE.with_name("prefect.toml").read_bytes())
-    env = environment_of(folder / "store", PREFECT_HOME=str(folder / "home"))
-    started = run_command("cropline", "up", cwd=folder, env=env)
-    try:
-        assert started.returncode == 0, started.stderr
-        services = Services.model_validate_json((folder / "store" / "prefect" / "server.json").read_text())
-        (folder / "aoi.json").write_text(json.dumps({**parameters, "output": "map"}))
-        yield Installation(folder, env, services, run_command)
-    finally:
-        run_command("cropline", "down", cwd=folder, env=env)
 
 
 def test_literal_command_delivers(installation: Installation) -> None:

@@ -1,0 +1,31 @@
+"""A server and a worker, started by `cropline up` for the tests of one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from installation_kit import Installation
+
+from flows.prefect_process.services import PREFECT_FILE
+
+
+@pytest.fixture(scope="module")
+def installation(
+    tmp_path_factory: pytest.TempPathFactory,
+    parameters: dict[str, Any],
+    run_command: Callable[..., Any],
+    environment_of: Callable[..., dict[str, str]],
+) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("installation")
+    (folder / "prefect.toml").write_bytes(PREFECT_FILE.with_name("prefect.toml").read_bytes())
+    env = environment_of(folder / "store", PREFECT_HOME=str(folder / "home"))
+    started = run_command("cropline", "up", cwd=folder, env=env)
+    try:
+        assert started.returncode == 0, started.stderr
+        (folder / "aoi.json").write_text(json.dumps({**parameters, "output": "map"}))
+        yield Installation(folder, env, run_command)
+    finally:
+        run_command("cropline", "down", cwd=folder, env=env)
