@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 from shapely.geometry import box
@@ -19,6 +19,8 @@ from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acq
 from processors.mask.acquisition import mask_acquisition
 from processors.offset_suspicion import OffsetRecord, suspicions
 from processors.season import Season, choose_season
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 SUSPECT = "suspicious: nothing darker than 0.12, as if an offset of -1000 were missing (a flag)"
@@ -59,7 +61,7 @@ def number(value: int) -> np.ndarray:
 
 
 @pytest.fixture
-def half_shifted(cube_kit: ModuleType, store: Store) -> Order:
+def half_shifted(store: Store) -> Order:
     """Four dates of dark fields, the last two with 1000 in their numbers that nothing says."""
     archive = cube_kit.Archive(store.root / "archive")
     for day, value in enumerate((200, 220, 1200, 1220), start=1):
@@ -82,10 +84,8 @@ def ingest(store: Store, order: Order) -> list[IngestResult]:
     return [ingest_acquisition(store, order, one.id, cells, order.source) for one in order.acquisitions]
 
 
-def test_dates_with_a_missing_offset_are_not_used_and_the_first_lines_say_so(
-    cube_kit: ModuleType, store: Store, half_shifted: Order
-) -> None:
-    season = season_of(cube_kit, store, half_shifted)
+def test_dates_with_a_missing_offset_are_not_used_and_the_first_lines_say_so(store: Store, half_shifted: Order) -> None:
+    season = season_of(store, half_shifted)
     assert [one.used for one in season.acquisitions] == [True, True, False, False]
     assert [one.kind for one in season.acquisitions][2:] == [Reason.OFFSET_SUSPICIOUS] * 2
     assert season.acquisitions[2].reason == (
@@ -96,7 +96,7 @@ def test_dates_with_a_missing_offset_are_not_used_and_the_first_lines_say_so(
     assert 'offset {"S2A_20190403T110000": -1000}' in note
     assert note.endswith("They are S2A_20190403T110000, S2A_20190404T110000.")
     with pytest.raises(NotEnoughAcquisitionsError) as raised:
-        season_of(cube_kit, store, half_shifted, at_least=3)
+        season_of(store, half_shifted, at_least=3)
     first = str(raised.value).splitlines()[0]
     assert first.startswith("2 of 4 acquisitions can be used, 3 are needed")
     assert "2 are left out because their numbers look as if a radiometric offset were missing" in first
@@ -104,13 +104,13 @@ def test_dates_with_a_missing_offset_are_not_used_and_the_first_lines_say_so(
 
 
 def test_an_offset_that_the_request_gives_is_used_beside_the_date_that_others_read(
-    cube_kit: ModuleType, store: Store, half_shifted: Order
+    store: Store, half_shifted: Order
 ) -> None:
-    season_of(cube_kit, store, half_shifted)
+    season_of(store, half_shifted)
     third, fourth = half_shifted.acquisitions[2:]
     offsets = {third.id: -1000, "p4": 0}
     asked = half_shifted.model_copy(update={"acquisitions": with_offsets(half_shifted.acquisitions, offsets)})
-    season = season_of(cube_kit, store, asked)
+    season = season_of(store, asked)
     assert [one.used for one in season.acquisitions] == [True] * 4
     assert [one.offset_given for one in season.acquisitions] == [{}, {}, {"p3": -1000}, {"p4": 0}]
     assert [one.offset_from for one in season.acquisitions][2:] == ["the request: -1000", "the request: 0"]
@@ -123,27 +123,27 @@ def test_an_offset_that_the_request_gives_is_used_beside_the_date_that_others_re
     np.testing.assert_array_equal(values[third.id], number(1200))
     np.testing.assert_array_equal(values[f"{third.id}_offset-1000"], number(200))
     np.testing.assert_array_equal(values[f"{fourth.id}_offset0"], number(1220))
-    again = season_of(cube_kit, store, half_shifted)
+    again = season_of(store, half_shifted)
     assert [one.used for one in again.acquisitions] == [True, True, False, False]
     assert ingest(store, asked)[2].skipped == ingest(store, half_shifted)[2].skipped == (CELL.name,)
 
 
-def test_a_corrected_catalogue_is_read_again(cube_kit: ModuleType, store: Store, half_shifted: Order) -> None:
-    season_of(cube_kit, store, half_shifted)
+def test_a_corrected_catalogue_is_read_again(store: Store, half_shifted: Order) -> None:
+    season_of(store, half_shifted)
     listed = store.root / "archive" / "products.json"
     entries = json.loads(listed.read_text(encoding="utf-8"))
     for entry in entries[2:]:
         for band in ("B02", "B03", "B04"):
             entry["assets"][band] |= {"offset": -1000, "offset_from": "a corrected flag"}
     listed.write_text(json.dumps(entries), encoding="utf-8")
-    season = season_of(cube_kit, store, half_shifted)
+    season = season_of(store, half_shifted)
     assert [one.used for one in season.acquisitions] == [True] * 4
     assert season.notes == ()
     assert season.acquisitions[3].offset_from == "a corrected flag"
     assert [result.written for result in ingest(store, half_shifted)] == [()] * 4
 
 
-def test_a_product_whose_baseline_is_understood_now_is_read_again(cube_kit: ModuleType, store: Store) -> None:
+def test_a_product_whose_baseline_is_understood_now_is_read_again(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": 8000, "SCL": 4})
     (first,) = ingest(store, archive.order())
