@@ -1,1 +1,1 @@
-"""What exists and where: areas, the grid, products, orders, models, maps, subscriptions. Knows no other room."""
+"""Knowledge of what exists and where: areas, the grid, products, orders, models, maps, subscriptions. It imports no other room."""

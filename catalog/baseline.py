@@ -17,6 +17,8 @@ OFFSET_SINCE = (4, 0)
 
 def normal_baseline(text: object) -> str:
     """Write a baseline as ``05.09``, be it given as ``05.09``, ``5.09`` or ``N0509``; `UNKNOWN` of anything else."""
+    if isinstance(text, float):  # the number 4.0 is 04.00 whose last zeros JSON dropped
+        text = f"{text:.2f}"
     match = _BASELINE.fullmatch(str(text).strip()) if text is not None else None
     return f"{int(match.group(1)):02d}.{match.group(2)}" if match else UNKNOWN
 

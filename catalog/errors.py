@@ -44,6 +44,8 @@ class Reason(StrEnum):
     """File that lies elsewhere than its product."""
     OFFSET_REFUSED = "offset_refused"
     """Numbers that contradict the radiometric offset."""
+    OFFSET_SUSPICIOUS = "offset_suspicious"
+    """Numbers that look as if a radiometric offset were missing, which nothing says."""
     LACKS_BANDS = "lacks_bands"
     """Lack of bands that are needed."""
     NO_DATA = "no_data"

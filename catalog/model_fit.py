@@ -1,4 +1,4 @@
-"""Whether a model fits what a request needs, decided once: by the registry when it chooses, by the processor before it runs."""
+"""The rule that says whether a model fits what a request needs, for the registry when it chooses and the processor before it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from catalog.products import Level
 
 
 class ModelContract(BaseModel):
-    """What a model was trained for: the part of a checkpoint's ``config.json`` that decides; the rest is the network's."""
+    """Purpose that a model was trained for: the part of a checkpoint's ``config.json`` that decides; the rest is the network's."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,7 +39,7 @@ class ModelContract(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a request needs of a model. What is None is not asked for."""
+    """Requirements of a request on a model; a field that is None is not asked for."""
 
     level: Level
     bands: frozenset[str]
@@ -51,7 +51,7 @@ class Need:
 
 
 class MisfitKind(StrEnum):
-    """What of a model doesn't fit."""
+    """Kind of property in which a model doesn't fit."""
 
     LEVEL = "level"
     BANDS = "bands"
@@ -101,7 +101,7 @@ def _classes(legend: Legend) -> str:
 
 
 def _outside(footprint: dict[str, Any] | None, area: Area) -> str:
-    """Why a training footprint is none for an area; empty where they meet."""
+    """Reason why a training footprint is none for an area; empty where they meet."""
     if footprint is None:
         return "doesn't say where it was trained"
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from shapely import GEOSException, make_valid
 from shapely.geometry import shape
@@ -13,6 +14,7 @@ from shapely.geometry import shape
 from catalog.area import Area
 from catalog.baseline import baseline_number
 from catalog.errors import Reason, SourceError
+from catalog.given_offsets import with_offsets
 from catalog.products import UNKNOWN, Acquisition, LeftOut, Level, Order, Product, season_period
 from catalog.sources.protocol import SearchResult, Source
 
@@ -23,22 +25,32 @@ SAME_DATATAKE = timedelta(minutes=20)
 """Products of one platform and orbit whose datatake is unknown belong together when sensed this close together."""
 
 
-def make_order(source: Source, area: Area, year: int, months: tuple[int, int], level: Level, max_cloud: float) -> Order:
+def make_order(
+    source: Source,
+    area: Area,
+    year: int,
+    months: tuple[int, int],
+    level: Level,
+    max_cloud: float,
+    offsets: Mapping[str, int] = MappingProxyType({}),
+) -> Order:
     """Search a source for a season and decide what to take.
 
     ``max_cloud``: products whose tile-wide cloud cover (%) is greater are left out; one that doesn't say is taken. Of
     products that differ in their processing only, the newest baseline is taken, then the newest generation time, then the
-    last id. Raises `SourceError` when nothing is left, with what was searched and what was found.
+    last id. ``offsets``: the request's own, by acquisition or product, units of 1e-4 reflectance.
+    Raises `SourceError` when nothing is left, with what was searched and what was found, and `RequestError` where offsets are
+    given for what isn't ordered.
     """
     start, end = season_period(year, months)
-    found = source.search(area, (start, end), level)
-    left_out = list(found.left_out)
-    meeting = _keep(found.products, left_out, lambda product: _misses(product, area))
+    result = source.search(area, (start, end), level)
+    left_out = list(result.left_out)
+    meeting = _keep(result.products, left_out, lambda product: _misses(product, area))
     # Versions are compared before clouds: the newest one's cloud cover is the one to believe.
     newest = _newest(meeting, left_out)
     products = _keep(newest, left_out, lambda product: _cloudy(product, max_cloud))
     if not products:
-        raise SourceError(_nothing_found(source, area, start, end, level, found, left_out))
+        raise SourceError(_no_product_text(source, area, start, end, level, result, left_out))
     return Order(
         source=source.address,
         source_id=source.id,
@@ -46,7 +58,7 @@ def make_order(source: Source, area: Area, year: int, months: tuple[int, int], l
         start=start,
         end=end,
         synthetic=any(product.synthetic for product in products),
-        acquisitions=tuple(group_acquisitions(products)),
+        acquisitions=with_offsets(group_acquisitions(products), offsets),
         left_out=tuple(sorted(left_out, key=lambda entry: (entry.product, entry.reason))),
     )
 
@@ -193,13 +205,13 @@ def _runs(products: list[Product], span: timedelta) -> list[list[Product]]:
     return runs
 
 
-def _nothing_found(
+def _no_product_text(
     source: Source,
     area: Area,
     start: datetime,
     end: datetime,
     level: Level,
-    found: SearchResult,
+    result: SearchResult,
     left_out: list[LeftOut],
 ) -> str:
     west, south, east, north = area.bounds
@@ -211,8 +223,8 @@ def _nothing_found(
     if left_out:
         commonest = ", ".join(f"{count} {kind.words}" for kind, count in kinds.most_common(3))
         text += f"; {len(left_out)} left out ({commonest}; first: {left_out[0].product}: {left_out[0].reason})"
-    if found.holds:
-        text += f"; {found.holds}"
+    if result.holds:
+        text += f"; {result.holds}"
     return f"{text}. {_remedy(kinds)}"
 
 

@@ -1,4 +1,4 @@
-"""What installed packages offer under a name: the entry points of a group, in this distribution or any other."""
+"""Offers of installed packages under a name: the entry points of a group, in this distribution or any other."""
 
 from __future__ import annotations
 

@@ -114,6 +114,9 @@ class Product(Frozen):
     sun_zenith: Annotated[float | None, Field(description="mean, degrees")] = None
     sun_azimuth: Annotated[float | None, Field(description="mean, degrees from north, clockwise")] = None
     footprint: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
+    offset: Annotated[
+        int | None, Field(description="given by a request in place of what the source says, units of 1e-4 reflectance")
+    ] = None
     synthetic: bool = False
     reception: Reception | None = None
 

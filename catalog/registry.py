@@ -242,16 +242,16 @@ def _check_weights(copy: Path, original: Path) -> None:
     """The copied weights have to be those that the item describes."""
     try:
         assets = json.loads((copy / ITEM).read_bytes())["assets"].values()
-        said = next(str(asset["file:checksum"]) for asset in assets if Path(asset["href"]).name == WEIGHTS)
+        recorded = next(str(asset["file:checksum"]) for asset in assets if Path(asset["href"]).name == WEIGHTS)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise ModelError(
             f"{original / ITEM} doesn't give {WEIGHTS} with its file:checksum. Train the model again."
         ) from error
     found = sha256(copy / WEIGHTS)
-    if said != _MULTIHASH_SHA256 + found:
+    if recorded != _MULTIHASH_SHA256 + found:
         raise ModelError(
             f"{original / WEIGHTS} is not what its item describes: sha256 {found}, expected "
-            f"{said.removeprefix(_MULTIHASH_SHA256)}. It was cut short or changed; copy it again or train the model again."
+            f"{recorded.removeprefix(_MULTIHASH_SHA256)}. It was cut short or changed; copy it again or train the model again."
         )
 
 
@@ -268,7 +268,7 @@ def _still_delivered(listed: Path) -> bool:
 
 
 def _locked(folder: Path) -> FileLock:
-    """Held while a catalogue is made of its folder, or the slower of two writers would drop the other's entry."""
+    """Lock to hold while a catalogue is made of its folder, or the slower of two writers would drop the other's entry."""
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / ".catalog.lock")
 

@@ -1,4 +1,4 @@
-"""How well a model does: the figures that a checkpoint, a delivery and the answer to a request share."""
+"""Figures of how well a model does, those that a checkpoint, a delivery and the answer to a request share."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The order in which things happen: Prefect flows and tasks, requests, settings. Knows all rooms."""
+"""Prefect flows and tasks, requests and settings: the order in which things happen. May import every other folder."""

@@ -1,4 +1,4 @@
-"""Where credentials come from: environment variables with the names that their services gave them, else a Prefect block.
+"""Credentials and where they come from: environment variables with the names that their services gave them, else a Prefect block.
 
 Each service is looked up by itself: what the environment holds of it counts, and only what it lacks is taken from the block that
 CROPLINE_CREDENTIALS_BLOCK names. So a variable set for one command overrules what an installation shares.
@@ -32,11 +32,11 @@ _TOKEN_URLS = {
         "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
     ),
 }
-"""Of deployments that don't give tokens themselves."""
+"""Token addresses of deployments that don't give tokens themselves."""
 
 
 class CredentialValues(BaseModel):
-    """What there may be, all optional: the fields of a block."""
+    """Credentials of all services, each optional: the fields of a block."""
 
     s3_endpoint: Annotated[str | None, Field(description="Address of the S3 endpoint; empty for AWS.")] = None
     s3_region: Annotated[str | None, Field(description="Region of the S3 endpoint, such as eu-central-1.")] = None
@@ -62,23 +62,23 @@ def load_credentials() -> Credentials:
 
     Raises `RequestError` where CROPLINE_CREDENTIALS_BLOCK names a block that isn't there, `SourceError` where no Prefect server answers.
     """
-    found = _environment()
+    values = _environment()
     name = os.environ.get(BLOCK)
-    if not name or all(key is not None for key in (found.s3_key, found.cdse_key, found.sh_client_id)):
-        return as_credentials(found)
+    if not name or all(key is not None for key in (values.s3_key, values.cdse_key, values.sh_client_id)):
+        return as_credentials(values)
     block = _block(name)
     update = {
         field: getattr(block, field)
         for service, key in (("s3_", "s3_key"), ("cdse_", "cdse_key"), ("sh_", "sh_client_id"))
-        if getattr(found, key) is None
+        if getattr(values, key) is None
         for field in CredentialValues.model_fields
         if field.startswith(service)
     }
-    return as_credentials(found.model_copy(update=update))
+    return as_credentials(values.model_copy(update=update))
 
 
 def as_credentials(values: CredentialValues) -> Credentials:
-    """What sources are handed."""
+    """Convert to the credentials that sources are handed."""
     hub = None
     if values.sh_client_id is not None and values.sh_client_secret is not None:
         base = (values.sh_base_url or SENTINEL_HUB).rstrip("/")
@@ -106,7 +106,7 @@ def as_credentials(values: CredentialValues) -> Credentials:
 
 
 def _block(name: str) -> CredentialValues:
-    """What a block holds, asked of the server without Prefect itself: importing that takes seconds, and would fix its settings
+    """Ask the server for what a block holds, without Prefect itself: importing that takes seconds, and would fix its settings
     before `cropline run` makes a Prefect of its own."""
     api = os.environ.get("PREFECT_API_URL") or own_server()
     where = f"{BLOCK}: the block {name!r}"
@@ -134,7 +134,7 @@ def _block(name: str) -> CredentialValues:
 
 
 def _authorization() -> dict[str, str]:
-    """As Prefect's own client says who asks."""
+    """Authorization header, as Prefect's own client sends it."""
     if secret := _text("PREFECT_API_AUTH_STRING"):
         return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
     if secret := _text("PREFECT_API_KEY"):

@@ -1,4 +1,4 @@
-"""From a request to a delivered map: the stages of the flow `crop-map`, in their order. What they do is in `flows.stages`."""
+"""Stages of the flow `crop-map`, from a request to a delivered map, in their order. What they do is in `flows.stages`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from flows.request import (
     Fraction,
     MapRequest,
     Months,
+    Offsets,
     Percent,
     Training,
     Year,
@@ -69,6 +70,7 @@ def crop_map(
     max_cloud: Percent = 95,
     min_clear: Fraction = 0.5,
     min_acquisitions: Count = 5,
+    offset: Offsets = {},  # noqa: B006
     processor: str = "crop-map",
     labels: str | None = None,
     legend: str | None = None,
@@ -89,6 +91,7 @@ def crop_map(
         max_cloud: Products whose whole tile is cloudier than this are not ordered, percent.
         min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
         min_acquisitions: Fewest acquisitions to make a map from; with less the run fails.
+        offset: Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs.
         processor: Thematic processor; `cropline processors` lists them.
         labels: GeoTIFF or vector file of known crops; a model is trained from it where none fits.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.

@@ -1,4 +1,4 @@
-"""What is told of a run: in the delivery's own files, and to whoever asked for it."""
+"""Facts about a run: those in the delivery's own files, and those handed to whoever asked for it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN_OF_MODEL = (
 
 
 def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season, patches: Patches) -> DeliveryFacts:
-    """All that the delivery's files say beside pixels: what was asked, what it is made from, with what, how good it is."""
+    """Describe a delivery beside its pixels: what was asked, what it is made from, with what, how good it is."""
     request, processor, now = run.request, patches.processor, datetime.now(UTC)
     config = _model_config(patches.job.model)
     return DeliveryFacts(
@@ -47,7 +47,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         left_out=(*order.left_out, *unusable),
         model=_model_used(patches.job.model, config),
         scores=checkpoint_scores(config),
-        notes=processor.notes,
+        notes=(*season.notes, *processor.notes),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
@@ -57,7 +57,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
 
 
 def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path]) -> Delivery:
-    """The answer to the request. It is remembered in the run's folder, where `reprocess` compares it with what is new."""
+    """Build the answer to the request. It is remembered in the run's folder, where `reprocess` compares it with what is new."""
     delivery = Delivery(
         delivery=str(run.request.delivery_folder),
         files=tuple(str(file) for file in files),

@@ -1,4 +1,4 @@
-"""Where the Prefect server of this process's store answers: written by `cropline up`, read without Prefect and without settings."""
+"""Address of the Prefect server of this process's store: written by `cropline up`, read without Prefect and without settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STORE = ".cropline"
 """The store where CROPLINE_STORE names none."""
 
 SERVER_FILE = "server.json"
-"""In the store's folder `prefect`."""
+"""File in the store's folder `prefect`."""
 
 
 def own_server() -> str | None:

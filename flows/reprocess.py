@@ -53,7 +53,7 @@ def reprocess(everything: bool = False) -> dict[str, str]:
 
 
 def _map_again(settings: Settings, request: MapRequest, everything: bool) -> str:
-    """What became of one subscription. Raises `ReprocessError` where it failed, whatever the reason."""
+    """Map one subscription again, and say what became of it. Raises `ReprocessError` where it failed, whatever the reason."""
     if not everything:
         looked = news(quote(settings), quote(request), return_state=True)
         if not looked.is_completed():
@@ -69,7 +69,7 @@ def _map_again(settings: Settings, request: MapRequest, everything: bool) -> str
 
 @task(name="look for news", cache_policy=NO_CACHE, persist_result=False)
 def news(settings: Settings, request: MapRequest) -> bool:
-    """True when the source offers what the last delivery of a request was not made from, clear pixels are told otherwise since, or
+    """Return whether the source offers what the last delivery of a request was not made from, clear pixels are told otherwise since, or
     there is no delivery."""
     delivered = read_delivered(RunFolder.of(settings.open_store(), request.digest))
     if delivered is None or not (Path(delivered.delivery) / ITEM).is_file():
@@ -77,5 +77,7 @@ def news(settings: Settings, request: MapRequest) -> bool:
     if delivered.masked_with != settings.mask.record(request.level):
         return True
     source = open_source(str(request.source), load_credentials())
-    now = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
+    now = make_order(
+        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
+    )
     return ordered_products(now) != delivered.ordered

@@ -1,4 +1,4 @@
-"""What a user asks for: the parameters of the flow `crop-map`, and every check that needs no pixel."""
+"""Request of a user: the parameters of the flow `crop-map`, and every check that needs no pixel."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
+Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 
 PATHS = ("labels", "legend", "crop_mask", "output")
 """Parameters that are paths; they become absolute, relative to where the command runs."""
 
 TRAINING_PARAMETERS = (
-    "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "labels", "legend", "training",
+    "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels", "legend", "training",
 )  # fmt: skip
-"""What the flow `retrain` takes of a request."""
+"""Parameters of a request that the flow `retrain` takes."""
 
 MODEL_PROCESSOR = "crop-map"
 """The processor that labels train a model for."""
@@ -75,6 +76,12 @@ class MapRequest(Frozen):
     min_acquisitions: Annotated[
         Count, Field(description="Fewest acquisitions to make a map from; with less the run fails.")
     ] = 5
+    offset: Annotated[
+        Offsets,
+        Field(
+            description="Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs."
+        ),
+    ] = {}
     processor: Annotated[str, Field(description="Thematic processor; `cropline processors` lists them.")] = (
         MODEL_PROCESSOR
     )
@@ -126,8 +133,10 @@ class MapRequest(Frozen):
 
     @property
     def digest(self) -> str:
-        """Names the request: what is asked for, wherever it is delivered."""
-        return digest(self.model_dump(mode="json", exclude={"output"}))
+        """Digest that names the request: what is asked for, wherever it is delivered."""
+        # A field that a request doesn't use leaves the name of older requests as it was.
+        unused = {name for name in ("offset",) if not getattr(self, name)}
+        return digest(self.model_dump(mode="json", exclude={"output", *unused}))
 
 
 def read_parameters(file: Path) -> dict[str, Any]:
@@ -210,12 +219,12 @@ def absolute_source(address: str, base: Path) -> str:
     match = re.fullmatch(r"(stac|safe):(?!//)(.+)", address)
     if match is None:
         return address
-    scheme, place = match.groups()
-    return f"{scheme}:{_absolute(place, base)}"
+    scheme, path = match.groups()
+    return f"{scheme}:{_absolute(path, base)}"
 
 
 def _problems(request: MapRequest, settings: Settings, skip: set[str]) -> list[str]:
-    """What the model can't say by itself, for each field that is not in ``skip``."""
+    """Problems that the model can't see by itself, for each field that is not in ``skip``."""
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: check_size(parse_area(request.area), settings.max_area_km2),
         "year": lambda: _check_season(request, skip),
@@ -265,7 +274,7 @@ def _check_source(request: MapRequest) -> None:
 
 
 def processor_names() -> list[str]:
-    """Names of the processors installed, without importing them."""
+    """Names of the installed processors, without importing them."""
     return sorted({entry.name for entry in entry_points(group="cropline.processors")})
 
 

@@ -1,4 +1,4 @@
-"""From labels to a model that later requests find by themselves: the stages of the flow `retrain`, in their order."""
+"""Stages of the flow `retrain`, from labels to a model that later requests find by themselves, in their order."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from flows.request import (
     Fraction,
     MapRequest,
     Months,
+    Offsets,
     Percent,
     Training,
     Year,
@@ -62,6 +63,7 @@ def retrain(
     max_cloud: Percent = 95,
     min_clear: Fraction = 0.5,
     min_acquisitions: Count = 5,
+    offset: Offsets = {},  # noqa: B006
     legend: str | None = None,
     training: Training = "standard",
     processes: Annotated[int, Field(ge=1, le=1024)] = 1,
@@ -78,6 +80,7 @@ def retrain(
         max_cloud: Products whose whole tile is cloudier than this are not ordered, percent.
         min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
         min_acquisitions: Fewest acquisitions to train from; with less the run fails.
+        offset: Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         training: How the model is trained: standard, or quick for a try.
         processes: Processes that train together, through torchrun; one on a CPU.

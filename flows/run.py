@@ -25,7 +25,7 @@ from processors.engine.protocol import Engine
 
 @dataclass(frozen=True)
 class Zone:
-    """Where a request lies on the grid."""
+    """UTM zone of a request, and its area on the grid."""
 
     area: Area
     epsg: int
@@ -51,7 +51,7 @@ class Zone:
 
 @dataclass(frozen=True)
 class Run:
-    """What every stage is given. Settings and folder could travel anywhere; engine and reporter live in this process."""
+    """Run of a flow, as every stage is given it. Settings and folder could travel anywhere; engine and reporter live in this process."""
 
     request: MapRequest
     settings: Settings
@@ -62,7 +62,7 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     """Spent, by stage."""
     reached: dict[str, datetime] = field(default_factory=dict)
-    """When each stage ended, and when each acquisition was in the cube, by the acquisition's name; UTC."""
+    """Times at which each stage ended, and each acquisition was in the cube (by its name); UTC."""
 
     @cached_property
     def zone(self) -> Zone:
@@ -79,7 +79,7 @@ class Run:
 
 @contextmanager
 def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> Iterator[Run]:
-    """A run with its folder locked, its request written there, and its engine. Raises `StoreError` while the same request runs."""
+    """Open a run with its folder locked, its request written there, and its engine. Raises `StoreError` while the same request runs."""
     store = settings.open_store()
     folder = RunFolder.of(store, request.digest)
     lock = _locked(folder)

@@ -1,4 +1,4 @@
-"""What a run leaves in the store, `<store>/runs/DIGEST/`: the only module that spells these names."""
+"""Files that a run leaves in the store, `<store>/runs/DIGEST/`: the only module that spells these names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held while the request runs."""
+        """Lock that is held while the request runs."""
         return self.path / ".lock"
 
     @property
@@ -62,7 +62,7 @@ class RunFolder:
 
     @property
     def delivered(self) -> Path:
-        """What was delivered last and what that was made from, after the stage deliver; `reprocess` reads it."""
+        """Record of what was delivered last and what that was made from, after the stage deliver; `reprocess` reads it."""
         return self.path / "delivered.json"
 
     def training(self, digest: str) -> TrainingFolder:
@@ -76,7 +76,7 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """What a training reads and writes."""
+    """Folder of what a training reads and writes."""
 
     path: Path
 

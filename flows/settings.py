@@ -1,4 +1,4 @@
-"""What an installation is set to: read once from environment variables that start with CROPLINE_."""
+"""Settings of an installation: read once from environment variables that start with CROPLINE_."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREFIX = "CROPLINE_"
 
 
 class Settings(BaseSettings):
-    """Frozen; each field is the environment variable of its name in capitals, such as CROPLINE_STORE."""
+    """Settings, frozen; each field is the environment variable of its name in capitals, such as CROPLINE_STORE."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
@@ -68,13 +68,13 @@ class Settings(BaseSettings):
         return dask
 
     def open_store(self) -> Store:
-        """The store, created if need be. Raises `StoreError`."""
+        """Open the store, created if need be. Raises `StoreError`."""
         # Credentials may have to be asked for: only where cubes lie in a bucket.
         in_bucket = self.cubes is not None and self.cubes.startswith("s3://")
         return open_store(self.store, self.cubes, load_credentials().s3 if in_bucket else None)
 
     def open_engine(self, store: Store) -> AbstractContextManager[Engine]:
-        """Where the stages of a run in that store are computed. Raises `RequestError` where a scheduler can't be had or trusted."""
+        """Open the engine of the runs in that store. Raises `RequestError` where a scheduler can't be had or trusted."""
         return open_engine(
             self.dask,
             self.workers,
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
 
     @property
     def folder(self) -> Path:
-        """Where relative paths start from."""
+        """Folder that relative paths start from."""
         return (self.base or Path.cwd()).resolve()
 
 
@@ -101,5 +101,5 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name, *inside = map(str, first["loc"] or ("settings",))
-        place = PREFIX + name.upper() + "".join(f" {part}" for part in inside)
-        raise RequestError(f"{place}: {first['msg']}, got {first['input']!r}. Correct or unset it.") from error
+        where = PREFIX + name.upper() + "".join(f" {part}" for part in inside)
+        raise RequestError(f"{where}: {first['msg']}, got {first['input']!r}. Correct or unset it.") from error

@@ -1,4 +1,4 @@
-"""What makes a function a stage: a Prefect task, timed and reported, tried again where it reads a source.
+"""Decorators that make a function a stage: a Prefect task, timed and reported, tried again where it reads a source.
 
 No result is cached by Prefect: each stage looks at its own outputs in the store and skips what is there. Arguments are quoted,
 so that Prefect hands them over as they are and doesn't walk through them.
@@ -103,7 +103,7 @@ def in_batches(
 
 
 def tried_again(work: Task[Any, Made], settings: Settings) -> Task[Any, Made]:
-    """The task with the attempts that an installation is set to, for sources and stores that may come back."""
+    """Give the task the attempts that an installation is set to, for sources and stores that may come back."""
     delays = [settings.retry_delay * 4**attempt for attempt in range(settings.ingest_retries)]
     return work.with_options(
         retries=settings.ingest_retries, retry_delay_seconds=delays or 0, retry_condition_fn=worth_retrying
@@ -111,7 +111,7 @@ def tried_again(work: Task[Any, Made], settings: Settings) -> Task[Any, Made]:
 
 
 def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
-    """A source or an object store that can't be reached may come back, and so may a network; other errors stay what they are."""
+    """Return whether to try again: an archive, a store or a network out of reach may come back; other errors stay what they are."""
     try:
         state.result()
     except AccessError:
@@ -126,6 +126,6 @@ def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> boo
 
 
 def batched(ids: Sequence[str], most: int = MOST_TASKS) -> list[Batch]:
-    """At most ``most`` groups of nearly equal size, in order; one each where there are few."""
+    """Divide into at most ``most`` groups of nearly equal size, in order; one item a group where there are few."""
     size = max(1, -(-len(ids) // most))
     return [Batch(tuple(ids[start : start + size])) for start in range(0, len(ids), size)]

@@ -46,7 +46,9 @@ def order(run: Run) -> Order:
     """Search the source and write down what is taken, what is not, and why."""
     request = run.request
     source = open_source(str(request.source), load_credentials())
-    made = make_order(source, request.polygon, request.year, request.season, request.level, request.max_cloud)
+    made = make_order(
+        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
+    )
     write_json(run.folder.order, made.model_dump(mode="json"))
     return made
 
@@ -156,7 +158,7 @@ def fitting_model(run: Run, order: Order, season: Season) -> Path | None:
 
 @dataclass(frozen=True)
 class Patches:
-    """What the processor is to do: its job, and windows over the area that are read from the cells."""
+    """Work of the processor: its job, and windows over the area that are read from the cells."""
 
     job: Job
     processor: Processor
@@ -234,7 +236,7 @@ def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: Deliver
 
 
 def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
-    """Raises `AccessError` or `SourceError` where the network left nothing at all of a source."""
+    """Raise `AccessError` or `SourceError` where the network left nothing at all of a source."""
     if any(result.written or result.skipped for result in results):
         return
     dropped = [left for result in results for left in result.dropped]
@@ -245,11 +247,11 @@ def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
 
 
 def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) -> NotEnoughAcquisitionsError:
-    """The error with what could not be read, which may be why too little is left."""
+    """Add to the error what could not be read, which may be why too little is left."""
     return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}") if dropped else error
 
 
 def _first(left: Sequence[LeftOut]) -> str:
-    """What was left out, by its first example."""
+    """Text of what was left out, by its first example."""
     rest = f" and {len(left) - 1} more" if len(left) > 1 else ""
     return f"{left[0].product}{rest}: {left[0].reason.rstrip('.')}."

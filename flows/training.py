@@ -1,4 +1,4 @@
-"""From labels and a season to a model of this installation. Torch stays in processes of its own."""
+"""Training of a model of this installation from labels and a season. Torch stays in processes of its own."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def patch_size(window: Window) -> int:
 
 
 def learnt_bands(season: Season) -> tuple[str, ...]:
-    """What a model learns from: the bands made for the land that every acquisition holds."""
+    """Bands that a model learns from: those made for the land that every acquisition holds."""
     return tuple(band for band in CROP_BANDS if band in season.bands)
 
 

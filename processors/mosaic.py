@@ -150,9 +150,9 @@ def blend(
         there, here = patch.slices(common), window.slices(common)
         weight = np.outer(ramp(patch.height, overlap), ramp(patch.width, overlap))[there]
         part = values[:, there[0], there[1]]
-        said = ~np.isnan(part)
-        total[:, here[0], here[1]] += np.where(said, part, np.float32(0)) * weight
-        weights[:, here[0], here[1]] += said * weight
+        known = ~np.isnan(part)
+        total[:, here[0], here[1]] += np.where(known, part, np.float32(0)) * weight
+        weights[:, here[0], here[1]] += known * weight
     blended = np.full_like(total, np.nan)
     np.divide(total, weights, out=blended, where=weights > 0)
     return blended

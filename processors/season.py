@@ -21,6 +21,8 @@ from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
+from processors.ingest.offset import SHIFT
+from processors.offset_suspicion import OffsetRecord, suspicions
 
 LOW_SUN_ZENITH = 70.0
 """Zenith of the sun above which it stands low, degrees."""
@@ -38,6 +40,10 @@ class SeasonAcquisition(Frozen):
     clear_fraction: Annotated[float, Field(description="part of the area that is clear")]
     sun_zenith: Annotated[float, Field(description="degrees; computed where the source doesn't say")]
     products: tuple[str, ...]
+    offset_from: Annotated[str, Field(description="what the radiometric offset was taken from")] = ""
+    offset_given: Annotated[
+        dict[str, int], Field(description="offset that the request gives, by product, units of 1e-4 reflectance")
+    ] = {}
     used: bool
     reason: Annotated[str, Field(description="why it is not used, for people; empty where it is")]
     kind: Annotated[
@@ -69,6 +75,25 @@ class Season(Frozen):
         return tuple(acquisition for acquisition in self.acquisitions if acquisition.used)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on offsets that picture, table and report must show first."""
+        notes = []
+        suspect = [one.id for one in self.acquisitions if one.kind is Reason.OFFSET_SUSPICIOUS]
+        if suspect:
+            notes.append(
+                f"{len(suspect)} acquisition{'s' * (len(suspect) > 1)} left out: "
+                f"the numbers look as if a radiometric offset were missing, which nothing "
+                f"says. {offset_remedy(suspect)}"
+            )
+        given = sorted({(one.id, value) for one in self.used for value in one.offset_given.values()})
+        if given:
+            notes.append(
+                "Radiometric offsets as the request gives them, not the source (units of 0.0001 reflectance): "
+                f"{_listed([f'{name} {value}' for name, value in given])}."
+            )
+        return tuple(notes)
+
+    @property
     def lacking(self) -> tuple[str, ...]:
         """The level's other bands: not there, or not in every acquisition used."""
         return tuple(band for band in LEVEL_BANDS[self.level] if band not in self.bands)
@@ -87,6 +112,7 @@ class _AreaCounts:
     bands: npt.NDArray[np.bool_] | None = None
     unmasked: int = 0
     masks: set[str] = field(default_factory=set)
+    offset: OffsetRecord = field(default_factory=OffsetRecord)
 
 
 def choose_season(
@@ -102,16 +128,27 @@ def choose_season(
 
     A pixel belongs to the area where its centre does; one without data counts as not clear. ``bands``: an acquisition that lacks one
     of them anywhere in the area is not used; by default those are insisted on that most of the clear acquisitions hold, so that
-    one broken file costs a date and not a band.
+    one broken file costs a date and not a band. One whose numbers look as if an offset were missing is not used, unless the request
+    gives the offset.
     Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
     """
     zone_area = to_zone(area, epsg)
     counts, pixels = _count(store, order, zone_area, epsg)
+    suspect = suspicions({name: counted.offset for name, counted in counts.items()})
     ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
 
     def judged(needed: Sequence[str]) -> list[SeasonAcquisition]:
         return [
-            _judge(acquisition, counts[acquisition.id], pixels, min_clear, needed, order.level, area)
+            _judge(
+                acquisition,
+                counts[acquisition.id],
+                pixels,
+                min_clear,
+                needed,
+                order.level,
+                area,
+                suspect.get(acquisition.id, ""),
+            )
             for acquisition in ordered
         ]
 
@@ -168,7 +205,7 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
 def _count_in_cell(
     cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], counts: _AreaCounts
 ) -> None:
-    index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+    index = cube.index_of(acquisition)
     if index is None or cube.arrays["ingested"][index] != 1:
         return
     if cube.arrays["masked"][index] != 1:
@@ -183,6 +220,8 @@ def _count_in_cell(
             counts.masks.add(str(cube.arrays["masked_with"][index]))
         present = np.asarray(cube.arrays["bands_present"][index]) == 1
         counts.bands = present if counts.bands is None else counts.bands & present
+        check = str(cube.arrays["offset_check"][index]) if "offset_check" in cube.arrays else ""
+        counts.offset.add(str(cube.arrays["offset_from"][index]), check)
 
 
 def _judge(
@@ -193,6 +232,7 @@ def _judge(
     needed: Sequence[str],
     level: Level,
     area: Area,
+    suspicion: str,
 ) -> SeasonAcquisition:
     valid, clear = counts.valid / max(1, pixels), counts.clear / max(1, pixels)
     missing = [band for band in needed if counts.bands is None or not counts.bands[LEVEL_BANDS[level].index(band)]]
@@ -201,6 +241,8 @@ def _judge(
         kind, reason = Reason.NOT_MASKED, "its mask could not be made"
     elif counts.valid == 0:
         kind, reason = Reason.NO_DATA, "no data in the area"
+    elif suspicion and (clear >= min_clear or level == "L1C"):  # whose mask is made of the same numbers
+        kind, reason = Reason.OFFSET_SUSPICIOUS, suspicion
     elif missing:
         kind, reason = Reason.LACKS_BANDS, f"without {', '.join(missing)}"
     elif clear < min_clear:
@@ -215,6 +257,8 @@ def _judge(
         clear_fraction=clear,
         sun_zenith=_zenith(acquisition, area),
         products=tuple(product.id for product in acquisition.products),
+        offset_from="; ".join(sorted(counts.offset.said_by)),
+        offset_given={product.id: product.offset for product in acquisition.products if product.offset is not None},
         used=kind is None,
         reason=reason,
         kind=kind,
@@ -226,6 +270,20 @@ def _zenith(acquisition: Acquisition, area: Area) -> float:
         return acquisition.sun_zenith
     middle = centroid(area)
     return sun_angles(acquisition.time, float(get_x(middle)), float(get_y(middle)))[0]
+
+
+def offset_remedy(suspect: Sequence[str]) -> str:
+    """What a user can do for acquisitions with suspicious offsets."""
+    example = json.dumps({suspect[0]: -SHIFT})
+    return (
+        f"Correct the catalogue, or say the offset in the request: offset {example} takes it from the numbers, 0 takes them as they "
+        f"are. They are {_listed(suspect)}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    most = 5
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _too_few(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acquisitions: int) -> str:
@@ -243,6 +301,12 @@ def _too_few(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqu
 
 
 def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acquisitions: int) -> str:
+    suspect = [candidate.id for candidate in candidates if candidate.kind is Reason.OFFSET_SUSPICIOUS]
+    if suspect and sum(candidate.used for candidate in candidates) + len(suspect) >= min_acquisitions:
+        return (
+            f"{len(suspect)} are left out because their numbers look as if a radiometric offset were missing. "
+            f"{offset_remedy(suspect)}"
+        )
     # those that only a lower min_clear stands between
     eligible = [candidate for candidate in candidates if candidate.used or candidate.kind is Reason.TOO_CLOUDY]
     clearest = sorted((candidate.clear_fraction for candidate in eligible), reverse=True)

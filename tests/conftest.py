@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -105,32 +104,18 @@ def mission_archive(tmp_path_factory: pytest.TempPathFactory) -> MissionArchive:
 
 
 @pytest.fixture
-def hub_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module `sentinel_hub_kit`."""
-    return sentinel_hub_kit
-
-
-@pytest.fixture
-def sentinel_hub(hub_kit: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def sentinel_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Sentinel Hub on this machine, a `sentinel_hub_server.SentinelHub` without scenes."""
     # Only there: its client sends secrets by https, and this one is no further than the loopback.
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
     monkeypatch.setattr("catalog.sources.sentinel_hub.client.PAUSE", 0.01)
-    server = hub_kit.SentinelHub()
+    server = sentinel_hub_kit.SentinelHub()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def safe_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module `safe_kit`, which writes synthetic SAFE products."""
-    import safe_kit as module
-
-    return module
 
 
 @pytest.fixture(scope="session")

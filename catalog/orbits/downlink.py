@@ -93,14 +93,14 @@ def contacts(seconds: Floats, positions: Floats, stations: Sequence[GroundStatio
         for station in stations
         for start, end in above(seconds, elevation(positions, station) - station.min_elevation)
     ]
-    found: list[Contact] = []
+    held: list[Contact] = []
     free = -np.inf
-    for contact in sorted(seen, key=lambda one: (one.start, one.end)):
+    for contact in sorted(seen, key=lambda contact: (contact.start, contact.end)):
         start = max(contact.start, free)
         if start < contact.end:
-            found.append(Contact(contact.station, start, contact.end))
+            held.append(Contact(contact.station, start, contact.end))
             free = contact.end
-    return found
+    return held
 
 
 def above(seconds: Floats, values: Floats) -> list[Interval]:
@@ -132,12 +132,12 @@ def recordings_between(orbit: Orbit, first: float, last: float) -> list[Interval
     Where on them the plan has it record isn't known here: the daily volume is spread over them evenly.
     """
     track = track_of(orbit)
-    found: list[Interval] = []
+    recordings: list[Interval] = []
     for later in _cycles(track, first, last):
         seconds = _closed(track.seconds, CYCLE) + later
         sun = sun_elevation(seconds, _closed(track.longitudes), _closed(track.latitudes)) - MIN_SUN
-        found += above(seconds, np.where(_closed(track.descending), sun, -1.0))
-    return [(start, end) for start, end in found if first <= start < last]
+        recordings += above(seconds, np.where(_closed(track.descending), sun, -1.0))
+    return [(start, end) for start, end in recordings if first <= start < last]
 
 
 @cache
@@ -179,8 +179,8 @@ class Memory:
         share = np.where(high > low, (mark - low) / np.where(high > low, high - low, 1.0), 0.0)
         reached = self.seconds[after - 1] + share * (self.seconds[after] - self.seconds[after - 1])
         inside = np.clip(np.searchsorted(self.seconds, sensed, side="right") - 1, 0, self.full.size - 1)
-        found: Floats = np.where(on_board | self.full[inside], np.nan, np.maximum(reached, sensed))
-        return found
+        times: Floats = np.where(on_board | self.full[inside], np.nan, np.maximum(reached, sensed))
+        return times
 
 
 def fill_and_send(

@@ -56,7 +56,7 @@ def read_elements(file: Path) -> list[Elements]:
         lines = file.read_text(encoding="ascii").splitlines()
     except UnicodeDecodeError as error:
         raise RequestError(f"{file} holds no two-line elements: it is no ASCII text. Give another file.") from error
-    found: list[Elements] = []
+    elements: list[Elements] = []
     first: tuple[int, str] | None = None
     for number, text in enumerate(lines, start=1):
         line = text.rstrip()
@@ -70,7 +70,7 @@ def read_elements(file: Path) -> list[Elements]:
             if first is None:
                 raise RequestError(f"{where}: a second line without its first. Restore the pair.")
             _check_sum(line, where)
-            found += _elements(first[1], line, f"{file}, line {first[0]}")
+            elements += _elements(first[1], line, f"{file}, line {first[0]}")
             first = None
         elif first is not None:
             raise RequestError(f"{where}: the second line of a pair should stand here, not {line[:30]!r}.")
@@ -80,10 +80,10 @@ def read_elements(file: Path) -> list[Elements]:
             raise RequestError(f"{where}: neither a name nor an element line: {line[:30]!r}. Give a file of elements.")
     if first is not None:
         raise RequestError(f"{file}, line {first[0]}: its second line is missing. Restore the pair.")
-    if not found:
+    if not elements:
         numbers = ", ".join(f"{number} ({platform})" for number, platform in CATALOGUE_NUMBERS.items())
         raise RequestError(f"{file} holds no elements of Sentinel-2: none of the catalogue numbers {numbers}.")
-    return sorted(found, key=lambda elements: elements.epoch_seconds)
+    return sorted(elements, key=lambda entry: entry.epoch_seconds)
 
 
 def _is_element_line(line: str) -> bool:

@@ -211,7 +211,7 @@ def flights(start: datetime, end: datetime, elements: Sequence[Elements] = ()) -
 def _nearest(sets: list[Orbit], station: Station, first: datetime, last: datetime) -> Orbit:
     middle = seconds_of(first + (last - first) / 2)
     reasons = []
-    for orbit in sorted(sets, key=lambda one: abs(one.elements.epoch_seconds - middle)):
+    for orbit in sorted(sets, key=lambda orbit: abs(orbit.elements.epoch_seconds - middle)):
         reason = _why_not(orbit, station, first, last)
         if reason is None:
             return orbit

@@ -194,7 +194,7 @@ def passes_over(flights: Sequence[Flight], area: BaseGeometry, min_sun: float = 
                 made = _pass(flight.platform, approach, cycle * CYCLE, sample, min_sun)
                 if made is not None and flight.start <= made.time < flight.end:
                     found.append(made)
-    return sorted(found, key=lambda one: (one.time, one.platform))
+    return sorted(found, key=lambda made: (made.time, made.platform))
 
 
 def _pass(platform: str, approach: Approach, later: float, sample: _AreaPoints, min_sun: float) -> Pass | None:

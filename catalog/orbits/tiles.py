@@ -72,13 +72,13 @@ class Tile:
 
     @cached_property
     def name(self) -> str:
-        """Name such as 33TWM; a square across two latitude bands is named after the one that holds more of it."""
+        """Name such as 33TWM; a square across two latitude bands is named after the band that holds more of it."""
         # Of the plain six degrees first: the exceptions of Norway and Svalbard take no part in ESA's choice where they needn't.
         band = max(
             self._bands,
-            key=lambda one: (
-                self._square.intersection(_band_area(self.zone, one)).area,
-                self._square.intersection(_band_area(self.zone, one, beside=15)).area,
+            key=lambda band: (
+                self._square.intersection(_band_area(self.zone, band)).area,
+                self._square.intersection(_band_area(self.zone, band, beside=15)).area,
             ),
         )
         row = _ROWS[(self.row + _row_shift(self.zone)) % 20]

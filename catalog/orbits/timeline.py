@@ -74,7 +74,7 @@ def timelines(flights: Sequence[Flight], passes: Sequence[Pass]) -> list[Timelin
     The data are sent down first in, first out, behind all that the satellite recorded before; the station hands on what it
     received when the contact ends.
     """
-    found: list[Timeline | None] = [None] * len(passes)
+    results: list[Timeline | None] = [None] * len(passes)
     for flight in flights:
         indices = [
             index
@@ -91,8 +91,8 @@ def timelines(flights: Sequence[Flight], passes: Sequence[Pass]) -> list[Timelin
         memory = fill_and_send(recordings, links, mean_recording_rate(recordings))
         for index, sent in zip(indices, memory.sent_at(sensed), strict=True):
             if np.isfinite(sent):
-                found[index] = _timeline(passes[index], float(sent), links)
-    return found
+                results[index] = _timeline(passes[index], float(sent), links)
+    return results
 
 
 def _timeline(seen: Pass, sent: float, links: Sequence[Contact]) -> Timeline:

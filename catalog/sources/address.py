@@ -36,7 +36,7 @@ def join(base: str, href: str) -> str:
 
 
 def source_id(kind: str, name: str, address: str) -> str:
-    """E.g. ``stac-flanders-2019-1a2b3c4d``: readable, and different for every address."""
+    """Identifier such as ``stac-flanders-2019-1a2b3c4d``: readable, and different for every address."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
     digest = hashlib.sha256(address.encode()).hexdigest()[:8]
     return "-".join(part for part in (kind, slug, digest) if part)

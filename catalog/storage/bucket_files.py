@@ -21,7 +21,7 @@ class BucketFiles:
     """The tree of objects below s3://bucket/prefix."""
 
     def __init__(self, address: str, access: S3Access) -> None:
-        """Nothing is asked of the store yet. Raises `RequestError` where it is no address of a bucket."""
+        """Prepare without asking the store anything yet. Raises `RequestError` where it is no address of a bucket."""
         self._bucket, self._prefix = split_address(address)
         self._access = access
         self.address = "s3://" + join(self._bucket, self._prefix)

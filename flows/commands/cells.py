@@ -19,18 +19,18 @@ def cells(as_json: AsJson = False) -> None:
     from processors.cube.listing import summaries
 
     store = load_settings().open_store()
-    found = list(summaries(store))
+    summarised = list(summaries(store))
     if as_json:
-        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in found]))
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in summarised]))
         return
-    for entry in found:
+    for entry in summarised:
         period = f"{entry.first:%Y-%m-%d} to {entry.last:%Y-%m-%d}" if entry.first and entry.last else "no dates"
         typer.echo(
             f"{entry.cell}  {entry.level}  {entry.source}{'  synthetic' if entry.synthetic else ''}  "
             + (entry.problem or f"{period}, {entry.ingested} of {entry.dates} dates ingested, {entry.masked} masked")
             + f"  {entry.size / 1e6:.1f} MB"
         )
-    if not found:
+    if not summarised:
         typer.echo(f"No cells in {store.cubes} yet. `cropline run aoi.json` makes them.", err=True)
 
 

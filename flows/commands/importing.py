@@ -1,4 +1,4 @@
-"""Imports without the garbage collector."""
+"""Context manager for imports without the garbage collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader makes of one product, for `cropline inspect`."""
+"""Inspection of one product as its reader sees it, for `cropline inspect`."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ class Inspection(Frozen):
     problems: Annotated[tuple[str, ...], Field(description="what is wrong with it")] = ()
 
 
-def inspect(place: str, credentials: Credentials) -> Inspection:
+def inspect(address: str, credentials: Credentials) -> Inspection:
     """Read a product's metadata and the headers of its files; no pixel is read. Raises as `read_product_at`."""
-    one = read_product_at(place, credentials)
-    headers = read_headers(one.assets)
-    missing = tuple(band for band in LEVEL_BANDS[one.product.level] if band not in one.assets)
-    safe = one.safe
-    said = safe.problems if safe else ((f"missing: {', '.join(missing)}",) if missing else ())
+    reading = read_product_at(address, credentials)
+    headers = read_headers(reading.assets)
+    missing = tuple(band for band in LEVEL_BANDS[reading.product.level] if band not in reading.assets)
+    safe = reading.safe
+    known = safe.problems if safe else ((f"missing: {', '.join(missing)}",) if missing else ())
     return Inspection(
-        kind=one.kind,
-        product=one.product,
-        bands=tuple(_assets(one, headers)),
+        kind=reading.kind,
+        product=reading.product,
+        bands=tuple(_assets(reading, headers)),
         missing=missing,
-        offset_from="; ".join(sorted({asset.offset_from for name, asset in one.assets.items() if name in BANDS})),
+        offset_from="; ".join(sorted({asset.offset_from for name, asset in reading.assets.items() if name in BANDS})),
         quantification=10_000,
         granule=safe.granule if safe else None,
         datastrip=safe.datastrip if safe else None,
@@ -89,18 +89,18 @@ def inspect(place: str, credentials: Credentials) -> Inspection:
         nodata_share=safe.tile.nodata_share if safe else None,
         degraded=safe.tile.degraded if safe else None,
         masks=_masks(safe) if safe else (),
-        problems=(*said, *header_problems(headers, safe.tile if safe else None)),
+        problems=(*known, *header_problems(headers, safe.tile if safe else None)),
     )
 
 
-def print_inspection(found: Inspection, console: Console) -> None:
-    """As a person reads it."""
-    console.print(Group(*_parts(found)))
+def print_inspection(inspection: Inspection, console: Console) -> None:
+    """Print an inspection for people."""
+    console.print(Group(*_parts(inspection)))
 
 
-def _assets(one: ProductReading, headers: dict[str, Header | str]) -> Iterator[InspectedAsset]:
-    for name, asset in one.assets.items():
-        zenith, azimuth = one.safe.view.get(name, (None, None)) if one.safe else (None, None)
+def _assets(reading: ProductReading, headers: dict[str, Header | str]) -> Iterator[InspectedAsset]:
+    for name, asset in reading.assets.items():
+        zenith, azimuth = reading.safe.view.get(name, (None, None)) if reading.safe else (None, None)
         header = headers[name]
         yield InspectedAsset(
             name=name,
@@ -136,58 +136,58 @@ def _masks(safe: SafeProduct) -> tuple[InspectedMask, ...]:
     )
 
 
-def _parts(found: Inspection) -> Iterator[RenderableType]:
+def _parts(inspection: Inspection) -> Iterator[RenderableType]:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    for name, value in _facts(found):
+    for name, value in _facts(inspection):
         if value is not None:
             facts.add_row(name, Text(value))
     yield facts
     yield Text()
-    yield _band_table(found)
-    if found.masks:
+    yield _band_table(inspection)
+    if inspection.masks:
         yield Text()
         masks = Table(
             "quality mask", "shows", "form", "files", "polygons", box=None, pad_edge=False, header_style="bold"
         )
-        for mask in found.masks:
+        for mask in inspection.masks:
             number = "" if mask.polygons is None else str(mask.polygons)
             masks.add_row(mask.kind, mask.meaning, mask.form, str(mask.files), number)
         yield masks
     yield Text()
-    if found.problems:
+    if inspection.problems:
         yield Text("What is wrong with it", style="bold")
-        for problem in found.problems:
+        for problem in inspection.problems:
             yield Text(f"  {problem}")
     else:
         yield Text("Nothing is wrong with its metadata and headers. Pixels were not read.")
 
 
-def _facts(found: Inspection) -> Iterator[tuple[str, str | None]]:
-    product = found.product
+def _facts(inspection: Inspection) -> Iterator[tuple[str, str | None]]:
+    product = inspection.product
     west, south, east, north = shape(product.footprint).bounds
     yield "product", f"{product.id}{'  (synthetic)' if product.synthetic else ''}"
-    yield "lies at", f"{product.href}  ({found.kind})"
+    yield "lies at", f"{product.href}  ({inspection.kind})"
     yield "level, baseline", f"{product.level}, {product.baseline}"
-    yield "tile", f"{product.tile}{f', EPSG:{found.epsg}' if found.epsg else ''}"
+    yield "tile", f"{product.tile}{f', EPSG:{inspection.epsg}' if inspection.epsg else ''}"
     yield "platform", product.platform
     yield "sensed", f"{product.time:%Y-%m-%d %H:%M:%S} UTC"
     yield "generated", f"{product.generation_time:%Y-%m-%d %H:%M:%S} UTC" if product.generation_time else None
-    direction = f", {found.orbit_direction}" if found.orbit_direction else ""
+    direction = f", {inspection.orbit_direction}" if inspection.orbit_direction else ""
     yield "datatake, orbit", f"{product.datatake}, {product.relative_orbit}{direction}"
-    yield "datastrip", found.datastrip or product.datastrip
-    yield "granule", found.granule
+    yield "datastrip", inspection.datastrip or product.datastrip
+    yield "granule", inspection.granule
     yield "cloud cover", _percent(product.cloud_cover)
-    yield "no data", _percent(found.nodata_share)
-    yield "degraded data", _percent(found.degraded)
+    yield "no data", _percent(inspection.nodata_share)
+    yield "degraded data", _percent(inspection.degraded)
     sun = None
     if product.sun_zenith is not None and product.sun_azimuth is not None:
         sun = f"zenith {product.sun_zenith:.2f}°, azimuth {product.sun_azimuth:.2f}° (mean)"
     yield "sun", sun or "its metadata don't say"
-    offsets = sorted({band.offset for band in found.bands if band.name in BANDS})
-    yield "offset", f"{', '.join(map(str, offsets))}  ({found.offset_from})"
-    yield "reflectance", f"(number + offset) / {found.quantification}"
+    offsets = sorted({band.offset for band in inspection.bands if band.name in BANDS})
+    yield "offset", f"{', '.join(map(str, offsets))}  ({inspection.offset_from})"
+    yield "reflectance", f"(number + offset) / {inspection.quantification}"
     corners = len(shape(product.footprint).boundary.coords) - 1 if product.footprint["type"] == "Polygon" else None
     yield (
         "footprint",
@@ -196,18 +196,18 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str | None]]:
             + (f", {corners} corners" if corners else "")
         ),
     )
-    yield "bands missing", ", ".join(found.missing) or "none"
+    yield "bands missing", ", ".join(inspection.missing) or "none"
 
 
 def _percent(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f} %"
 
 
-def _band_table(found: Inspection) -> Table:
+def _band_table(inspection: Inspection) -> Table:
     table = Table(
         "band", "pixel", "native", "pixels", "offset", "view", "file", box=None, pad_edge=False, header_style="bold"
     )
-    for band in found.bands:
+    for band in inspection.bands:
         header: Any = band.header
         view = f"{band.view_zenith:.1f}° {band.view_azimuth:.0f}°" if band.view_zenith is not None else ""
         table.add_row(

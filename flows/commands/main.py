@@ -168,13 +168,13 @@ def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
     from flows.reporting.progress import terminal_step
 
     with terminal_step("score", "the truth") as step:
-        found = compare(delivery, settings, step.advance)
+        scored = compare(delivery, settings, step.advance)
         step.outcome = "scored"
     if as_json:
-        _say(found.scores.model_dump_json())
+        _say(scored.scores.model_dump_json())
         return
-    show(found.scores, Console(width=None if sys.stdout.isatty() else 120))
-    for name, path in zip(("scores", "picture"), found.files, strict=True):
+    show(scored.scores, Console(width=None if sys.stdout.isatty() else 120))
+    for name, path in zip(("scores", "picture"), scored.files, strict=True):
         _say(f"{name:<10} {path}")
 
 
@@ -217,15 +217,15 @@ def subscriptions(as_json: AsJson = False) -> None:
     """List the subscribed requests."""
     from catalog.subscriptions import subscribed
 
-    found = subscribed(_settings().open_store())
+    requests = subscribed(_settings().open_store())
     if as_json:
-        _say(json.dumps(found))
+        _say(json.dumps(requests))
         return
-    for name, request in found.items():
+    for name, request in requests.items():
         _say(
             f"{name}  {request.get('processor')} {request.get('year')} {request.get('months')} -> {request.get('output')}"
         )
-    if not found:
+    if not requests:
         _tell("No subscriptions yet. `cropline subscribe aoi.json` adds one.")
 
 
@@ -254,11 +254,11 @@ def passes(
     from flows.commands.passes import as_json as listed
     from flows.commands.passes import forecast, show
 
-    found = forecast(file, days, start, tle)
+    passes_ahead = forecast(file, days, start, tle)
     if as_json:
-        _say(listed(found))
+        _say(listed(passes_ahead))
     else:
-        show(found, Console(width=None if sys.stdout.isatty() else 120))
+        show(passes_ahead, Console(width=None if sys.stdout.isatty() else 120))
 
 
 @app.command()
@@ -266,11 +266,11 @@ def processors(as_json: AsJson = False) -> None:
     """List the thematic processors that are installed, with their parameters."""
     from processors.thematic.registry import describe_processors
 
-    found = describe_processors()
+    descriptions = describe_processors()
     if as_json:
-        _say(json.dumps([description.model_dump(mode="json") for description in found]))
+        _say(json.dumps([description.model_dump(mode="json") for description in descriptions]))
         return
-    for description in found:
+    for description in descriptions:
         _say(f"{description.name}  {description.error or description.title}  ({description.package})")
         for parameter, field in description.parameters.get("properties", {}).items():
             _say(f"    {parameter} = {json.dumps(field.get('default'))}  {field.get('description', '')}")
@@ -293,11 +293,11 @@ def inspect(
     from flows.commands.inspect import print_inspection
     from flows.credentials import load_credentials
 
-    found = look(product, load_credentials())
+    inspection = look(product, load_credentials())
     if as_json:
-        _say(found.model_dump_json())
+        _say(inspection.model_dump_json())
     else:
-        print_inspection(found, Console())
+        print_inspection(inspection, Console())
 
 
 @app.command()

@@ -34,7 +34,7 @@ class Forecast:
 
 
 def forecast(file: Path, days: int, start: str | None = None, tle: Path | None = None) -> Forecast:
-    """The passes over the area in a file, a request or any GeoJSON, in the days from a time on (now where None).
+    """Compute the passes over the area in a file, a request or any GeoJSON, in the days from a time on (now where None).
 
     Raises `RequestError`: the file, the time or the elements can't be understood, or don't apply.
     """
@@ -48,7 +48,7 @@ def forecast(file: Path, days: int, start: str | None = None, tle: Path | None =
 
 
 def parse_time(text: str, option: str = "start") -> datetime:
-    """The time that an ISO date or date and time names; UTC where it names no zone. Raises `RequestError` naming the option."""
+    """Parse an ISO date, or date and time; UTC where it names no zone. Raises `RequestError` naming the option."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -59,19 +59,21 @@ def parse_time(text: str, option: str = "start") -> datetime:
     return time
 
 
-def as_json(found: Forecast) -> str:
-    """A list of objects, times in UTC; `downlink` and `l2a_ready` are null where a pass was lost on board."""
-    return json.dumps([_row(one, line) for one, line in zip(found.passes, found.timelines, strict=True)])
+def as_json(forecast: Forecast) -> str:
+    """JSON list of objects, times in UTC; `downlink` and `l2a_ready` are null where a pass was lost on board."""
+    return json.dumps(
+        [_row(overpass, line) for overpass, line in zip(forecast.passes, forecast.timelines, strict=True)]
+    )
 
 
-def _row(one: Pass, line: Timeline | None) -> dict[str, Any]:
+def _row(overpass: Pass, line: Timeline | None) -> dict[str, Any]:
     return {
-        "time": _iso(one.time),
-        "platform": one.platform,
-        "relative_orbit": one.relative_orbit,
-        "tiles": [tile.name for tile in one.tiles],
-        "covered": one.covered,
-        "sun_elevation": one.sun_elevation,
+        "time": _iso(overpass.time),
+        "platform": overpass.platform,
+        "relative_orbit": overpass.relative_orbit,
+        "tiles": [tile.name for tile in overpass.tiles],
+        "covered": overpass.covered,
+        "sun_elevation": overpass.sun_elevation,
         "downlink": None if line is None else _iso(line.downlinked),
         "l2a_ready": None if line is None else _iso(line.l2a_ready),
     }
@@ -81,7 +83,7 @@ def _iso(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def show(found: Forecast, console: Console) -> None:
+def show(forecast: Forecast, console: Console) -> None:
     """Print the table and what it rests on."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in ("time (UTC)", "sat", "orbit", "tiles"):
@@ -90,40 +92,40 @@ def show(found: Forecast, console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("downlink", "L2A ready"):
         table.add_column(name, no_wrap=True)
-    for one, line in zip(found.passes, found.timelines, strict=True):
+    for overpass, line in zip(forecast.passes, forecast.timelines, strict=True):
         table.add_row(
-            f"{one.time:%Y-%m-%d %H:%M}",
-            one.platform,
-            one.relative_orbit,
-            _tiles(one),
-            f"{one.covered:.0%}",
-            f"{one.sun_elevation:.0f}°",
+            f"{overpass.time:%Y-%m-%d %H:%M}",
+            overpass.platform,
+            overpass.relative_orbit,
+            _tiles(overpass),
+            f"{overpass.covered:.0%}",
+            f"{overpass.sun_elevation:.0f}°",
             "lost" if line is None else f"{line.downlinked:%H:%M} {line.station}",
             "" if line is None else f"{line.l2a_ready:%m-%d %H:%M}",
         )
-    if found.passes:
+    if forecast.passes:
         console.print(table)
     else:
-        console.print(f"No pass by day in {found.days} days from {found.start:%Y-%m-%d %H:%M} UTC.")
+        console.print(f"No pass by day in {forecast.days} days from {forecast.start:%Y-%m-%d %H:%M} UTC.")
     console.print()
-    for text in _notes(found):
+    for text in _notes(forecast):
         console.print(text, style="dim", highlight=False)
 
 
-def _tiles(one: Pass) -> str:
-    names = [tile.name for tile in one.tiles]
+def _tiles(overpass: Pass) -> str:
+    names = [tile.name for tile in overpass.tiles]
     return " ".join(names) if len(names) <= 4 else f"{' '.join(names[:3])} and {len(names) - 3} more"
 
 
-def _notes(found: Forecast) -> list[str]:
+def _notes(forecast: Forecast) -> list[str]:
     satellites: dict[str, list[str]] = {}
-    for flight in found.flights:
+    for flight in forecast.flights:
         names = satellites.setdefault(flight.orbit.elements.origin, [])
         if flight.platform not in names:
             names.append(flight.platform)
     orbits = "; ".join(f"{', '.join(names)} by {origin}" for origin, names in satellites.items())
-    notes = list(dict.fromkeys(flight.station.note for flight in found.flights if flight.station.note))
-    if found.start > AS_OF + timedelta(days=365):
+    notes = list(dict.fromkeys(flight.station.note for flight in forecast.flights if flight.station.note))
+    if forecast.start > AS_OF + timedelta(days=365):
         notes.append(f"where the satellites stand is known as of {AS_OF:%Y-%m}; later moves are not in these dates")
     return [
         "seen: share of the area in the swath, whatever the weather. Every pass by day counts, whether it is in the plan or not.",

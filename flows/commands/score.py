@@ -39,7 +39,7 @@ MAP = "crop_map.tif"
 
 @dataclass(frozen=True)
 class Scored:
-    """What was found, and the files that say it."""
+    """Scores of a delivery, and the files that hold them."""
 
     scores: TruthScores
     files: tuple[Path, Path]
@@ -52,12 +52,12 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
     """
     folder = folder.expanduser().resolve()
     properties, classes = _read_item(folder)
-    kind, _, place = str(properties["cropline:source"]).partition(":")
+    kind, _, address = str(properties["cropline:source"]).partition(":")
     if kind != "mission":
         raise DeliveryError(
-            f"{folder} was made from {kind}:{place}, of which no truth is known. Score deliveries of mission: sources."
+            f"{folder} was made from {kind}:{address}, of which no truth is known. Score deliveries of mission: sources."
         )
-    source = MissionSource(place)
+    source = MissionSource(address)
     if source.id != properties["cropline:source_id"]:
         raise DeliveryError(f"{folder} was made by another version of the simulated mission. Make it again.")
     request = MapRequest.model_validate(properties["cropline:request"])
@@ -81,7 +81,7 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
                 values[window.slices(part)] = raster.read(1, window=(rows, columns))
         return values
 
-    found = score_delivery(
+    scores = score_delivery(
         source.mission,
         order,
         store,
@@ -94,9 +94,9 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
     )
     # Old scores never lie beside a new picture.
     (folder / SCORES).unlink(missing_ok=True)
-    draw_truth(folder / PICTURE, found, crops)
-    write_json(folder / SCORES, found.model_dump(mode="json"))
-    return Scored(found, (folder / SCORES, folder / PICTURE))
+    draw_truth(folder / PICTURE, scores, crops)
+    write_json(folder / SCORES, scores.model_dump(mode="json"))
+    return Scored(scores, (folder / SCORES, folder / PICTURE))
 
 
 def _harvest(source: MissionSource, order: Order, year: int) -> int:
@@ -132,32 +132,32 @@ def _read_item(folder: Path) -> tuple[dict[str, Any], Legend | None]:
         raise DeliveryError(f"{folder} is no delivery of this project ({error}). Name a delivery's folder.") from error
 
 
-def show(found: TruthScores, console: Console) -> None:
+def show(scores: TruthScores, console: Console) -> None:
     """Print what counts, as a table."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("against what was simulated", "", "", ""):
         table.add_column(name)
-    _mask_rows(table, found.mask)
-    if found.ndvi is not None:
+    _mask_rows(table, scores.mask)
+    if scores.ndvi is not None:
         for name, error in (
-            ("NDVI where clear by the mask", found.ndvi.masked),
-            ("NDVI where clear in truth", found.ndvi.perfect),
-            ("NDVI everywhere", found.ndvi.unmasked),
+            ("NDVI where clear by the mask", scores.ndvi.masked),
+            ("NDVI where clear in truth", scores.ndvi.perfect),
+            ("NDVI everywhere", scores.ndvi.unmasked),
         ):
             table.add_row(name, *_ndvi_cells(error))
-    if found.crops is not None:
-        for name, scores in (("crop map", found.crops.scores), ("crop map, kinds merged", found.crops.merged)):
+    if scores.crops is not None:
+        for name, by_pixels in (("crop map", scores.crops.scores), ("crop map, kinds merged", scores.crops.merged)):
             for pixels in ("all", "pure"):
-                one = scores[pixels]
-                said = f"{name}, {'all pixels' if pixels == 'all' else 'inside fields'}"
-                table.add_row(said, f"OA {one.oa:.3f}", f"mIoU {one.miou:.3f}", f"Dice {one.dice:.3f}")
+                accuracy = by_pixels[pixels]
+                label = f"{name}, {'all pixels' if pixels == 'all' else 'inside fields'}"
+                table.add_row(label, f"OA {accuracy.oa:.3f}", f"mIoU {accuracy.miou:.3f}", f"Dice {accuracy.dice:.3f}")
     console.print(table)
 
 
 def _mask_rows(table: Table, mask: MaskScore) -> None:
-    for name, found in (("cloud mask, not clear", mask.not_clear), ("cloud mask, clear", mask.clear)):
+    for name, rates in (("cloud mask, not clear", mask.not_clear), ("cloud mask, clear", mask.clear)):
         cells = (
-            (label, getattr(found, key))
+            (label, getattr(rates, key))
             for label, key in (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
         )
         table.add_row(name, *(f"{label} {'none' if value is None else f'{value:.3f}'}" for label, value in cells))

@@ -20,7 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 
 class Levels(StrEnum):
-    """Of products."""
+    """Levels of products."""
 
     l1c = "L1C"
     l2a = "L2A"
@@ -28,7 +28,7 @@ class Levels(StrEnum):
 
 
 class Format(StrEnum):
-    """Of products."""
+    """Format of products."""
 
     safe = "safe"
     stac = "stac"

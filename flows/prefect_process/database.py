@@ -17,6 +17,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 
+_ORIGIN = "-- Empty database of the server of Prefect {} (Prefect Technologies, Inc., Apache License 2.0), as its migrations make it."
+"""First line of a script."""
+
 _MIGRATE = """
 import asyncio
 from prefect.server.database import provide_database_interface
@@ -59,7 +62,8 @@ def migrated() -> str:
         environment |= {"PREFECT_HOME": folder, "PYTHONHASHSEED": "0", "DO_NOT_TRACK": "1"}
         subprocess.run([sys.executable, "-c", _MIGRATE], env=environment, cwd=folder, check=True)  # noqa: S603
         with closing(sqlite3.connect(Path(folder) / "prefect.db")) as database:
-            return "\n".join(line.rstrip() for line in "\n".join(database.iterdump()).splitlines()) + "\n"
+            lines = [line.rstrip() for line in "\n".join(database.iterdump()).splitlines()]
+    return "\n".join([_ORIGIN.format(version("prefect")), *lines, ""])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `prefect` commands need to know of this project: loaded by Prefect itself, before it reads its command line.
+"""Plugin with what `prefect` commands need of this project: loaded by Prefect itself, before it reads its command line.
 
 Prefect takes JSON text after ``--params`` and fails on a file's name. For ``prefect deployment run`` this plugin puts the
 file's content in its place, makes its paths absolute, and checks what the server can't. And any ``prefect`` command
@@ -30,7 +30,7 @@ REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
 
 @register_hook
 def setup_environment(*, ctx: HookContext) -> SetupResult | None:
-    """Called by Prefect at import. Ends the process with one message where the request is wrong."""
+    """Prepare the environment; Prefect calls this at import. Ends the process with one message where the request is wrong."""
     if not is_prefect_command(sys.argv, sys.orig_argv):
         return None
     if sys.argv[1:3] == ["deployment", "run"]:
@@ -47,7 +47,7 @@ def setup_environment(*, ctx: HookContext) -> SetupResult | None:
 
 
 def is_prefect_command(argv: list[str], original: list[str]) -> bool:
-    """True in ``prefect …`` and ``python -m prefect …``; the name is still ``-m`` while Python looks the module up."""
+    """Return whether this is ``prefect …`` or ``python -m prefect …``; the name is still ``-m`` while Python looks the module up."""
     if argv and argv[0] == "-m":
         return "prefect" in original[: original.index("-m") + 2] if "-m" in original else False
     name = Path(argv[0]) if argv else Path()
@@ -59,11 +59,11 @@ def expand(argv: list[str], base: Path) -> list[str]:
 
     ``base`` is where relative paths start from. JSON text and standard input (``-``) are checked alike. Raises `RequestError`.
     """
-    place = next((index for index, word in enumerate(argv) if word.partition("=")[0] == "--params"), None)
-    if place is None:
+    position = next((index for index, word in enumerate(argv) if word.partition("=")[0] == "--params"), None)
+    if position is None:
         return argv
-    option, joined, value = argv[place].partition("=")
-    after = place + 1
+    option, joined, value = argv[position].partition("=")
+    after = position + 1
     if not joined:
         if after >= len(argv):
             return argv  # Prefect says that the value is missing
@@ -80,11 +80,11 @@ def expand(argv: list[str], base: Path) -> list[str]:
     deployment = next((word for word in argv[3:] if word in (REQUEST, RETRAIN)), None)
     if deployment is not None and not _overridden(argv):
         parameters = _checked(parameters, base, deployment)
-    return [*argv[:place], option, json.dumps(parameters), *argv[after:]]
+    return [*argv[:position], option, json.dumps(parameters), *argv[after:]]
 
 
 def _overridden(argv: list[str]) -> bool:
-    """With single ``--param key=value`` the request isn't complete yet; the flow checks it in its first second."""
+    """Return whether single ``--param key=value`` follow: the request isn't complete yet, so the flow checks it in its first second."""
     return any(word.partition("=")[0] in ("--param", "-p") for word in argv)
 
 

@@ -1,3 +1,4 @@
+-- Empty database of the server of Prefect 3.8.8 (Prefect Technologies, Inc., Apache License 2.0), as its migrations make it.
 BEGIN TRANSACTION;
 CREATE TABLE agent (
 	id CHAR(36) DEFAULT (

@@ -39,14 +39,14 @@ class ServiceError(CroplineError):
 
 
 class ProcessMark(Frozen):
-    """Tells one process from a later one of the same number."""
+    """Mark that tells one process from a later one of the same number."""
 
     pid: int
     started: Annotated[float, Field(description="seconds since 1970")]
 
 
 class Services(Frozen):
-    """What `<store>/prefect/server.json` says."""
+    """Content of `<store>/prefect/server.json`."""
 
     api: str
     ui: str
@@ -102,7 +102,7 @@ def down(settings: Settings, tell: Callable[[str], None]) -> bool:
 
 
 def read_services(store: Store) -> Services | None:
-    """What `cropline up` wrote, or None."""
+    """Read what `cropline up` wrote; None where there is nothing."""
     try:
         return Services.model_validate_json(_file(store).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
@@ -110,7 +110,7 @@ def read_services(store: Store) -> Services | None:
 
 
 def alive(mark: ProcessMark) -> bool:
-    """True while the very process runs that was marked: same number, same start, a Prefect command line."""
+    """Return whether the very process that was marked still runs: same number, same start, a Prefect command line."""
     try:
         process = psutil.Process(mark.pid)
         return (
@@ -123,7 +123,7 @@ def alive(mark: ProcessMark) -> bool:
 
 
 def answers(api: str) -> bool:
-    """True when the server's health check does."""
+    """Return whether the server's health check answers."""
     try:
         return _call(f"{api}/health") is not None
     except ServiceError:

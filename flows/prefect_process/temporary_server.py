@@ -40,7 +40,7 @@ _UNNEEDED = {
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     "PREFECT_SERVER_UI_ENABLED": "false",
 }
-"""What a server does for those who watch it, schedule on it or ask it later: nobody can, of this one."""
+"""Services that are off: they serve those who watch a server, schedule on it or ask it later, and nobody can, of this one."""
 
 
 class TemporaryServerError(CroplineError):

@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a run: progress, acquisitions, the map's picture, hectares, links.
+"""Artifacts that the Prefect UI shows of a run: progress, acquisitions, the map's picture, hectares, links.
 
 The picture is an image artifact whose address holds the picture itself: the server has no way to the delivery's files, and
 the UI's Markdown drops such addresses.
@@ -51,7 +51,7 @@ class ArtifactProgress:
     def __init__(self) -> None:
         self._artifact: UUID | None = None
         self._before = 0.0
-        self._name, self._waits_for, self._total, self._said = "", "", 1, 0.0
+        self._name, self._waits_for, self._total, self._reported = "", "", 1, 0.0
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
         self._name, self._total, self._waits_for = name, max(1, total), waits_for
@@ -59,7 +59,7 @@ class ArtifactProgress:
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         self._total, self._waits_for = total or self._total, waits_for or self._waits_for
-        if time.monotonic() - self._said >= PAUSE:
+        if time.monotonic() - self._reported >= PAUSE:
             share = SHARES.get(self._name, 0) * done / self._total
             self._tell(self._before + share, f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")
 
@@ -69,7 +69,7 @@ class ArtifactProgress:
         self._tell(self._before, f"{self._name}: {outcome} ({seconds:.1f} s)")
 
     def _tell(self, progress: float, description: str) -> None:
-        self._said = time.monotonic()
+        self._reported = time.monotonic()
         percent = min(100.0, max(0.0, progress))
         if self._artifact is None:
             created = create_progress_artifact(percent, key="progress", description=description)
@@ -79,7 +79,7 @@ class ArtifactProgress:
 
 
 def publish(delivery: Delivery, facts: DeliveryFacts) -> None:
-    """The artifacts of a finished run."""
+    """Publish the artifacts of a finished run."""
     create_table_artifact(
         acquisition_rows(AcquisitionShown.model_validate(item) for item in facts.season.acquisitions),
         key="acquisitions",

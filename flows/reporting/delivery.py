@@ -1,4 +1,4 @@
-"""What a run hands over: where the files are, how good the map is, how long each stage took."""
+"""Delivery that a run hands over: where the files are, how good the map is, how long each stage took."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Delivery(Shown):
     notes: tuple[str, ...] = ()
 
     def shown(self) -> Iterator[tuple[str, str]]:
-        """The lines that a person looks for, name and path."""
+        """The lines that a person looks for: what has to be known of the map, then name and path."""
+        yield from (("note", note) for note in self.notes)
         yield "delivery", self.delivery
         names = {Path(file).name: file for file in self.files}
         for label, name in (
@@ -60,14 +61,14 @@ class Delivery(Shown):
 
 
 class Delivered(Delivery):
-    """What a run's folder remembers."""
+    """Record of a delivery in a run's folder."""
 
     ordered: Annotated[tuple[str, ...], Field(description="products that were ordered, with their baselines")]
     masked_with: Annotated[str, Field(description="version and options of the mask; empty in older runs")] = ""
 
 
 def ordered_products(order: Order) -> tuple[str, ...]:
-    """Tells one order from another: its products and their baselines, sorted."""
+    """Products of an order and their baselines, sorted: they tell one order from another."""
     return tuple(sorted(f"{product.id} {product.baseline}" for item in order.acquisitions for product in item.products))
 
 
@@ -78,7 +79,7 @@ def write_delivered(folder: RunFolder, delivery: Delivery, order: Order, masked_
 
 
 def read_delivered(folder: RunFolder) -> Delivered | None:
-    """What a run delivered last, or None."""
+    """Read what a run delivered last; None where there is nothing."""
     try:
         return Delivered.model_validate_json(folder.delivered.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):

@@ -1,4 +1,4 @@
-"""How far a run is, in the terminal: the stage, how much of it is done, and what it waits for."""
+"""Progress of a run in the terminal: the stage, how much of it is done, and what it waits for."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ LINE_PAUSE = 5.0
 
 
 class Reporter(Protocol):
-    """What stages tell of themselves. Called from the flow's thread only."""
+    """Receiver of what stages report. Called from the flow's thread only."""
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
-        """A stage begins: ``total`` steps, waiting for ``waits_for``."""
+        """Begin a stage of ``total`` steps, waiting for ``waits_for``."""
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
-        """``done`` steps of the stage are over, of ``total`` and waiting for ``waits_for`` where these are known better now."""
+        """Report ``done`` steps of the stage as over; ``total`` and ``waits_for`` where these are known better now."""
 
     def finish(self, seconds: float, outcome: str) -> None:
-        """The stage is over; ``outcome`` says what came of it."""
+        """End the stage; ``outcome`` says what came of it."""
 
 
 class Advance(Protocol):
-    """Called with how many steps of a stage are done, of how many, and what it waits for now."""
+    """Callback that gets how many steps of a stage are done, of how many, and what it waits for now."""
 
     def __call__(self, done: int, total: int | None = None, waits_for: str | None = None, /) -> None: ...
 
@@ -68,7 +68,7 @@ def step(reporter: Reporter, name: str, waits_for: str, total: int = 1) -> Itera
 
 
 class Several:
-    """Hands everything to each of several reporters."""
+    """Reporter that hands everything to each of several reporters."""
 
     def __init__(self, *reporters: Reporter) -> None:
         self._reporters = reporters
@@ -87,7 +87,7 @@ class Several:
 
 
 def pace(per_second: float, left: float) -> str:
-    """Such as ``12 a minute, 8 min left``."""
+    """Pace in words, such as ``12 a minute, 8 min left``."""
     seconds = left / per_second
     rest = (
         f"{seconds:.0f} s"
@@ -104,11 +104,11 @@ class Lines:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._name, self._waits_for, self._total, self._said = "", "", 0, 0.0
+        self._name, self._waits_for, self._total, self._reported = "", "", 0, 0.0
         self._first: tuple[float, int] | None = None
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
-        self._name, self._waits_for, self._total, self._said = name, waits_for, total, time.monotonic()
+        self._name, self._waits_for, self._total, self._reported = name, waits_for, total, time.monotonic()
         self._first = None
         self._line(f"{name}: waiting for {waits_for}" if total <= 1 else f"{name}: 0/{total}, waiting for {waits_for}")
 
@@ -117,11 +117,11 @@ class Lines:
         self._total, now = total or self._total, time.monotonic()
         # What was there before counts for the first step, not for the pace.
         self._first = began, before = self._first or (now, done)
-        if self._total <= 1 or now - self._said < LINE_PAUSE:
+        if self._total <= 1 or now - self._reported < LINE_PAUSE:
             return
-        self._said = now
-        told = f", {pace((done - before) / (now - began), self._total - done)}" if before < done < self._total else ""
-        self._line(f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}{told}")
+        self._reported = now
+        rate = f", {pace((done - before) / (now - began), self._total - done)}" if before < done < self._total else ""
+        self._line(f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}{rate}")
 
     def finish(self, seconds: float, outcome: str) -> None:
         self._line(f"{self._name}: {outcome} ({seconds:.1f} s)")
@@ -132,7 +132,7 @@ class Lines:
 
 
 class _Pace(ProgressColumn):
-    """How fast a stage of several steps goes, and how long it still takes."""
+    """Pace of a stage of several steps, and the time that it still takes."""
 
     def render(self, task: Task) -> Text:
         if task.finished or not task.speed or not task.total:

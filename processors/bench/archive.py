@@ -51,7 +51,7 @@ _NOISE = 20
 """Standard deviation within a field, raw numbers: lossless JP2 takes about 7 bits a pixel, as real bands do."""
 
 ASSETS = (*CROP_BANDS, "SCL")
-"""What each acquisition holds."""
+"""Assets that each acquisition holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from processors.cube.cell import Cube, ensure_cell, extend
 from processors.patches.cube_patches import CubePatches, PatchGrid, cover
 from processors.season import Season, SeasonAcquisition
 
-_PLACE = Cell(32631, 56, 549)
+_CELL = Cell(32631, 56, 549)
 _START = datetime(2019, 1, 1, tzinfo=UTC)
 _SOURCE = "synthetic-bench"
 _FIELD = 16
@@ -25,11 +25,11 @@ _FIELD = 16
 def write_bench_cube(
     root: Path, dates: int, grid: PatchGrid, watch: Callable[[int, int], None] | None = None
 ) -> CubePatches:
-    """One whole L2A cell of ``dates`` acquisitions of noisy fields in the store ``root``; gives the patches that cover it."""
+    """Write one whole L2A cell of ``dates`` acquisitions of noisy fields in the store ``root``. Returns the patches that cover it."""
     acquisitions = [_acquisition(number, dates) for number in range(dates)]
     store = Store(root)
-    path = store.cube(_SOURCE, "L2A", _PLACE)
-    ensure_cell(path, _PLACE, "L2A", source=_SOURCE, synthetic=True)
+    path = store.cube(_SOURCE, "L2A", _CELL)
+    ensure_cell(path, _CELL, "L2A", source=_SOURCE, synthetic=True)
     extend(path, acquisitions)
     cube = Cube(path, "r+")
     rng = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def write_bench_cube(
         bands=CROP_BANDS,
         acquisitions=tuple(_candidate(acquisition) for acquisition in acquisitions),
     )
-    return CubePatches(store, _SOURCE, "L2A", season, cover(_PLACE.window, grid), CROP_BANDS)
+    return CubePatches(store, _SOURCE, "L2A", season, cover(_CELL.window, grid), CROP_BANDS)
 
 
 def _acquisition(number: int, dates: int) -> Acquisition:

@@ -43,23 +43,23 @@ from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.ingest.opening import GDAL_ENVIRONMENT
 
 Watch = Callable[[int, int, str], None]
-"""Called before each piece of work with how many are done, how many there are, and what comes now."""
+"""Callback before each piece of work: how many are done, how many there are, and what comes now."""
 
 _STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
 class IngestPlan:
-    """How much is measured."""
+    """Extent of the measurement."""
 
     acquisitions: int = 20
     size: int = 2048
     """Edge of a file, pixels."""
     rounds: int = 3
     edges: tuple[int, ...] = (1, 2, 4)
-    """Of the areas that memory is measured on, in files' edges: once, 4 and 16 times the area."""
+    """Edges of the areas that memory is measured on, in edges of a file: once, 4 and 16 times the area."""
     counts: tuple[int, ...] = (5, 20)
-    """Of acquisitions that memory is measured on."""
+    """Numbers of acquisitions that memory is measured on."""
     quick: bool = False
 
 
@@ -191,8 +191,8 @@ def _decode(archive: Archive, numbers: Sequence[int], threads: int) -> float:
 
 def _order(archive: Archive, numbers: Sequence[int]) -> tuple[Order, list[Cell]]:
     window = archive.window
-    place = Point(to_lonlat(box(*window.bounds), window.epsg).centroid).buffer(1e-3)
-    order = make_order(open_source(archive.address), place, START.year, (1, 12), "L2A", 100)
+    area = Point(to_lonlat(box(*window.bounds), window.epsg).centroid).buffer(1e-3)
+    order = make_order(open_source(archive.address), area, START.year, (1, 12), "L2A", 100)
     chosen = tuple(order.acquisitions[number] for number in numbers)
     return order.model_copy(update={"acquisitions": chosen}), cells_of_window(window)
 
@@ -205,7 +205,8 @@ def _ingest(archive: Archive, numbers: Sequence[int], root: Path) -> float:
     extended = extend_cells(store, order, cells)
     with ThreadPoolExecutor(2) as pool:
         results = pool.map(
-            lambda one: ingest_acquisition(store, order, one.id, extended, order.source), order.acquisitions
+            lambda acquisition: ingest_acquisition(store, order, acquisition.id, extended, order.source),
+            order.acquisitions,
         )
         for result in results:
             if len(result.written) != len(extended) or result.dropped:
@@ -263,7 +264,7 @@ def _odc_stac(archive: Archive, numbers: Sequence[int], path: Path, threads: int
 
 
 def _patch_reads(archive: Archive, root: Path, threads: int) -> tuple[float, float]:
-    """Median seconds for one patch of 128 px, all dates and bands: from the cube, and from the COGs in so many threads."""
+    """Median seconds for a patch of 128 px, all dates and bands: from the cube, and from the COGs in so many threads."""
     cube = _cubes(archive, root)[0]
     cell = cube.window
     inner = archive.window.intersection(cell)
@@ -276,16 +277,16 @@ def _patch_reads(archive: Archive, root: Path, threads: int) -> tuple[float, flo
     with ThreadPoolExecutor(threads) as pool:
         for number in range(7):
             row, column = rows.start + 128 * (number % 2), columns.start + 128 * (number // 2 % 2)
-            place = RasterWindow(
+            raster_window = RasterWindow(
                 cell.left + column - archive.window.left, archive.window.top - cell.top + row, 128, 128
             )
             start = time.perf_counter()
             patch = np.asarray(array[:, :, row : row + 128, column : column + 128])[:, bands]
             from_cube.append(time.perf_counter() - start)
 
-            def read(path: Path, place: RasterWindow = place) -> npt.NDArray[Any]:
+            def read(path: Path, raster_window: RasterWindow = raster_window) -> npt.NDArray[Any]:
                 with rasterio.Env(**GDAL_ENVIRONMENT), rasterio.open(path) as file:
-                    values: npt.NDArray[Any] = file.read(1, window=place)
+                    values: npt.NDArray[Any] = file.read(1, window=raster_window)
                     return values
 
             files = [archive.file(date, band) for date in range(archive.acquisitions) for band in CROP_BANDS]
@@ -310,7 +311,7 @@ def _peak_memory(archive: Archive, numbers: Sequence[int], root: Path) -> float:
 
 
 def ingest_alone() -> None:
-    """What `_peak_memory` runs: ingest, and print the peak of memory in MB."""
+    """Ingest, and print the peak of memory in MB: the process that `_peak_memory` starts."""
     from catalog.grid import Window
 
     folder, codec, acquisitions, left, top, size, epsg, numbers, root = json.loads(sys.argv[1])

@@ -35,11 +35,11 @@ _PATCHES = 12
 Pipeline = Literal["zarrs", "zarr-python"]
 
 Watch = Callable[[int, int, str], None]
-"""Told the number of measures done and of all, and what is measured now."""
+"""Callback that gets the number of measures done and of all, and what is measured now."""
 
 
 class Layout(Frozen):
-    """How one date of all bands is stored."""
+    """Storage layout of one date of all bands."""
 
     name: str
     chunk: Annotated[int, Field(description="edge of the chunks that are decoded at least, pixels")] = BLOCK
@@ -90,9 +90,9 @@ def measure_layouts(
     slabs = _slabs()
     best: dict[tuple[Layout, Pipeline], LayoutRow] = {}
     for number in range(rounds):
-        for place, case in enumerate(cases):
+        for position, case in enumerate(cases):
             if watch is not None:
-                watch(number * len(cases) + place, rounds * len(cases), f"{case[0].name}, {case[1]}")
+                watch(number * len(cases) + position, rounds * len(cases), f"{case[0].name}, {case[1]}")
             row = _measure(folder / "cell.zarr", *case, slabs, dates).model_copy(
                 update={"rounds": rounds, "machine": machine}
             )
@@ -100,12 +100,12 @@ def measure_layouts(
     return [best[case] for case in cases]
 
 
-def _faster(one: LayoutRow, other: LayoutRow) -> LayoutRow:
-    return one.model_copy(
+def _faster(row: LayoutRow, other: LayoutRow) -> LayoutRow:
+    return row.model_copy(
         update={
-            "write_megapixels_per_second": max(one.write_megapixels_per_second, other.write_megapixels_per_second),
-            "patch_ms": min(one.patch_ms, other.patch_ms),
-            "straddling_patch_ms": min(one.straddling_patch_ms, other.straddling_patch_ms),
+            "write_megapixels_per_second": max(row.write_megapixels_per_second, other.write_megapixels_per_second),
+            "patch_ms": min(row.patch_ms, other.patch_ms),
+            "straddling_patch_ms": min(row.straddling_patch_ms, other.straddling_patch_ms),
         }
     )
 
@@ -167,13 +167,13 @@ def _create(path: Path, layout: Layout, pipeline: Pipeline, dates: int) -> zarr.
 
 
 def _read(array: zarr.Array[Any], slabs: Sequence[npt.NDArray[np.uint16]], shift: int) -> float:
-    """Seconds per patch, all dates and bands, at places that don't repeat."""
+    """Seconds per patch, all dates and bands, at positions that don't repeat."""
     every = np.arange(array.shape[0])
-    places = list(_places(shift))
+    positions = list(_positions(shift))
     start = time.perf_counter()
-    patches = [np.asarray(array.oindex[every, :, rows, columns]) for rows, columns in places]
-    spent = (time.perf_counter() - start) / len(places)
-    for patch, (rows, columns) in zip(patches, places, strict=True):
+    patches = [np.asarray(array.oindex[every, :, rows, columns]) for rows, columns in positions]
+    spent = (time.perf_counter() - start) / len(positions)
+    for patch, (rows, columns) in zip(patches, positions, strict=True):
         if not all(
             np.array_equal(values, slabs[date % len(slabs)][:, rows, columns]) for date, values in enumerate(patch)
         ):
@@ -181,7 +181,7 @@ def _read(array: zarr.Array[Any], slabs: Sequence[npt.NDArray[np.uint16]], shift
     return spent
 
 
-def _places(shift: int) -> Iterator[tuple[slice, slice]]:
+def _positions(shift: int) -> Iterator[tuple[slice, slice]]:
     edge = CELL // PATCH - 1
     for number in np.random.default_rng(1).permutation(edge * edge)[:_PATCHES].tolist():
         row, column = (PATCH * part + shift for part in divmod(number, edge))

@@ -10,7 +10,7 @@ from catalog.products import Frozen
 
 
 class IngestRates(Frozen):
-    """What came out. Pixels are those of reflectance, of 10 m, read and written."""
+    """Rates that were measured. Pixels are those of reflectance, of 10 m, read and written."""
 
     pixels_per_second: Annotated[float, Field(description="ingestion of COGs, from the order to whole slabs")]
     pixels_per_second_jp2: Annotated[float, Field(description="ingestion of lossless JP2")]
@@ -50,7 +50,7 @@ class IngestRates(Frozen):
     versions: dict[str, str]
 
     def as_text(self) -> str:
-        """A table for people."""
+        """Table for people."""
         lines = [
             f"Synthetic archives, {self.acquisitions} acquisitions x {self.bands} bands of {self.size} x {self.size} pixels, "
             f"{self.threads} threads, medians of {self.rounds} rounds{'; QUICK: says nothing about speed' if self.quick else ''}",
@@ -68,11 +68,11 @@ class IngestRates(Frozen):
             "",
             f"one patch, all dates and bands: {self.patch_read_seconds * 1e3:.1f} ms from the cube, "
             f"{self.patch_read_ratio:.1f} times as long from the COGs",
-            f"peak memory, MB, by area: {_said(self.peak_memory_mb)}",
-            f"peak memory, MB, by acquisitions: {_said(self.peak_memory_mb_by_acquisitions)}",
+            f"peak memory, MB, by area: {_listed(self.peak_memory_mb)}",
+            f"peak memory, MB, by acquisitions: {_listed(self.peak_memory_mb_by_acquisitions)}",
         ]
         return "\n".join(lines)
 
 
-def _said(values: dict[str, float]) -> str:
+def _listed(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.0f}" for name, value in values.items())

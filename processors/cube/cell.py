@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 
 from catalog.errors import StoreError
+from catalog.given_offsets import variant
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
 from catalog.storage.store import CellPath
@@ -31,6 +32,17 @@ SAME_PASS = timedelta(minutes=20)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class Identified(Protocol):
+    """An acquisition as far as a cell needs it to know its date: that of an order, or that of a season."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def time(self) -> datetime: ...
+    @property
+    def platform(self) -> str: ...
 
 
 class Cube:
@@ -94,18 +106,25 @@ class Cube:
         listed = json.loads(str(self.arrays["products"][index]))
         return tuple(Product.model_validate(product) for product in listed)
 
-    def index_of(self, acquisition: str, time: datetime, platform: str) -> int | None:
+    def index_of(self, acquisition: Identified) -> int | None:
         """The date of an acquisition: by name, or by platform and time (20 minutes) for dates whose source names no datatake.
 
-        There the name comes from the earliest product of the request's area, and changes when the area does.
+        There the name comes from the earliest product of the request's area, and changes when the area does. A date read with
+        an offset that a request gives is another one.
         """
-        if acquisition in self.acquisition_ids:
-            return self.acquisition_ids.index(acquisition)
+        if acquisition.id in self.acquisition_ids:
+            return self.acquisition_ids.index(acquisition.id)
         nameless = np.flatnonzero(
-            (self.values("datatake").astype(object) == UNKNOWN) & (self.values("platform").astype(object) == platform)
+            (self.values("datatake").astype(object) == UNKNOWN)
+            & (self.values("platform").astype(object) == acquisition.platform)
         )
-        near = [index for index in nameless.tolist() if abs(self.times[index] - time) <= SAME_PASS]
-        return min(near, key=lambda index: abs(self.times[index] - time)) if near else None
+        near = [
+            index
+            for index in nameless.tolist()
+            if abs(self.times[index] - acquisition.time) <= SAME_PASS
+            and variant(self.acquisition_ids[index]) == variant(acquisition.id)
+        ]
+        return min(near, key=lambda index: abs(self.times[index] - acquisition.time)) if near else None
 
     def read(
         self, variable: str, index: int, rows: slice = slice(None), columns: slice = slice(None)
@@ -193,7 +212,7 @@ def extend(path: CellPath, acquisitions: Sequence[Acquisition]) -> None:
         added: list[Acquisition] = []
         for acquisition in acquisitions:
             still_held()
-            index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+            index = cube.index_of(acquisition)
             if index is None:
                 added.append(acquisition)
             else:
@@ -223,14 +242,19 @@ def _grow(cube: Cube, added: Sequence[Acquisition], still_held: StillHeld) -> No
 
 def _renew(cube: Cube, index: int, acquisition: Acquisition) -> None:
     known = cube.products(index)
-    if {product.id for product in acquisition.products} <= {product.id for product in known}:
+    # Numbers are read as their baseline says: another one, or one that is understood now, makes another product of it.
+    if {_identity(product) for product in acquisition.products} <= {_identity(product) for product in known}:
         return
-    replaced = {(product.tile, product.datastrip) for product in acquisition.products}
-    kept = [product for product in known if (product.tile, product.datastrip) not in replaced]
+    replaced = {key for product in acquisition.products for key in (product.id, (product.tile, product.datastrip))}
+    kept = [product for product in known if not {product.id, (product.tile, product.datastrip)} & replaced]
     values = _axis_values(acquisition, (*acquisition.products, *kept))
     values["acquisition"] = cube.acquisition_ids[index]
     cube.set(index, masked=0, ingested=0)
     cube.set(index, **values)
+
+
+def _identity(product: Product) -> tuple[str, str]:
+    return product.id, product.baseline
 
 
 def _axis_values(acquisition: Acquisition, products: Sequence[Product]) -> dict[str, Any]:

@@ -57,5 +57,5 @@ def find_in_cell(store: Store, order: Order, acquisition: Acquisition, cell: Cel
     if not path.exists():
         return None
     cube = Cube(path, "r+")
-    index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+    index = cube.index_of(acquisition)
     return None if index is None else CellAcquisition(cube, index)

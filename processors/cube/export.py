@@ -52,8 +52,8 @@ def export_cell(
     Raises `RequestError` for dates and bands that aren't there, `StoreError` where it can't be written or would overwrite.
     """
     chosen = _choose(Cube(path), dates, bands)
-    told = progress or (lambda done, of: None)  # noqa: ARG005
-    return _write_cogs(chosen, output, told) if form == "cog" else [_write_zarr(chosen, output, told)]
+    report = progress or (lambda done, of: None)  # noqa: ARG005
+    return _write_cogs(chosen, output, report) if form == "cog" else [_write_zarr(chosen, output, report)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ def _choose(cube: Cube, dates: Sequence[date], bands: Sequence[str]) -> _Chosen:
     if missing or not whole:
         asked = f"no date {', '.join(map(str, missing))}" if missing else "no whole date"
         raise RequestError(f"cell {cube.cell.name} holds {asked}. Dates that are whole: {there}.")
-    indices = sorted((index for index in whole if not dates or days[index] in dates), key=lambda one: cube.times[one])
+    indices = sorted(
+        (index for index in whole if not dates or days[index] in dates), key=lambda index: cube.times[index]
+    )
     held = np.flatnonzero(cube.values("bands_present")[indices].any(axis=0))
     known = [cube.bands[row] for row in held.tolist()]
     unknown = [band for band in bands if band not in known]

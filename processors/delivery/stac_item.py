@@ -88,6 +88,9 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         "cropline:level": facts.level,
         "cropline:acquisitions": [acquisition.id for acquisition in facts.used],
         "cropline:low_sun": [acquisition.id for acquisition in facts.used if acquisition.low_sun],
+        "cropline:offsets_given": {
+            product: value for acquisition in facts.used for product, value in acquisition.offset_given.items()
+        },
         "cropline:masks": list(facts.season.masks),
         "cropline:products": list(facts.products),
         "cropline:notes": list(facts.notes),

@@ -28,7 +28,7 @@ _AT_WORK = {"executing", "long-running"}
 
 
 class ClientEngine:
-    """See `Engine`."""
+    """Engine of a Dask client; see `Engine`."""
 
     def __init__(self, client: Client, resolve: Resolve | None, *, is_scheduler: bool, shares_files: bool) -> None:
         self._client, self._resolve = client, resolve
@@ -103,7 +103,7 @@ def _result_of(future: Future[Any], item: Any = None) -> Any:
 
 
 def _perform(call: PackedCall, topic: str | None) -> Any:
-    """On a worker: make a call; what it reports goes to ``topic``."""
+    """Make a call, on a worker; what it reports goes to ``topic``."""
     worker = get_worker()
     if topic is None:
         with working_in(worker.local_directory):

@@ -42,7 +42,7 @@ _HURRY = 0.5
 
 
 class _Nanny(Nanny):
-    """Starts a worker, and another one where it dies."""
+    """Nanny that starts a worker, and another where it dies."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -53,7 +53,7 @@ class _Nanny(Nanny):
 
 @contextmanager
 def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | None) -> Iterator[ClientEngine]:
-    """One worker process for each of ``environments``, of one task at a time: its variables beside those of this process."""
+    """Start a worker process for each of ``environments``, of one task at a time: its variables beside those of this process."""
     security = Security.temporary()
     with dask.config.set(_CONFIGURATION), private_folder() as folder, silent():
         common = {
@@ -79,7 +79,8 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
         try:
             with _uninterrupted():
                 cluster = SpecCluster(workers=workers, scheduler=scheduler, security=security)
-        except (OSError, RuntimeError, TimeoutError) as error:
+        # The last is what Dask's nanny says of a worker that is given up in the middle of its start.
+        except (OSError, RuntimeError, TimeoutError, AssertionError) as error:
             raise WorkerError(
                 f"{len(workers)} worker processes can't be started on this machine ({type(error).__name__}: {error}). Ask for fewer, or "
                 "free some memory."
@@ -98,7 +99,7 @@ async def _end(nannies: Sequence[Nanny]) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Threads and processes that are started in the block, and all that these start, never hear of an interruption."""
+    """Keep interruptions from threads and processes that are started in the block, and from all that these start."""
     resource_tracker.ensure_running()  # where it is started for the first process, it lets that thread hear again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

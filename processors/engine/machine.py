@@ -1,4 +1,4 @@
-"""What this machine has for work: cores and GPUs. Torch isn't asked: importing it takes seconds, and it would hold the GPUs."""
+"""Cores and GPUs that this machine has for work. Torch isn't asked: importing it takes seconds, and it would hold the GPUs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def gpus() -> tuple[str, ...]:
 
 
 def _listed() -> tuple[str, ...] | None:
-    """What the driver's own command lists; None where there is none, or it doesn't answer."""
+    """Names that the driver's own command lists; None where there is none, or it doesn't answer."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return None
@@ -51,14 +51,14 @@ def _listed() -> tuple[str, ...] | None:
 
 
 def parse_listing(text: str) -> tuple[str, ...]:
-    """The names in what ``nvidia-smi -L`` prints: a line per GPU, below it one per part of it."""
+    """Names in what ``nvidia-smi -L`` prints: a line per GPU, below it one per part of it."""
     names: list[list[str]] = []
     for line in text.splitlines():
-        found = re.search(r"\(UUID: ([\w-]+)\)", line)
-        if found is None:
+        match = re.search(r"\(UUID: ([\w-]+)\)", line)
+        if match is None:
             continue
         if line.startswith("GPU"):
-            names.append([found[1]])
+            names.append([match[1]])
         elif names:
-            names[-1].append(found[1])
+            names[-1].append(match[1])
     return tuple(name for gpu in names for name in (gpu[1:] or gpu))

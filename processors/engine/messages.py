@@ -1,4 +1,4 @@
-"""What a running task says to whoever waits for it, and how it learns that nobody waits any more."""
+"""Messages from a running task to whoever waits for it, and its way to learn that nobody waits any more."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _WANTED: ContextVar[Callable[[], bool]] = ContextVar("wanted", default=lambda: T
 
 
 def report(word: Any) -> None:
-    """Say something (a number, a text) to the caller of `Engine.as_completed`. Elsewhere nobody hears it."""
+    """Send a word (a number, a text) to the caller of `Engine.as_completed`. Elsewhere nobody hears it."""
     _LISTENER.get()(word)
 
 
 def is_wanted() -> bool:
-    """False once nobody waits for this task's result: it may end at the next good moment."""
+    """Return whether anybody still waits for this task's result: if not, it may end at the next good moment."""
     return _WANTED.get()()
 
 
 @contextmanager
 def listening(listener: Callable[[Any], None], wanted: Callable[[], bool]) -> Iterator[None]:
-    """Around a task: where its words go, and who knows whether it is wanted."""
+    """Set, around a task, where its words go and who knows whether it is wanted."""
     tokens = _LISTENER.set(listener), _WANTED.set(wanted)
     try:
         yield

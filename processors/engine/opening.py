@@ -1,4 +1,4 @@
-"""From a setting to an engine."""
+"""Engines, opened by what the setting names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_engine(
     in_bucket: bool = False,
     shared_files: bool | None = None,
 ) -> Iterator[Engine]:
-    """Workers for the length of a block.
+    """Open workers for the length of a block.
 
     ``address``: ``threads`` (of this process), ``local`` (a Dask cluster of ``workers`` processes, gone at the end) or a scheduler such
     as ``tls://host:8786``, whose workers need this package. ``environments``: variables of each process of ``local``, in the place of

@@ -32,7 +32,7 @@ class PackedCall:
 
 
 def pack(function: Callable[..., Any], arguments: tuple[Any, ...], resolve: Resolve | None) -> PackedCall:
-    """A call that can be sent to a worker.
+    """Make a call that can be sent to a worker.
 
     In the place of `Credentials`, and of the `S3Access` of a store, workers put what ``resolve`` gives them there. Raises `WorkerError`
     where any other secret would be sent, or one without ``resolve``.

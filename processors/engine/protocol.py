@@ -1,4 +1,4 @@
-"""What an engine can do, wherever its workers are."""
+"""Protocol of an engine: what it can do, wherever its workers are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEATHS = 3
 
 
 class Engine(Protocol):
-    """Runs module-level functions with picklable arguments."""
+    """Engine that runs module-level functions with picklable arguments."""
 
     @property
     def workers(self) -> int:
@@ -23,11 +23,11 @@ class Engine(Protocol):
 
     @property
     def is_scheduler(self) -> bool:
-        """True where somebody else started the workers and gave them their cores and GPUs."""
+        """Return whether somebody else started the workers and gave them their cores and GPUs."""
 
     @property
     def shares_files(self) -> bool:
-        """True where workers see the files of this machine; else they share the cubes' bucket and nothing else."""
+        """Return whether workers see the files of this machine; else they share the cubes' bucket and nothing else."""
 
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call once, on a worker; raises what the function raises."""
@@ -41,7 +41,7 @@ class Engine(Protocol):
         """Call for each item, as many at once as there are workers; items with their results, as they end.
 
         ``heard`` is called in the caller's thread with what the tasks `report`. Raises at the first item that failed; what still
-        runs then is told by `is_wanted`. Raises `TaskKilledError` where `DEATHS` workers died of an item.
+        runs then learns it from `is_wanted`. Raises `TaskKilledError` where `DEATHS` workers died of an item.
         """
 
 

@@ -33,7 +33,7 @@ _CERTIFICATES = (
 def scheduler_engine(
     address: str, resolve: Resolve | None, *, insecure: str | None, in_bucket: bool, shared_files: bool | None
 ) -> Iterator[ClientEngine]:
-    """The workers of the scheduler at an address; for the other arguments see `open_engine`. Raises `RequestError`."""
+    """Connect to the workers of the scheduler at an address; for the other arguments see `open_engine`. Raises `RequestError`."""
     host = urlsplit(address).hostname or ""
     here = is_here(host)
     _check_encryption(address, here=here, insecure=insecure)
@@ -61,7 +61,7 @@ def scheduler_engine(
 
 
 async def _knock(address: str, security: Any) -> None:
-    """Raises `OSError` where nobody answers, or answers to these certificates."""
+    """Try to connect to an address. Raises `OSError` where nobody answers, or answers to these certificates."""
     comm = await connect(address, timeout=_TIMEOUT, **security.get_connection_args("client"))
     await comm.close()
 
@@ -85,12 +85,12 @@ def _check_files(address: str, why: str, in_bucket: bool, shared_files: bool | N
 
 
 def is_here(host: str) -> bool:
-    """True where a name or number of a host is this machine's."""
+    """Return whether a name or number of a host is this machine's."""
     try:
-        found = {str(answer[4][0]) for answer in socket.getaddrinfo(host, None)}
+        resolved = {str(answer[4][0]) for answer in socket.getaddrinfo(host, None)}
     except OSError:
         return False
     own = {address.address.partition("%")[0] for addresses in psutil.net_if_addrs().values() for address in addresses}
-    return bool(found) and all(
-        ipaddress.ip_address(number.partition("%")[0]).is_loopback or number in own for number in found
+    return bool(resolved) and all(
+        ipaddress.ip_address(number.partition("%")[0]).is_loopback or number in own for number in resolved
     )

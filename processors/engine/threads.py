@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class ThreadEngine:
-    """See `Engine`."""
+    """Engine of threads; see `Engine`."""
 
     is_scheduler = False
     shares_files = True
@@ -62,6 +62,6 @@ class ThreadEngine:
 
 @contextmanager
 def thread_engine(workers: int) -> Iterator[ThreadEngine]:
-    """Threads for the length of a block."""
+    """Open threads for the length of a block."""
     with ThreadPoolExecutor(workers, thread_name_prefix="cropline") as pool:
         yield ThreadEngine(pool, workers)

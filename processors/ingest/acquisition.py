@@ -23,6 +23,7 @@ from shapely.geometry import box, shape
 from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
 from catalog.grid import Cell, to_lonlat
 from catalog.products import (
+    BANDS,
     Acquisition,
     Asset,
     Frozen,
@@ -39,7 +40,7 @@ from processors.cube.cell import ensure_cell, extend
 from processors.cube.cell_acquisition import CellAcquisition, find_in_cell
 from processors.ingest.blocks import Scratch
 from processors.ingest.left_out import Availability, LeftOutRecord, product_state, read_records, records_text
-from processors.ingest.offset import CHECKED_BANDS, check_offset
+from processors.ingest.offset import CHECKED_BANDS, SUSPICIOUS, check_offset
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, asset_state
 from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers, open_products
 from processors.ingest.slabs import BrokenProductError, Facts, slab_memory, write_slabs
@@ -136,14 +137,34 @@ def _records(target: CellAcquisition) -> list[LeftOutRecord]:
 
 
 def _is_whole(target: CellAcquisition, availability: Availability) -> bool:
-    return target.ingested and not availability.changed(_records(target), target.products)
+    return (
+        target.ingested
+        and not availability.changed(_records(target), target.products)
+        and not _says_otherwise_now(target, availability)
+    )
+
+
+def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> bool:
+    """True where an offset that was suspicious is another one by now: the catalogue was corrected."""
+    arrays, index = target.cube.arrays, target.index
+    if "offset_check" not in arrays or SUSPICIOUS not in str(arrays["offset_check"][index]):
+        return False
+    read_by = set(str(arrays["offset_from"][index]).split("; "))
+    unread = {record.left_out.product for record in _records(target)}
+    read = [product for product in target.products if product.offset is None and product.id not in unread]
+    return not availability.offsets_from(read) <= read_by
 
 
 def _assets(source: Source, product: Product, targets: Sequence[CellAcquisition], scratch: Path) -> dict[str, Asset]:
-    if not isinstance(source, Downloading):
-        return source.assets(product)
-    windows = [target.cube.window for target in targets if product in target.products]
-    return source.download(product, windows, scratch / product.id)
+    if isinstance(source, Downloading):
+        windows = [target.cube.window for target in targets if product in target.products]
+        assets = source.download(product, windows, scratch / product.id)
+    else:
+        assets = source.assets(product)
+    if product.offset is None:
+        return assets
+    given = {"offset": product.offset, "offset_from": f"the request: {product.offset}"}
+    return {name: asset.model_copy(update=given) if name in BANDS else asset for name, asset in assets.items()}
 
 
 def _ingest(

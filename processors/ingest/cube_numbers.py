@@ -51,7 +51,7 @@ def write_reflectance(raw: npt.NDArray[Any], asset: Asset, out: Values) -> None:
 
 
 def repeat_into(values: Values, step: int, first_row: int, first_column: int, out: npt.NDArray[Any]) -> None:
-    """Each pixel ``step`` x ``step`` times, from the row and column of the result that ``out`` begins with."""
+    """Repeat each pixel ``step`` x ``step`` times, from the row and column of the result that ``out`` begins with."""
     height, width = out.shape
     wide = values.repeat(step, axis=1)[:, first_column : first_column + width]
     out[:] = wide[(first_row + np.arange(height)) // step]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import rasterio
 
 from catalog.errors import ProductError, Reason, SourceError
-from catalog.products import Asset, LeftOut, Product
+from catalog.products import BANDS, Asset, LeftOut, Product
 from catalog.sources.protocol import Downloading, Source
 from catalog.storage.store import digest
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
@@ -75,13 +75,29 @@ class Availability:
                 continue
         return False
 
-    def _state(self, product: Product, band: str) -> str:
+    def offsets_from(self, products: Iterable[Product]) -> set[str]:
+        """What the source says now that the bands' offsets come from; nothing where it can't be told."""
+        if isinstance(self._source, Downloading):
+            return set()
+        try:
+            listed = [self._listed(product) or {} for product in products]
+        except SourceError:
+            return set()
+        return {asset.offset_from for assets in listed for name, asset in assets.items() if name in BANDS}
+
+    def _listed(self, product: Product) -> dict[str, Asset] | None:
+        """The product's assets; None where its description isn't understood."""
         if product.id not in self._assets:
             try:
                 self._assets[product.id] = self._source.assets(product)
             except ProductError:
-                return "unlisted"
-        assets = self._assets[product.id]
+                return None
+        return self._assets[product.id]
+
+    def _state(self, product: Product, band: str) -> str:
+        assets = self._listed(product)
+        if assets is None:
+            return "unlisted"
         if not band:
             state = product_state(assets)
             return "now" if state == "again" else state

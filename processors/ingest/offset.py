@@ -34,6 +34,9 @@ SHIFT = 1000
 LEAST_PIXELS = 1000
 """Pixels with data that a check needs."""
 
+SUSPICIOUS = "suspicious"
+"""First word of a check that found an offset missing."""
+
 _SAMPLE = 128
 """A part of a band is looked at in about as many rows and columns."""
 
@@ -76,19 +79,21 @@ def _strided(raw: npt.NDArray[Any], top: int, left: int, rows: int, columns: int
 def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[str, NumberCounts]) -> str:
     """Check an offset: ``ok``, or why it couldn't be checked or is suspicious. ``counts``: by band, of `CHECKED_BANDS`.
 
+    What a request gives is not suspected.
+
     Raises `ProductError` where the offset takes the darkest pixels of a band too far below zero.
     """
     darkest = {band: one.darkest() for band, one in counts.items() if one.total >= LEAST_PIXELS}
     if not darkest:
         return "not checked: too few pixels of B02, B03 or B04"
     shifted = {band: number + assets[band].offset for band, number in darkest.items()}
-    band, least = min(shifted.items(), key=lambda one: one[1])
+    band, least = min(shifted.items(), key=lambda entry: entry[1])
     if least < LOWEST:
         asset = assets[band]
         raise ProductError(
             f"{product.id}: the offset {asset.offset} ({asset.offset_from}) doesn't fit the numbers of {band}, {asset.href}: "
             f"{DARKEST_SHARE:.0%} of its pixels lie below {darkest[band]}, which would become {least * 1e-4:.3f} reflectance. "
-            "It seems to be applied already: correct the catalogue's offset.",
+            f"It seems to be applied already: correct the {'catalogue' if product.offset is None else 'request'}'s offset.",
             Reason.OFFSET_REFUSED,
         )
     if least > DARK:
@@ -96,8 +101,10 @@ def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[
     baseline = baseline_number(product.baseline)
     unshifted = all(assets[band].offset == 0 for band in darkest) and len(darkest) == len(CHECKED_BANDS)
     if unshifted and least >= SHIFT and (baseline is None or baseline >= OFFSET_SINCE):
-        said_by = assets[band].offset_from
+        if product.offset is not None:
+            return f"ok, as the request says: nothing darker than {least * 1e-4:.2f}"
         return (
-            f"suspicious: nothing darker than {least * 1e-4:.2f}, as if an offset of -{SHIFT} were missing ({said_by})"
+            f"{SUSPICIOUS}: nothing darker than {least * 1e-4:.2f}, as if an offset of -{SHIFT} were missing "
+            f"({assets[band].offset_from})"
         )
     return "ok"

@@ -82,8 +82,8 @@ def _read(asset: Asset) -> Header | str:
         )
 
 
-def _alike(one: Iterable[float], other: Iterable[float], within: float) -> bool:
-    return all(abs(first - second) < within for first, second in zip(one, other, strict=True))
+def _alike(first: Iterable[float], second: Iterable[float], within: float) -> bool:
+    return all(abs(left - right) < within for left, right in zip(first, second, strict=True))
 
 
 def _shown(bounds: Iterable[float]) -> str:

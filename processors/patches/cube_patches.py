@@ -199,7 +199,7 @@ def _blocks_of(window: Window) -> Iterator[Window]:
 def _open_cell(path: CellPath, season: Season) -> _OpenCell:
     cube = Cube(path)
     whole = cube.flags("ingested") & cube.flags("masked")
-    found = [cube.index_of(acquisition.id, acquisition.time, acquisition.platform) for acquisition in season.used]
+    found = [cube.index_of(acquisition) for acquisition in season.used]
     there = sorted((index, date) for date, index in enumerate(found) if index is not None and whole[index])
     indices, dates = np.array(there, np.intp).reshape(-1, 2).T
     return _OpenCell(cube, dates, indices)

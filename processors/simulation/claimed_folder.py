@@ -74,7 +74,7 @@ def checked(kind: type[_Settings], **given: object) -> _Settings:
 
 @contextmanager
 def claimed(folder: Path, settings: MissionSettings, growing: str | None = None) -> Iterator[None]:
-    """While the block runs, the folder is this process's alone: new, empty, or with part of what the same settings make.
+    """Claim the folder for this process alone while the block runs: new, empty, or with part of what the same settings make.
 
     ``growing``: a number among the settings that may have been smaller before. What was half written goes, before and after. Raises
     `StoreError` where the folder holds anything else, is in use, or can't be written.
@@ -91,7 +91,7 @@ def claimed(folder: Path, settings: MissionSettings, growing: str | None = None)
     except OSError as error:
         raise StoreError(f"can't write into {folder}: {error.strerror or error}. Check the permissions.") from error
     with lock:
-        if path.is_file() and (others := _others(_read(path), made_from, growing)):
+        if path.is_file() and (others := _differences(_read(path), made_from, growing)):
             raise StoreError(
                 f"{folder} was made from other settings: {'; '.join(others)}. Name another folder, or remove it."
             )
@@ -128,19 +128,20 @@ def _call(write: Callable[..., object], piece: tuple[Any, ...]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} can't be read ({error}). Remove {path.parent}, or name another folder.") from error
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _others(found: Mapping[str, Any], wanted: Mapping[str, Any], growing: str | None) -> list[str]:
-    """What differs, in words."""
-    differing = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
-    if growing in differing and isinstance(found.get(growing), int) and found[growing] < wanted[growing]:
+def _differences(existing: Mapping[str, Any], wanted: Mapping[str, Any], growing: str | None) -> list[str]:
+    """Differences in words."""
+    differing = [name for name in sorted(existing.keys() | wanted.keys()) if existing.get(name) != wanted.get(name)]
+    if growing in differing and isinstance(existing.get(growing), int) and existing[growing] < wanted[growing]:
         differing.remove(growing)
     return [
-        f"{name} {reprlib.repr(found.get(name))} there, {reprlib.repr(wanted.get(name))} wanted" for name in differing
+        f"{name} {reprlib.repr(existing.get(name))} there, {reprlib.repr(wanted.get(name))} wanted"
+        for name in differing
     ]
 
 

@@ -48,7 +48,7 @@ class MissionSource:
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`. Tiles of one zone only (`home_zone`), for every zone has a land of its own."""
-        found: list[Product] = []
+        products: list[Product] = []
         missing: list[LeftOut] = []
         now = datetime.now(UTC)
         for overpass in overpasses(area, home_zone(area), *period):
@@ -64,11 +64,11 @@ class MissionSource:
                 reason = f"not there yet: expected on {granule.generated:%Y-%m-%d %H:%M} UTC"
                 missing.append(LeftOut(product=granule.name, reason=reason, kind=Reason.NOT_THERE_YET))
             else:
-                found.append(self._product(overpass, granule, timeline))
-        return SearchResult(tuple(found), tuple(missing))
+                products.append(self._product(overpass, granule, timeline))
+        return SearchResult(tuple(products), tuple(missing))
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
-        """Nothing: no pixel is a file before `download`."""
+        """No assets: no pixel is a file before `download`."""
         return {}
 
     def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:

@@ -41,7 +41,7 @@ class CropMapParameters(BaseModel):
 
 
 class CropMap:
-    """Maps crops with a trained checkpoint; implements the `Processor` protocol."""
+    """Processor that maps crops with a trained checkpoint; implements the `Processor` protocol."""
 
     name: ClassVar[str] = "crop-map"
     title: ClassVar[str] = "Crop map"
@@ -102,7 +102,7 @@ class CropMap:
 
     @cached_property
     def _checkpoint(self) -> tuple[Network, CheckpointConfig]:
-        """Loaded at its first use, and once: `run` is called for each shard of an area."""
+        """Load the checkpoint at its first use, and once: `run` is called for each shard of an area."""
         from agrunet.checkpoint.folder import load_checkpoint
 
         return load_checkpoint(self._folder, _device())
@@ -112,16 +112,16 @@ class CropMap:
 
     def finish(self, fields: Fields, summary: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:  # noqa: ARG002
         """The most probable class (map value) and its probability."""
-        said = ~np.isnan(fields).any(axis=0)
-        known = np.where(said, fields, 0.0)
+        valid = ~np.isnan(fields).any(axis=0)
+        known = np.where(valid, fields, 0.0)
         values = np.array([entry.value for entry in self.legend.mapped], dtype=np.uint8)
-        crop_map = np.where(said, values[known.argmax(axis=0)], np.uint8(MAP_NO_DATA))
-        confidence = np.where(said, known.max(axis=0), np.float32("nan"))
+        crop_map = np.where(valid, values[known.argmax(axis=0)], np.uint8(MAP_NO_DATA))
+        confidence = np.where(valid, known.max(axis=0), np.float32("nan"))
         return {"crop_map": crop_map.astype(np.uint8), "confidence": confidence.astype(np.float32)}
 
 
 def _refusal(misfit: Misfit, model: ModelContract, job: Job) -> str:
-    """What a misfit means for a job that is to be run now."""
+    """Message for a job that is to be run now with a model that doesn't fit."""
     match misfit.kind:
         case MisfitKind.LEVEL:
             return f"was trained on {model.level}, the request is for {job.level}."

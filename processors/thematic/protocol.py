@@ -1,4 +1,4 @@
-"""What a thematic processor is: the plug that `cropline.processors` entry points fit into.
+"""Protocol of a thematic processor: the plug that `cropline.processors` entry points fit into.
 
 A processor turns patches of the season into *fields* (layers that can be blended where patches overlap, such as class
 probabilities), and blended fields into the *variables* that are delivered. It knows nothing of cells, files or flows.
@@ -26,7 +26,7 @@ Fields = npt.NDArray[np.float32]
 
 
 class Job(Frozen):
-    """All that a processor is told; travels to other processes as JSON."""
+    """Job of a processor: all that it knows. Travels to other processes as JSON."""
 
     level: Level
     year: int
@@ -40,7 +40,7 @@ class Job(Frozen):
 
 
 class Processor(Protocol):
-    """Implemented by `crop_map.CropMap`, `vegetation.Vegetation`, and by other packages."""
+    """Thematic processor, as `crop_map.CropMap`, `vegetation.Vegetation` and other packages implement it."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -50,7 +50,7 @@ class Processor(Protocol):
 
     grid: PatchGrid
     bands: tuple[str, ...]
-    """What patches must hold, in this order."""
+    """Bands that patches must hold, in this order."""
     fields: tuple[str, ...]
     """Names of the K fields."""
     variables: tuple[Variable, ...]
@@ -58,13 +58,13 @@ class Processor(Protocol):
     """Sentences that the report and the picture must show, such as "not masked to cropland"."""
 
     def __init__(self, job: Job) -> None:
-        """Raises `CroplineError` where the job can't be done: a band missing, a model that doesn't fit."""
+        """Prepare for a job. Raises `CroplineError` where it can't be done: a band missing, a model that doesn't fit."""
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Fields of the patches asked for, in the order asked. ``indices`` may block until there is more to do."""
 
     def summarise(self, blocks: Iterable[Fields]) -> dict[str, Any]:
-        """What `finish` needs to know of the whole area (JSON); ``blocks`` are blended, NaN outside the area."""
+        """Summarise what `finish` needs to know of the whole area (JSON); ``blocks`` are blended, NaN outside the area."""
 
     def finish(self, fields: Fields, summary: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
         """The delivered variables of one blended block: name -> (H, W), or (bands, H, W) where there are several."""

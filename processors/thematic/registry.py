@@ -1,4 +1,4 @@
-"""Which processors there are: entry points of the group `cropline.processors`, in this distribution or any other."""
+"""Registry of processors: entry points of the group `cropline.processors`, in this distribution or any other."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class ProcessorDescription(Frozen):
 
 def find_processors() -> dict[str, type[Processor]]:
     """The processors that can be used, by name. One that can't be imported is left out; `describe_processors` says why."""
-    found = {}
+    usable = {}
     for name, offers in offered(GROUP).items():
         try:
-            found[name] = _load(name, offers)
+            usable[name] = _load(name, offers)
         except RequestError:
             continue
-    return found
+    return usable
 
 
 def make_processor(name: str, job: Job) -> Processor:
-    """The processor of that name, told its job. Only its own module is imported.
+    """Make the processor of that name for a job. Only its own module is imported.
 
     Raises `RequestError` for an unknown name (listing the known ones), a plug-in that can't be imported and parameters that
     aren't valid, and what the processor itself raises when it can't do the job.
@@ -56,7 +56,7 @@ def make_processor(name: str, job: Job) -> Processor:
 
 
 def load_processor(name: str) -> type[Processor]:
-    """The class of that name. Raises `RequestError` as `make_processor` does."""
+    """Load the class of that name. Raises `RequestError` as `make_processor` does."""
     offers = offered(GROUP)
     if name not in offers:
         known = ", ".join(offers) or f"none (no installed package has entry points of the group {GROUP})"
@@ -65,7 +65,7 @@ def load_processor(name: str) -> type[Processor]:
 
 
 def check_parameters(processor: type[Processor], parameters: dict[str, Any]) -> dict[str, Any]:
-    """A request's `parameters` with defaults filled in, as JSON values. Raises `RequestError` naming the field."""
+    """Check a request's `parameters`. Returns them with defaults filled in, as JSON values. Raises `RequestError` naming the field."""
     try:
         return processor.Parameters.model_validate(parameters).model_dump(mode="json")
     except ValidationError as error:

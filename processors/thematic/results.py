@@ -1,4 +1,4 @@
-"""Where a processor's per-patch results lie, unblended, until the mosaic blends them: a folder, or a bucket that workers share."""
+"""Per-patch results of a processor, unblended, where they lie until the mosaic blends them: a folder, or a bucket that workers share."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Results:
         return [int(index) for index in asked[np.asarray(flags) == 0]]
 
     def writer(self) -> Callable[[int, Fields], None]:
-        """A function that writes the result of one patch (`StoreError` where it can't), then says that it is done."""
+        """Make a function that writes the result of one patch (`StoreError` where it can't), then says that it is done."""
         with plain_codecs():  # which rename: a torn `done` would lie
             store = _FirstPut(self.path) if isinstance(self.path, BucketPath) else self.path
             group: Any = zarr.open_group(store, mode="r+", zarr_format=3, use_consolidated=False)
@@ -75,7 +75,7 @@ class Results:
 
 
 class _FirstPut(BucketStore):
-    """Where two workers write the same patch, since one was given up too early, the first one's objects stay."""
+    """Store in which the first put of an object stays, where two workers write the same patch since the first was given up too early."""
 
     async def set(self, key: str, value: Buffer, byte_range: tuple[int, int] | None = None) -> None:
         if byte_range is not None:
@@ -88,7 +88,7 @@ class _FirstPut(BucketStore):
 
 
 def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) -> Results:
-    """The results of a run, made where there are none. ``shape``: (N, K, size, size); ``digest`` names the run.
+    """Open the results of a run, made where there are none. ``shape``: (N, K, size, size); ``digest`` names the run.
 
     What lies there of another run is replaced. Raises `StoreError` where that can't be written.
     """

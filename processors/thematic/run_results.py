@@ -1,4 +1,4 @@
-"""Where the per-patch results of a run lie: in its folder, or below the cubes' bucket where workers share nothing else."""
+"""Path of the per-patch results of a run: in its folder, or below the cubes' bucket where workers share nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a processor over all patches: in this process, in several of this machine, or on a scheduler's workers.
+"""Runner of a processor over all patches: in this process, in several of this machine, or on a scheduler's workers.
 
 Patches go to workers in shards. A worker that dies is replaced and its shard taken over by another, which skips what is written.
 """
@@ -28,7 +28,7 @@ from processors.thematic.shard import ShardWork, cut_shards, run_patches, run_sh
 __all__ = ["FIELDS", "Progress", "Results", "run_processor"]
 
 Progress = Callable[[int, int], None]
-"""Called with the number of patches done and of all: once at the start, then after each."""
+"""Callback that gets the number of patches done and of all: once at the start, then after each."""
 
 _SHOWN = 8
 """Patches that an error names."""
@@ -117,7 +117,7 @@ def _environment(number: int, processes: int, devices: Sequence[str]) -> dict[st
 
 
 def _origin(patches: PatchSource) -> list[Any]:
-    """What patches are made from, beyond what the job says."""
+    """Description of what patches are made from, beyond what the job says."""
     if not isinstance(patches, CubePatches):
         return [len(patches)]
     windows = [(window.epsg, window.left, window.top, *window.shape) for window in patches.windows]
@@ -126,7 +126,7 @@ def _origin(patches: PatchSource) -> list[Any]:
 
 
 def _ignore(done: int, of: int) -> None:
-    """Progress that nobody wants."""
+    """Ignore progress."""
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class _Count:
         self.progress(len(self.done), self.of)
 
     def add(self, index: int) -> None:
-        """A patch counts once, however often it is told."""
+        """Count a patch once, however often it is reported."""
         if index not in self.done:
             self.done.add(index)
             self.progress(len(self.done), self.of)

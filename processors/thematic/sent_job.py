@@ -23,22 +23,22 @@ _MAKING = Lock()
 
 @dataclass(frozen=True, slots=True)
 class SentJob:
-    """What a worker makes a processor from; small."""
+    """Job from which a worker makes a processor; small."""
 
     processor: str
     job: str
     """The `Job` as JSON."""
     model: BucketPath | None = None
-    """Where the checkpoint's files are for workers that don't see this machine's; None where they do, or there is no checkpoint."""
+    """Folder of the checkpoint's files for workers that don't see this machine's; None where they do, or there is no checkpoint."""
 
     def make(self) -> Processor:
-        """The processor, made once per process, so that its network is loaded once. Raises as `make_processor` does."""
+        """Make the processor, once per process, so that its network is loaded once. Raises as `make_processor` does."""
         with _MAKING:
             return _made(self)
 
 
 def sent_job(processor: str, job: Job, results: CellPath) -> SentJob:
-    """The job of a run whose results lie there: in a bucket, its model lies beside them (see `share_model`)."""
+    """Make the job of a run whose results lie at a path: in a bucket, its model lies beside them (see `share_model`)."""
     return SentJob(processor, job.model_dump_json(), _shared_model(job, results))
 
 
@@ -54,7 +54,7 @@ def share_model(job: Job, results: CellPath) -> None:
 
 
 def model_state(job: Job) -> list[Any]:
-    """Enough of the checkpoint's files to see that another one lies in its place."""
+    """State of the checkpoint's files, enough to see that another checkpoint has replaced it."""
     if job.model is None or not job.model.is_dir():
         return []
     files = [(path.name, path.stat()) for path in sorted(job.model.iterdir())]
@@ -77,7 +77,7 @@ def _made(sent: SentJob) -> Processor:
 
 
 def _fetched(model: BucketPath, name: str) -> Path:
-    """A model's files, in a folder of its name that is gone with this process. Raises `StoreError`."""
+    """Fetch a model's files into a folder of its name that is gone with this process. Raises `StoreError`."""
     around = Path(tempfile.mkdtemp(prefix="cropline-model-", dir=worker_folder()))
     atexit.register(shutil.rmtree, around, ignore_errors=True)
     folder = around / name

@@ -1,4 +1,4 @@
-"""What runs where the work is: a processor over some of a run's patches, each result written once."""
+"""Work of a shard, run by a worker: a processor over some of a run's patches, each result written once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from processors.thematic.sent_job import SentJob
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShardWork:
-    """What all shards of a run have in common; travels with each."""
+    """Work that all shards of a run have in common; travels with each."""
 
     job: SentJob
     patches: PatchSource
@@ -26,7 +26,7 @@ class ShardWork:
 
 
 def cut_shards(patches: Sequence[int], workers: int) -> Iterator[tuple[int, ...]]:
-    """Patches in shards for so many workers: large ones first, since neighbours share what they read; the last ones of a single
+    """Cut patches into shards for so many workers: large ones first, since neighbours share what they read; the last ones of a single
     patch, so that no worker waits long for another at the end (guided self-scheduling: Polychronopoulos and Kuck, 1987)."""
     start = 0
     while start < len(patches):

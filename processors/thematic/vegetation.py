@@ -40,7 +40,7 @@ class Vegetation:
     Parameters: ClassVar[type[BaseModel]] = VegetationParameters
 
     def __init__(self, job: Job) -> None:
-        """Raises `RequestError` where a band is missing in one of the acquisitions."""
+        """Prepare for a job. Raises `RequestError` where a band is missing in one of the acquisitions."""
         parameters = VegetationParameters.model_validate(job.parameters)
         for role, band in (("red", parameters.red), ("nir", parameters.nir)):
             if band not in job.bands:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from catalog.errors import DeliveryError, RequestError
+from catalog.storage.store import digest
 from flows.request import MapRequest, absolute_source, check_request, parse_parameters, read_parameters
 from flows.settings import Settings
 
@@ -218,3 +219,18 @@ def test_binary_file_is_not_json(tmp_path: Path) -> None:
 
 def test_every_field_is_described() -> None:
     assert [name for name, field in MapRequest.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.usefixtures("source")
+def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: Path, settings: Settings) -> None:
+    plain = check_request(_request(), tmp_path, settings)
+    before = plain.model_dump(mode="json", exclude={"output", "offset"})
+    assert plain.digest == digest(before)
+    assert check_request(_request(offset={"p": -1000}), tmp_path, settings).digest != plain.digest
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("offset", [{"p": "much"}, {"p": 10_001}, [], {"p": 0.5}])
+def test_offsets_are_whole_numbers_by_name(offset: Any, tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(RequestError, match=r"^offset"):
+        check_request(_request(offset=offset), tmp_path, settings)

@@ -16,6 +16,7 @@ NAMES = {
     "season": "season.json",
     "job": "job.json",
     "results": "results.zarr",
+    "shared_results": "shared-results.txt",
     "mosaic": "mosaic",
     "delivered": "delivered.json",
 }

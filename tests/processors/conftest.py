@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import pytest
 
 from catalog.storage.store import CellPath, Store, open_store
 
 
 @pytest.fixture
-def cube_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module `cube_kit`, whose folders ingestion then takes for sources."""
-    import cube_kit as module
-
-    monkeypatch.setattr("processors.ingest.acquisition.open_source", module.FolderSource)
-    return module
+def folder_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingestion takes the folders of `cube_kit` for sources."""
+    monkeypatch.setattr("processors.ingest.acquisition.open_source", cube_kit.FolderSource)
 
 
 @pytest.fixture

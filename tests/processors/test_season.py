@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 from shapely.geometry import Polygon, box
@@ -19,6 +19,8 @@ from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.mask.acquisition import mask_acquisition
 from processors.mask.options import USUAL_MASK, L2AMask, MaskOptions
 from processors.season import Season, choose_season
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 
@@ -37,7 +39,7 @@ def prepare(store: Store, order: Order, area: BaseGeometry) -> None:
 
 
 @pytest.fixture
-def five(cube_kit: ModuleType, store: Store) -> Order:
+def five(store: Store) -> Order:
     """100 x 100 pixels, the area is their western half: clear over all, 3/4, half, a quarter and nothing of it."""
     archive = cube_kit.Archive(store.root / "archive")
     for number, rows in enumerate((100, 75, 50, 25, 0), start=1):
@@ -59,7 +61,7 @@ def five(cube_kit: ModuleType, store: Store) -> Order:
 
 
 @pytest.fixture
-def west(cube_kit: ModuleType) -> BaseGeometry:
+def west() -> BaseGeometry:
     square = cube_kit.square(size=100)
     return area_of(Window(square.epsg, square.left, square.top, 50, 100))
 
@@ -105,7 +107,7 @@ def test_too_few_lists_every_date_and_the_knob(five: Order, west: BaseGeometry, 
     assert "instead of" not in str(raised.value)  # no min_clear would give six
 
 
-def test_a_low_sun_is_flagged_and_used_all_the_same(cube_kit: ModuleType, store: Store) -> None:
+def test_a_low_sun_is_flagged_and_used_all_the_same(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     for number, zenith in enumerate((69.9, 70.0, 70.1, 84.6), start=1):
         archive.add(f"p{number}", {"B02": 100, "SCL": 4}, time=cube_kit.day(number), sun_zenith=zenith)
@@ -121,7 +123,7 @@ def test_a_low_sun_is_flagged_and_used_all_the_same(cube_kit: ModuleType, store:
     assert sum("sun only" in line for line in lines) == 2
 
 
-def test_a_season_says_what_its_dates_were_masked_with(cube_kit: ModuleType, store: Store) -> None:
+def test_a_season_says_what_its_dates_were_masked_with(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     for number in (1, 2, 3):
         scl = 4 if number < 3 else 10
@@ -137,7 +139,7 @@ def test_a_season_says_what_its_dates_were_masked_with(cube_kit: ModuleType, sto
     assert choose_season(store, order, area, 32631, 0.5, 1).masks == (json.loads(other.record("L2A")), usual)
 
 
-def test_a_needed_band_decides_too(cube_kit: ModuleType, store: Store) -> None:
+def test_a_needed_band_decides_too(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 100, "B03": 100, "SCL": 4}, time=cube_kit.day(1))
     archive.add("b", {"B02": 100, "SCL": 4}, time=cube_kit.day(2))
@@ -150,7 +152,7 @@ def test_a_needed_band_decides_too(cube_kit: ModuleType, store: Store) -> None:
     assert bound.bands == ("B02", "B03")
 
 
-def test_one_broken_file_costs_a_date_and_not_a_band(cube_kit: ModuleType, store: Store) -> None:
+def test_one_broken_file_costs_a_date_and_not_a_band(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     for number, bands in enumerate([("B02", "B03"), ("B02",), ("B02", "B03")], start=1):
         archive.add("abc"[number - 1], {**dict.fromkeys(bands, 100), "SCL": 4}, time=cube_kit.day(number))
@@ -161,7 +163,7 @@ def test_one_broken_file_costs_a_date_and_not_a_band(cube_kit: ModuleType, store
     assert season.bands == ("B02", "B03")
 
 
-def test_an_area_over_several_cells_counts_in_all(cube_kit: ModuleType, store: Store) -> None:
+def test_an_area_over_several_cells_counts_in_all(store: Store) -> None:
     window = cube_kit.square(row=-60, column=964)  # 120 px around the corner of four cells
     scl = np.full((120, 120), 4)
     scl[:30] = 10
@@ -178,7 +180,7 @@ def test_an_area_over_several_cells_counts_in_all(cube_kit: ModuleType, store: S
     assert (one.valid_fraction, one.clear_fraction) == (0.5, 0.5)
 
 
-def test_a_pixel_belongs_where_its_centre_lies(cube_kit: ModuleType, store: Store) -> None:
+def test_a_pixel_belongs_where_its_centre_lies(store: Store) -> None:
     # A triangle over half of a 100 px square: 4950 centres lie inside, the diagonal's 100 on its edge.
     scl = np.full((100, 100), 10)
     scl[np.tril_indices(100, -1)] = 4

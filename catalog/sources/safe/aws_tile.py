@@ -73,7 +73,7 @@ def read_tile(files: Files, path: str) -> SafeProduct:
         if UNKNOWN not in (found, tile.tile) and found != tile.tile:
             raise ProductError(f"{path}: {where} is of tile {found}, its metadata.xml of tile {tile.tile}.")
     level = tile.level
-    said = _product_document(files, path, about_product.get("path") or about_tile.get("productPath"), shown)
+    metadata = _product_document(files, path, about_product.get("path") or about_tile.get("productPath"), shown)
     of_granule = re.search(
         r"^(?P<platform>S2[A-D])_.*_A(?P<orbit>\d{6})_T\w{5}(?:_N(?P<baseline>\d\d\.\d\d))?", tile.granule
     )
@@ -81,7 +81,7 @@ def read_tile(files: Files, path: str) -> SafeProduct:
     baseline = name.baseline if name and name.baseline != UNKNOWN else normal_baseline(parts.get("baseline"))
     datatake = re.search(r"\d{8}T\d{6}_\d{6}", str(about_product.get("datatakeIdentifier") or ""))
     start = f"{name.start:%Y%m%dT%H%M%S}" if name else None
-    offsets, offset_from, problems = offsets_of(level, baseline, said, shown)
+    offsets, offset_from, problems = offsets_of(level, baseline, metadata, shown)
     cloud = tile.cloud_cover
     if cloud is None and isinstance(about_tile.get("cloudyPixelPercentage"), int | float):
         cloud = float(about_tile["cloudyPixelPercentage"])
@@ -109,12 +109,12 @@ def read_tile(files: Files, path: str) -> SafeProduct:
         product,
         tile,
         files=files,
-        found=find_files(files, below, level),
-        nodata=said.nodata if said else 0,
+        band_files=find_files(files, below, level),
+        nodata=metadata.nodata if metadata else 0,
         offsets=offsets,
         offset_from=offset_from,
         masks=quality_masks(files, path),
-        orbit_direction=said.orbit_direction if said else UNKNOWN,
+        orbit_direction=metadata.orbit_direction if metadata else UNKNOWN,
         problems=problems,
     )
 

@@ -117,117 +117,118 @@ class TileMetadata:
 
 def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
     """Read the product's document. Raises `ProductError` naming product and document."""
-    said = Document(root, f"{product}: {file}")
-    datatake = said.first("Datatake")
+    document = Document(root, f"{product}: {file}")
+    datatake = document.first("Datatake")
     identifier = datatake.get("datatakeIdentifier", "") if datatake is not None else ""
-    level = _level(said.text("PROCESSING_LEVEL"), said)
-    orbit = said.number("SENSING_ORBIT_NUMBER")
-    footprint = _footprint(said)
-    platform = re.fullmatch(r"Sentinel-?2([A-D])", said.maybe("SPACECRAFT_NAME") or "", re.IGNORECASE)
+    level = _level(document.text("PROCESSING_LEVEL"), document)
+    orbit = document.number("SENSING_ORBIT_NUMBER")
+    footprint = _footprint(document)
+    platform = re.fullmatch(r"Sentinel-?2([A-D])", document.maybe("SPACECRAFT_NAME") or "", re.IGNORECASE)
     return ProductMetadata(
         file=file,
         level=level,
-        name=(said.maybe("PRODUCT_URI", "PRODUCT_URI_2A" if level == "L2A" else "PRODUCT_URI_1C") or "").removesuffix(".SAFE"),
-        baseline=normal_baseline(said.maybe("PROCESSING_BASELINE")),
+        name=(document.maybe("PRODUCT_URI", "PRODUCT_URI_2A" if level == "L2A" else "PRODUCT_URI_1C") or "").removesuffix(".SAFE"),
+        baseline=normal_baseline(document.maybe("PROCESSING_BASELINE")),
         platform=f"S2{platform.group(1).upper()}" if platform else UNKNOWN,
         datatake=match.group(0) if (match := _DATATAKE.search(identifier)) else UNKNOWN,
         relative_orbit=UNKNOWN if orbit is None else f"R{int(orbit):03d}",
-        orbit_direction=(said.maybe("SENSING_ORBIT_DIRECTION") or UNKNOWN).lower(),
-        generation_time=said.time("GENERATION_TIME"),
-        quantification=_quantification(said, level),
-        nodata=_special_values(said),
-        offsets=_offsets(said, level),
+        orbit_direction=(document.maybe("SENSING_ORBIT_DIRECTION") or UNKNOWN).lower(),
+        generation_time=document.time("GENERATION_TIME"),
+        quantification=_quantification(document, level),
+        nodata=_special_values(document),
+        offsets=_offsets(document, level),
         footprint=footprint,
-        cloud_cover=said.number("Cloud_Coverage_Assessment"),
+        cloud_cover=document.number("Cloud_Coverage_Assessment"),
         granules=tuple(
             named
-            for granule in said.all("Granule", "Granules")
+            for granule in document.all("Granule", "Granules")
             if (named := granule.get("granuleIdentifier")) is not None
         ),
-        failed_checks=tuple(_failed_checks(said)),
-        synthetic=(said.maybe("SYNTHETIC") or "").lower() == "true",
+        failed_checks=tuple(_failed_checks(document)),
+        synthetic=(document.maybe("SYNTHETIC") or "").lower() == "true",
     )  # fmt: skip
 
 
 def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
     """Read the granule's document. Raises `ProductError` naming product and document."""
-    said = Document(root, f"{product}: {file}")
+    document = Document(root, f"{product}: {file}")
     # Sen2Cor's older documents call it TILE_ID_2A.
-    granule = said.text("TILE_ID", "TILE_ID_2A")
+    granule = document.text("TILE_ID", "TILE_ID_2A")
     tile = _TILE.search(granule)
     if tile is None:
-        raise said.wrong("TILE_ID", granule, "it names no tile")
-    code = re.search(r"EPSG:(32[67]\d{2})", said.text("HORIZONTAL_CS_CODE"), re.IGNORECASE)
+        raise document.wrong("TILE_ID", granule, "it names no tile")
+    code = re.search(r"EPSG:(32[67]\d{2})", document.text("HORIZONTAL_CS_CODE"), re.IGNORECASE)
     if code is None:
-        raise said.wrong("HORIZONTAL_CS_CODE", said.text("HORIZONTAL_CS_CODE"), "it is no UTM zone on WGS84")
-    time = said.time("SENSING_TIME")
+        raise document.wrong("HORIZONTAL_CS_CODE", document.text("HORIZONTAL_CS_CODE"), "it is no UTM zone on WGS84")
+    time = document.time("SENSING_TIME")
     if time is None:
-        raise said.wrong("SENSING_TIME", said.maybe("SENSING_TIME"), "it is no time")
+        raise document.wrong("SENSING_TIME", document.maybe("SENSING_TIME"), "it is no time")
     return TileMetadata(
         file=file,
-        level=_level(root.tag.partition("}")[2] or root.tag, said),
+        level=_level(root.tag.partition("}")[2] or root.tag, document),
         granule=granule,
         tile=tile.group(1),
-        datastrip=said.maybe("DATASTRIP_ID", "DATASTRIP_ID_2A") or UNKNOWN,
+        datastrip=document.maybe("DATASTRIP_ID", "DATASTRIP_ID_2A") or UNKNOWN,
         time=time,
         epsg=int(code.group(1)),
-        upper_left=_upper_left(said),
-        sizes=_sizes(said),
-        sun=_sun(said),
-        view=_view(said),
-        cloud_cover=said.number("CLOUDY_PIXEL_PERCENTAGE"),
-        nodata_share=said.number("NODATA_PIXEL_PERCENTAGE"),
-        degraded=said.number("DEGRADED_MSI_DATA_PERCENTAGE"),
+        upper_left=_upper_left(document),
+        sizes=_sizes(document),
+        sun=_sun(document),
+        view=_view(document),
+        cloud_cover=document.number("CLOUDY_PIXEL_PERCENTAGE"),
+        nodata_share=document.number("NODATA_PIXEL_PERCENTAGE"),
+        degraded=document.number("DEGRADED_MSI_DATA_PERCENTAGE"),
         masks=tuple(
-            (mask.get("type", ""), _band(mask) or "", (mask.text or "").strip()) for mask in said.all("MASK_FILENAME")
+            (mask.get("type", ""), _band(mask) or "", (mask.text or "").strip())
+            for mask in document.all("MASK_FILENAME")
         ),
     )
 
 
-def _level(text: str, said: Document) -> Level:
+def _level(text: str, document: Document) -> Level:
     match = re.search(r"Level-(1C|2A)", text)
     if match is None:
-        raise said.wrong("PROCESSING_LEVEL", text, "only Level-1C and Level-2A are read")
+        raise document.wrong("PROCESSING_LEVEL", text, "only Level-1C and Level-2A are read")
     return "L1C" if match.group(1) == "1C" else "L2A"
 
 
-def _quantification(said: Document, level: Level) -> int:
+def _quantification(document: Document, level: Level) -> int:
     # L2A lists those of aerosol and water vapour too, and in Sen2Cor's older documents the one of its L1C.
     names = (
         ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE") if level == "L2A" else ("QUANTIFICATION_VALUE",)
     )
-    value = said.as_number(names[0], said.text(*names))
+    value = document.as_number(names[0], document.text(*names))
     if value != QUANTIFICATION:
         raise ProductError(
-            f"{said.where}: {names[0]} is {value:g}, only {QUANTIFICATION} is understood. Use a reprocessed version of the product."
+            f"{document.where}: {names[0]} is {value:g}, only {QUANTIFICATION} is understood. Use a reprocessed version of the product."
         )
     return QUANTIFICATION
 
 
-def _special_values(said: Document) -> int:
+def _special_values(document: Document) -> int:
     """The number that means no data. Raises `ProductError` where saturation isn't the cube's own number."""
     values = {}
-    for entry in said.all("Special_Values"):
+    for entry in document.all("Special_Values"):
         name, index = entry.find("{*}SPECIAL_VALUE_TEXT"), entry.find("{*}SPECIAL_VALUE_INDEX")
         if name is not None and index is not None:
-            values[(name.text or "").strip()] = int(said.as_number("SPECIAL_VALUE_INDEX", index.text))
+            values[(name.text or "").strip()] = int(document.as_number("SPECIAL_VALUE_INDEX", index.text))
     saturated = values.get("SATURATED", SATURATED)
     if saturated != SATURATED:
         raise ProductError(
-            f"{said.where}: saturated pixels have the number {saturated}, only {SATURATED} is understood. Use a reprocessed version."
+            f"{document.where}: saturated pixels have the number {saturated}, only {SATURATED} is understood. Use a reprocessed version."
         )
     return values.get("NODATA", NO_DATA)
 
 
-def _offsets(said: Document, level: Level) -> dict[str, int]:
+def _offsets(document: Document, level: Level) -> dict[str, int]:
     name = "BOA_ADD_OFFSET" if level == "L2A" else "RADIO_ADD_OFFSET"
     offsets = {}
-    for element in said.all(name):
-        value, band = said.as_number(name, element.text), _band(element)
+    for element in document.all(name):
+        value, band = document.as_number(name, element.text), _band(element)
         if band is None:
-            raise said.wrong(name, str(element.attrib), "it names no band")
+            raise document.wrong(name, str(element.attrib), "it names no band")
         if value != round(value):
-            raise said.wrong(name, element.text, "it is no whole number")
+            raise document.wrong(name, element.text, "it is no whole number")
         offsets[band] = round(value)
     return offsets
 
@@ -237,17 +238,17 @@ def _band(element: Element) -> str | None:
     return _BAND_OF_ID.get(int(text)) if text.isdecimal() else None
 
 
-def _footprint(said: Document) -> Polygon:
-    numbers = [said.as_number("EXT_POS_LIST", text) for text in said.text("EXT_POS_LIST").split()]
+def _footprint(document: Document) -> Polygon:
+    numbers = [document.as_number("EXT_POS_LIST", text) for text in document.text("EXT_POS_LIST").split()]
     points = list(zip(numbers[1::2], numbers[::2], strict=False))  # they go latitude, longitude
     if len(numbers) % 2 or len(points) < 4:
-        raise said.wrong(
+        raise document.wrong(
             "EXT_POS_LIST", f"{len(numbers)} numbers", "these are no latitudes and longitudes of a polygon"
         )
     if not all(-180 <= longitude <= 180 and -90 <= latitude <= 90 for longitude, latitude in points):
-        raise said.wrong("EXT_POS_LIST", str(points[0]), "a point of it is not on the Earth")
+        raise document.wrong("EXT_POS_LIST", str(points[0]), "a point of it is not on the Earth")
     polygon = Polygon(points)
-    check_antimeridian(polygon, said.where)
+    check_antimeridian(polygon, document.where)
     return polygon
 
 
@@ -269,65 +270,65 @@ def _lists(value: Any) -> Any:
     return [_lists(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _failed_checks(said: Document) -> Iterator[str]:
-    for check in said.all("quality_check"):
+def _failed_checks(document: Document) -> Iterator[str]:
+    for check in document.all("quality_check"):
         if (check.text or "").strip().upper() not in ("PASSED", ""):
             yield f"{check.get('checkType')} {(check.text or '').strip()}"
     for name in _FLAGS:
-        if (flag := said.first(f"{name}_FLAG")) is not None and (flag.text or "").strip().upper() != "PASSED":
+        if (flag := document.first(f"{name}_FLAG")) is not None and (flag.text or "").strip().upper() != "PASSED":
             yield f"{name} {(flag.text or '').strip()}"
 
 
-def _sizes(said: Document) -> dict[int, tuple[int, int]]:
+def _sizes(document: Document) -> dict[int, tuple[int, int]]:
     sizes = {}
-    for entry in said.all("Size"):
+    for entry in document.all("Size"):
         rows, columns = entry.find("{*}NROWS"), entry.find("{*}NCOLS")
         if rows is not None and columns is not None:
-            sizes[int(said.as_number("resolution", entry.get("resolution")))] = (
-                int(said.as_number("NROWS", rows.text)),
-                int(said.as_number("NCOLS", columns.text)),
+            sizes[int(document.as_number("resolution", entry.get("resolution")))] = (
+                int(document.as_number("NROWS", rows.text)),
+                int(document.as_number("NCOLS", columns.text)),
             )
     if not sizes or any(min(size) < 1 for size in sizes.values()):
-        raise said.wrong("Tile_Geocoding", str(sizes), "it says no size")
+        raise document.wrong("Tile_Geocoding", str(sizes), "it says no size")
     return sizes
 
 
-def _upper_left(said: Document) -> tuple[float, float]:
-    east, north = said.number("ULX"), said.number("ULY")
+def _upper_left(document: Document) -> tuple[float, float]:
+    east, north = document.number("ULX"), document.number("ULY")
     if east is None or north is None:
-        raise said.wrong("Geoposition", None, "it says no corner")
+        raise document.wrong("Geoposition", None, "it says no corner")
     return east, north
 
 
-def _sun(said: Document) -> SunAngles | None:
-    mean, grid = said.first("Mean_Sun_Angle"), said.first("Sun_Angles_Grid")
+def _sun(document: Document) -> SunAngles | None:
+    mean, grid = document.first("Mean_Sun_Angle"), document.first("Sun_Angles_Grid")
     if mean is None:
         return None
     angles = [mean.find(f"{{*}}{name}") for name in ("ZENITH_ANGLE", "AZIMUTH_ANGLE")]
-    zenith, azimuth = (said.as_number("Mean_Sun_Angle", None if angle is None else angle.text) for angle in angles)
+    zenith, azimuth = (document.as_number("Mean_Sun_Angle", None if angle is None else angle.text) for angle in angles)
     step = None if grid is None else grid.find("{*}Zenith/{*}COL_STEP")
-    metres = 5000.0 if step is None else said.as_number("COL_STEP", step.text)
-    return SunAngles(zenith, azimuth % 360, _grid(grid, "Zenith", said), _grid(grid, "Azimuth", said), metres)
+    metres = 5000.0 if step is None else document.as_number("COL_STEP", step.text)
+    return SunAngles(zenith, azimuth % 360, _grid(grid, "Zenith", document), _grid(grid, "Azimuth", document), metres)
 
 
-def _grid(grid: Element | None, kind: str, said: Document) -> Grid:
-    found = () if grid is None else grid.iterfind(f"{{*}}{kind}//{{*}}VALUES")
-    rows = [(row.text or "").split() for row in found]
+def _grid(grid: Element | None, kind: str, document: Document) -> Grid:
+    values = () if grid is None else grid.iterfind(f"{{*}}{kind}//{{*}}VALUES")
+    rows = [(row.text or "").split() for row in values]
     if not rows:
         return np.zeros((0, 0), np.float32)
     try:
         return np.array(rows, np.float32)
     except ValueError as error:
-        raise said.wrong("Sun_Angles_Grid", kind, "its rows are no numbers of one length") from error
+        raise document.wrong("Sun_Angles_Grid", kind, "its rows are no numbers of one length") from error
 
 
-def _view(said: Document) -> dict[str, tuple[float, float]]:
+def _view(document: Document) -> dict[str, tuple[float, float]]:
     views = {}
-    for entry in said.all("Mean_Viewing_Incidence_Angle"):
+    for entry in document.all("Mean_Viewing_Incidence_Angle"):
         band, zenith, azimuth = _band(entry), entry.find("{*}ZENITH_ANGLE"), entry.find("{*}AZIMUTH_ANGLE")
         if band is not None and zenith is not None and azimuth is not None:
             try:
                 views[band] = float(zenith.text or ""), float(azimuth.text or "")
             except ValueError as error:
-                raise said.wrong("Mean_Viewing_Incidence_Angle", zenith.text, "it is no number") from error
+                raise document.wrong("Mean_Viewing_Incidence_Angle", zenith.text, "it is no number") from error
     return {band: views[band] for band in BANDS if band in views}

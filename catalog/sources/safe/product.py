@@ -102,43 +102,45 @@ def read_product(files: Files, path: str) -> SafeProduct:
     shown = name.name if name else name_of(root) or name_of(path)
     product_file = _the_file(tree, root, _PRODUCT_FILE, shown, "MTD_MSIL1C.xml or MTD_MSIL2A.xml")
     tile_file = _the_file(tree, granule, _TILE_FILE, shown, "MTD_TL.xml")
-    said = product_metadata(read_document(tree, product_file, shown), name_of(product_file), shown)
+    metadata = product_metadata(read_document(tree, product_file, shown), name_of(product_file), shown)
     tile = tile_metadata(read_document(tree, tile_file, shown), name_of(tile_file), shown)
-    name = name or parse_name(said.name)
-    _check_agreement(name, said, tile, shown)
+    name = name or parse_name(metadata.name)
+    _check_agreement(name, metadata, tile, shown)
     pixels, quality = join(granule, "IMG_DATA"), join(granule, "QI_DATA")
-    folders = [pixels] if said.level == "L1C" else [*(join(pixels, f"R{metres}m") for metres in (10, 20, 60)), quality]
-    found = find_files(tree, folders, said.level)
-    offsets, offset_from, problems = offsets_of(said.level, said.baseline, said, shown)
+    folders = (
+        [pixels] if metadata.level == "L1C" else [*(join(pixels, f"R{metres}m") for metres in (10, 20, 60)), quality]
+    )
+    band_files = find_files(tree, folders, metadata.level)
+    offsets, offset_from, problems = offsets_of(metadata.level, metadata.baseline, metadata, shown)
     return assemble(
         Product(
             # Compact names carry the tile; long ones are those of all their granules.
             id=name.name if name and name.tile != UNKNOWN else tile.granule,
             href=join(files.address, path),
-            level=said.level,
+            level=metadata.level,
             time=tile.time,
             tile=tile.tile,
-            platform=said.platform if said.platform != UNKNOWN or name is None else name.platform,
-            datatake=said.datatake,
+            platform=metadata.platform if metadata.platform != UNKNOWN or name is None else name.platform,
+            datatake=metadata.datatake,
             datastrip=tile.datastrip_start,
-            relative_orbit=said.relative_orbit,
-            baseline=said.baseline,
-            generation_time=said.generation_time,
-            cloud_cover=said.cloud_cover if tile.cloud_cover is None else tile.cloud_cover,
+            relative_orbit=metadata.relative_orbit,
+            baseline=metadata.baseline,
+            generation_time=metadata.generation_time,
+            cloud_cover=metadata.cloud_cover if tile.cloud_cover is None else tile.cloud_cover,
             sun_zenith=tile.sun.zenith if tile.sun else None,
             sun_azimuth=tile.sun.azimuth if tile.sun else None,
-            footprint=as_geometry(_footprint(said, tile, shown)),
-            synthetic=said.synthetic,
+            footprint=as_geometry(_footprint(metadata, tile, shown)),
+            synthetic=metadata.synthetic,
         ),
         tile,
         files=tree,
-        found=found,
-        nodata=said.nodata,
+        band_files=band_files,
+        nodata=metadata.nodata,
         offsets=offsets,
         offset_from=offset_from,
         masks=quality_masks(tree, granule),
-        orbit_direction=said.orbit_direction,
-        problems=[*problems, *(f"its own quality check failed: {check}" for check in said.failed_checks)],
+        orbit_direction=metadata.orbit_direction,
+        problems=[*problems, *(f"its own quality check failed: {check}" for check in metadata.failed_checks)],
     )
 
 
@@ -166,20 +168,20 @@ def enter(files: Files, path: str) -> tuple[Files, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundFile:
+class BandFile:
     """The file that a band is read from."""
 
     path: str
     resolution: int
 
 
-def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, FoundFile]:
+def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, BandFile]:
     """The best file of each band and mask of a level in these folders; folders may be missing.
 
     Best is the native pixel size, then the next finer one, then the next coarser one. Raises `SourceError`.
     """
     wanted = LEVEL_BANDS[level] + MASK_ASSETS[level]
-    best: dict[str, tuple[tuple[bool, int, str], FoundFile]] = {}
+    best: dict[str, tuple[tuple[bool, int, str], BandFile]] = {}
     for folder in folders:
         try:
             entries = files.list(folder)
@@ -193,29 +195,31 @@ def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, 
             path, native = join(folder, entry.name), NATIVE[asset]
             rank = (metres > native, abs(metres - native), path)
             if asset not in best or rank < best[asset][0]:
-                best[asset] = rank, FoundFile(path, metres)
+                best[asset] = rank, BandFile(path, metres)
     return {asset: best[asset][1] for asset in wanted if asset in best}
 
 
 def offsets_of(
-    level: Level, baseline: str, said: ProductMetadata | None, shown: str
+    level: Level, baseline: str, metadata: ProductMetadata | None, shown: str
 ) -> tuple[dict[str, int], str, list[str]]:
-    """Offset of each band, what said so, and what is odd about it. ``said``: None where the document isn't there.
+    """Offset of each band, its origin, and what is odd about it. ``metadata``: None where the document isn't there.
 
     Raises `ProductError` where the document gives offsets of some bands only.
     """
     element = "BOA_ADD_OFFSET" if level == "L2A" else "RADIO_ADD_OFFSET"
     bands = LEVEL_BANDS[level]
-    if said is not None and said.offsets:
-        lacking = [band for band in bands if band not in said.offsets]
+    if metadata is not None and metadata.offsets:
+        lacking = [band for band in bands if band not in metadata.offsets]
         if lacking:
-            raise ProductError(f"{shown}: {said.file} has no {element} of {', '.join(lacking)}. Get the product again.")
-        return {band: said.offsets[band] for band in bands}, f"{element} of {said.file}", []
+            raise ProductError(
+                f"{shown}: {metadata.file} has no {element} of {', '.join(lacking)}. Get the product again."
+            )
+        return {band: metadata.offsets[band] for band in bands}, f"{element} of {metadata.file}", []
     number = baseline_number(baseline)
     shifted = number is not None and number >= OFFSET_SINCE
-    if said is not None and not shifted:
-        return dict.fromkeys(bands, 0), f"{said.file} has no {element}", []
-    problems = [f"{said.file} has no {element} though its baseline is {baseline}"] if said is not None else []
+    if metadata is not None and not shifted:
+        return dict.fromkeys(bands, 0), f"{metadata.file} has no {element}", []
+    problems = [f"{metadata.file} has no {element} though its baseline is {baseline}"] if metadata is not None else []
     if number is None:
         return dict.fromkeys(bands, 0), f"nothing says so: baseline {baseline} is no number", problems
     return dict.fromkeys(bands, -1000 if shifted else 0), f"baseline {baseline}", problems
@@ -226,7 +230,7 @@ def assemble(
     tile: TileMetadata,
     *,
     files: Files,
-    found: Mapping[str, FoundFile],
+    band_files: Mapping[str, BandFile],
     nodata: int,
     offsets: Mapping[str, int],
     offset_from: str,
@@ -235,15 +239,15 @@ def assemble(
     problems: list[str],
 ) -> SafeProduct:
     """Bring together what was read. Raises `ProductError` where no band is there."""
-    missing = tuple(band for band in LEVEL_BANDS[product.level] if band not in found)
+    missing = tuple(band for band in LEVEL_BANDS[product.level] if band not in band_files)
     if len(missing) == len(LEVEL_BANDS[product.level]):
         raise ProductError(f"{product.id}: none of its bands is there. Get the product again.")
     if missing:
         problems = [*problems, f"missing: {', '.join(missing)}"]
-    if product.level == "L2A" and "SCL" not in found:
+    if product.level == "L2A" and "SCL" not in band_files:
         problems = [*problems, "missing: SCL, without which clouds can't be told"]
     if off_native := [
-        f"{name} at {file.resolution} m" for name, file in found.items() if file.resolution != NATIVE[name]
+        f"{name} at {file.resolution} m" for name, file in band_files.items() if file.resolution != NATIVE[name]
     ]:
         problems = [*problems, f"not at their native pixel size: {', '.join(off_native)}"]
     if product.baseline in _BASELINES_WITHOUT_AGE:
@@ -262,11 +266,11 @@ def assemble(
                 offset_from=offset_from if name in BANDS else "a mask has none",
                 gdal_env=dict(files.gdal_env),
             )
-            for name, file in found.items()
+            for name, file in band_files.items()
         },
         files=files,
-        paths={name: file.path for name, file in found.items()},
-        resolutions={name: file.resolution for name, file in found.items()},
+        paths={name: file.path for name, file in band_files.items()},
+        resolutions={name: file.resolution for name, file in band_files.items()},
         missing=missing,
         offsets=offsets,
         offset_from=offset_from,
@@ -343,12 +347,12 @@ def _asset_of(file: str, folder: str) -> tuple[str, int] | None:
     return name, int(match.group("metres") or (of_folder.group(1) if of_folder else NATIVE[name]))
 
 
-def _check_agreement(name: ProductName | None, said: ProductMetadata, tile: TileMetadata, shown: str) -> None:
+def _check_agreement(name: ProductName | None, metadata: ProductMetadata, tile: TileMetadata, shown: str) -> None:
     """Raise `ProductError` where name, product and granule are not of one product."""
-    pairs: list[tuple[str, str, str, str, str]] = [("level", tile.file, tile.level, said.file, said.level)]
+    pairs: list[tuple[str, str, str, str, str]] = [("level", tile.file, tile.level, metadata.file, metadata.level)]
     if name is not None:
-        pairs.append(("level", "its name", name.level, said.file, said.level))
-        pairs.append(("platform", "its name", name.platform, said.file, said.platform))
+        pairs.append(("level", "its name", name.level, metadata.file, metadata.level))
+        pairs.append(("platform", "its name", name.platform, metadata.file, metadata.platform))
         pairs.append(("tile", "its name", name.tile, tile.file, tile.tile))
     for what, first, one, second, other in pairs:
         if UNKNOWN not in (one, other) and one != other:
@@ -356,15 +360,15 @@ def _check_agreement(name: ProductName | None, said: ProductMetadata, tile: Tile
                 f"{shown}: {first} says {what} {one}, {second} says {other}: these are parts of different products. "
                 "Get the product again."
             )
-    if said.granules and not any(f"_T{tile.tile}" in granule for granule in said.granules):
-        raise ProductError(f"{shown}: {said.file} lists no granule of tile {tile.tile}, of which {tile.file} is.")
+    if metadata.granules and not any(f"_T{tile.tile}" in granule for granule in metadata.granules):
+        raise ProductError(f"{shown}: {metadata.file} lists no granule of tile {tile.tile}, of which {tile.file} is.")
 
 
-def _footprint(said: ProductMetadata, tile: TileMetadata, shown: str) -> BaseGeometry:
-    """Of the granule: the product's where it has one granule, else what of it lies in the tile."""
-    if len(said.granules) < 2:
-        return said.footprint
-    part = said.footprint.buffer(0).intersection(to_lonlat(box(*tile.bounds), tile.epsg))
+def _footprint(metadata: ProductMetadata, tile: TileMetadata, shown: str) -> BaseGeometry:
+    """Footprint of the granule: the product's where it has one granule, else the part of it that lies in the tile."""
+    if len(metadata.granules) < 2:
+        return metadata.footprint
+    part = metadata.footprint.buffer(0).intersection(to_lonlat(box(*tile.bounds), tile.epsg))
     if part.is_empty:
-        raise ProductError(f"{shown}: granule {tile.granule} lies outside of the footprint in {said.file}.")
+        raise ProductError(f"{shown}: granule {tile.granule} lies outside of the footprint in {metadata.file}.")
     return part

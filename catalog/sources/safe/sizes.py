@@ -48,9 +48,9 @@ def check_sizes(safe: SafeProduct) -> Mapping[str, tuple[int, int]]:
     }
     for metres in sorted({safe.resolutions[asset] for asset in sizes}):
         of_one = {asset: sizes[asset] for asset in sizes if safe.resolutions[asset] == metres}
-        said = safe.tile.sizes.get(metres)
+        recorded = safe.tile.sizes.get(metres)
         usual, _ = Counter(of_one.values()).most_common(1)[0]
-        expected = said if said is not None and said in of_one.values() else usual
+        expected = recorded if recorded is not None and recorded in of_one.values() else usual
         for asset, size in of_one.items():
             if size != expected:
                 raise ProductError(

@@ -132,34 +132,40 @@ class SafeSource:
         check_sizes(safe)
         return dict(safe.assets)
 
-    def _lies_elsewhere(self, found: Candidate, results: list[Product | LeftOut], area: Area) -> bool:
+    def _lies_elsewhere(self, candidate: Candidate, results: list[Product | LeftOut], area: Area) -> bool:
         """True where the tile that a product is of doesn't touch the area."""
-        if found.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):
+        if candidate.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):
             return False
         tile = self._read[results[0].href].tile
         # Edges that are straight in the zone are bent in longitude and latitude.
         return not to_lonlat(box(*tile.bounds), tile.epsg).buffer(0.1).intersects(area)
 
-    def _granules(self, found: Candidate) -> list[Product | LeftOut]:
+    def _granules(self, candidate: Candidate) -> list[Product | LeftOut]:
         """All granules of a product, or why not."""
         results: list[Product | LeftOut] = []
         try:
             # The names that carry a tile are of products with one granule.
-            one = found.is_tile or found.tile != UNKNOWN
-            paths = [found.path] if one else granules(self._files, found.path)
+            one = candidate.is_tile or candidate.tile != UNKNOWN
+            paths = [candidate.path] if one else granules(self._files, candidate.path)
         except ProductError as error:
-            return [LeftOut(product=name_of(found.path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD)]
+            return [
+                LeftOut(product=name_of(candidate.path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD)
+            ]
         for path in paths:
             try:
-                safe = read_tile(self._files, path) if found.is_tile else read_product(self._files, path)
+                safe = read_tile(self._files, path) if candidate.is_tile else read_product(self._files, path)
             except AccessError as error:  # a bucket may refuse one product and give the others
                 results.append(
-                    LeftOut(product=_shown(found, path), reason=f"access denied: {error}", kind=Reason.ACCESS_DENIED)
+                    LeftOut(
+                        product=_shown(candidate, path), reason=f"access denied: {error}", kind=Reason.ACCESS_DENIED
+                    )
                 )
                 continue
             except ProductError as error:
                 results.append(
-                    LeftOut(product=_shown(found, path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD)
+                    LeftOut(
+                        product=_shown(candidate, path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD
+                    )
                 )
                 continue
             self._read[safe.product.href] = safe
@@ -231,8 +237,8 @@ def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[
     )
 
 
-def _may_lie_in(found: Candidate, period: tuple[datetime, datetime]) -> bool:
-    return found.span is None or (found.span[0] < period[1] and found.span[1] >= period[0])
+def _may_lie_in(candidate: Candidate, period: tuple[datetime, datetime]) -> bool:
+    return candidate.span is None or (candidate.span[0] < period[1] and candidate.span[1] >= period[0])
 
 
 def _apart(address: str) -> tuple[str, str]:
@@ -245,13 +251,19 @@ def _apart(address: str) -> tuple[str, str]:
     return str(path.parent), path.name
 
 
-def _shown(found: Candidate, path: str) -> str:
-    return found.name.name if found.name and path == found.path else name_of(path) if not found.is_tile else path
+def _shown(candidate: Candidate, path: str) -> str:
+    return (
+        candidate.name.name
+        if candidate.name and path == candidate.path
+        else name_of(path)
+        if not candidate.is_tile
+        else path
+    )
 
 
-def _in_words(found: list[Candidate]) -> str:
-    if not found:
+def _in_words(candidates: list[Candidate]) -> str:
+    if not candidates:
         return "no product"
-    spans = [one.span for one in found if one.span is not None]
+    spans = [one.span for one in candidates if one.span is not None]
     when = f" from {min(spans)[0]:%Y-%m-%d} to {max(spans)[0]:%Y-%m-%d}" if spans else ""
-    return f"{len(found)} product{'s' if len(found) > 1 else ''}{when}"
+    return f"{len(candidates)} product{'s' if len(candidates) > 1 else ''}{when}"

@@ -1,4 +1,4 @@
-"""Asking a Sentinel Hub deployment through its own Python client: tokens, retries, and what went wrong in words."""
+"""Client of a Sentinel Hub deployment on its own Python package: tokens, retries, and what went wrong in words."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class SentinelHubService:
 
     @property
     def config(self) -> SHConfig:
-        """For the package's own classes. Its defaults: neither a file of the user's home nor the environment is read."""
+        """Configuration for the package's own classes, from its defaults: neither a file of the user's home nor the environment is read."""
         return SHConfig(
             use_defaults=True,
             sh_client_id=self._access.client_id.get_secret_value(),
@@ -152,24 +152,24 @@ class SentinelHubService:
             return session
 
     def _explained(self, error: Exception) -> SourceError | RefusedError:
-        status, said = _status(error), self._without_secrets(_said(error), error)
+        status, text = _status(error), self._without_secrets(_error_text(error), error)
         where = f"source {self.url}"
         if status == 401 or isinstance(error, OAuth2Error):
             return AccessError(
-                f"{where}: the OAuth client or its token is not accepted: {said}. Check SH_CLIENT_ID and SH_CLIENT_SECRET, "
+                f"{where}: the OAuth client or its token is not accepted: {text}. Check SH_CLIENT_ID and SH_CLIENT_SECRET, "
                 "and that SH_BASE_URL and SH_TOKEN_URL belong to one deployment."
             )
         if isinstance(error, OutOfRequestsException):
-            return SourceError(f"{where}: too many requests (HTTP 429): {said}. Go on later, or with a larger quota.")
-        if status in (402, 403) and "processing units" in said.lower():
+            return SourceError(f"{where}: too many requests (HTTP 429): {text}. Go on later, or with a larger quota.")
+        if status in (402, 403) and "processing units" in text.lower():
             return AccessError(
-                f"{where}: the quota is used up: {said}. Wait until it is renewed, or ask for a smaller area."
+                f"{where}: the quota is used up: {text}. Wait until it is renewed, or ask for a smaller area."
             )
         if status == 403:
-            return AccessError(f"{where}: this OAuth client may not do that (HTTP 403): {said}. Check its account.")
+            return AccessError(f"{where}: this OAuth client may not do that (HTTP 403): {text}. Check its account.")
         if status is None or status == 404 or status >= 500:
-            return SourceError(f"{where} can't be reached or fails: {said}. Check SH_BASE_URL, or go on later.")
-        return RefusedError(f"HTTP {status}: {said}")
+            return SourceError(f"{where} can't be reached or fails: {text}. Check SH_BASE_URL, or go on later.")
+        return RefusedError(f"HTTP {status}: {text}")
 
     def _without_secrets(self, text: str, error: Exception) -> str:
         sent = getattr(_cause(error), "request", None)
@@ -189,7 +189,7 @@ def _status(error: Exception) -> int | None:
     return response.status_code if isinstance(response, Response) else None
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """The text of the service, or of what happened on the way to it, on one line."""
     cause = _cause(error)
     response = getattr(cause, "response", None)

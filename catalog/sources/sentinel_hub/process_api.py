@@ -114,11 +114,11 @@ def parts(product: Product, layer: Layer, windows: Sequence[Window]) -> list[Win
 
 
 def _reach(product: Product, epsg: int) -> Window | None:
-    """Around the footprint: what lies outside costs as much as what has pixels. None where it can't be told."""
+    """Window around the footprint: what lies outside costs as much as what has pixels. None where it isn't known."""
     outline = make_valid(shape(product.footprint)).buffer(FOOTPRINT_MARGIN)
-    place = to_zone(segmentize(outline, 0.1), epsg)
+    projected = to_zone(segmentize(outline, 0.1), epsg)
     # A footprint drawn across the antimeridian the long way round has vertices that no zone reaches.
-    return window_around(place, epsg) if np.isfinite(place.bounds).all() else None
+    return window_around(projected, epsg) if np.isfinite(projected.bounds).all() else None
 
 
 def download_request(product: Product, layer: Layer, part: Window, config: SHConfig) -> DownloadRequest:
@@ -202,7 +202,7 @@ class LayerFiles:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """They can be written to in the block, and hold what was written after it. Raises `StoreError` where they don't."""
+        """Open the files for writing in the block; after it they hold what was written. Raises `StoreError` where they don't."""
         height, width = self.layer.shape(self._whole)
         try:
             with ExitStack() as stack:
@@ -226,14 +226,16 @@ class LayerFiles:
         valid = values[-1] != 0
         for name, raw in zip(self.layer.names, values[:-1], strict=True):
             encoded = _encoded(name, raw, valid)
-            self._open[name].write(encoded, 1, window=self._place(part))
+            self._open[name].write(encoded, 1, window=self._raster_window(part))
             self._sums[name] += int(encoded.sum(dtype=np.uint64))
 
     def _verify(self) -> None:
         # On a full disk GDAL closes a file without a word; what it lacks would read as no data.
         for name, expected in self._sums.items():
             with rasterio.open(self._path(name)) as dataset:
-                found = sum(int(dataset.read(1, window=self._place(part)).sum(dtype=np.uint64)) for part in self.parts)
+                found = sum(
+                    int(dataset.read(1, window=self._raster_window(part)).sum(dtype=np.uint64)) for part in self.parts
+                )
             if found != expected:
                 raise StoreError(
                     f"{self._path(name)} doesn't hold what was written to it. Free some space there (TMPDIR), and run again."
@@ -255,7 +257,7 @@ class LayerFiles:
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.tif"
 
-    def _place(self, part: Window) -> RasterWindow:
+    def _raster_window(self, part: Window) -> RasterWindow:
         rows, columns = self._whole.slices(part)
         step = self.layer.step
         return RasterWindow.from_slices(

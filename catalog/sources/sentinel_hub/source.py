@@ -66,10 +66,10 @@ class SentinelHubSource:
         collection = COLLECTIONS[level]
         # the service's intervals include their end
         items = self._service.search(collection, area.bounds, (start, end - timedelta(seconds=1)))
-        return select_items(self._named(items, collection), area, period, level, told=False)
+        return select_items(self._named(items, collection), area, period, level, complete=False)
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
-        """Empty: nothing is a file before `download`."""
+        """No assets: nothing is a file before `download`."""
         return {}
 
     def download(self, product: Product, windows: Sequence[Window], folder: Path) -> dict[str, Asset]:

@@ -1,7 +1,7 @@
 """A STAC item: the product it describes, and where its bands are.
 
-Understands the properties and asset names of Earth Search, the Copernicus Data Space (CDSE), the Planetary Computer, and
-of plain archives that follow the STAC extensions. What an item doesn't say stays unknown.
+Understands the properties and asset names of Earth Search (also version 0), Digital Earth Africa, the Copernicus Data Space
+(CDSE), the Planetary Computer, and of plain archives that follow the STAC extensions. What an item doesn't say stays unknown.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from catalog.baseline import OFFSET_SINCE, baseline_number, normal_baseline
+from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError, RequestError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
 from catalog.sources.address import is_s3, join
 from catalog.sources.product_name import COMPACT
+from catalog.sources.stac.synonyms import SYNONYMS, first_of, item_baseline, values_of
 from catalog.storage.credentials import Credentials
 from catalog.storage.s3 import gdal_options, split_address
 
@@ -24,8 +25,6 @@ Item = dict[str, Any]
 
 SYNTHETIC = "cropline:synthetic"
 """Property of an item, collection or catalogue whose pixels were made, not measured."""
-
-_OFFSET_APPLIED = "earthsearch:boa_offset_applied"
 
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
@@ -53,10 +52,11 @@ def item_time(item: Item) -> datetime:
 def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
     """The product that an item describes; ``synthetic`` is what its catalogue says. Raises `ProductError`."""
     properties = _properties(item)
-    name = COMPACT.match(str(properties.get("s2:product_uri") or item.get("id") or ""))
+    names = map(COMPACT.match, map(str, (*values_of(properties, "product"), item.get("id"))))
+    name = next((match for match in names if match is not None), None)
     parts: dict[str, str | None] = name.groupdict() if name else {}
     elevation = _number(properties.get("view:sun_elevation"))
-    zenith = _number(properties.get("s2:mean_solar_zenith"))
+    zenith = first_of(properties, "sun zenith", _number)
     try:
         return Product(
             id=str(item.get("id") or ""),
@@ -68,11 +68,11 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
             datatake=_datatake(properties, parts),
             datastrip=_datastrip(properties),
             relative_orbit=_orbit(properties, parts),
-            baseline=_baseline(properties, parts),
+            baseline=item_baseline(item, properties),
             generation_time=_generation_time(properties, parts),
             cloud_cover=_number(properties.get("eo:cloud_cover")),
             sun_zenith=zenith if zenith is not None or elevation is None else 90.0 - elevation,
-            sun_azimuth=_first_number(properties, "s2:mean_solar_azimuth", "view:sun_azimuth"),
+            sun_azimuth=first_of(properties, "sun azimuth", _number),
             footprint=item["geometry"],
             synthetic=synthetic or properties.get(SYNTHETIC) is True,
         )
@@ -118,9 +118,9 @@ def _asset(name: str, asset: Item, item: Item, href: str, product: Product, cred
         except RequestError as error:
             raise ProductError(f"{product.id}: {name}: {error}") from error
         address, gdal_env = f"/vsis3/{bucket}/{key}", gdal_options(credentials.of_bucket(bucket), bucket)
-    said = _number(_of_band(asset, "nodata"))
+    nodata_value = _number(_of_band(asset, "nodata"))
     # A cloud probability of 0 % is a value like any other, also where an item lists 0 as the no data of all its assets.
-    nodata = None if name == "CLD" else 0 if said is None else said
+    nodata = None if name == "CLD" else 0 if nodata_value is None else nodata_value
     if name in BANDS:
         offset, said_by = _offset(name, asset, _properties(item), product)
     else:
@@ -154,8 +154,9 @@ def _offset(name: str, asset: Item, properties: Item, product: Product) -> tuple
             f"{product.id}: {name} has the scale {1.0 if scale is None else scale:g}, only {REFLECTANCE_SCALE:g} is "
             "understood. Correct the item's raster:bands (or bands)."
         )
-    if properties.get(_OFFSET_APPLIED) is True:
-        return 0, f"{_OFFSET_APPLIED}: true"
+    applied = next((flag for flag in SYNONYMS["offset applied"] if properties.get(flag) is True), None)
+    if applied is not None:
+        return 0, f"{applied}: true"
     if offset is not None:
         return round(offset / REFLECTANCE_SCALE), f"the item's band offset {offset:g}"
     number = baseline_number(product.baseline)
@@ -200,26 +201,21 @@ def _level(item: Item, properties: Item, parts: dict[str, str | None]) -> Level:
     makers = [str(properties[key]).lower() for key in ("constellation", "platform") if properties.get(key)]
     if makers and not any(re.match(r"sentinel-?2|s2[a-d]$", maker) for maker in makers):
         raise ProductError(f"not Sentinel-2 but {', '.join(makers)}")
-    said = (
-        properties.get("processing:level"),
-        properties.get("s2:product_type"),
-        properties.get("product:type"),
+    values = (
+        *values_of(properties, "level"),
         parts.get("level"),
         item.get("collection"),
     )
-    for text in said:
+    for text in values:
         if match := re.search(r"(?:l|level-?|msi)(1c?|2a?)(?![0-9a-z])", str(text or "").lower()):
             return "L1C" if match.group(1).startswith("1") else "L2A"
     raise ProductError("nothing says whether it is Sentinel-2 L1C or L2A")
 
 
 def _tile(item: Item, properties: Item, parts: dict[str, str | None]) -> str:
-    if all(properties.get(f"mgrs:{key}") for key in ("utm_zone", "latitude_band", "grid_square")):
-        joined = "".join(str(properties[f"mgrs:{key}"]) for key in ("utm_zone", "latitude_band", "grid_square"))
-    else:
-        joined = ""
-    said = (properties.get("grid:code"), joined, properties.get("s2:mgrs_tile"), properties.get("s2:tile"))
-    for text in (*said, parts.get("tile"), str(item.get("id") or "").replace("_", " ")):
+    square = [first_of(properties, part, str) for part in ("utm zone", "latitude band", "grid square")]
+    values = (*values_of(properties, "tile"), "".join(part for part in square if part) if all(square) else "")
+    for text in (*values, parts.get("tile"), str(item.get("id") or "").replace("_", " ")):
         if match := _TILE.search(str(text or "")):
             return f"{int(match.group(1)):02d}{match.group(2)}"
     return UNKNOWN
@@ -231,40 +227,30 @@ def _platform(properties: Item, parts: dict[str, str | None]) -> str:
 
 
 def _datatake(properties: Item, parts: dict[str, str | None]) -> str:
-    for key in ("s2:datatake_id", "eopf:datatake_id"):
-        if match := _DATATAKE.search(str(properties.get(key) or "")):
+    for text in values_of(properties, "datatake"):
+        if match := _DATATAKE.search(str(text)):
             return match.group(0)
     start = parts.get("start")
     if start is None:
         return UNKNOWN
-    orbit = re.search(r"_A(\d{6})_", str(properties.get("s2:granule_id") or ""))
+    orbit = first_of(properties, "granule", lambda text: re.search(r"_A(\d{6})_", str(text)))
     return f"{start}_{orbit.group(1)}" if orbit else start
 
 
 def _datastrip(properties: Item) -> str:
-    for key in ("s2:datastrip_id", "eopf:datastrip_id"):
-        if match := re.search(r"_(S\d{8}T\d{6})", str(properties.get(key) or "")):
-            return match.group(1)
-    return UNKNOWN
+    strip = first_of(properties, "datastrip", lambda text: re.search(r"_(S\d{8}T\d{6})", str(text)))
+    return strip.group(1) if strip else UNKNOWN
 
 
 def _orbit(properties: Item, parts: dict[str, str | None]) -> str:
-    orbit = _number(properties.get("sat:relative_orbit"))
+    orbit = first_of(properties, "orbit", _number)
     if orbit is not None:
         return f"R{int(orbit):03d}"
     return f"R{parts['orbit']}" if parts.get("orbit") else UNKNOWN
 
 
-def _baseline(properties: Item, parts: dict[str, str | None]) -> str:
-    for text in (properties.get("s2:processing_baseline"), properties.get("processing:version"), parts.get("baseline")):
-        if (baseline := normal_baseline(text)) != UNKNOWN:
-            return baseline
-    return UNKNOWN
-
-
 def _generation_time(properties: Item, parts: dict[str, str | None]) -> datetime | None:
-    said = (properties.get("s2:generation_time"), properties.get("processing:datetime"), parts.get("generated"))
-    return next((time for time in map(_time, said) if time is not None), None)
+    return first_of(properties, "generation time", _time) or _time(parts.get("generated"))
 
 
 def _properties(item: Item) -> Item:
@@ -289,7 +275,3 @@ def _number(value: object) -> float | None:
         return float(str(value))
     except ValueError:
         return None
-
-
-def _first_number(properties: Item, *keys: str) -> float | None:
-    return next((number for number in (_number(properties.get(key)) for key in keys) if number is not None), None)

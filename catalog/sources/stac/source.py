@@ -65,9 +65,11 @@ class StacSource:
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
         if self._is_api:
-            found = ((href, item, False) for href, item in self._search_api(area, period, level))
-            return select_items(found, area, period, level, told=False)
-        return select_items(self._walk(self._root, self._document, False, {self._root}), area, period, level, told=True)
+            candidates = ((href, item, False) for href, item in self._search_api(area, period, level))
+            return select_items(candidates, area, period, level, complete=False)
+        return select_items(
+            self._walk(self._root, self._document, False, {self._root}), area, period, level, complete=True
+        )
 
     def assets(self, product: Product) -> dict[str, Asset]:
         """See `Source`."""
@@ -178,18 +180,18 @@ class _UnreadableError(Exception):
 
 
 def select_items(
-    found: Iterator[tuple[str, Document | str, bool]],
+    candidates: Iterator[tuple[str, Document | str, bool]],
     area: Area,
     period: tuple[datetime, datetime],
     level: Level,
     *,
-    told: bool,
+    complete: bool,
 ) -> SearchResult:
-    """Sort out what meets area, period and level. ``told``: ``found`` is all that the source holds."""
+    """Sort out what meets area, period and level. ``complete``: ``candidates`` is all that the source holds."""
     products: list[Product] = []
     left_out: list[LeftOut] = []
     times: list[datetime] = []
-    for href, item, synthetic in found:
+    for href, item, synthetic in candidates:
         if isinstance(item, str):
             left_out.append(LeftOut(product=href, reason=f"not understood: {item}", kind=Reason.NOT_UNDERSTOOD))
             continue
@@ -212,7 +214,7 @@ def select_items(
                 LeftOut(product=product.id, reason=f"other level: {product.level}", kind=Reason.OTHER_LEVEL)
             )
     holds = f"{len(times)} items from {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}" if times else "no item"
-    return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if told else "")
+    return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if complete else "")
 
 
 def _meets(item: Document, area: Area) -> bool:
@@ -227,8 +229,8 @@ def _meets(item: Document, area: Area) -> bool:
 
 def _says_synthetic(document: Document) -> bool:
     summaries = document.get("summaries")
-    said = [document.get(SYNTHETIC), summaries.get(SYNTHETIC) if isinstance(summaries, dict) else None]
-    return any(value is True or (isinstance(value, list) and True in value) for value in said)
+    values = [document.get(SYNTHETIC), summaries.get(SYNTHETIC) if isinstance(summaries, dict) else None]
+    return any(value is True or (isinstance(value, list) and True in value) for value in values)
 
 
 def _links(document: Document) -> list[dict[str, str]]:

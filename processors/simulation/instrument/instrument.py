@@ -152,7 +152,7 @@ class Instrument:
 
     @property
     def sun_distance(self) -> float:
-        """U: 1 / (distance in AU)², by the first terms of Spencer (1971)."""
+        """Distance factor U: 1 / (distance in AU)², by the first terms of Spencer (1971)."""
         angle = 2 * math.pi * (self.day - 1) / 365
         return 1.00011 + 0.034221 * math.cos(angle) + 0.00128 * math.sin(angle)
 

@@ -160,10 +160,10 @@ class Counts:
         both = (sky != UNSEEN) & (clear <= 1)
         if not both.any():
             return
-        truth, said = sky[both], clear[both] == 1
+        truth, masked_clear = sky[both], clear[both] == 1
         known = self.masks.setdefault(acquisition, np.zeros((2, 2), np.int64))
-        known += confusion_matrix((truth == 0).astype(np.int64), said.astype(np.int64), 2)
-        np.add.at(self.sky, (truth, (~said).astype(np.int64)), 1)
+        known += confusion_matrix((truth == 0).astype(np.int64), masked_clear.astype(np.int64), 2)
+        np.add.at(self.sky, (truth, (~masked_clear).astype(np.int64)), 1)
 
     def add_ndvi(self, seen: Floats, land: Floats, sky: Bytes, clear: Bytes) -> None:
         """Compare NDVI (H, W) of the cube, NaN where there is none, with that of the land."""
@@ -194,7 +194,7 @@ def score_delivery(
     """
     zone_area = to_zone(area, epsg)
     blocks = list(_blocks(zone_area, epsg))
-    ordered = sorted(order.acquisitions, key=lambda one: (one.time, one.id))
+    ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
     land = mission.land(_tile(ordered))
     counts, pixels = Counts(), 0
     for done, window in enumerate(blocks, start=1):
@@ -294,7 +294,7 @@ def _count_block(
     rows, columns = cube.window.slices(window)
     red, infrared = (LEVEL_BANDS[order.level].index(name) for name in ("B04", "B08"))
     for acquisition in ordered:
-        index = cube.index_of(acquisition.id, acquisition.time, acquisition.platform)
+        index = cube.index_of(acquisition)
         if index is None or not whole[index]:
             continue
         clear = cube.read("clear", index, rows, columns)
@@ -318,7 +318,7 @@ def _truth(mission: Mission, products: Sequence[Product], window: Window) -> tup
     sky, land = np.full(window.shape, UNSEEN, np.uint8), np.full(window.shape, np.nan, np.float32)
     red, infrared = (LEVEL_BANDS["L1C"].index(name) for name in ("B04", "B08"))
     # Ingestion takes each pixel from the first product, by name, that has data there.
-    for product in sorted(products, key=lambda one: one.id):
+    for product in sorted(products, key=lambda product: product.id):
         overpass = overpass_of(product)
         part = window.intersection(overpass.tile.window)
         if part is None or not (sky == UNSEEN).any():

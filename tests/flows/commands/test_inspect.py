@@ -6,11 +6,11 @@ import io
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import safe_kit
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -91,7 +91,7 @@ def test_the_real_products(real_data: Path, name: str, expected: tuple[str, ...]
 
 
 def test_a_product_is_the_same_as_folder_archive_and_in_a_bucket(
-    safe_kit: ModuleType, tmp_path: Path, s3_server: S3Access, s3_bucket: tuple[str, Any]
+    tmp_path: Path, s3_server: S3Access, s3_bucket: tuple[str, Any]
 ) -> None:
     path = safe_kit.Kit().write(tmp_path)
     archive = safe_kit.pack(path, tmp_path / "zips" / f"{path.name}.zip")
@@ -114,7 +114,7 @@ def test_a_product_is_the_same_as_folder_archive_and_in_a_bucket(
         assert "the-s3-" not in found.model_dump_json() + shown(found) + repr(found)
 
 
-def test_a_tile_of_the_aws_archive(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_a_tile_of_the_aws_archive(tmp_path: Path) -> None:
     folder = safe_kit.write_aws(tmp_path, safe_kit.Kit(level="L1C"))
     found = inspect(str(folder), NOTHING)
     assert (found.kind, found.offset_from) == ("AWS tile", "RADIO_ADD_OFFSET of metadata.xml")
@@ -133,7 +133,7 @@ def test_stac_items(real_data: Path) -> None:
     assert (header.pixel, header.width, header.epsg) == (20, 32, 32631)
 
 
-def test_headers_that_do_not_fit_are_said(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_headers_that_do_not_fit_are_said(tmp_path: Path) -> None:
     kit = safe_kit.Kit(level="L1C")
     path = kit.write(tmp_path)
     elsewhere = safe_kit.Kit(level="L1C", west=kit.west + 600)
@@ -174,7 +174,6 @@ def test_what_is_no_product(
     place: str,
     error: type[CroplineError],
     said: str,
-    safe_kit: ModuleType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -189,7 +188,7 @@ def test_what_is_no_product(
     assert "word" not in str(caught.value)
 
 
-def test_the_command(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_the_command(tmp_path: Path) -> None:
     path = safe_kit.Kit(baseline="02.11", offset=None).write(tmp_path)
     done = CliRunner().invoke(app, ["inspect", str(path), "--json"])
     assert done.exit_code == 0

@@ -11,9 +11,9 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import product as product_of
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 import xarray
@@ -268,12 +268,13 @@ def test_dates_without_a_datatake_are_matched_by_time_others_by_name(path: CellP
     extend(path, [acquisition("nameless"), acquisition("named", named, time=TIME + timedelta(days=1))])
     cube = Cube(path)
     minutes = timedelta(minutes=20)
-    assert cube.index_of("nameless", TIME + timedelta(days=9), "S2B") == 0
-    assert cube.index_of("other", TIME + minutes, "S2A") == 0
-    assert cube.index_of("other", TIME - minutes, "S2A") == 0
-    assert cube.index_of("other", TIME + minutes + timedelta(seconds=1), "S2A") is None
-    assert cube.index_of("other", TIME, "S2B") is None
-    assert cube.index_of("other", TIME + timedelta(days=1), "S2A") is None  # its datatake is known: another one
+    assert cube.index_of(acquisition("nameless", time=TIME + timedelta(days=9), platform="S2B")) == 0
+    assert cube.index_of(acquisition("other", time=TIME + minutes, platform="S2A")) == 0
+    assert cube.index_of(acquisition("other", time=TIME - minutes, platform="S2A")) == 0
+    assert cube.index_of(acquisition("other", time=TIME + minutes + timedelta(seconds=1), platform="S2A")) is None
+    assert cube.index_of(acquisition("other", time=TIME, platform="S2B")) is None
+    later = acquisition("other", time=TIME + timedelta(days=1), platform="S2A")
+    assert cube.index_of(later) is None  # the datatake of that date is known: another one
 
 
 def test_a_newer_product_clears_the_flags_and_replaces_the_older(path: CellPath) -> None:
@@ -309,7 +310,7 @@ def test_a_grown_area_renews_a_date_whose_name_changed(path: CellPath) -> None:
     indirect=["place"],
 )
 def test_growing_stopped_anywhere_leaves_a_readable_cell_that_heals(
-    path: CellPath, place: CellPath, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
+    path: CellPath, place: CellPath, monkeypatch: pytest.MonkeyPatch, survived: int, same: bool
 ) -> None:
     acquisitions = [acquisition("b", time=TIME + timedelta(days=5)), acquisition("c", time=TIME + timedelta(days=9))]
     extend(path, [acquisition("a")])
@@ -418,9 +419,7 @@ for index in range(first, len(cube), 2):
 """
 
 
-def test_two_processes_that_write_different_dates_lose_nothing(
-    path: CellPath, repository: Path, cube_kit: ModuleType
-) -> None:
+def test_two_processes_that_write_different_dates_lose_nothing(path: CellPath, repository: Path) -> None:
     dates = 12
     extend(path, [acquisition(f"a{number}", time=TIME + timedelta(days=number)) for number in range(dates)])
     kit, environment = str(Path(cube_kit.__file__).parent), cube_kit.environment_for(path)

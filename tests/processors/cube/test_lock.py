@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import pytest
 from cube_kit import dates, new_cell
 
@@ -33,11 +33,11 @@ for number in range(3):
 """
 
 
-def child(code: str, path: CellPath, kit: ModuleType, repository: Path, *words: str) -> subprocess.Popen[str]:
+def child(code: str, path: CellPath, repository: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(path), str(Path(kit.__file__).parent), *words],
+        [sys.executable, "-c", code, str(path), str(Path(cube_kit.__file__).parent), *words],
         cwd=repository,
-        env=kit.environment_for(path),
+        env=cube_kit.environment_for(path),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,11 +45,9 @@ def child(code: str, path: CellPath, kit: ModuleType, repository: Path, *words: 
     )
 
 
-def test_two_processes_that_extend_one_cell_at_once_lose_no_date(
-    place: CellPath, cube_kit: ModuleType, repository: Path
-) -> None:
+def test_two_processes_that_extend_one_cell_at_once_lose_no_date(place: CellPath, repository: Path) -> None:
     path = new_cell(place)
-    writers = [child(_EXTEND, path, cube_kit, repository, name) for name in ("a", "b")]
+    writers = [child(_EXTEND, path, repository, name) for name in ("a", "b")]
     for writer in writers:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
@@ -87,12 +85,10 @@ extend(place_at(sys.argv[1]), dates("b", 2, 1))
 """
 
 
-def test_a_killed_extension_is_taken_over(
-    place: CellPath, cube_kit: ModuleType, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_extension_is_taken_over(place: CellPath, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = new_cell(place)
     extend(path, dates("a", 1))
-    process = child(_KILLED, path, cube_kit, repository)
+    process = child(_KILLED, path, repository)
     assert process.stdout is not None
     assert process.stdout.readline() == "in the middle\n"
     process.send_signal(signal.SIGKILL)

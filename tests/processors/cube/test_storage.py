@@ -7,9 +7,9 @@ import logging
 import pickle
 import threading
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 from cube_kit import CELL, dates, new_cell
@@ -20,9 +20,7 @@ from catalog.storage.store import open_store
 from processors.cube.cell import Cube, extend
 
 
-def test_the_files_of_a_new_cell_are_the_same_in_both_places(
-    tmp_path: Path, bucket: BucketPath, cube_kit: ModuleType
-) -> None:
+def test_the_files_of_a_new_cell_are_the_same_in_both_places(tmp_path: Path, bucket: BucketPath) -> None:
     on_disk, in_bucket = new_cell(tmp_path), new_cell(bucket)
     assert cube_kit.files_of(on_disk) == cube_kit.files_of(in_bucket)
     assert (bucket / "elsewhere.zarr").exists() is False
@@ -30,7 +28,7 @@ def test_the_files_of_a_new_cell_are_the_same_in_both_places(
 
 @pytest.mark.parametrize("survived", [0, 5, 28])
 def test_a_cell_whose_making_was_stopped_is_none_and_is_made_whole_later(
-    bucket: BucketPath, tmp_path: Path, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch, survived: int
+    bucket: BucketPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
     path, put, counting, puts = bucket / f"{CELL.name}.zarr", BucketPath.put, threading.Lock(), 0
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import delivery_kit
 import numpy as np
@@ -25,16 +24,14 @@ NOTICE = "Contains modified Copernicus Sentinel data 2019"
 
 
 @pytest.fixture
-def kit(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return delivery_kit
-
-
-@pytest.fixture
-def delivered(kit: Any, tmp_path: Path) -> Path:
+def delivered(tmp_path: Path) -> Path:
     """A crop map of 30 x 20 pixels."""
-    area = kit.window(30, 20)
+    area = delivery_kit.window(30, 20)
     files = deliver(
-        tmp_path / "delivery", kit.crop_rasters(tmp_path, area), (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area)
+        tmp_path / "delivery",
+        delivery_kit.crop_rasters(tmp_path, area),
+        (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE),
+        delivery_kit.facts(area),
     )
     assert [path.name for path in files] == [
         "crop_map.tif", "confidence.tif", "areas.csv", "overview.png", "report.html", "request.json", "item.json",
@@ -43,10 +40,10 @@ def delivered(kit: Any, tmp_path: Path) -> Path:
     return tmp_path / "delivery"
 
 
-def test_rasters_are_cloud_optimized_and_hold_the_same_pixels(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(1100, 600)
-    mosaics = kit.crop_rasters(tmp_path, area)
-    deliver(tmp_path / "delivery", mosaics, (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area))
+def test_rasters_are_cloud_optimized_and_hold_the_same_pixels(tmp_path: Path) -> None:
+    area = delivery_kit.window(1100, 600)
+    mosaics = delivery_kit.crop_rasters(tmp_path, area)
+    deliver(tmp_path / "delivery", mosaics, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), delivery_kit.facts(area))
     for name, mosaic in mosaics.items():
         with rasterio.open(tmp_path / "delivery" / f"{name}.tif") as cog, rasterio.open(mosaic) as source:
             assert cog.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -103,35 +100,35 @@ def test_hectares_are_pixels_counted(delivered: Path) -> None:
     ]
 
 
-def test_no_data_outside_the_area_is_not_counted_as_unmapped(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(4, 4)
+def test_no_data_outside_the_area_is_not_counted_as_unmapped(tmp_path: Path) -> None:
+    area = delivery_kit.window(4, 4)
     values = np.full((4, 4), 255, np.uint8)
     values[1:, :2] = 1
-    path = kit.write_raster(tmp_path, kit.CROP_MAP, area, values)
+    path = delivery_kit.write_raster(tmp_path, delivery_kit.CROP_MAP, area, values)
     west, south, _, north = area.bounds
     left_half = Polygon([(west, south), (west + 20, south), (west + 20, north), (west, north)])
-    table = count_areas(path, kit.LEGEND, left_half)
+    table = count_areas(path, delivery_kit.LEGEND, left_half)
     assert table.mapped == 6
     assert table.unmapped == 2
 
 
-def test_a_crop_mask_adds_its_background_to_a_legend_without(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(4, 4)
+def test_a_crop_mask_adds_its_background_to_a_legend_without(tmp_path: Path) -> None:
+    area = delivery_kit.window(4, 4)
     values = np.ones((4, 4), np.uint8)
     values[0] = 0
-    variable = kit.CROP_MAP.model_copy(update={"legend": kit.WITHOUT_BACKGROUND})
-    path = kit.write_raster(tmp_path, variable, area, values)
+    variable = delivery_kit.CROP_MAP.model_copy(update={"legend": delivery_kit.WITHOUT_BACKGROUND})
+    path = delivery_kit.write_raster(tmp_path, variable, area, values)
     west, south, east, north = area.bounds
     square = Polygon([(west, south), (east, south), (east, north), (west, north)])
-    rows = {row.entry.name: row.pixels for row in count_areas(path, kit.WITHOUT_BACKGROUND, square).rows}
+    rows = {row.entry.name: row.pixels for row in count_areas(path, delivery_kit.WITHOUT_BACKGROUND, square).rows}
     assert rows == {"outside the crop mask": 4, "winter wheat": 12, "maize": 0, "sugar beet": 0}
 
 
-def test_a_value_that_the_legend_does_not_name_is_refused(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(4, 4)
-    path = kit.write_raster(tmp_path, kit.CROP_MAP, area, np.full((4, 4), 17, np.uint8))
+def test_a_value_that_the_legend_does_not_name_is_refused(tmp_path: Path) -> None:
+    area = delivery_kit.window(4, 4)
+    path = delivery_kit.write_raster(tmp_path, delivery_kit.CROP_MAP, area, np.full((4, 4), 17, np.uint8))
     with pytest.raises(DeliveryError, match=r"crop_map.tif holds the values \[17\]"):
-        count_areas(path, kit.LEGEND, Polygon([(0, 0), (1, 0), (1, 1)]))
+        count_areas(path, delivery_kit.LEGEND, Polygon([(0, 0), (1, 0), (1, 1)]))
 
 
 def test_the_item_describes_every_file_with_its_checksum(delivered: Path) -> None:
@@ -155,7 +152,7 @@ def test_the_item_describes_every_file_with_its_checksum(delivered: Path) -> Non
     assert classes[1] == {"value": 1, "name": "winter_wheat", "description": "winter wheat", "color_hint": "E2B93B"}
 
 
-def test_the_item_tells_what_the_map_was_made_of(delivered: Path, kit: Any) -> None:
+def test_the_item_tells_what_the_map_was_made_of(delivered: Path) -> None:
     content = json.loads((delivered / "item.json").read_text())
     assert content["stac_version"] == "1.1.0"
     properties = content["properties"]
@@ -177,15 +174,17 @@ def test_the_item_tells_what_the_map_was_made_of(delivered: Path, kit: Any) -> N
     assert 50.7 < south < north < 50.8
 
 
-def test_the_request_can_be_run_again(delivered: Path, kit: Any) -> None:
-    assert json.loads((delivered / "request.json").read_text()) == kit.facts(kit.window(30, 20)).request
+def test_the_request_can_be_run_again(delivered: Path) -> None:
+    assert (
+        json.loads((delivered / "request.json").read_text()) == delivery_kit.facts(delivery_kit.window(30, 20)).request
+    )
 
 
-def test_synthetic_data_are_marked_in_every_file(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(30, 20)
-    facts = kit.facts(area, synthetic=True)
+def test_synthetic_data_are_marked_in_every_file(tmp_path: Path) -> None:
+    area = delivery_kit.window(30, 20)
+    facts = delivery_kit.facts(area, synthetic=True)
     folder = tmp_path / "delivery"
-    deliver(folder, kit.crop_rasters(tmp_path, area), (kit.CROP_MAP, kit.CONFIDENCE), facts)
+    deliver(folder, delivery_kit.crop_rasters(tmp_path, area), (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), facts)
     for name in ("crop_map", "confidence"):
         with rasterio.open(folder / f"{name}.tif") as raster:
             assert raster.tags()["CROPLINE_SYNTHETIC"] == "yes"
@@ -203,10 +202,15 @@ def test_synthetic_data_are_marked_in_every_file(kit: Any, tmp_path: Path) -> No
         assert NOTICE.encode() in (folder / name).read_bytes()  # as what a real delivery would be marked with
 
 
-def test_a_processor_without_classes_delivers_no_hectares(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(40, 30)
-    facts = kit.facts(area, processor="vegetation", processor_title="NDVI", model=None, scores=(), notes=())
-    files = deliver(tmp_path / "delivery", kit.vegetation_rasters(tmp_path, area), (kit.NDVI, kit.DEVIATION), facts)
+def test_a_processor_without_classes_delivers_no_hectares(tmp_path: Path) -> None:
+    area = delivery_kit.window(40, 30)
+    facts = delivery_kit.facts(area, processor="vegetation", processor_title="NDVI", model=None, scores=(), notes=())
+    files = deliver(
+        tmp_path / "delivery",
+        delivery_kit.vegetation_rasters(tmp_path, area),
+        (delivery_kit.NDVI, delivery_kit.DEVIATION),
+        facts,
+    )
     assert [path.name for path in files] == [
         "ndvi.tif", "ndvi_deviation.tif", "overview.png", "report.html", "request.json", "item.json",
     ]  # fmt: skip
@@ -216,33 +220,33 @@ def test_a_processor_without_classes_delivers_no_hectares(kit: Any, tmp_path: Pa
         np.testing.assert_allclose(raster.read()[:, 3, 3], [0.2, 0.5, 0.8], rtol=1e-6)
 
 
-def test_two_runs_of_one_request_deliver_the_same_rasters(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(600, 530)
+def test_two_runs_of_one_request_deliver_the_same_rasters(tmp_path: Path) -> None:
+    area = delivery_kit.window(600, 530)
     found = []
     for name, created in (("one", "2026-11-01T12:00:00Z"), ("two", "2026-11-02T13:00:00Z")):
         (tmp_path / name).mkdir()
-        mosaics = kit.crop_rasters(tmp_path / name, area)
-        facts = kit.facts(area, created=created, seconds={"ingest": float(len(found))})
-        files = deliver(tmp_path / name / "delivery", mosaics, (kit.CROP_MAP, kit.CONFIDENCE), facts)
+        mosaics = delivery_kit.crop_rasters(tmp_path / name, area)
+        facts = delivery_kit.facts(area, created=created, seconds={"ingest": float(len(found))})
+        files = deliver(tmp_path / name / "delivery", mosaics, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), facts)
         found.append([path.read_bytes() for path in files[:3]])
     assert found[0] == found[1]
 
 
-def test_seasons_of_two_years_name_both(kit: Any) -> None:
-    area = kit.window(4, 4)
-    season = kit.season()
+def test_seasons_of_two_years_name_both() -> None:
+    area = delivery_kit.window(4, 4)
+    season = delivery_kit.season()
     early = season.acquisitions[0].model_copy(update={"time": datetime(2018, 11, 2, 10, 50, tzinfo=UTC)})
     longer = season.model_copy(update={"acquisitions": (early, *season.acquisitions)})
-    assert kit.facts(area, season=longer).notice == "Contains modified Copernicus Sentinel data 2018-2019"
+    assert delivery_kit.facts(area, season=longer).notice == "Contains modified Copernicus Sentinel data 2018-2019"
 
 
-def test_names_with_other_letters_arrive_whole(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(10, 10)
-    entries = [kit.LEGEND.entries[0], *(entry.model_copy() for entry in kit.LEGEND.classes)]
+def test_names_with_other_letters_arrive_whole(tmp_path: Path) -> None:
+    area = delivery_kit.window(10, 10)
+    entries = [delivery_kit.LEGEND.entries[0], *(entry.model_copy() for entry in delivery_kit.LEGEND.classes)]
     entries[1] = entries[1].model_copy(update={"name": "Blé d'été, „Zuckerrübe“"})
-    variable = kit.CROP_MAP.model_copy(update={"legend": type(kit.LEGEND)(entries=tuple(entries))})
-    mosaics = kit.crop_rasters(tmp_path, area)
-    deliver(tmp_path / "delivery", mosaics, (variable, kit.CONFIDENCE), kit.facts(area))
+    variable = delivery_kit.CROP_MAP.model_copy(update={"legend": type(delivery_kit.LEGEND)(entries=tuple(entries))})
+    mosaics = delivery_kit.crop_rasters(tmp_path, area)
+    deliver(tmp_path / "delivery", mosaics, (variable, delivery_kit.CONFIDENCE), delivery_kit.facts(area))
     with (tmp_path / "delivery" / "areas.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(line for line in file if not line.startswith("#")))
     assert rows[2][1] == "Blé d'été, „Zuckerrübe“"
@@ -250,8 +254,10 @@ def test_names_with_other_letters_arrive_whole(kit: Any, tmp_path: Path) -> None
         assert "Blé d'été, „Zuckerrübe“" in raster.tags()["CROPLINE_CLASSES"]
 
 
-def test_a_missing_mosaic_is_named(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(4, 4)
-    mosaics = {"crop_map": kit.crop_rasters(tmp_path, area)["crop_map"]}
+def test_a_missing_mosaic_is_named(tmp_path: Path) -> None:
+    area = delivery_kit.window(4, 4)
+    mosaics = {"crop_map": delivery_kit.crop_rasters(tmp_path, area)["crop_map"]}
     with pytest.raises(DeliveryError, match="no mosaic of confidence"):
-        deliver(tmp_path / "delivery", mosaics, (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area))
+        deliver(
+            tmp_path / "delivery", mosaics, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), delivery_kit.facts(area)
+        )

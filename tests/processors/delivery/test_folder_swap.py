@@ -21,11 +21,6 @@ from processors.delivery.folder_swap import check_target, swapped_in
 MINE, OTHER = "0123456789ab", "ba9876543210"
 
 
-@pytest.fixture
-def kit(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return delivery_kit
-
-
 def make(folder: Path, digest: str = MINE, content: str = "old") -> Path:
     """A folder that is a delivery of a request."""
     folder.mkdir(parents=True)
@@ -91,14 +86,13 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
         replace(tmp_path / "file" / "map")
 
 
-def test_a_failure_in_the_middle_leaves_the_old_delivery(
-    kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    area = kit.window(20, 10)
-    mosaics = kit.crop_rasters(tmp_path, area)
+def test_a_failure_in_the_middle_leaves_the_old_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    area = delivery_kit.window(20, 10)
+    mosaics = delivery_kit.crop_rasters(tmp_path, area)
     folder = tmp_path / "out" / "map"
     before = {
-        path: path.read_bytes() for path in deliver(folder, mosaics, (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area))
+        path: path.read_bytes()
+        for path in deliver(folder, mosaics, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), delivery_kit.facts(area))
     }
 
     def full(*_: Any) -> None:
@@ -106,7 +100,7 @@ def test_a_failure_in_the_middle_leaves_the_old_delivery(
 
     monkeypatch.setattr(processors.delivery.deliver, "write_report", full)
     with pytest.raises(DeliveryError, match=r"No space left on device\)\. Free some space and run again"):
-        deliver(folder, mosaics, (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area))
+        deliver(folder, mosaics, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), delivery_kit.facts(area))
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -174,15 +168,20 @@ def test_others_may_read_what_is_delivered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [2_000, 60_000])
-def test_a_full_disk_leaves_nothing_behind(kit: Any, tmp_path: Path, limit: int) -> None:
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, limit: int) -> None:
     # The rasters fail at 2 kB, the picture at 60 kB.
-    area = kit.window(300, 300)
-    mosaics = kit.crop_rasters(tmp_path, area)
+    area = delivery_kit.window(300, 300)
+    mosaics = delivery_kit.crop_rasters(tmp_path, area)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         with pytest.raises((StoreError, DeliveryError), match=r"can't (be )?writ.*Free some space"):
-            deliver(tmp_path / "out" / "map", mosaics, (kit.CROP_MAP, kit.CONFIDENCE), kit.facts(area))
+            deliver(
+                tmp_path / "out" / "map",
+                mosaics,
+                (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE),
+                delivery_kit.facts(area),
+            )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list((tmp_path / "out").iterdir()) == []

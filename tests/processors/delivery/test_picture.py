@@ -22,11 +22,6 @@ from processors.delivery.picture_page import LARGEST, Page, fitted, read_small, 
 from processors.delivery.provenance import location_text, months_text
 
 
-@pytest.fixture
-def kit(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return delivery_kit
-
-
 def colours_of(path: Path) -> dict[tuple[int, int, int], int]:
     """Pixels by colour."""
     with Image.open(path) as picture:
@@ -35,27 +30,27 @@ def colours_of(path: Path) -> dict[tuple[int, int, int], int]:
     return {colour: count for count, colour in counted}  # type: ignore[misc]
 
 
-def test_classes_are_drawn_in_their_colours_by_their_share(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(30, 20)
-    facts = kit.facts(area)
-    rasters = kit.crop_rasters(tmp_path, area)
-    table = count_areas(rasters["crop_map"], kit.LEGEND, to_zone(shape(facts.area), facts.epsg))
-    draw_overview(tmp_path / "overview.png", rasters, (kit.CROP_MAP, kit.CONFIDENCE), facts, table)
+def test_classes_are_drawn_in_their_colours_by_their_share(tmp_path: Path) -> None:
+    area = delivery_kit.window(30, 20)
+    facts = delivery_kit.facts(area)
+    rasters = delivery_kit.crop_rasters(tmp_path, area)
+    table = count_areas(rasters["crop_map"], delivery_kit.LEGEND, to_zone(shape(facts.area), facts.epsg))
+    draw_overview(tmp_path / "overview.png", rasters, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), facts, table)
     found = colours_of(tmp_path / "overview.png")
-    wheat, maize, beet = (found[entry.rgb] for entry in kit.LEGEND.classes)
+    wheat, maize, beet = (found[entry.rgb] for entry in delivery_kit.LEGEND.classes)
     # 3 : 3 : 2 of ten rows; the legend's small squares and the outline blur it a little. No colours between two classes.
     assert wheat == pytest.approx(maize, rel=0.02)
     assert beet == pytest.approx(maize * 2 / 3, rel=0.02)
     assert wheat > 200_000
 
 
-def test_the_picture_carries_notice_and_notes_in_its_text(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(30, 20)
+def test_the_picture_carries_notice_and_notes_in_its_text(tmp_path: Path) -> None:
+    area = delivery_kit.window(30, 20)
     draw_overview(
         tmp_path / "overview.png",
-        kit.vegetation_rasters(tmp_path, area),
-        (kit.NDVI, kit.DEVIATION),
-        kit.facts(area),
+        delivery_kit.vegetation_rasters(tmp_path, area),
+        (delivery_kit.NDVI, delivery_kit.DEVIATION),
+        delivery_kit.facts(area),
         None,
     )
     with Image.open(tmp_path / "overview.png") as picture:
@@ -75,7 +70,6 @@ LONG = "a very long name that no legend has room for, with $signs$ and \\back{sl
 )
 @pytest.mark.parametrize("synthetic", [False, True])
 def test_no_text_leaves_the_page(
-    kit: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     size: tuple[int, int],
@@ -83,37 +77,39 @@ def test_no_text_leaves_the_page(
     title: str,
     synthetic: bool,
 ) -> None:
-    area = kit.window(*size)
+    area = delivery_kit.window(*size)
     legend = Legend(
         entries=tuple(
             LegendClass(value=value, name=f"{value} {LONG}", colour=f"#{value * 4:02x}8040")
             for value in range(1, classes + 1)
         )
     )
-    variable = kit.CROP_MAP.model_copy(update={"legend": legend})
+    variable = delivery_kit.CROP_MAP.model_copy(update={"legend": legend})
     values = (np.arange(area.height * area.width) % classes + 1).astype(np.uint8).reshape(area.shape)
     rasters = {
-        "crop_map": kit.write_raster(tmp_path, variable, area, values),
-        "confidence": kit.write_raster(tmp_path, kit.CONFIDENCE, area, np.full(area.shape, 0.5, np.float32)),
+        "crop_map": delivery_kit.write_raster(tmp_path, variable, area, values),
+        "confidence": delivery_kit.write_raster(
+            tmp_path, delivery_kit.CONFIDENCE, area, np.full(area.shape, 0.5, np.float32)
+        ),
     }
-    facts = kit.facts(area, processor_title=title, synthetic=synthetic, notes=(LONG * 6, "A short note."))
+    facts = delivery_kit.facts(area, processor_title=title, synthetic=synthetic, notes=(LONG * 6, "A short note."))
     table = count_areas(rasters["crop_map"], legend, to_zone(shape(facts.area), facts.epsg))
 
     pages = kept_pages(monkeypatch)
-    draw_overview(tmp_path / "overview.png", rasters, (variable, kit.CONFIDENCE), facts, table)
+    draw_overview(tmp_path / "overview.png", rasters, (variable, delivery_kit.CONFIDENCE), facts, table)
 
     [page] = pages
     assert_on_page(page)
     assert page.height < 2 * page.width
 
 
-def test_no_text_of_panels_leaves_the_page(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    area = kit.window(40, 30)
+def test_no_text_of_panels_leaves_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    area = delivery_kit.window(40, 30)
     bands = tuple(f"band {number} {LONG}" for number in range(30))
-    variable = kit.NDVI.model_copy(update={"bands": bands, "title": LONG, "unit": "ppm"})
-    rasters = {"ndvi": kit.write_raster(tmp_path, variable, area, np.zeros((30, *area.shape), np.float32))}
+    variable = delivery_kit.NDVI.model_copy(update={"bands": bands, "title": LONG, "unit": "ppm"})
+    rasters = {"ndvi": delivery_kit.write_raster(tmp_path, variable, area, np.zeros((30, *area.shape), np.float32))}
     pages = kept_pages(monkeypatch)
-    draw_overview(tmp_path / "overview.png", rasters, (variable,), kit.facts(area), None)
+    draw_overview(tmp_path / "overview.png", rasters, (variable,), delivery_kit.facts(area), None)
     assert_on_page(pages[0])
 
 
@@ -143,12 +139,12 @@ def assert_on_page(page: Page) -> None:
             assert extent.y1 <= height, text
 
 
-def test_large_rasters_are_read_small(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(3 * LARGEST, 30)
+def test_large_rasters_are_read_small(tmp_path: Path) -> None:
+    area = delivery_kit.window(3 * LARGEST, 30)
     values = np.zeros(area.shape, np.float32)
     values[:, : area.width // 2] = 1
     values[0] = np.nan
-    path = kit.write_raster(tmp_path, kit.CONFIDENCE, area, values)
+    path = delivery_kit.write_raster(tmp_path, delivery_kit.CONFIDENCE, area, values)
     small, extent = read_small(path, 1, classes=False)
     assert small.shape == (10, LARGEST)
     assert (small[:, : LARGEST // 2 - 1] == 1).all()  # what says nothing has no part in the average
@@ -179,9 +175,9 @@ def test_seasons_are_named_by_their_months() -> None:
     assert months_text((utc(2019, 5), utc(2019, 6))) == "May 2019"
 
 
-def test_places_are_named_by_their_centre(kit: Any) -> None:
+def test_places_are_named_by_their_centre() -> None:
     square = to_lonlat(box(560_000, 5_619_360, 560_640, 5_620_000), 32631)
-    assert location_text(kit.facts(square).area) == "50.726° N, 3.855° E, 0.41 km²"
+    assert location_text(delivery_kit.facts(square).area) == "50.726° N, 3.855° E, 0.41 km²"
     assert (
         location_text(
             {"type": "Polygon", "coordinates": [[[-61, -31], [-60, -31], [-60, -30], [-61, -30], [-61, -31]]]}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import delivery_kit
-import pytest
 from PIL import Image
 from shapely.geometry import box, shape
 
@@ -22,11 +21,6 @@ from processors.delivery.areas import count_areas
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.mask.options import USUAL_MASK
-
-
-@pytest.fixture
-def kit(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return delivery_kit
 
 
 def report(folder: Path, facts: DeliveryFacts, table: Any = None) -> str:
@@ -66,8 +60,8 @@ class Seen(HTMLParser):
         return " ".join(self.text.split())
 
 
-def test_scores_are_explained_and_the_honest_one_comes_first(kit: Any, tmp_path: Path) -> None:
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+def test_scores_are_explained_and_the_honest_one_comes_first(tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))).words
     assert words.index("Field-disjoint 0.574 ± 0.031 0.267 0.368 3300") < words.index(
         "Within-field 0.924 0.807 0.873 3725"
     )
@@ -77,20 +71,20 @@ def test_scores_are_explained_and_the_honest_one_comes_first(kit: Any, tmp_path:
     assert "This area has 0.41 km². Figures from one small area carry no claim of accuracy" in words
 
 
-def test_a_large_area_is_not_called_small(kit: Any, tmp_path: Path) -> None:
-    words = Seen(report(tmp_path, kit.facts(box(3, 50, 4, 51)))).words
+def test_a_large_area_is_not_called_small(tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, delivery_kit.facts(box(3, 50, 4, 51)))).words
     assert "Agreement with labels held out" in words
     assert "one small area" not in words
 
 
-def test_without_scores_nothing_is_said_of_accuracy(kit: Any, tmp_path: Path) -> None:
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), scores=(), model=None))).words
+def test_without_scores_nothing_is_said_of_accuracy(tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), scores=(), model=None))).words
     assert "Agreement" not in words
     assert "checksum" not in words
 
 
-def test_acquisitions_used_and_not_are_listed_with_reasons(kit: Any, tmp_path: Path) -> None:
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+def test_acquisitions_used_and_not_are_listed_with_reasons(tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))).words
     assert "2019-04-10 10:50 S2A unknown 100.0 % 90.0 % 50° yes" in words
     assert "2019-04-30 10:50 S2A 20 % 100.0 % 10.0 % 50° no: clear over 10 % of the area, min_clear is 50 %" in words
     assert "1 product found and left out" in words
@@ -98,41 +92,41 @@ def test_acquisitions_used_and_not_are_listed_with_reasons(kit: Any, tmp_path: P
     assert "3 acquisitions used" in words
 
 
-def test_bands_that_acquisitions_lack_are_told(kit: Any, tmp_path: Path) -> None:
-    season = kit.season().model_copy(update={"bands": LEVEL_BANDS["L2A"][1:9]})
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
+def test_bands_that_acquisitions_lack_are_told(tmp_path: Path) -> None:
+    season = delivery_kit.season().model_copy(update={"bands": LEVEL_BANDS["L2A"][1:9]})
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), season=season))).words
     assert (
         "Bands in all that were used: B02, B03, B04, B05, B06, B07, B08, B8A; without B01, B09, B11, B12, which"
         in words
     )
     whole = season.model_copy(update={"bands": LEVEL_BANDS["L2A"]})
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=whole))).words
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), season=whole))).words
     assert "B11, B12." in words
     assert "; without" not in words
 
 
-def test_a_low_sun_is_flagged_and_explained_only_where_there_is_one(kit: Any, tmp_path: Path) -> None:
-    season = kit.season()
+def test_a_low_sun_is_flagged_and_explained_only_where_there_is_one(tmp_path: Path) -> None:
+    season = delivery_kit.season()
     first, *others = season.acquisitions
     winter = season.model_copy(update={"acquisitions": (first.model_copy(update={"sun_zenith": 74.6}), *others)})
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=winter))).words
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), season=winter))).words
     assert "90.0 % 15° low yes" in words
     assert "75.0 % 50° yes" in words
     assert "below 20° is low" in words
-    assert "is low" not in Seen(report(tmp_path, kit.facts(kit.window(64, 64)))).words
+    assert "is low" not in Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))).words
 
 
-def test_the_options_of_the_masks_are_told(kit: Any, tmp_path: Path) -> None:
-    season = kit.season().model_copy(update={"masks": (json.loads(USUAL_MASK.record("L2A")),)})
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), season=season))).words
+def test_the_options_of_the_masks_are_told(tmp_path: Path) -> None:
+    season = delivery_kit.season().model_copy(update={"masks": (json.loads(USUAL_MASK.record("L2A")),)})
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), season=season))).words
     assert (
         "clear pixels scene classification: clear 4, 5, 6, 7; cloud threshold none; dilated 3, 8, 9; dilation 60; version 1 (lengths in m)"
         in words
     )
 
 
-def test_model_software_timings_and_request_are_told(kit: Any, tmp_path: Path) -> None:
-    page = report(tmp_path, kit.facts(kit.window(64, 64)))
+def test_model_software_timings_and_request_are_told(tmp_path: Path) -> None:
+    page = report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))
     words = Seen(page).words
     for expected in (
         "name flanders", f"checksum {'ab' * 32}", "bands B04, B08", "software Cropline 0.1.0", "source stac:catalog.json",
@@ -143,20 +137,20 @@ def test_model_software_timings_and_request_are_told(kit: Any, tmp_path: Path) -
     assert "SYNTHETIC" not in words
 
 
-def test_hectares_stand_beside_their_colours(kit: Any, tmp_path: Path) -> None:
-    area = kit.window(30, 20)
-    facts = kit.facts(area)
-    path = kit.crop_rasters(tmp_path, area)["crop_map"]
-    seen = Seen(report(tmp_path, facts, count_areas(path, kit.LEGEND, to_zone(shape(facts.area), facts.epsg))))
+def test_hectares_stand_beside_their_colours(tmp_path: Path) -> None:
+    area = delivery_kit.window(30, 20)
+    facts = delivery_kit.facts(area)
+    path = delivery_kit.crop_rasters(tmp_path, area)["crop_map"]
+    seen = Seen(report(tmp_path, facts, count_areas(path, delivery_kit.LEGEND, to_zone(shape(facts.area), facts.epsg))))
     assert "winter wheat 1.80 180 33.3" in seen.words
     assert "no estimate of crop areas. The map says nothing on 0.60 ha" in seen.words
     assert ("span", "style", "background:#e2b93b") in seen.attributes
 
 
-def test_names_are_text_whatever_they_contain(kit: Any, tmp_path: Path) -> None:
+def test_names_are_text_whatever_they_contain(tmp_path: Path) -> None:
     evil = "<script>alert('&')</script>"
-    facts = kit.facts(
-        kit.window(64, 64), processor_title=evil, source=evil, notes=(evil,), request={"year": 2019, "note": evil},
+    facts = delivery_kit.facts(
+        delivery_kit.window(64, 64), processor_title=evil, source=evil, notes=(evil,), request={"year": 2019, "note": evil},
         left_out=({"product": evil, "reason": evil},), model={"name": evil, "checksum": "00", "summary": {evil: evil}},
     )  # fmt: skip
     page = report(tmp_path, facts)
@@ -165,8 +159,8 @@ def test_names_are_text_whatever_they_contain(kit: Any, tmp_path: Path) -> None:
     assert evil in Seen(page).text
 
 
-def test_the_picture_is_inside_and_nothing_comes_from_elsewhere(kit: Any, tmp_path: Path) -> None:
-    seen = Seen(report(tmp_path, kit.facts(kit.window(64, 64))))
+def test_the_picture_is_inside_and_nothing_comes_from_elsewhere(tmp_path: Path) -> None:
+    seen = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64))))
     [picture] = [value for tag, name, value in seen.attributes if (tag, name) == ("img", "src")]
     content = base64.b64decode(picture.removeprefix("data:image/png;base64,"), validate=True)
     with Image.open(io.BytesIO(content)) as image:
@@ -177,14 +171,14 @@ def test_the_picture_is_inside_and_nothing_comes_from_elsewhere(kit: Any, tmp_pa
     assert [address for address in addresses if address != picture] == ["overview.png", "crop_map.tif", "a%20b.csv"]
 
 
-def test_the_page_fits_a_phone(kit: Any, tmp_path: Path) -> None:
-    page = report(tmp_path, kit.facts(kit.window(64, 64)))
+def test_the_page_fits_a_phone(tmp_path: Path) -> None:
+    page = report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
     for table in re.finditer("<table>", page):  # wide tables scroll in a box of their own
         assert page[: table.start()].endswith('<div class="scroll">')
 
 
-def test_synthetic_data_are_called_so_before_anything_else(kit: Any, tmp_path: Path) -> None:
-    words = Seen(report(tmp_path, kit.facts(kit.window(64, 64), synthetic=True))).words
+def test_synthetic_data_are_called_so_before_anything_else(tmp_path: Path) -> None:
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), synthetic=True))).words
     assert words.startswith("Crop map, 2019 (SYNTHETIC DATA) SYNTHETIC DATA: simulated fields, no observation")
     assert "nothing about real fields" in words

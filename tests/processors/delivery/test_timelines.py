@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 
-import pytest
+import delivery_kit
 from shapely.geometry import box, mapping
 
 from catalog.order import group_acquisitions
@@ -17,13 +16,6 @@ from processors.season import Season, SeasonAcquisition
 
 SENSED = datetime(2019, 5, 1, 10, 50, tzinfo=UTC)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def delivery_kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    import delivery_kit as module
-
-    return module
 
 
 def product(tile: str, hours: float | None, later: int = 0) -> Product:
@@ -76,7 +68,7 @@ def test_sources_that_dont_know_the_way_to_the_ground_have_none() -> None:
     assert timelines_of(order, season_of(order, 1), {}, NOW) == {}
 
 
-def test_a_report_shows_them_as_hours_after_sensing(delivery_kit: ModuleType, tmp_path: Path) -> None:
+def test_a_report_shows_them_as_hours_after_sensing(tmp_path: Path) -> None:
     area = delivery_kit.window(60, 40)
     facts = delivery_kit.facts(area, synthetic=True)
     order = order_of(product("31UES", 3.12))

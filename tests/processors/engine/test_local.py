@@ -79,6 +79,15 @@ if __name__ == "__main__":
 """
 
 
+def _last_words(process: subprocess.Popen[str], kind: signal.Signals) -> str:
+    """What it writes before it ends. An interrupt that hits the end of an object is only printed by Python: a user sends another."""
+    try:
+        return process.communicate(timeout=15)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, kind)
+        return process.communicate(timeout=30)[1]
+
+
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
 def test_workers_die_with_their_parent_and_the_next_ones_clear_away_what_is_left(
     tmp_path: Path, kind: signal.Signals, monkeypatch: pytest.MonkeyPatch
@@ -102,12 +111,12 @@ def test_workers_die_with_their_parent_and_the_next_ones_clear_away_what_is_left
         os.killpg(process.pid, kind)  # as a terminal does
     else:
         process.kill()
-    _, said = process.communicate(timeout=30)
+    said = _last_words(process, kind)
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     if kind == signal.SIGINT:
-        assert said.count("Traceback") == 1, said
+        assert said.count("Traceback") == 1 + said.count("Exception ignored in"), said
         assert said.rstrip().endswith("KeyboardInterrupt")
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     with open_engine("local", 1):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 from affine import Affine
@@ -15,6 +15,8 @@ from catalog.products import LEVEL_BANDS, LeftOut, Order
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 L2A = LEVEL_BANDS["L2A"]
@@ -37,7 +39,7 @@ def band(store: Store, name: str, cell: Cell = CELL, index: int = 0) -> np.ndarr
     return cube_of(store, cell).read("reflectance", index)[L2A.index(name)]
 
 
-def test_offset_no_data_and_saturation_are_decided_on_raw_numbers(cube_kit: ModuleType, store: Store) -> None:
+def test_offset_no_data_and_saturation_are_decided_on_raw_numbers(store: Store) -> None:
     raw = np.full((120, 120), 3000)
     raw[0, :6] = [0, 1, 999, 1000, 1001, 65535]
     raw[1, 0] = 65534
@@ -60,7 +62,7 @@ def test_offset_no_data_and_saturation_are_decided_on_raw_numbers(cube_kit: Modu
     assert cube.values("off_grid").tolist() == [""]
 
 
-def test_bands_of_20_and_60_m_are_repeated_exactly_wherever_they_start(cube_kit: ModuleType, store: Store) -> None:
+def test_bands_of_20_and_60_m_are_repeated_exactly_wherever_they_start(store: Store) -> None:
     # Starts 5 pixels before the cell: the cell's edge cuts pixels of 20 m (after 2.5) and of 60 m (after 5/6).
     window = cube_kit.square(row=-5, column=-5)
     rng = np.random.default_rng(1)
@@ -79,7 +81,7 @@ def test_bands_of_20_and_60_m_are_repeated_exactly_wherever_they_start(cube_kit:
     np.testing.assert_array_equal(read[:115, :115], scl[np.ix_(at // 2, at // 2)])
 
 
-def test_a_product_across_cells_is_whole_over_their_edges(cube_kit: ModuleType, store: Store) -> None:
+def test_a_product_across_cells_is_whole_over_their_edges(store: Store) -> None:
     cells = [CELL, cube_kit.NORTH, cube_kit.EAST]
     raw = np.arange(1, 14401).reshape(120, 120)
     archive = cube_kit.Archive(store.root / "archive")
@@ -91,7 +93,7 @@ def test_a_product_across_cells_is_whole_over_their_edges(cube_kit: ModuleType, 
     np.testing.assert_array_equal(band(store, "B02", cube_kit.EAST)[:60, :60], raw[60:, 60:])
 
 
-def test_two_products_of_a_datatake_are_merged_in_the_order_of_their_names(cube_kit: ModuleType, store: Store) -> None:
+def test_two_products_of_a_datatake_are_merged_in_the_order_of_their_names(store: Store) -> None:
     first, second = np.full((120, 120), 100), np.full((120, 120), 200)
     first[:, 60:] = 0  # ends in a datastrip
     archive = cube_kit.Archive(store.root / "archive")
@@ -106,9 +108,7 @@ def test_two_products_of_a_datatake_are_merged_in_the_order_of_their_names(cube_
     assert cube_of(store).values("product_ids").tolist() == ['["a", "b"]']
 
 
-def test_the_cloud_probability_of_l2a_keeps_its_zeros_and_is_255_without_data(
-    cube_kit: ModuleType, store: Store
-) -> None:
+def test_the_cloud_probability_of_l2a_keeps_its_zeros_and_is_255_without_data(store: Store) -> None:
     blue, percent = np.full((120, 120), 100), np.tile(np.arange(60), (60, 1))  # 20 m
     blue[0, :4] = 0
     percent[1, :3] = [0, 100, 101]
@@ -123,7 +123,7 @@ def test_the_cloud_probability_of_l2a_keeps_its_zeros_and_is_255_without_data(
     assert (int(read[120:].min()), int(read[:, 120:].min())) == (255, 255)
 
 
-def test_cloud_probability_and_class_of_a_pixel_come_from_one_product(cube_kit: ModuleType, store: Store) -> None:
+def test_cloud_probability_and_class_of_a_pixel_come_from_one_product(store: Store) -> None:
     first = np.full((120, 120), 100)
     first[:, 60:] = 0
     archive = cube_kit.Archive(store.root / "archive")
@@ -135,7 +135,7 @@ def test_cloud_probability_and_class_of_a_pixel_come_from_one_product(cube_kit: 
     assert np.unique(read[:, 60:]).tolist() == [70]
 
 
-def test_a_product_without_cloud_probability_is_as_good(cube_kit: ModuleType, store: Store) -> None:
+def test_a_product_without_cloud_probability_is_as_good(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 100, "SCL": 4}, time=cube_kit.day(1))
     gone = archive.folder / "gone.tif"
@@ -154,7 +154,7 @@ def test_a_product_without_cloud_probability_is_as_good(cube_kit: ModuleType, st
     assert int(cube_of(store).read("cloud_probability", 1)[0, 0]) == 30
 
 
-def test_a_band_that_one_of_two_products_lacks_is_absent(cube_kit: ModuleType, store: Store) -> None:
+def test_a_band_that_one_of_two_products_lacks_is_absent(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 100, "B03": 100, "SCL": 4})
     archive.add("b", {"B02": 200, "SCL": 4}, window=cube_kit.square(0, 200), tile="31UET")
@@ -164,7 +164,7 @@ def test_a_band_that_one_of_two_products_lacks_is_absent(cube_kit: ModuleType, s
     assert dict(zip(L2A, cube_of(store).values("bands_present")[0], strict=True))["B03"] == 0
 
 
-def test_a_cell_without_data_is_ingested_and_takes_no_room(cube_kit: ModuleType, store: Store) -> None:
+def test_a_cell_without_data_is_ingested_and_takes_no_room(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": 0, "SCL": 0})
     (result,) = ingest(store, archive.order())
@@ -174,7 +174,7 @@ def test_a_cell_without_data_is_ingested_and_takes_no_room(cube_kit: ModuleType,
     assert not (cube.path / "reflectance" / "c").exists()
 
 
-def test_only_the_blocks_with_data_are_stored(cube_kit: ModuleType, store: Store) -> None:
+def test_only_the_blocks_with_data_are_stored(store: Store) -> None:
     rng = np.random.default_rng(2)
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": rng.integers(1, 60000, (120, 120)), "SCL": 4})
@@ -183,7 +183,7 @@ def test_only_the_blocks_with_data_are_stored(cube_kit: ModuleType, store: Store
     assert 2 * 120 * 120 < shard.stat().st_size < 2 * 120 * 120 + 12 * 1024
 
 
-def test_what_is_ingested_is_not_read_again(cube_kit: ModuleType, store: Store) -> None:
+def test_what_is_ingested_is_not_read_again(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": 100, "SCL": 4})
     ingest(store, archive.order())
@@ -193,7 +193,7 @@ def test_what_is_ingested_is_not_read_again(cube_kit: ModuleType, store: Store) 
     assert (result.written, result.skipped, result.dropped) == ((), (CELL.name,), ())
 
 
-def test_a_newer_baseline_is_ingested_anew(cube_kit: ModuleType, store: Store) -> None:
+def test_a_newer_baseline_is_ingested_anew(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("old", {"B02": 100, "SCL": 4}, baseline="02.11")
     ingest(store, archive.order())
@@ -205,7 +205,7 @@ def test_a_newer_baseline_is_ingested_anew(cube_kit: ModuleType, store: Store) -
     assert (len(cube), cube.flags("masked").tolist(), band(store, "B02")[0, 0]) == (1, [False], 700)
 
 
-def test_a_grown_area_merges_the_products_of_both_requests(cube_kit: ModuleType, store: Store) -> None:
+def test_a_grown_area_merges_the_products_of_both_requests(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 100, "SCL": 4})
     archive.add("b", {"B02": 200, "SCL": 4}, window=cube_kit.square(0, 200), tile="31UET")
@@ -216,7 +216,7 @@ def test_a_grown_area_merges_the_products_of_both_requests(cube_kit: ModuleType,
     assert result.skipped == (CELL.name,)
 
 
-def test_a_product_elsewhere_makes_no_cell(cube_kit: ModuleType, store: Store) -> None:
+def test_a_product_elsewhere_makes_no_cell(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": 100, "SCL": 4})
     order = archive.order()
@@ -237,7 +237,7 @@ def noise(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(1, 9000, (120, 120))
 
 
-def test_a_truncated_product_is_dropped_and_the_other_one_goes_on(cube_kit: ModuleType, store: Store) -> None:
+def test_a_truncated_product_is_dropped_and_the_other_one_goes_on(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 50, "B03": noise(3), "SCL": 4}, datastrip="S1")
     archive.add("b", {"B02": 60, "B03": 80, "SCL": 4}, datastrip="S2")
@@ -259,9 +259,7 @@ def test_a_truncated_product_is_dropped_and_the_other_one_goes_on(cube_kit: Modu
     assert band(store, "B02")[0, 0] == 50
 
 
-def test_a_product_that_fails_in_a_later_cell_is_taken_back_from_the_earlier(
-    cube_kit: ModuleType, store: Store
-) -> None:
+def test_a_product_that_fails_in_a_later_cell_is_taken_back_from_the_earlier(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     tall = cube_kit.square(row=-512, size=1024)  # half in the northern cell, half in this one
     raw = np.tile(np.random.default_rng(4).integers(1, 9000, (1024, 128)), 8)
@@ -275,7 +273,7 @@ def test_a_product_that_fails_in_a_later_cell_is_taken_back_from_the_earlier(
         assert np.unique(read).tolist() == [0, 60]
 
 
-def test_nothing_usable_leaves_the_flags_cleared(cube_kit: ModuleType, store: Store) -> None:
+def test_nothing_usable_leaves_the_flags_cleared(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": noise(5), "SCL": 4})
     (archive.folder / "a-B02.tif").write_bytes(b"II*\0 no raster")
@@ -285,7 +283,7 @@ def test_nothing_usable_leaves_the_flags_cleared(cube_kit: ModuleType, store: St
     assert cube_of(store).flags("ingested").tolist() == [False]
 
 
-def test_an_asset_that_is_not_there_is_a_missing_band(cube_kit: ModuleType, store: Store) -> None:
+def test_an_asset_that_is_not_there_is_a_missing_band(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     gone, unreachable = archive.folder / "gone.tif", "http://127.0.0.1:9/B04.tif"
     archive.add("a", {"B02": 50, "SCL": 4}, hrefs={"B03": str(gone), "B04": unreachable})
@@ -308,7 +306,7 @@ def test_an_asset_that_is_not_there_is_a_missing_band(cube_kit: ModuleType, stor
     assert [one.product for one in later.dropped] == ["a B02", "a B04"]
 
 
-def test_without_a_scene_classification_a_product_is_of_no_use(cube_kit: ModuleType, store: Store) -> None:
+def test_without_a_scene_classification_a_product_is_of_no_use(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 50})
     (result,) = ingest(store, archive.order())
@@ -319,7 +317,7 @@ def test_without_a_scene_classification_a_product_is_of_no_use(cube_kit: ModuleT
 # Off the grid
 
 
-def test_half_a_pixel_off_the_grid_is_interpolated(cube_kit: ModuleType, store: Store) -> None:
+def test_half_a_pixel_off_the_grid_is_interpolated(store: Store) -> None:
     window = cube_kit.square(row=100, column=100)
     transform = Affine(10, 0, window.left * 10 + 5, 0, -10, window.top * 10)  # 5 m to the east
     raw = np.tile(np.arange(120) * 10 + 1000, (120, 1))
@@ -335,7 +333,7 @@ def test_half_a_pixel_off_the_grid_is_interpolated(cube_kit: ModuleType, store: 
     assert note == f"EPSG:32631, 10 m from {window.left * 10 + 5} {window.top * 10}"
 
 
-def test_no_data_and_saturation_do_not_leak_into_what_is_interpolated(cube_kit: ModuleType, store: Store) -> None:
+def test_no_data_and_saturation_do_not_leak_into_what_is_interpolated(store: Store) -> None:
     window = cube_kit.square(row=100, column=100)
     transform = Affine(10, 0, window.left * 10 + 5, 0, -10, window.top * 10)
     raw = np.full((120, 120), 2000)
@@ -351,7 +349,7 @@ def test_no_data_and_saturation_do_not_leak_into_what_is_interpolated(cube_kit: 
     assert np.unique(row[183:219]).tolist() == [1000]
 
 
-def test_a_product_of_the_neighbouring_zone_lands_where_it_belongs(cube_kit: ModuleType, store: Store) -> None:
+def test_a_product_of_the_neighbouring_zone_lands_where_it_belongs(store: Store) -> None:
     from pyproj import Transformer
     from shapely.geometry import box
 
@@ -378,7 +376,7 @@ def test_a_product_of_the_neighbouring_zone_lands_where_it_belongs(cube_kit: Mod
     assert "EPSG:32632, 10 m" in cube_of(store).values("off_grid")[0]
 
 
-def test_all_thirteen_bands_of_l1c_and_no_classification(cube_kit: ModuleType, store: Store) -> None:
+def test_all_thirteen_bands_of_l1c_and_no_classification(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive", level="L1C")
     archive.add("a", {name: 100 + number for number, name in enumerate(LEVEL_BANDS["L1C"])})
     (result,) = ingest(store, archive.order())
@@ -389,6 +387,6 @@ def test_all_thirteen_bands_of_l1c_and_no_classification(cube_kit: ModuleType, s
     assert int(cube.read("cloud_probability", 0).min()) == 255
 
 
-def test_windows_that_the_kit_makes_lie_in_the_cell(cube_kit: ModuleType) -> None:
+def test_windows_that_the_kit_makes_lie_in_the_cell() -> None:
     assert cube_kit.square(0, 0, 1024) == CELL.window
     assert cube_kit.square(1, 2, 3) == Window(32631, CELL.window.left + 2, CELL.window.top - 1, 3, 3)

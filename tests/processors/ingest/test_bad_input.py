@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 import rasterio
@@ -16,11 +16,13 @@ from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 
+pytestmark = pytest.mark.usefixtures("folder_source")
+
 CELL = Cell(32631, 56, 549)
 NOISE = np.random.default_rng(1).integers(1, 9000, (256, 256))
 
 
-def two_products(cube_kit: ModuleType, folder: Path) -> Any:
+def two_products(folder: Path) -> Any:
     """``a``, which the tests spoil, above ``b``."""
     archive = cube_kit.Archive(folder)
     window = cube_kit.square(size=256)
@@ -76,8 +78,8 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_truncated_jp2_never_reads_as_no_data(cube_kit: ModuleType, store: Store, cut: str) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_truncated_jp2_never_reads_as_no_data(store: Store, cut: str) -> None:
+    archive = two_products(store.root / "archive")
     path = as_jp2(archive, "a-B03")
     whole = path.read_bytes()
     share, more = CUTS[cut]
@@ -86,8 +88,8 @@ def test_a_truncated_jp2_never_reads_as_no_data(cube_kit: ModuleType, store: Sto
     only_b_is_left(store, result, "a-B03.jp2", "truncated")
 
 
-def test_a_jp2_with_a_hole_in_it_is_noticed(cube_kit: ModuleType, store: Store) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_jp2_with_a_hole_in_it_is_noticed(store: Store) -> None:
+    archive = two_products(store.root / "archive")
     path = as_jp2(archive, "a-B03")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)  # a download into a file of the full size
@@ -97,8 +99,8 @@ def test_a_jp2_with_a_hole_in_it_is_noticed(cube_kit: ModuleType, store: Store) 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("keep", [0.0, 0.002, 0.3, 0.9, 0.999])
-def test_a_truncated_geotiff_never_reads_as_no_data(cube_kit: ModuleType, store: Store, keep: float) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_truncated_geotiff_never_reads_as_no_data(store: Store, keep: float) -> None:
+    archive = two_products(store.root / "archive")
     path = archive.folder / "a-B03.tif"
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
     only_b_is_left(store, ingest(store, archive), "a-B03.tif", "truncated")
@@ -112,26 +114,26 @@ def rewrite(path: Path, window: Window, size: int, epsg: int = 32631) -> None:
         file.write(NOISE[:size, :size].astype(np.uint16), 1)
 
 
-def test_a_band_of_another_size_names_itself(cube_kit: ModuleType, store: Store) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_band_of_another_size_names_itself(store: Store) -> None:
+    archive = two_products(store.root / "archive")
     rewrite(archive.folder / "a-B03.tif", cube_kit.square(), 128)
     only_b_is_left(store, ingest(store, archive), "a: B03", "a-B03.tif", "128 x 128 pixels")
 
 
-def test_a_band_of_the_tile_beside_names_itself(cube_kit: ModuleType, store: Store) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_band_of_the_tile_beside_names_itself(store: Store) -> None:
+    archive = two_products(store.root / "archive")
     rewrite(archive.folder / "a-B03.tif", cube_kit.square(column=200), 256)
     only_b_is_left(store, ingest(store, archive), "a: B03", "a-B03.tif", "isn't where its other bands lie")
 
 
-def test_a_band_of_another_zone_names_itself(cube_kit: ModuleType, store: Store) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_band_of_another_zone_names_itself(store: Store) -> None:
+    archive = two_products(store.root / "archive")
     rewrite(archive.folder / "a-B03.tif", cube_kit.square(), 256, 32632)
     only_b_is_left(store, ingest(store, archive), "a: B03", "a-B03.tif", "is in EPSG:32632")
 
 
-def test_a_product_whose_files_lie_elsewhere_than_it_says(cube_kit: ModuleType, store: Store) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_a_product_whose_files_lie_elsewhere_than_it_says(store: Store) -> None:
+    archive = two_products(store.root / "archive")
     far = cube_kit.square(row=-9000, size=256)
     for band in ("B02", "B03", "B04"):
         rewrite(archive.folder / f"a-{band}.tif", far, 256)
@@ -140,9 +142,7 @@ def test_a_product_whose_files_lie_elsewhere_than_it_says(cube_kit: ModuleType, 
     only_b_is_left(store, ingest(store, archive), "a: B02", "outside the product's footprint")
 
 
-def test_a_product_of_nothing_but_no_data_says_so_and_the_other_fills_the_cell(
-    cube_kit: ModuleType, store: Store
-) -> None:
+def test_a_product_of_nothing_but_no_data_says_so_and_the_other_fills_the_cell(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 0, "B03": 0, "SCL": 0}, datastrip="S1")
     archive.add("b", {"B02": 70, "B03": 70, "SCL": 5}, datastrip="S2")
@@ -151,8 +151,8 @@ def test_a_product_of_nothing_but_no_data_says_so_and_the_other_fills_the_cell(
     assert ingest(store, archive).skipped == (CELL.name,)  # nothing to try again
 
 
-def test_several_spoilt_products_are_dropped_one_by_one(cube_kit: ModuleType, store: Store) -> None:
-    archive = two_products(cube_kit, store.root / "archive")
+def test_several_spoilt_products_are_dropped_one_by_one(store: Store) -> None:
+    archive = two_products(store.root / "archive")
     archive.add("c", {"B02": NOISE, "SCL": 4}, window=cube_kit.square(size=256), datastrip="S3")
     for name in ("a-B02.tif", "c-B02.tif"):
         path = archive.folder / name

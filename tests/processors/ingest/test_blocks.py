@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 import rasterio
@@ -20,6 +20,8 @@ from processors.cube.cell import Cube
 from processors.ingest import blocks as ingest_blocks
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.ingest.blocks import BlockReader, Part, Scratch
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CORNER = Cell(32631, 56, 549)
 
@@ -92,7 +94,7 @@ def test_what_was_not_taken_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("driver", ["COG", "JP2OpenJPEG"])
 def test_an_acquisition_over_nine_cells_decodes_each_block_once(
-    cube_kit: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch, driver: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, driver: str
 ) -> None:
     # Beside the cells in both directions; blocks of 512 at 10 m and of 256 at 20 m never end where cells do.
     window = cube_kit.square(row=600, column=700, size=1536)

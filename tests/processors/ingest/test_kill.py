@@ -7,9 +7,10 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import numpy as np
+import pytest
 
 from catalog.grid import Cell
 from catalog.products import Order
@@ -17,6 +18,8 @@ from catalog.storage.store import Store, open_store
 from processors.cube.cell import Cube
 from processors.engine.opening import open_engine
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 
@@ -48,7 +51,7 @@ for acquisition in order.acquisitions:
 """
 
 
-def five_dates(cube_kit: ModuleType, folder: Path) -> Order:
+def five_dates(folder: Path) -> Order:
     rng = np.random.default_rng(7)
     archive = cube_kit.Archive(folder)
     for number in range(1, 6):
@@ -63,10 +66,8 @@ def ingest_all(store: Store, order: Order) -> list[tuple[str, ...]]:
     return [result.written for result in results]
 
 
-def test_killed_and_run_again_leaves_the_same_bytes(
-    cube_kit: ModuleType, store: Store, tmp_path: Path, repository: Path
-) -> None:
-    order = five_dates(cube_kit, tmp_path / "archive")
+def test_killed_and_run_again_leaves_the_same_bytes(store: Store, tmp_path: Path, repository: Path) -> None:
+    order = five_dates(tmp_path / "archive")
     undisturbed = open_store(str(tmp_path / "undisturbed"))
     for one in (store, undisturbed):
         extend_cells(one, order, [CELL])
@@ -98,8 +99,8 @@ def test_killed_and_run_again_leaves_the_same_bytes(
     assert cube_kit.files_of(store.root) == cube_kit.files_of(undisturbed.root)
 
 
-def test_several_threads_write_the_same_bytes_as_one(cube_kit: ModuleType, store: Store, tmp_path: Path) -> None:
-    order = five_dates(cube_kit, tmp_path / "archive")
+def test_several_threads_write_the_same_bytes_as_one(store: Store, tmp_path: Path) -> None:
+    order = five_dates(tmp_path / "archive")
     alone = open_store(str(tmp_path / "alone"))
     for one in (store, alone):
         extend_cells(one, order, [CELL])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 import rasterio
@@ -22,6 +22,8 @@ from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.ingest import opening as ingest_open
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 L2A = LEVEL_BANDS["L2A"]
@@ -43,11 +45,11 @@ def noise(seed: int) -> np.ndarray:
 class Remote:
     """An archive of two complementary products, `a` whose B04 is served, and `b` on disk."""
 
-    def __init__(self, kit: ModuleType, store: Store, server: Any, driver: str = "GTiff") -> None:
+    def __init__(self, store: Store, server: Any, driver: str = "GTiff") -> None:
         self.store, self.server = store, server
-        self.archive = kit.Archive(store.root / "archive")
+        self.archive = cube_kit.Archive(store.root / "archive")
         self.raw = noise(1)
-        window = kit.square(size=480)
+        window = cube_kit.square(size=480)
         self.archive.add("a", {"B02": 50, "B04": self.raw, "SCL": 4}, window=window, datastrip="S1")
         source = store.root / "archive" / "a-B04.tif"
         self.name = "B04.tif" if driver == "GTiff" else "B04.jp2"
@@ -88,9 +90,9 @@ class Remote:
     ],
 )
 def test_an_asset_that_fails_is_a_missing_band_with_its_reason(
-    cube_kit: ModuleType, store: Store, file_server: Any, fault: str, said: str, kind: str, most: int
+    store: Store, file_server: Any, fault: str, said: str, kind: str, most: int
 ) -> None:
-    remote = Remote(cube_kit, store, file_server)
+    remote = Remote(store, file_server)
     file_server.faults[remote.name] = fault
     result = remote.ingest()
     assert result.written == (CELL.name,)
@@ -111,10 +113,8 @@ def test_an_asset_that_fails_is_a_missing_band_with_its_reason(
 
 @pytest.mark.parametrize("driver", ["GTiff", "JP2OpenJPEG"])
 @pytest.mark.parametrize("how", ["drop", "truncated"])
-def test_a_file_that_ends_in_its_middle_is_never_zeros(
-    cube_kit: ModuleType, store: Store, file_server: Any, driver: str, how: str
-) -> None:
-    remote = Remote(cube_kit, store, file_server, driver)
+def test_a_file_that_ends_in_its_middle_is_never_zeros(store: Store, file_server: Any, driver: str, how: str) -> None:
+    remote = Remote(store, file_server, driver)
     whole = remote.file.read_bytes()
     if how == "drop":
         file_server.faults[remote.name] = "drop"
@@ -136,8 +136,8 @@ def test_a_file_that_ends_in_its_middle_is_never_zeros(
     np.testing.assert_array_equal(remote.band("B04"), remote.raw)
 
 
-def test_tokens_in_addresses_are_not_told(cube_kit: ModuleType, store: Store, file_server: Any) -> None:
-    remote = Remote(cube_kit, store, file_server)
+def test_tokens_in_addresses_are_not_told(store: Store, file_server: Any) -> None:
+    remote = Remote(store, file_server)
     file_server.faults[remote.name] = "403"
     window = cube_kit.square(size=480)
     remote.archive.add(

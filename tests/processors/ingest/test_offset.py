@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 import rasterio
@@ -19,6 +19,8 @@ from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.ingest.offset import CHECKED_BANDS, NumberCounts, check_offset
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 POINT = {"type": "Point", "coordinates": [0, 0]}
@@ -139,9 +141,7 @@ def ingest(store: Store, archive: object) -> IngestResult:
     return ingest_acquisition(store, order, one.id, extended, order.source)
 
 
-def test_a_product_with_a_wrong_offset_is_dropped_whole_and_the_other_one_kept(
-    cube_kit: ModuleType, store: Store
-) -> None:
+def test_a_product_with_a_wrong_offset_is_dropped_whole_and_the_other_one_kept(store: Store) -> None:
     dark = np.random.default_rng(1).integers(200, 600, (120, 120))
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": dark, "B04": dark, "SCL": 4}, offset=-1000, datastrip="S1")
@@ -156,7 +156,7 @@ def test_a_product_with_a_wrong_offset_is_dropped_whole_and_the_other_one_kept(
     assert cube.values("offset_check").tolist() == ["ok"]
 
 
-def test_what_could_not_be_checked_is_recorded(cube_kit: ModuleType, store: Store) -> None:
+def test_what_could_not_be_checked_is_recorded(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("a", {"B02": 8000, "SCL": 9}, offset=-1000)
     assert ingest(store, archive).dropped == ()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 import rasterio
@@ -57,7 +57,7 @@ def test_all_acquisitions_of_flanders_are_in_the_cube_as_in_their_files(real_dat
     rows, columns = cube.window.slices(window)
     for order in (order_2018, order_2019):
         for one in order.acquisitions[::6]:
-            index = cube.index_of(one.id, one.time, one.platform)
+            index = cube.index_of(one)
             assert index is not None
             read = cube.read("reflectance", index, rows, columns)
             for name in ("B04", "B8A", "B12"):
@@ -136,10 +136,7 @@ def test_slovenia_off_the_grid_with_its_two_cloudy_dates(real_data: Path, store:
     assert all("EPSG:32633, 9.99479222 m" in note for note in cube.values("off_grid"))
 
 
-def test_processes_of_a_dask_cluster_write_the_same_bytes_as_threads(
-    real_data: Path, tmp_path: Path, cube_kit: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("processors.ingest.acquisition.open_source", open_source)
+def test_processes_of_a_dask_cluster_write_the_same_bytes_as_threads(real_data: Path, tmp_path: Path) -> None:
     folder = real_data / "flanders-2019"
     area = shape(json.loads((folder / "aoi.geojson").read_text(encoding="utf-8"))["features"][0]["geometry"])
     order = make_order(open_source(f"stac:{folder / 'catalog.json'}"), area, 2019, (6, 6), "L2A", 100)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
+import safe_kit
 from rasterio.warp import transform
 from scipy.ndimage import map_coordinates
 from shapely.geometry import Polygon, box, shape
@@ -65,7 +65,7 @@ def by_hand(raw: npt.NDArray[np.uint16], offset: int, metres: int) -> npt.NDArra
     [("L2A", "05.09", -1000), ("L2A", "02.11", None), ("L1C", "05.09", -1000), ("L1C", "02.06", None)],
 )
 def test_numbers_of_the_cube_are_those_computed_by_hand(
-    safe_kit: ModuleType, tmp_path: Path, store: Store, level: Level, baseline: str, offset: int | None
+    tmp_path: Path, store: Store, level: Level, baseline: str, offset: int | None
 ) -> None:
     kit = safe_kit.Kit(level=level, baseline=baseline, offset=offset, bands=raw_numbers(safe_kit.EDGE))
     kit.write(tmp_path / "archive")
@@ -88,7 +88,7 @@ def test_numbers_of_the_cube_are_those_computed_by_hand(
         assert np.unique(cube.read("scl", 0)[:240, :240]).tolist() == [4]
 
 
-def test_large_rasters_are_tiled_as_real_ones_are(safe_kit: ModuleType, tmp_path: Path, store: Store) -> None:
+def test_large_rasters_are_tiled_as_real_ones_are(tmp_path: Path, store: Store) -> None:
     numbers = np.arange(1200, dtype=np.uint16)[:, None] * 7 + np.arange(1200, dtype=np.uint16)[None, :] + 1001
     kit = safe_kit.Kit(edge=1200, bands={"B04": numbers}, level="L1C")
     path = kit.write(tmp_path / "archive")
@@ -98,7 +98,7 @@ def test_large_rasters_are_tiled_as_real_ones_are(safe_kit: ModuleType, tmp_path
     np.testing.assert_array_equal(cube.read("reflectance", 0)[3], (numbers - 1000)[:1024, :1024])
 
 
-def test_a_folder_and_its_archive_make_the_same_cube(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_a_folder_and_its_archive_make_the_same_cube(tmp_path: Path) -> None:
     kit = safe_kit.Kit(bands=raw_numbers(safe_kit.EDGE))
     path = kit.write(tmp_path / "archive")
     archive = safe_kit.pack(path, tmp_path / "zips" / f"{path.name}.zip")
@@ -112,7 +112,7 @@ def test_a_folder_and_its_archive_make_the_same_cube(safe_kit: ModuleType, tmp_p
     assert cubes[0].read("reflectance", 0).any()
 
 
-def test_files_of_an_archive_have_the_numbers_of_the_folder(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_files_of_an_archive_have_the_numbers_of_the_folder(tmp_path: Path) -> None:
     kit = safe_kit.Kit(bands=raw_numbers(safe_kit.EDGE))
     path = kit.write(tmp_path / "archive")
     archive = safe_kit.pack(path, tmp_path / "zips" / f"{path.name}.zip")
@@ -125,9 +125,7 @@ def test_files_of_an_archive_have_the_numbers_of_the_folder(safe_kit: ModuleType
             assert (one.transform, one.crs) == (other.transform, other.crs)
 
 
-def test_both_parts_of_a_tile_split_at_a_datastrip_border_are_used(
-    safe_kit: ModuleType, tmp_path: Path, store: Store
-) -> None:
+def test_both_parts_of_a_tile_split_at_a_datastrip_border_are_used(tmp_path: Path, store: Store) -> None:
     def part(datastrip: str, northern: bool, value: int) -> Any:
         bands = {}
         for name, band in BANDS.items():
@@ -158,7 +156,7 @@ def test_both_parts_of_a_tile_split_at_a_datastrip_border_are_used(
     assert np.unique(read[:, 120:240, :240]).tolist() == [3000]
 
 
-def test_a_torn_band_drops_its_product_and_keeps_the_others(safe_kit: ModuleType, tmp_path: Path, store: Store) -> None:
+def test_a_torn_band_drops_its_product_and_keeps_the_others(tmp_path: Path, store: Store) -> None:
     archive = tmp_path / "archive"
     good = safe_kit.Kit(start=datetime(2023, 6, 11, 10, 56, 21, tzinfo=UTC))
     good.write(archive)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import sentinel_hub_kit
 
 from catalog.grid import Cell, Window
 from catalog.order import make_order
@@ -18,9 +18,9 @@ from processors.cube.cell import Cube
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 
 
-def ordered(server: Any, kit: ModuleType, *cells: Cell, level: Level = "L2A") -> Order:
+def ordered(server: Any, *cells: Cell, level: Level = "L2A") -> Order:
     source = open_source("sentinelhub:", server.credentials)
-    return make_order(source, kit.area_of(*cells), 2023, (8, 8), level, 95)
+    return make_order(source, sentinel_hub_kit.area_of(*cells), 2023, (8, 8), level, 95)
 
 
 def ingest(store: Store, server: Any, order: Order, *cells: Cell) -> IngestResult:
@@ -33,7 +33,7 @@ def cube(store: Store, order: Order, cell: Cell) -> Cube:
     return Cube(store.cube(order.source_id, order.level, cell))
 
 
-def test_what_the_service_holds_is_what_the_cube_holds(sentinel_hub: Any, hub_kit: ModuleType, store: Store) -> None:
+def test_what_the_service_holds_is_what_the_cube_holds(sentinel_hub: Any, store: Store) -> None:
     rng = np.random.default_rng(1)
     fine, coarse = rng.integers(0, 12000, (1024, 1024)), rng.integers(0, 12000, (512, 512))
     mask = np.ones((1024, 1024), int)
@@ -41,11 +41,11 @@ def test_what_the_service_holds_is_what_the_cube_holds(sentinel_hub: Any, hub_ki
     fine[0, :3] = [0, 65535, 1000]
     scl = rng.integers(1, 12, (512, 512))
     bands = {"B04": fine, "B11": coarse, "SCL": scl}
-    sentinel_hub.scenes.append(hub_kit.scene(bands=bands, mask=mask, offset=-1000))
-    order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
-    result = ingest(store, sentinel_hub, order, hub_kit.CELL)
-    assert (result.written, result.dropped) == ((hub_kit.CELL.name,), ())
-    made = cube(store, order, hub_kit.CELL)
+    sentinel_hub.scenes.append(sentinel_hub_kit.scene(bands=bands, mask=mask, offset=-1000))
+    order = ordered(sentinel_hub, sentinel_hub_kit.CELL)
+    result = ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL)
+    assert (result.written, result.dropped) == ((sentinel_hub_kit.CELL.name,), ())
+    made = cube(store, order, sentinel_hub_kit.CELL)
     read = dict(zip(LEVEL_BANDS["L2A"], made.read("reflectance", 0), strict=True))
     # by hand: max(1, DN - 1000) where dataMask is 1, 0 elsewhere, saturation kept
     expected = np.where(mask == 1, np.maximum(fine - 1000, 1), 0)
@@ -61,16 +61,14 @@ def test_what_the_service_holds_is_what_the_cube_holds(sentinel_hub: Any, hub_ki
     assert made.values("valid_fraction")[0] == pytest.approx(mask.mean())
 
 
-def test_two_tiles_of_a_datatake_over_two_cells_become_one_acquisition(
-    sentinel_hub: Any, hub_kit: ModuleType, store: Store
-) -> None:
-    west, east = hub_kit.CELL, hub_kit.EAST
+def test_two_tiles_of_a_datatake_over_two_cells_become_one_acquisition(sentinel_hub: Any, store: Store) -> None:
+    west, east = sentinel_hub_kit.CELL, sentinel_hub_kit.EAST
     # they overlap in the second cell; the first by name holds there
     both = Window(west.epsg, west.window.left, west.window.top, 1536, 1024)
     for tile, window, value in (("33TWL", both, 100), ("33TWM", east.window, 200)):
         bands = dict.fromkeys(LEVEL_BANDS["L1C"], value)
-        sentinel_hub.scenes.append(hub_kit.scene(tile=tile, window=window, level="L1C", bands=bands))
-    order = ordered(sentinel_hub, hub_kit, west, east, level="L1C")
+        sentinel_hub.scenes.append(sentinel_hub_kit.scene(tile=tile, window=window, level="L1C", bands=bands))
+    order = ordered(sentinel_hub, west, east, level="L1C")
     result = ingest(store, sentinel_hub, order, west, east)
     assert (sorted(result.written), result.dropped) == ([west.name, east.name], ())
     made = cube(store, order, east)
@@ -82,62 +80,56 @@ def test_two_tiles_of_a_datatake_over_two_cells_become_one_acquisition(
     assert len(json.loads(made.values("product_ids")[0])) == 2
 
 
-def test_what_the_service_resampled_is_recorded(sentinel_hub: Any, hub_kit: ModuleType, store: Store) -> None:
-    sentinel_hub.scenes.append(hub_kit.scene(tile="32TQS", bands={"B02": 500, "SCL": 4}))
-    order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
-    ingest(store, sentinel_hub, order, hub_kit.CELL)
-    made = cube(store, order, hub_kit.CELL)
+def test_what_the_service_resampled_is_recorded(sentinel_hub: Any, store: Store) -> None:
+    sentinel_hub.scenes.append(sentinel_hub_kit.scene(tile="32TQS", bands={"B02": 500, "SCL": 4}))
+    order = ordered(sentinel_hub, sentinel_hub_kit.CELL)
+    ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL)
+    made = cube(store, order, sentinel_hub_kit.CELL)
     assert json.loads(made.values("off_grid")[0]) == ["EPSG:32632, nearest, by Sentinel Hub"]
 
 
-def test_what_is_ingested_or_was_refused_is_not_asked_for_again(
-    sentinel_hub: Any, hub_kit: ModuleType, store: Store
-) -> None:
+def test_what_is_ingested_or_was_refused_is_not_asked_for_again(sentinel_hub: Any, store: Store) -> None:
     sentinel_hub.scenes += [
-        hub_kit.scene(tile="33TWL", bands={"B02": 100, "SCL": 4}),
-        hub_kit.scene(tile="33TWM", bands={"B02": 200, "SCL": 5}),
+        sentinel_hub_kit.scene(tile="33TWL", bands={"B02": 100, "SCL": 4}),
+        sentinel_hub_kit.scene(tile="33TWM", bands={"B02": 200, "SCL": 5}),
     ]
-    order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
+    order = ordered(sentinel_hub, sentinel_hub_kit.CELL)
     refusal = {"error": {"message": "no such tile"}}
-    sentinel_hub.faults += [hub_kit.Fault("/process", status=400, body=refusal)]
-    result = ingest(store, sentinel_hub, order, hub_kit.CELL)
-    assert result.written == (hub_kit.CELL.name,)
+    sentinel_hub.faults += [sentinel_hub_kit.Fault("/process", status=400, body=refusal)]
+    result = ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL)
+    assert result.written == (sentinel_hub_kit.CELL.name,)
     (dropped,) = result.dropped
     assert "33TWL" in dropped.product
     assert "refuses it: HTTP 400: " in dropped.reason
     assert "no such tile" in dropped.reason
-    assert cube(store, order, hub_kit.CELL).read("reflectance", 0)[1, 0, 0] == 200
+    assert cube(store, order, sentinel_hub_kit.CELL).read("reflectance", 0)[1, 0, 0] == 200
     asked = len(sentinel_hub.requests("/process"))
-    again = ingest(store, sentinel_hub, order, hub_kit.CELL)
-    assert (again.skipped, again.dropped) == ((hub_kit.CELL.name,), result.dropped)
+    again = ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL)
+    assert (again.skipped, again.dropped) == ((sentinel_hub_kit.CELL.name,), result.dropped)
     assert len(sentinel_hub.requests("/process")) == asked
 
 
-def test_a_failing_service_leaves_nothing_that_counts_and_the_next_run_goes_on(
-    sentinel_hub: Any, hub_kit: ModuleType, store: Store
-) -> None:
-    sentinel_hub.scenes.append(hub_kit.scene(bands={"B02": 100, "SCL": 4}))
-    order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
-    sentinel_hub.faults += [hub_kit.Fault("/process", status=500) for _ in range(8)]
-    failed = ingest(store, sentinel_hub, order, hub_kit.CELL)
+def test_a_failing_service_leaves_nothing_that_counts_and_the_next_run_goes_on(sentinel_hub: Any, store: Store) -> None:
+    sentinel_hub.scenes.append(sentinel_hub_kit.scene(bands={"B02": 100, "SCL": 4}))
+    order = ordered(sentinel_hub, sentinel_hub_kit.CELL)
+    sentinel_hub.faults += [sentinel_hub_kit.Fault("/process", status=500) for _ in range(8)]
+    failed = ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL)
     assert failed.written == ()
     assert [left.passing for left in failed.dropped] == [True]
     assert "can't be reached or fails" in failed.dropped[0].reason
-    assert cube(store, order, hub_kit.CELL).flags("ingested").tolist() == [False]
+    assert cube(store, order, sentinel_hub_kit.CELL).flags("ingested").tolist() == [False]
     sentinel_hub.faults.clear()
-    assert ingest(store, sentinel_hub, order, hub_kit.CELL).written == (hub_kit.CELL.name,)
-    assert cube(store, order, hub_kit.CELL).read("reflectance", 0)[1, 0, 0] == 100
+    assert ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL).written == (sentinel_hub_kit.CELL.name,)
+    assert cube(store, order, sentinel_hub_kit.CELL).read("reflectance", 0)[1, 0, 0] == 100
 
 
-def test_what_a_service_could_not_give_then_is_asked_for_again(
-    sentinel_hub: Any, hub_kit: ModuleType, store: Store
-) -> None:
+def test_what_a_service_could_not_give_then_is_asked_for_again(sentinel_hub: Any, store: Store) -> None:
     sentinel_hub.scenes += [
-        hub_kit.scene(tile="33TWL", bands={"B02": 100, "SCL": 4}),
-        hub_kit.scene(tile="33TWM", bands={"B02": 200, "SCL": 5}),
+        sentinel_hub_kit.scene(tile="33TWL", bands={"B02": 100, "SCL": 4}),
+        sentinel_hub_kit.scene(tile="33TWM", bands={"B02": 200, "SCL": 5}),
     ]
-    order = ordered(sentinel_hub, hub_kit, hub_kit.CELL)
-    sentinel_hub.faults += [hub_kit.Fault("/process", status=500) for _ in range(8)]
-    assert ingest(store, sentinel_hub, order, hub_kit.CELL).dropped[0].passing
-    again = ingest(store, sentinel_hub, order, hub_kit.CELL)
-    assert (again.written, again.dropped) == ((hub_kit.CELL.name,), ())
+    order = ordered(sentinel_hub, sentinel_hub_kit.CELL)
+    sentinel_hub.faults += [sentinel_hub_kit.Fault("/process", status=500) for _ in range(8)]
+    assert ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL).dropped[0].passing
+    again = ingest(store, sentinel_hub, order, sentinel_hub_kit.CELL)
+    assert (again.written, again.dropped) == ((sentinel_hub_kit.CELL.name,), ())

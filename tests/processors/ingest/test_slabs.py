@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 
@@ -18,6 +18,8 @@ from processors.ingest import blocks as ingest_blocks
 from processors.ingest import slabs as ingest_slabs
 from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.ingest.reading import BandReader
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELLS = [Cell(32631, 56, 549), Cell(32631, 57, 549), Cell(32631, 56, 548), Cell(32631, 57, 548)]
 
@@ -45,7 +47,7 @@ class Counting(ingest_slabs._Memory):
         super().give(array)
 
 
-def over_four_cells(cube_kit: ModuleType, folder: Path) -> Order:
+def over_four_cells(folder: Path) -> Order:
     rng = np.random.default_rng(3)
     archive = cube_kit.Archive(folder)
     window = cube_kit.square(row=900, column=880, size=240)
@@ -62,9 +64,9 @@ def ingest_one(store: Store, order: Order, acquisition: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("slabs", "kept"), [(1, 0), (2, 10_000), (3, 10**9)])
 def test_four_acquisitions_at_once_in_little_memory(
-    cube_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slabs: int, kept: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slabs: int, kept: int
 ) -> None:
-    order = over_four_cells(cube_kit, tmp_path / "archive")
+    order = over_four_cells(tmp_path / "archive")
     alone, together = open_store(str(tmp_path / "alone")), open_store(str(tmp_path / "together"))
     for store in (alone, together):
         assert len(extend_cells(store, order, CELLS)) == 4
@@ -83,8 +85,8 @@ def test_four_acquisitions_at_once_in_little_memory(
     assert cube_kit.files_of(alone.root) == cube_kit.files_of(together.root)
 
 
-def test_a_failure_gives_its_slabs_back(cube_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = over_four_cells(cube_kit, tmp_path / "archive")
+def test_a_failure_gives_its_slabs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = over_four_cells(tmp_path / "archive")
     store = open_store(str(tmp_path / "store"))
     extend_cells(store, order, CELLS)
     memory = Counting(2)
@@ -97,9 +99,9 @@ def test_a_failure_gives_its_slabs_back(cube_kit: ModuleType, tmp_path: Path, mo
 
 
 def test_the_next_cell_is_begun_while_the_last_band_of_one_is_read(
-    cube_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = over_four_cells(cube_kit, tmp_path / "archive")
+    order = over_four_cells(tmp_path / "archive")
     store = open_store(str(tmp_path / "store"))
     extend_cells(store, order, CELLS)
     begun = threading.Event()
@@ -121,9 +123,9 @@ def test_the_next_cell_is_begun_while_the_last_band_of_one_is_read(
 
 
 def test_memory_is_used_again_by_an_acquisition_that_begins_while_another_one_is_at_work(
-    cube_kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = over_four_cells(cube_kit, tmp_path / "archive")
+    order = over_four_cells(tmp_path / "archive")
     store = open_store(str(tmp_path / "store"))
     extend_cells(store, order, CELLS)
     memory = Counting(4)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +23,8 @@ from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mask.clouds import cast_shadows, dilated
 from processors.mask.options import USUAL_MASK, L2AMask, MaskOptions
 
+pytestmark = pytest.mark.usefixtures("folder_source")
+
 CELL = Cell(32631, 56, 549)
 
 
@@ -38,7 +40,7 @@ def clear_of(store: Store, cell: Cell = CELL) -> np.ndarray:
     return Cube(store.cube("kit", "L2A", cell)).read("clear", 0)
 
 
-def test_each_class_of_the_scene_classification(cube_kit: ModuleType, store: Store) -> None:
+def test_each_class_of_the_scene_classification(store: Store) -> None:
     scl = np.full((120, 120), 4)
     scl[0:12, 0] = range(12)
     scl[[3, 8, 9], 0] = 4  # these spread: their own test
@@ -56,7 +58,7 @@ def test_each_class_of_the_scene_classification(cube_kit: ModuleType, store: Sto
 
 
 @pytest.mark.parametrize("kind", [3, 8, 9])
-def test_clouds_and_shadows_spread_by_60_m(cube_kit: ModuleType, store: Store, kind: int) -> None:
+def test_clouds_and_shadows_spread_by_60_m(store: Store, kind: int) -> None:
     scl = np.full((120, 120), 4)
     scl[50, 60] = kind
     archive = cube_kit.Archive(store.root / "archive")
@@ -68,7 +70,7 @@ def test_clouds_and_shadows_spread_by_60_m(cube_kit: ModuleType, store: Store, k
     np.testing.assert_array_equal(clear_of(store)[:120, :120], expected)
 
 
-def test_saturated_is_not_clear_and_any_missing_band_is_no_data(cube_kit: ModuleType, store: Store) -> None:
+def test_saturated_is_not_clear_and_any_missing_band_is_no_data(store: Store) -> None:
     blue, red = np.full((120, 120), 100), np.full((120, 120), 100)
     blue[0, 0], red[0, 1], blue[0, 2] = 65535, 65535, 0
     archive = cube_kit.Archive(store.root / "archive")
@@ -77,7 +79,7 @@ def test_saturated_is_not_clear_and_any_missing_band_is_no_data(cube_kit: Module
     assert clear_of(store)[0, :4].tolist() == [0, 0, 255, 1]
 
 
-def test_a_cloud_spreads_over_the_edge_of_its_cell(cube_kit: ModuleType, store: Store) -> None:
+def test_a_cloud_spreads_over_the_edge_of_its_cell(store: Store) -> None:
     cells = (CELL, cube_kit.NORTH, cube_kit.EAST, Cell(32631, 57, 550))
     window = cube_kit.square(row=-60, column=964)  # around the corner where four cells meet
     scl = np.full((120, 120), 4)
@@ -93,7 +95,7 @@ def test_a_cloud_spreads_over_the_edge_of_its_cell(cube_kit: ModuleType, store: 
     np.testing.assert_array_equal(whole, np.hypot(rows - 58, columns - 62) > 6)
 
 
-def test_a_masked_cell_is_not_masked_again_and_an_empty_one_not_at_all(cube_kit: ModuleType, store: Store) -> None:
+def test_a_masked_cell_is_not_masked_again_and_an_empty_one_not_at_all(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": 100, "SCL": 4})
     order = archive.order()
@@ -106,7 +108,7 @@ def test_a_masked_cell_is_not_masked_again_and_an_empty_one_not_at_all(cube_kit:
     assert (result.masked, result.skipped, shard.stat().st_mtime_ns) == ((), (CELL.name,), before)
 
 
-def test_the_options_decide_what_is_clear_and_what_spreads(cube_kit: ModuleType, store: Store) -> None:
+def test_the_options_decide_what_is_clear_and_what_spreads(store: Store) -> None:
     scl = np.full((120, 120), 4)
     scl[0, 0], scl[0, 40], scl[60, 60] = 11, 6, 10
     archive = cube_kit.Archive(store.root / "archive")
@@ -119,7 +121,7 @@ def test_the_options_decide_what_is_clear_and_what_spreads(cube_kit: ModuleType,
     np.testing.assert_array_equal(clear_of(store)[:120, :120], expected)
 
 
-def test_cloud_probability_of_l2a_counts_where_asked_for(cube_kit: ModuleType, store: Store) -> None:
+def test_cloud_probability_of_l2a_counts_where_asked_for(store: Store) -> None:
     percent = np.zeros((120, 120))
     percent[30, 30], percent[30, 60], percent[90, 90] = 60, 61, 255  # 255: the product says nothing there
     archive = cube_kit.Archive(store.root / "archive")
@@ -131,7 +133,7 @@ def test_cloud_probability_of_l2a_counts_where_asked_for(cube_kit: ModuleType, s
     np.testing.assert_array_equal(clear_of(store)[:120, :120], np.hypot(rows - 30, columns - 60) > 6)
 
 
-def test_other_options_mask_again_and_the_same_ones_nothing(cube_kit: ModuleType, store: Store) -> None:
+def test_other_options_mask_again_and_the_same_ones_nothing(store: Store) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     for number in (1, 2):
         archive.add(f"p{number}", {"B02": 100, "SCL": 5}, time=cube_kit.day(number))
@@ -157,9 +159,7 @@ def test_other_options_mask_again_and_the_same_ones_nothing(cube_kit: ModuleType
     assert cube_kit.files_of(path) == before
 
 
-def test_masking_again_that_is_stopped_leaves_no_mask(
-    cube_kit: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_masking_again_that_is_stopped_leaves_no_mask(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = cube_kit.Archive(store.root / "archive")
     archive.add("p", {"B02": 100, "SCL": 5})
     order, path = archive.order(), store.cube("kit", "L2A", CELL)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 
+import cube_kit
 import numpy as np
 import pytest
 import rasterio
@@ -19,6 +19,8 @@ from processors.ingest.acquisition import extend_cells, ingest_acquisition
 from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mask.clouds import cloud_mask, cloud_probability
 from processors.mask.options import USUAL_MASK, L1CMask, MaskOptions
+
+pytestmark = pytest.mark.usefixtures("folder_source")
 
 CELL = Cell(32631, 56, 549)
 BANDS = LEVEL_BANDS["L1C"]
@@ -91,7 +93,7 @@ def make(store: Store, archive: object, *cells: Cell, options: MaskOptions = USU
     return mask_acquisition(store, order, one.id, cells, options)
 
 
-def test_clouds_cirrus_shadows_and_no_data(cube_kit: ModuleType, store: Store) -> None:
+def test_clouds_cirrus_shadows_and_no_data(store: Store) -> None:
     # 480 px; a cloud of 800 m in the south; sun in the south at 45 degrees: shadows north of it, 200 m to 6 km away.
     nir = np.full((480, 480), GREEN_FIELD["B08"])
     nir[380:480, 100:180] = CLOUD["B08"]
@@ -122,7 +124,7 @@ def test_clouds_cirrus_shadows_and_no_data(cube_kit: ModuleType, store: Store) -
 
 
 @pytest.mark.parametrize("distance", [1000, 5120])
-def test_the_edges_of_cells_leave_no_seam(cube_kit: ModuleType, store: Store, distance: int) -> None:
+def test_the_edges_of_cells_leave_no_seam(store: Store, distance: int) -> None:
     # The same scene twice: once inside one cell, once across four.
     options = MaskOptions(l1c=L1CMask(shadow_distance=distance))
     dark = np.full((240, 240), GREEN_FIELD["B08"])
@@ -176,9 +178,7 @@ def shaded(clear: np.ndarray, away: float, azimuth: float) -> list[bool]:
 
 
 @pytest.mark.parametrize("azimuth", [25.0, 100.0, 155.0, 250.0, 340.0])
-def test_the_shadow_of_a_cloud_of_known_height_in_every_quadrant(
-    cube_kit: ModuleType, store: Store, azimuth: float
-) -> None:
+def test_the_shadow_of_a_cloud_of_known_height_in_every_quadrant(store: Store, azimuth: float) -> None:
     archive = cube_kit.Archive(store.root / "archive", level="L1C")
     bands = shadow_scene(1200, 48, azimuth)
     archive.add("p", bands, window=cube_kit.square(size=400), sun_zenith=48.0, sun_azimuth=azimuth)
@@ -197,7 +197,7 @@ def test_the_shadow_of_a_cloud_of_known_height_in_every_quadrant(
     ],
 )
 def test_shadows_on_both_hemispheres_where_the_source_does_not_say_the_sun(
-    cube_kit: ModuleType, store: Store, cell: Cell, time: datetime, zenith: float, azimuth: float
+    store: Store, cell: Cell, time: datetime, zenith: float, azimuth: float
 ) -> None:
     archive = cube_kit.Archive(store.root / "archive", level="L1C")
     bands = shadow_scene(900, zenith, azimuth)
@@ -208,7 +208,7 @@ def test_shadows_on_both_hemispheres_where_the_source_does_not_say_the_sun(
 
 
 def test_another_threshold_asks_for_no_new_probability_and_another_resolution_does(
-    cube_kit: ModuleType, store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = cube_kit.Archive(store.root / "archive", level="L1C")
     archive.add("p", scene(160, [(40, 40, 60)]), window=cube_kit.square(size=160), sun_zenith=40.0, sun_azimuth=150.0)
@@ -233,7 +233,7 @@ def test_another_threshold_asks_for_no_new_probability_and_another_resolution_do
     assert Cube(store.cube("kit", "L1C", CELL)).values("masked_with").tolist() == [lower.record("L1C")]
 
 
-def test_cirrus_dark_ground_and_widths_are_options(cube_kit: ModuleType, store: Store) -> None:
+def test_cirrus_dark_ground_and_widths_are_options(store: Store) -> None:
     cirrus = np.full((240, 240), GREEN_FIELD["B10"])
     cirrus[100:120, 100:120] = 150
     archive = cube_kit.Archive(store.root / "archive", level="L1C")
@@ -250,7 +250,7 @@ def test_cirrus_dark_ground_and_widths_are_options(cube_kit: ModuleType, store: 
     assert (columns.min(), columns.max()) == (100, 119)
 
 
-def test_a_cell_masked_before_gives_the_next_one_its_clouds(cube_kit: ModuleType, store: Store) -> None:
+def test_a_cell_masked_before_gives_the_next_one_its_clouds(store: Store) -> None:
     window = cube_kit.square(row=100, column=944, size=160)  # across the eastern edge
     bands = scene(160, [(40, 40, 80)])  # the cloud as well
     archive = cube_kit.Archive(store.root / "archive", level="L1C")
@@ -263,7 +263,7 @@ def test_a_cell_masked_before_gives_the_next_one_its_clouds(cube_kit: ModuleType
     np.testing.assert_array_equal(found, expected)
 
 
-def test_without_its_bands_a_cell_is_not_masked_and_says_so(cube_kit: ModuleType, store: Store) -> None:
+def test_without_its_bands_a_cell_is_not_masked_and_says_so(store: Store) -> None:
     bands = scene(60, [])
     del bands["B10"]
     archive = cube_kit.Archive(store.root / "archive", level="L1C")

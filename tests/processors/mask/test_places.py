@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cube_kit
 import numpy as np
 import pytest
 from shapely.geometry import box, mapping
@@ -24,11 +24,13 @@ from processors.mask.acquisition import mask_acquisition
 from processors.patches.cube_patches import CubePatches
 from processors.season import choose_season
 
+pytestmark = pytest.mark.usefixtures("folder_source")
+
 CELL, NORTH = Cell(32631, 56, 549), Cell(32631, 56, 550)
 
 
 @pytest.fixture
-def order(cube_kit: ModuleType, tmp_path: Path) -> Order:
+def order(tmp_path: Path) -> Order:
     """Three dates over the edge of two cells, the second one half cloudy."""
     rng = np.random.default_rng(7)
     archive = cube_kit.Archive(tmp_path / "archive")
@@ -53,7 +55,7 @@ def prepared(store: Store, order: Order, cells: Sequence[Cell] = (CELL, NORTH)) 
 
 
 def test_a_season_and_its_patches_are_the_same_wherever_the_cubes_are(
-    place: CellPath, order: Order, cube_kit: ModuleType, tmp_path: Path
+    place: CellPath, order: Order, tmp_path: Path
 ) -> None:
     expected, found = prepared(Store(tmp_path / "expected"), order), prepared(Store(tmp_path / "store", place), order)
     assert not (tmp_path / "store").exists()
@@ -106,7 +108,7 @@ for acquisition in order.acquisitions:
 
 
 def test_a_killed_ingestion_leaves_nothing_visible_and_goes_on(
-    place: CellPath, order: Order, cube_kit: ModuleType, tmp_path: Path, repository: Path
+    place: CellPath, order: Order, tmp_path: Path, repository: Path
 ) -> None:
     store, undisturbed = Store(tmp_path / "store", place / "killed"), Store(tmp_path / "store", place / "undisturbed")
     order = order.model_copy(update={"acquisitions": order.acquisitions[:2]})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import plug_kit
 import pytest
@@ -23,31 +22,26 @@ JOB = Job(level="L2A", year=2019, months=(4, 5), days=(0, 40), bands=("B04", "B0
 
 
 @pytest.fixture
-def kit(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return plug_kit
-
-
-@pytest.fixture
-def packages(kit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of packages; install into it with `kit.install`."""
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages; install into it with `plug_kit.install`."""
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
 
-def test_a_processor_of_another_package_is_found_and_made(kit: ModuleType, packages: Path) -> None:
-    kit.install(packages, "one", sum="plug_kit:Sum")
-    assert find_processors()["sum"] is kit.Sum
-    assert load_processor("sum") is kit.Sum
+def test_a_processor_of_another_package_is_found_and_made(packages: Path) -> None:
+    plug_kit.install(packages, "one", sum="plug_kit:Sum")
+    assert find_processors()["sum"] is plug_kit.Sum
+    assert load_processor("sum") is plug_kit.Sum
     processor = make_processor("sum", JOB.model_copy(update={"parameters": {"factor": 2}}))
     assert processor.factor == 2.0
 
 
-def test_defaults_are_filled_in_before_the_processor_is_made(kit: ModuleType, packages: Path) -> None:
-    assert check_parameters(kit.Sum, {}) == {"factor": 1.0}
+def test_defaults_are_filled_in_before_the_processor_is_made(packages: Path) -> None:
+    assert check_parameters(plug_kit.Sum, {}) == {"factor": 1.0}
 
 
-def test_a_wrong_parameter_is_named(kit: ModuleType, packages: Path) -> None:
-    kit.install(packages, "one", sum="plug_kit:Sum")
+def test_a_wrong_parameter_is_named(packages: Path) -> None:
+    plug_kit.install(packages, "one", sum="plug_kit:Sum")
     job = JOB.model_copy(update={"parameters": {"factor": -1}})
     with pytest.raises(
         RequestError, match=r"parameters.factor: Input should be greater than 0 \(got -1\).* takes: factor"
@@ -57,16 +51,16 @@ def test_a_wrong_parameter_is_named(kit: ModuleType, packages: Path) -> None:
         make_processor("sum", job.model_copy(update={"parameters": {"speed": 1}}))
 
 
-def test_an_unknown_name_lists_the_known_ones(kit: ModuleType, packages: Path) -> None:
-    kit.install(packages, "one", sum="plug_kit:Sum", environment="plug_kit:Environment")
+def test_an_unknown_name_lists_the_known_ones(packages: Path) -> None:
+    plug_kit.install(packages, "one", sum="plug_kit:Sum", environment="plug_kit:Environment")
     with pytest.raises(RequestError, match=r"'total' is unknown. There are: .*environment, .*sum"):
         make_processor("total", JOB)
 
 
-def test_broken_plug_ins_are_told_by_name_and_the_others_work(kit: ModuleType, packages: Path) -> None:
+def test_broken_plug_ins_are_told_by_name_and_the_others_work(packages: Path) -> None:
     (packages / "plug_with_a_bug.py").write_text("raise RuntimeError('licence expired')\n")
-    kit.install(packages, "good", sum="plug_kit:Sum")
-    kit.install(
+    plug_kit.install(packages, "good", sum="plug_kit:Sum")
+    plug_kit.install(
         packages, "bad", "2.1", absent="no_such_module:Thing", bug="plug_with_a_bug:Thing", half="plug_kit:Made",
         lost="plug_kit:Nowhere", other="plug_kit:Environment",
     )  # fmt: skip
@@ -90,26 +84,26 @@ def test_broken_plug_ins_are_told_by_name_and_the_others_work(kit: ModuleType, p
 
 
 def test_a_processor_that_lacks_what_a_run_ends_with_is_refused_at_once(
-    kit: ModuleType, packages: Path, monkeypatch: pytest.MonkeyPatch
+    packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kit.install(packages, "one", sum="plug_kit:Sum")
+    plug_kit.install(packages, "one", sum="plug_kit:Sum")
     assert make_processor("sum", JOB).notes == ()
-    monkeypatch.setattr(kit.Sum, "__init__", lambda *_: None)
+    monkeypatch.setattr(plug_kit.Sum, "__init__", lambda *_: None)
     with pytest.raises(
         RequestError, match=r"processor sum, once made, has no .*notes. See processors/thematic/protocol"
     ):
         make_processor("sum", JOB)
 
 
-def test_a_name_that_two_packages_offer_is_refused(kit: ModuleType, packages: Path) -> None:
-    kit.install(packages, "one", sum="plug_kit:Sum")
-    kit.install(packages, "two", sum="plug_kit:Sum")
+def test_a_name_that_two_packages_offer_is_refused(packages: Path) -> None:
+    plug_kit.install(packages, "one", sum="plug_kit:Sum")
+    plug_kit.install(packages, "two", sum="plug_kit:Sum")
     with pytest.raises(RequestError, match=r"one 1.0 and two 1.0 both offer it. Uninstall one"):
         make_processor("sum", JOB)
 
 
-def test_a_description_tells_what_a_user_needs(kit: ModuleType, packages: Path) -> None:
-    kit.install(packages, "one", "1.5", sum="plug_kit:Sum")
+def test_a_description_tells_what_a_user_needs(packages: Path) -> None:
+    plug_kit.install(packages, "one", "1.5", sum="plug_kit:Sum")
     [entry] = [entry for entry in describe_processors() if entry.name == "sum"]
     assert (entry.package, entry.title, entry.version, entry.needs_model) == (
         "one 1.5",
@@ -120,12 +114,10 @@ def test_a_description_tells_what_a_user_needs(kit: ModuleType, packages: Path) 
     assert entry.parameters["properties"]["factor"]["description"] == "the sum is multiplied by it"
 
 
-def test_the_entry_points_of_this_project_lead_to_processors_of_their_names(
-    kit: ModuleType, packages: Path, repository: Path
-) -> None:
+def test_the_entry_points_of_this_project_lead_to_processors_of_their_names(packages: Path, repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = project["entry-points"]["cropline.processors"]
-    kit.install(packages, project["name"], project["version"], **declared)  # whether it is installed or not
+    plug_kit.install(packages, project["name"], project["version"], **declared)  # whether it is installed or not
     for name, value in declared.items():
         processor = load_processor(name)
         assert f"{processor.__module__}:{processor.__qualname__}" == value

@@ -69,16 +69,19 @@ def test_two_installations_that_run_the_same_request_have_results_of_their_own(
     folders = [tmp_path / name / "abc123" for name in ("one", "other")]
     for folder in folders:
         folder.mkdir(parents=True)
-    paths = [results_path(store, folder, elsewhere) for folder in folders]
+    paths = [results_path(folder / "results.zarr", folder / "name.txt", store.cubes, elsewhere) for folder in folders]
     assert len(set(map(str, paths))) == 2
     assert str(paths[0]).startswith(f"{bucket}/runs/abc123-")
     open_results(paths[0], SHAPE, "a run")
     open_results(paths[1], SHAPE, "a run")
-    forget_shared(store, folders[0])
+    forget_shared(folders[0] / "name.txt", store.cubes)
     assert not paths[0].exists()
     assert paths[1].exists()
     with open_engine("threads", 1) as here:
-        assert results_path(store, folders[0], here) == folders[0] / "results.zarr"
+        assert (
+            results_path(folders[0] / "results.zarr", folders[0] / "name.txt", store.cubes, here)
+            == folders[0] / "results.zarr"
+        )
 
 
 class _Elsewhere:

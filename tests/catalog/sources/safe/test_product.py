@@ -6,11 +6,11 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import safe_kit
 from shapely.geometry import shape
 
 from catalog.errors import ProductError
@@ -33,12 +33,12 @@ def edit(path: Path, pattern: str, text: str) -> None:
 
 
 @pytest.fixture
-def l2a(safe_kit: ModuleType, tmp_path: Path) -> Path:
+def l2a(tmp_path: Path) -> Path:
     path: Path = safe_kit.Kit().write(tmp_path)
     return path
 
 
-def test_a_compact_product(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_a_compact_product(tmp_path: Path) -> None:
     kit = safe_kit.Kit()
     path = kit.write(tmp_path)
     safe = read_product(LocalFiles(tmp_path), path.name)
@@ -81,7 +81,7 @@ def test_a_compact_product(safe_kit: ModuleType, tmp_path: Path) -> None:
     ],
 )
 def test_where_an_offset_comes_from(
-    safe_kit: ModuleType, tmp_path: Path, level: str, baseline: str, offset: int | None, expected: int, said: str
+    tmp_path: Path, level: str, baseline: str, offset: int | None, expected: int, said: str
 ) -> None:
     path = safe_kit.Kit(level=level, baseline=baseline, offset=offset).write(tmp_path)
     safe = read_product(LocalFiles(tmp_path), path.name)
@@ -98,7 +98,7 @@ def test_offsets_are_of_their_bands(l2a: Path) -> None:
     assert {band: offset for band, offset in safe.offsets.items() if offset != -1000} == {"B8A": -500}
 
 
-def test_what_is_missing_or_coarse_is_used_and_said(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_what_is_missing_or_coarse_is_used_and_said(tmp_path: Path) -> None:
     kit = safe_kit.Kit(leave_out=("B02", "B8A", "B09"), check="FAILED")
     path = kit.write(tmp_path)
     images = path / "GRANULE" / kit.granule / "IMG_DATA"
@@ -115,7 +115,7 @@ def test_what_is_missing_or_coarse_is_used_and_said(safe_kit: ModuleType, tmp_pa
     )
 
 
-def test_long_names_and_several_granules(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_long_names_and_several_granules(tmp_path: Path) -> None:
     start = datetime(2016, 5, 3, 10, 10, 33, tzinfo=UTC)
     about: dict[str, Any] = {"level": "L1C", "baseline": "02.01", "offset": None, "start": start, "edge": 120}
     west = safe_kit.Kit(**about)
@@ -144,7 +144,7 @@ def test_long_names_and_several_granules(safe_kit: ModuleType, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("top", [True, False])
-def test_an_archive_is_read_as_its_folder_is(safe_kit: ModuleType, l2a: Path, tmp_path: Path, top: bool) -> None:
+def test_an_archive_is_read_as_its_folder_is(l2a: Path, tmp_path: Path, top: bool) -> None:
     archive = safe_kit.pack(l2a, tmp_path / "zips" / f"{l2a.name}.zip", top=top)
     of_folder = read_product(LocalFiles(tmp_path), l2a.name)
     of_archive = read_product(LocalFiles(archive.parent), archive.name)
@@ -158,7 +158,7 @@ def test_an_archive_is_read_as_its_folder_is(safe_kit: ModuleType, l2a: Path, tm
 
 @pytest.mark.parametrize("document", [True, False])
 @pytest.mark.parametrize("level", ["L1C", "L2A"])
-def test_a_tile_of_the_aws_archive(safe_kit: ModuleType, tmp_path: Path, level: str, document: bool) -> None:
+def test_a_tile_of_the_aws_archive(tmp_path: Path, level: str, document: bool) -> None:
     kit = safe_kit.Kit(level=level, edge=120)
     folder = safe_kit.write_aws(tmp_path, kit, product_document=document)
     safe = read_tile(LocalFiles(tmp_path), str(folder.relative_to(tmp_path)))
@@ -207,9 +207,7 @@ def refused(path: Path) -> str:
         ({"folder_name": NAME.format("S2B", "L2A", "31UES")}, "its name says platform S2B"),
     ],
 )  # fmt: skip
-def test_products_whose_metadata_cannot_be_used(
-    safe_kit: ModuleType, tmp_path: Path, changes: dict[str, Any], said: str
-) -> None:
+def test_products_whose_metadata_cannot_be_used(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     assert said in refused(safe_kit.Kit(**changes).write(tmp_path))
 
 
@@ -237,7 +235,7 @@ def test_documents_that_cannot_be_used(l2a: Path, file: str, pattern: str, text:
     assert said in refused(l2a)
 
 
-def test_parts_that_are_missing(safe_kit: ModuleType, l2a: Path, tmp_path: Path) -> None:
+def test_parts_that_are_missing(l2a: Path, tmp_path: Path) -> None:
     copies = [Path(shutil.copytree(l2a, tmp_path / str(number) / l2a.name)) for number in range(4)]
     (next(copies[0].rglob("MTD_TL.xml"))).unlink()
     assert re.search(r"GRANULE/.*/MTD_TL.xml is missing", refused(copies[0]))
@@ -249,7 +247,7 @@ def test_parts_that_are_missing(safe_kit: ModuleType, l2a: Path, tmp_path: Path)
     assert "none of its bands is there" in refused(copies[3])
 
 
-def test_a_band_of_another_size_is_named(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_a_band_of_another_size_is_named(tmp_path: Path) -> None:
     kit = safe_kit.Kit()
     path = kit.write(tmp_path)
     kit.write_jp2(next(path.rglob("*_B03_10m.jp2")), np.ones((120, 240), np.uint16), 10)
@@ -263,7 +261,7 @@ def test_a_file_that_is_no_jp2_is_named(l2a: Path, content: bytes) -> None:
     assert re.search(r"_B03_10m.jp2 is no JP2, it may be truncated", refused(l2a))
 
 
-def test_a_product_shrunk_as_a_whole_is_no_error(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_a_product_shrunk_as_a_whole_is_no_error(tmp_path: Path) -> None:
     kit = safe_kit.Kit(level="L1C")
     path = kit.write(tmp_path)
     for band, metres in (("B02", 10), ("B03", 10), ("B04", 10), ("B08", 10)):
@@ -271,7 +269,7 @@ def test_a_product_shrunk_as_a_whole_is_no_error(safe_kit: ModuleType, tmp_path:
     assert check_sizes(read_product(LocalFiles(tmp_path), path.name))["B03"] == (60, 60)
 
 
-def test_archives_that_hold_no_product(safe_kit: ModuleType, l2a: Path, tmp_path: Path) -> None:
+def test_archives_that_hold_no_product(l2a: Path, tmp_path: Path) -> None:
     inner = safe_kit.pack(l2a, tmp_path / "one" / f"{l2a.name}.zip")
     nested = safe_kit.pack(inner.parent, tmp_path / "outer" / f"{l2a.name}.zip", top=False)
     assert "holds another archive" in refused(nested)

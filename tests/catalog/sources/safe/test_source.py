@@ -6,10 +6,10 @@ import shutil
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import safe_kit
 from shapely.geometry import box
 
 from catalog.errors import ProductError, RequestError, SourceError
@@ -22,7 +22,7 @@ JUNE = datetime(2023, 6, 1, tzinfo=UTC), datetime(2023, 7, 1, tzinfo=UTC)
 AREA = box(4.05, 50.81, 4.07, 50.83)
 
 
-def small(safe_kit: ModuleType, **changes: Any) -> Any:
+def small(**changes: Any) -> Any:
     return safe_kit.Kit(**{"edge": 60, **changes})
 
 
@@ -40,10 +40,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def test_any_mix_in_nested_folders_is_found(safe_kit: ModuleType, tmp_path: Path) -> None:
+def test_any_mix_in_nested_folders_is_found(tmp_path: Path) -> None:
     archive, aside = tmp_path / "archive", tmp_path / "aside"
     day = timedelta(days=1)
-    kits = [small(safe_kit, start=datetime(2023, 6, 1, 10, 56, 21, tzinfo=UTC) + number * day) for number in range(5)]
+    kits = [small(start=datetime(2023, 6, 1, 10, 56, 21, tzinfo=UTC) + number * day) for number in range(5)]
     kits[0].write(archive)
     kits[1].write(archive / "2023" / "06" / "02")
     safe_kit.pack(kits[2].write(aside), archive / "zips" / f"{kits[2].name}.SAFE.zip")
@@ -66,11 +66,9 @@ def test_any_mix_in_nested_folders_is_found(safe_kit: ModuleType, tmp_path: Path
     assert order.synthetic
 
 
-def test_a_bucket_is_an_archive_as_a_folder_is(
-    safe_kit: ModuleType, tmp_path: Path, s3_server: S3Access, s3_bucket: tuple[str, Any]
-) -> None:
+def test_a_bucket_is_an_archive_as_a_folder_is(tmp_path: Path, s3_server: S3Access, s3_bucket: tuple[str, Any]) -> None:
     name, filesystem = s3_bucket
-    kits = [small(safe_kit, start=datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC)) for number in (1, 2, 3)]
+    kits = [small(start=datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC)) for number in (1, 2, 3)]
     folder = kits[0].write(tmp_path / "archive" / "2023")
     safe_kit.pack(kits[1].write(tmp_path / "aside"), tmp_path / "archive" / f"{kits[1].name}.zip")
     safe_kit.write_aws(tmp_path / "archive", kits[2])
@@ -97,16 +95,16 @@ def test_a_bucket_is_an_archive_as_a_folder_is(
     assert [product.id for product in one.search(AREA, JUNE, "L2A").products] == [kits[0].name]
 
 
-def test_names_spare_the_opening_of_what_does_not_fit(safe_kit: ModuleType, tmp_path: Path, read: list[str]) -> None:
-    wanted = small(safe_kit)
+def test_names_spare_the_opening_of_what_does_not_fit(tmp_path: Path, read: list[str]) -> None:
+    wanted = small()
     wanted.write(tmp_path)
-    small(safe_kit, level="L1C").write(tmp_path)
-    small(safe_kit, start=datetime(2022, 6, 1, tzinfo=UTC)).write(tmp_path)
-    small(safe_kit, start=datetime(2023, 7, 1, tzinfo=UTC)).write(tmp_path)
+    small(level="L1C").write(tmp_path)
+    small(start=datetime(2022, 6, 1, tzinfo=UTC)).write(tmp_path)
+    small(start=datetime(2023, 7, 1, tzinfo=UTC)).write(tmp_path)
     # Sensed five minutes after its datatake's start, on the other side of midnight.
-    late = small(safe_kit, start=datetime(2023, 5, 31, 23, 58, tzinfo=UTC))
+    late = small(start=datetime(2023, 5, 31, 23, 58, tzinfo=UTC))
     late.write(tmp_path)
-    safe_kit.write_aws(tmp_path, small(safe_kit, start=datetime(2023, 8, 1, tzinfo=UTC)))
+    safe_kit.write_aws(tmp_path, small(start=datetime(2023, 8, 1, tzinfo=UTC)))
     found = open_source(f"safe:{tmp_path}").search(AREA, JUNE, "L2A")
     assert {product.id for product in found.products} == {wanted.name, late.name}
     assert found.left_out == ()  # the other level isn't worth a word while there is enough of the one asked for
@@ -114,8 +112,8 @@ def test_names_spare_the_opening_of_what_does_not_fit(safe_kit: ModuleType, tmp_
     assert not any(path.endswith(".jp2") for path in read)
 
 
-def test_the_other_level_is_said_where_nothing_else_is_there(safe_kit: ModuleType, tmp_path: Path) -> None:
-    kit = small(safe_kit)
+def test_the_other_level_is_said_where_nothing_else_is_there(tmp_path: Path) -> None:
+    kit = small()
     kit.write(tmp_path)
     source = open_source(f"safe:{tmp_path}")
     found = source.search(AREA, JUNE, "L1C")
@@ -124,20 +122,18 @@ def test_the_other_level_is_said_where_nothing_else_is_there(safe_kit: ModuleTyp
         make_order(source, AREA, 2023, (6, 6), "L1C", 95)
 
 
-def test_only_what_meets_the_area_is_taken(safe_kit: ModuleType, tmp_path: Path) -> None:
-    small(safe_kit).write(tmp_path)
+def test_only_what_meets_the_area_is_taken(tmp_path: Path) -> None:
+    small().write(tmp_path)
     source = open_source(f"safe:{tmp_path}")
     assert source.search(box(10, 50, 11, 51), JUNE, "L2A").products == ()
     assert len(source.search(AREA, JUNE, "L2A").products) == 1
 
 
-def test_one_product_of_a_tile_that_lies_elsewhere_is_opened(
-    safe_kit: ModuleType, tmp_path: Path, read: list[str]
-) -> None:
+def test_one_product_of_a_tile_that_lies_elsewhere_is_opened(tmp_path: Path, read: list[str]) -> None:
     days = [datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC) for number in range(1, 6)]
     for day in days:
-        small(safe_kit, start=day).write(tmp_path)
-        small(safe_kit, start=day, tile="31UGS", west=773_440).write(tmp_path)
+        small(start=day).write(tmp_path)
+        small(start=day, tile="31UGS", west=773_440).write(tmp_path)
     found = open_source(f"safe:{tmp_path}").search(AREA, JUNE, "L2A")
     assert {product.tile for product in found.products} == {"31UES"}
     assert len(found.products) == 5
@@ -153,10 +149,10 @@ def test_one_product_of_a_tile_that_lies_elsewhere_is_opened(
     assert sum("31UGS" in name for name in {path.partition("/")[0] for path in read}) == 4
 
 
-def test_bad_products_are_named_and_the_others_kept(safe_kit: ModuleType, tmp_path: Path) -> None:
-    good = small(safe_kit)
+def test_bad_products_are_named_and_the_others_kept(tmp_path: Path) -> None:
+    good = small()
     good.write(tmp_path)
-    bad = [small(safe_kit, start=datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC)) for number in range(2, 7)]
+    bad = [small(start=datetime(2023, 6, number, 10, 56, 21, tzinfo=UTC)) for number in range(2, 7)]
     next(bad[0].write(tmp_path).rglob("MTD_TL.xml")).unlink()
     document = bad[1].write(tmp_path) / "MTD_MSIL2A.xml"
     document.write_bytes(document.read_bytes()[:700])
@@ -177,10 +173,8 @@ def test_bad_products_are_named_and_the_others_kept(safe_kit: ModuleType, tmp_pa
         assert said in reasons[kit.name]
 
 
-def test_a_product_gone_or_of_wrong_size_says_so_when_its_assets_are_asked_for(
-    safe_kit: ModuleType, tmp_path: Path
-) -> None:
-    kit = small(safe_kit)
+def test_a_product_gone_or_of_wrong_size_says_so_when_its_assets_are_asked_for(tmp_path: Path) -> None:
+    kit = small()
     path = kit.write(tmp_path)
     source = open_source(f"safe:{tmp_path}")
     (product,) = source.search(AREA, JUNE, "L2A").products
@@ -193,13 +187,11 @@ def test_a_product_gone_or_of_wrong_size_says_so_when_its_assets_are_asked_for(
             asked.assets(product)
 
 
-def test_the_newest_baseline_is_taken_and_both_parts_of_a_split_tile(safe_kit: ModuleType, tmp_path: Path) -> None:
-    old = small(safe_kit, baseline="02.14", offset=None)
-    new = small(safe_kit, baseline="05.10", generated=datetime(2023, 6, 5, tzinfo=UTC))
-    second_part = small(
-        safe_kit, baseline="05.10", datastrip="S20230601T110000", generated=datetime(2023, 6, 6, tzinfo=UTC)
-    )
-    collection = small(safe_kit, baseline="00.01", generated=datetime(2024, 1, 1, tzinfo=UTC))
+def test_the_newest_baseline_is_taken_and_both_parts_of_a_split_tile(tmp_path: Path) -> None:
+    old = small(baseline="02.14", offset=None)
+    new = small(baseline="05.10", generated=datetime(2023, 6, 5, tzinfo=UTC))
+    second_part = small(baseline="05.10", datastrip="S20230601T110000", generated=datetime(2023, 6, 6, tzinfo=UTC))
+    collection = small(baseline="00.01", generated=datetime(2024, 1, 1, tzinfo=UTC))
     for kit in (old, new, second_part, collection):
         kit.write(tmp_path)
     order = make_order(open_source(f"safe:{tmp_path}"), AREA, 2023, (6, 6), "L2A", 95)
@@ -211,10 +203,10 @@ def test_the_newest_baseline_is_taken_and_both_parts_of_a_split_tile(safe_kit: M
     }
 
 
-def test_a_single_product_is_a_source_too(safe_kit: ModuleType, tmp_path: Path) -> None:
-    kit = small(safe_kit)
+def test_a_single_product_is_a_source_too(tmp_path: Path) -> None:
+    kit = small()
     path = kit.write(tmp_path)
-    small(safe_kit, start=datetime(2023, 6, 9, tzinfo=UTC)).write(tmp_path)
+    small(start=datetime(2023, 6, 9, tzinfo=UTC)).write(tmp_path)
     archive = safe_kit.pack(path, tmp_path / "zips" / f"{path.name}.zip")
     for place in (path, archive):
         source = open_source(f"safe:{place}")

@@ -318,3 +318,63 @@ def test_an_item_without_bands_is_refused(assets: Any) -> None:
     described = item(assets=assets)
     with pytest.raises(ProductError, match="an-item"):
         item_assets(described, "/a/i.json", item_product(described, "/a/i.json"))
+
+
+V0 = {
+    "datetime": "2019-04-01T10:56:58Z",
+    "platform": "sentinel-2b",
+    "constellation": "sentinel-2",
+    "proj:epsg": 32631,
+    "sentinel:utm_zone": 31,
+    "sentinel:latitude_band": "U",
+    "sentinel:grid_square": "ES",
+    "sentinel:sequence": "0",
+    "sentinel:product_id": "S2B_MSIL2A_20190401T105659_N0400_R008_T31UES_20190401T140000",
+}
+
+
+def v0(**properties: Any) -> Product:
+    described = item(collection="sentinel-s2-l2a-cogs", id="S2B_31UES_20190401_0_L2A")
+    return item_product({**described, "properties": {**V0, **properties}}, "/archive/item.json")
+
+
+def test_earth_search_v0_and_digital_earth_africa_are_understood() -> None:
+    read = v0(**{"sentinel:processing_baseline": "02.07"})
+    assert (read.level, read.baseline, read.platform, read.tile) == ("L2A", "02.07", "S2B", "31UES")
+    assert (read.datatake, read.relative_orbit) == ("20190401T105659", "R008")
+    assert read.generation_time == datetime(2019, 4, 1, 14, tzinfo=UTC)
+    assert v0().baseline == "04.00"  # of the product's id
+    africa = {"odc:region_code": "31UES", "s2:processing_baseline": "05.09", "sentinel:utm_zone": None}
+    assert (v0(**africa).tile, v0(**africa).baseline) == ("31UES", "05.09")
+
+
+@pytest.mark.parametrize(
+    ("properties", "baseline"),
+    [
+        ({"s2:processing_baseline": "05.09"}, "05.09"),
+        ({"sentinel:processing_baseline": "04.00"}, "04.00"),
+        ({"earthsearch:processing_baseline": "N0400"}, "04.00"),
+        ({"eopf:baseline": "05.10"}, "05.10"),
+        ({"processing:version": "05.11"}, "05.11"),
+        ({"processing:baseline": 4.0}, "04.00"),
+        ({"processing:software": {"Sentinel-2 IPF": "05.09", "sentinel2-to-stac": "02.05"}}, "05.09"),
+        ({"processing:software": {"sentinel2-to-stac": "02.05"}}, "unknown"),
+        ({"s2:product_uri": URI}, "05.09"),
+        ({"title": URI}, "05.09"),
+        ({"s2:datatake_id": "GS2A_20230815T095031_042547_N05.09"}, "05.09"),
+        ({"s2:granule_id": "S2B_OPER_MSI_L2A_TL_2APS_20230815T155057_A042547_T33TWM_N04.00"}, "04.00"),
+        ({"s2:processing_baseline": "02.07", "s2:product_uri": URI}, "02.07"),
+        ({"s2:processing_baseline": "?", "s2:product_uri": URI}, "05.09"),
+        ({}, "unknown"),
+    ],
+)
+def test_a_baseline_is_read_under_each_of_its_names(properties: dict[str, Any], baseline: str) -> None:
+    assert product(properties).baseline == baseline
+
+
+@pytest.mark.parametrize("prefix", ["earthsearch", "sentinel", "s2"])
+def test_an_offset_that_was_applied_is_told_under_any_prefix(prefix: str) -> None:
+    flag = f"{prefix}:boa_offset_applied"
+    read = one_band({}, {flag: True, "sentinel:processing_baseline": "04.00"})
+    assert (read.offset, read.offset_from) == (0, f"{flag}: true")
+    assert one_band({}, {flag: False, "sentinel:processing_baseline": "04.00"}).offset == -1000
