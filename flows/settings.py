@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
@@ -60,13 +60,12 @@ class Settings(BaseSettings):
     ] = USUAL_MASK
     debug: Annotated[bool, Field(description="show the traceback of an error")] = False
 
-    @model_validator(mode="after")
-    def _dask_is_known(self) -> Self:
-        if self.dask not in ("threads", "local") and "://" not in self.dask:
-            raise ValueError(
-                f"dask: {self.dask!r} is none of 'threads', 'local', or an address such as tls://host:8786"
-            )
-        return self
+    @field_validator("dask")
+    @classmethod
+    def _dask_is_known(cls, dask: str) -> str:
+        if dask not in ("threads", "local") and "://" not in dask:
+            raise ValueError("none of 'threads', 'local', or an address such as tls://host:8786")
+        return dask
 
     def open_store(self) -> Store:
         """Open the store, created if need be. Raises `StoreError`."""

@@ -25,7 +25,13 @@ def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("CROPLINE_WORKERS", "none"), ("CROPLINE_MAX_AREA_KM2", "-1"), ("CROPLINE_PROCESSES", "0")]
+    ("name", "value"),
+    [
+        ("CROPLINE_WORKERS", "none"),
+        ("CROPLINE_MAX_AREA_KM2", "-1"),
+        ("CROPLINE_PROCESSES", "0"),
+        ("CROPLINE_DASK", "many"),
+    ],
 )
 def test_variable_that_cannot_be_understood_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
