@@ -20,7 +20,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 from prefect.utilities.callables import get_call_parameters
 
-from catalog.errors import AccessError, CroplineError, SourceError, StoreUnreachableError
+from catalog.errors import AccessError, CroplineError, NothingFoundError, SourceError, StoreUnreachableError
 from catalog.products import Order
 from flows.run import Run
 from flows.settings import Settings
@@ -114,7 +114,7 @@ def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> boo
     """A source or an object store that can't be reached may come back, and so may a network; other errors stay what they are."""
     try:
         state.result()
-    except AccessError:
+    except (AccessError, NothingFoundError):  # it answers: asking again changes nothing
         return False
     except (SourceError, StoreUnreachableError, ConnectionError, TimeoutError):
         return True

@@ -155,7 +155,10 @@ def choose_season(
     candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), counts, order.level))
     used = [candidate for candidate in candidates if candidate.used]
     if len(used) < max(1, min_acquisitions):
-        raise NotEnoughAcquisitionsError(_too_few(candidates, min_clear, max(1, min_acquisitions)))
+        raise NotEnoughAcquisitionsError(
+            _too_few(candidates, min_clear, max(1, min_acquisitions)),
+            without_data=all(candidate.kind is Reason.NO_DATA for candidate in candidates),
+        )
     common = np.ones(len(LEVEL_BANDS[order.level]), bool)
     for candidate in used:
         present = counts[candidate.id].bands
@@ -307,6 +310,8 @@ def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqui
             f"{len(suspect)} are left out because their numbers look as if a radiometric offset were missing. "
             f"{offset_remedy(suspect)}"
         )
+    if all(candidate.kind is Reason.NO_DATA for candidate in candidates):
+        return "None of them has a pixel with data in the area: other months won't help while that is so."
     # those that only a lower min_clear stands between
     eligible = [candidate for candidate in candidates if candidate.used or candidate.kind is Reason.TOO_CLOUDY]
     clearest = sorted((candidate.clear_fraction for candidate in eligible), reverse=True)
