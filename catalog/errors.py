@@ -19,6 +19,10 @@ class AccessError(SourceError):
     """A source refuses these credentials, or none: asking again changes nothing."""
 
 
+class NoProductError(SourceError):
+    """A source answers, and holds nothing that can be taken: asking again changes nothing."""
+
+
 class Reason(StrEnum):
     """The kinds of reasons for leaving out a product, a band or an acquisition. Code reads these; the text beside is for people."""
 
@@ -70,6 +74,11 @@ class ProductError(CroplineError):
 
 class NotEnoughAcquisitionsError(CroplineError):
     """Fewer clear acquisitions than `min_acquisitions`; the message lists the dates and their fractions."""
+
+    def __init__(self, text: str, *, without_data: bool = False) -> None:
+        super().__init__(text)
+        self.without_data = without_data
+        """True where none of them has any pixel in the area."""
 
 
 class ModelError(CroplineError):

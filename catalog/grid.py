@@ -190,6 +190,17 @@ def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDAr
     return mask
 
 
+def holds_pixel(area: BaseGeometry, epsg: int) -> bool:
+    """True where a pixel's centre lies in the area (longitude and latitude), laid out in that zone."""
+    zone_area = to_zone(area, epsg)
+    for part in getattr(zone_area, "geoms", [zone_area]):
+        for cell in cells_meeting(part, epsg):
+            window = window_around(part, epsg).intersection(cell.window)
+            if window is not None and inside(part, window).any():
+                return True
+    return False
+
+
 def burnt(shapes: Iterable[tuple[BaseGeometry | dict[str, Any], int]], window: Window) -> npt.NDArray[np.int32]:
     """(height, width): the number of the last geometry, in the zone's metres, that holds a pixel's centre; 0 where none does."""
     from rasterio.features import rasterize  # GDAL, which most commands don't need

@@ -13,7 +13,7 @@ from shapely.geometry import shape
 
 from catalog.area import Area
 from catalog.baseline import baseline_number
-from catalog.errors import Reason, SourceError
+from catalog.errors import NoProductError, Reason
 from catalog.given_offsets import with_offsets
 from catalog.products import UNKNOWN, Acquisition, LeftOut, Level, Order, Product, season_period
 from catalog.sources.protocol import SearchResult, Source
@@ -39,7 +39,7 @@ def make_order(
     ``max_cloud``: products whose tile-wide cloud cover (%) is greater are left out; one that doesn't say is taken. Of
     products that differ in their processing only, the newest baseline is taken, then the newest generation time, then the
     last id. ``offsets``: the request's own, by acquisition or product, units of 1e-4 reflectance.
-    Raises `SourceError` when nothing is left, with what was searched and what was found, and `RequestError` where offsets are
+    Raises `NoProductError` when nothing is left, with what was searched and what was found, and `RequestError` where offsets are
     given for what isn't ordered.
     """
     start, end = season_period(year, months)
@@ -50,7 +50,7 @@ def make_order(
     newest = _newest(meeting, left_out)
     products = _keep(newest, left_out, lambda product: _cloudy(product, max_cloud))
     if not products:
-        raise SourceError(_no_product_text(source, area, start, end, level, result, left_out))
+        raise NoProductError(_no_product_text(source, area, start, end, level, result, left_out))
     return Order(
         source=source.address,
         source_id=source.id,
@@ -215,20 +215,28 @@ def _no_product_text(
     left_out: list[LeftOut],
 ) -> str:
     west, south, east, north = area.bounds
+    kinds = Counter(entry.kind for entry in left_out)
+    first = f"{left_out[0].product}: {left_out[0].reason}" if left_out else ""
+    cause = ""
+    if result.count == 0 and not left_out:
+        cause = "it holds no product at all. There is "
+    elif left_out and set(kinds) == {Reason.NOT_UNDERSTOOD} and not result.count:
+        cause = f"none of its {len(left_out)} products can be understood ({first}). There is "
     text = (
-        f"source {source.address}: no {level} product to take from {start:%Y-%m-%d} to "
+        f"source {source.address}: {cause}no {level} product to take from {start:%Y-%m-%d} to "
         f"{end - timedelta(days=1):%Y-%m-%d} in longitude {west:.4f} to {east:.4f}, latitude {south:.4f} to {north:.4f}"
     )
-    kinds = Counter(entry.kind for entry in left_out)
     if left_out:
         commonest = ", ".join(f"{count} {kind.words}" for kind, count in kinds.most_common(3))
-        text += f"; {len(left_out)} left out ({commonest}; first: {left_out[0].product}: {left_out[0].reason})"
+        text += f"; {len(left_out)} left out ({commonest}; first: {first})"
     if result.holds:
         text += f"; {result.holds}"
-    return f"{text}. {_remedy(kinds)}"
+    return f"{text}. {_remedy(kinds, result)}"
 
 
-def _remedy(kinds: Counter[Reason]) -> str:
+def _remedy(kinds: Counter[Reason], result: SearchResult) -> str:
+    if result.count == 0 and not kinds:
+        return "Check that it is the catalogue or folder you mean: nothing in it leads to a product."
     commonest = next((kind for kind, _ in kinds.most_common(1)), Reason.UNKNOWN)
     return {
         Reason.TOO_CLOUDY: "Raise max_cloud: the requested area itself may be clear.",

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from catalog.area import Area, as_geojson, check_size, parse_area
+from catalog.area import Area, area_km2, as_geojson, check_size, parse_area
 from catalog.errors import RequestError
+from catalog.grid import PIXEL, holds_pixel, utm_zone
 from catalog.legend import read_legend
 from catalog.products import Frozen, Level, season_period
 from catalog.storage.store import digest
@@ -40,6 +41,9 @@ TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels", "legend", "training",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
+
+SURE_TO_HOLD_PIXELS = 1.0
+"""Area in km² above which nobody looks whether a pixel's centre lies in it."""
 
 MODEL_PROCESSOR = "crop-map"
 """The processor that labels train a model for."""
@@ -226,7 +230,7 @@ def absolute_source(address: str, base: Path) -> str:
 def _problems(request: MapRequest, settings: Settings, skip: set[str]) -> list[str]:
     """Problems that the model can't see by itself, for each field that is not in ``skip``."""
     checks: dict[str, Callable[[], None]] = {
-        "area": lambda: check_size(parse_area(request.area), settings.max_area_km2),
+        "area": lambda: _check_area(parse_area(request.area), settings),
         "year": lambda: _check_season(request, skip),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
@@ -245,6 +249,17 @@ def _failures(checks: Iterator[Callable[[], None]]) -> Iterator[str]:
             check()
         except RequestError as error:
             yield str(error)
+
+
+def _check_area(area: Area, settings: Settings) -> None:
+    check_size(area, settings.max_area_km2)
+    size = area_km2(area)
+    epsg = utm_zone(area.centroid.x, area.centroid.y)
+    if size < SURE_TO_HOLD_PIXELS and not holds_pixel(area, epsg):
+        raise RequestError(
+            f"area: no pixel's centre lies in it: it has {1e6 * size:,.0f} m², and a pixel of {PIXEL} m belongs to an area where its "
+            f"centre does. Ask for a larger one, such as the same with {PIXEL} m around it."
+        )
 
 
 def _check_season(request: MapRequest, skip: set[str]) -> None:

@@ -20,7 +20,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 from prefect.utilities.callables import get_call_parameters
 
-from catalog.errors import AccessError, CroplineError, SourceError, StoreUnreachableError
+from catalog.errors import AccessError, CroplineError, NoProductError, SourceError, StoreUnreachableError
 from catalog.products import Order
 from flows.run import Run
 from flows.settings import Settings
@@ -114,7 +114,7 @@ def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> boo
     """Return whether to try again: an archive, a store or a network out of reach may come back; other errors stay what they are."""
     try:
         state.result()
-    except AccessError:
+    except (AccessError, NoProductError):  # it answers: asking again changes nothing
         return False
     except (SourceError, StoreUnreachableError, ConnectionError, TimeoutError):
         return True

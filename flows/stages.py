@@ -248,7 +248,11 @@ def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
 
 def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) -> NotEnoughAcquisitionsError:
     """Add to the error what could not be read, which may be why too little is left."""
-    return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}") if dropped else error
+    if not dropped:
+        return error
+    if error.without_data:  # then this is the cause, and stands first
+        return NotEnoughAcquisitionsError(f"Nothing could be read: {_first(dropped)}\n{error}", without_data=True)
+    return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}")
 
 
 def _first(left: Sequence[LeftOut]) -> str:

@@ -24,6 +24,9 @@ from processors.cube.cell import Cube
 from processors.ingest.offset import SHIFT
 from processors.offset_suspicion import OffsetRecord, suspicions
 
+NO_STATEMENT = "nothing says so"
+"""Beginning of what sources write where an offset of 0 is not said by anything."""
+
 LOW_SUN_ZENITH = 70.0
 """Zenith of the sun above which it stands low, degrees."""
 
@@ -41,6 +44,7 @@ class SeasonAcquisition(Frozen):
     sun_zenith: Annotated[float, Field(description="degrees; computed where the source doesn't say")]
     products: tuple[str, ...]
     offset_from: Annotated[str, Field(description="what the radiometric offset was taken from")] = ""
+    offset_check: Annotated[str, Field(description="whether the numbers agree with it")] = ""
     offset_given: Annotated[
         dict[str, int], Field(description="offset that the request gives, by product, units of 1e-4 reflectance")
     ] = {}
@@ -84,6 +88,15 @@ class Season(Frozen):
                 f"{len(suspect)} acquisition{'s' * (len(suspect) > 1)} left out: "
                 f"the numbers look as if a radiometric offset were missing, which nothing "
                 f"says. {offset_remedy(suspect)}"
+            )
+        told = {one.offset_from for one in self.acquisitions if one.offset_check == "ok"}
+        unknown = [
+            one.id for one in self.used if one.offset_from.startswith(NO_STATEMENT) and one.offset_from not in told
+        ]
+        if unknown:
+            notes.append(
+                f"Nothing says which radiometric offset {len(unknown)} of the acquisitions used have, and their numbers don't tell: "
+                f"taken as 0. They are {_listed(unknown)}."
             )
         given = sorted({(one.id, value) for one in self.used for value in one.offset_given.values()})
         if given:
@@ -155,7 +168,10 @@ def choose_season(
     candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), counts, order.level))
     used = [candidate for candidate in candidates if candidate.used]
     if len(used) < max(1, min_acquisitions):
-        raise NotEnoughAcquisitionsError(_too_few(candidates, min_clear, max(1, min_acquisitions)))
+        raise NotEnoughAcquisitionsError(
+            _too_few(candidates, min_clear, max(1, min_acquisitions)),
+            without_data=all(candidate.kind is Reason.NO_DATA for candidate in candidates),
+        )
     common = np.ones(len(LEVEL_BANDS[order.level]), bool)
     for candidate in used:
         present = counts[candidate.id].bands
@@ -258,6 +274,7 @@ def _judge(
         sun_zenith=_zenith(acquisition, area),
         products=tuple(product.id for product in acquisition.products),
         offset_from="; ".join(sorted(counts.offset.said_by)),
+        offset_check="; ".join(sorted(counts.offset.checks)),
         offset_given={product.id: product.offset for product in acquisition.products if product.offset is not None},
         used=kind is None,
         reason=reason,
@@ -307,6 +324,8 @@ def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqui
             f"{len(suspect)} are left out because their numbers look as if a radiometric offset were missing. "
             f"{offset_remedy(suspect)}"
         )
+    if all(candidate.kind is Reason.NO_DATA for candidate in candidates):
+        return "None of them has a pixel with data in the area: other months won't help while that is so."
     # those that only a lower min_clear stands between
     eligible = [candidate for candidate in candidates if candidate.used or candidate.kind is Reason.TOO_CLOUDY]
     clearest = sorted((candidate.clear_fraction for candidate in eligible), reverse=True)

@@ -24,6 +24,8 @@ class SearchResult:
     """Products that lie there and can't be used: another level, a description that can't be understood."""
     holds: str = ""
     """All that the source holds, in words, for the message when nothing is found; empty where it can't be told."""
+    count: int | None = None
+    """Products that the source holds of any place and time; None where it can't be told."""
 
 
 class Source(Protocol):

@@ -18,6 +18,7 @@ from catalog.grid import (
     Window,
     cells_meeting,
     cells_of_window,
+    holds_pixel,
     inside,
     to_lonlat,
     to_zone,
@@ -182,3 +183,15 @@ def test_projection_is_that_of_proj() -> None:
     easting, northing = Transformer.from_crs(4326, EPSG, always_xy=True).transform(4.06, 50.745)
     moved = to_zone(box(4.06, 50.745, 4.07, 50.75), EPSG)
     assert min(abs(easting - x) + abs(northing - y) for x, y in shapely.get_coordinates(moved)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("west", "south", "east", "north", "held"),
+    [(-2, -2, 2, 2, False), (2, 2, 8, 8, True), (-250, -1.5, 250, 1.5, False), (-250, 3, 250, 6, True)],
+)
+def test_an_area_smaller_than_a_pixel_may_hold_no_centre(
+    west: float, south: float, east: float, north: float, held: bool
+) -> None:
+    x, y = 574_980, 5_622_140  # a corner of four pixels
+    area = to_lonlat(box(x + west, y + south, x + east, y + north), 32631)
+    assert holds_pixel(area, 32631) is held

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely.geometry import box, mapping
 
 from catalog.area import Area, as_geojson
-from catalog.errors import Reason, SourceError
+from catalog.errors import NoProductError, Reason, SourceError
 from catalog.order import group_acquisitions, make_order
 from catalog.products import Asset, LeftOut, Level, Order, Product
 from catalog.sources.protocol import SearchResult
@@ -309,3 +309,31 @@ def test_every_product_is_taken_or_left_out_once(members: list[Product]) -> None
 def test_grouping_loses_nothing(members: list[Product]) -> None:
     grouped = [member.id for acquisition in group_acquisitions(members) for member in acquisition.products]
     assert sorted(grouped) == sorted(member.id for member in members)
+
+
+class Bare(Shelf):
+    """A source that says how much it holds."""
+
+    def __init__(self, count: int | None, left_out: tuple[LeftOut, ...] = ()) -> None:
+        super().__init__((), left_out)
+        self.count = count
+
+    def search(self, *asked: Any) -> SearchResult:
+        return replace(super().search(*asked), count=self.count)
+
+
+def test_structural_causes_stand_first_and_have_remedies_of_their_own() -> None:
+    with pytest.raises(NoProductError) as empty:
+        make_order(Bare(0), AREA, 2019, (1, 7), "L2A", 95)
+    assert "it holds no product at all" in str(empty.value)
+    assert "Check that it is the catalogue or folder you mean" in str(empty.value)
+    broken = tuple(
+        LeftOut(product=name, reason="not understood: no datetime", kind=Reason.NOT_UNDERSTOOD) for name in ("a", "b")
+    )
+    with pytest.raises(NoProductError) as unclear:
+        make_order(Bare(0, broken), AREA, 2019, (1, 7), "L2A", 95)
+    assert "none of its 2 products can be understood (a: not understood: no datetime)" in str(unclear.value)
+    assert "Repair the items" in str(unclear.value)
+    with pytest.raises(NoProductError, match="Ask for other months"):
+        make_order(Bare(12), AREA, 2019, (1, 7), "L2A", 95)
+    assert all("months" not in str(failure.value) for failure in (empty, unclear))

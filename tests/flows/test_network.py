@@ -12,7 +12,7 @@ import pytest
 import zarr
 from prefect.states import Failed
 
-from catalog.errors import AccessError, NotEnoughAcquisitionsError, ProductError, Reason, SourceError
+from catalog.errors import AccessError, NoProductError, NotEnoughAcquisitionsError, ProductError, Reason, SourceError
 from catalog.products import LEVEL_BANDS, LeftOut
 from flows.stage import worth_retrying
 from flows.stages import ingest_batch, refuse_nothing, with_reasons
@@ -148,10 +148,14 @@ def test_what_cannot_be_had_is_tried_again_and_a_refusal_is_not() -> None:
     assert again(SourceError("busy"))
     assert again(ConnectionResetError())
     assert not again(AccessError("no"))
+    assert not again(NoProductError("it answers, and holds nothing"))
     assert not again(ProductError("broken"))
 
 
 def test_too_few_acquisitions_say_what_could_not_be_read() -> None:
     error = with_reasons(NotEnoughAcquisitionsError("too few"), [LeftOut(product="p B04", reason="404.")])
     assert str(error) == "too few\nNot all could be read: p B04: 404."
+    error = NotEnoughAcquisitionsError("none", without_data=True)
+    lines = str(with_reasons(error, [LeftOut(product="p", reason="cut off.")])).splitlines()
+    assert lines == ["Nothing could be read: p: cut off.", "none"]
     assert str(with_reasons(NotEnoughAcquisitionsError("too few"), [])) == "too few"

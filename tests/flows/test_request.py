@@ -57,6 +57,10 @@ BAD = {
     ),
     "antimeridian": ({"area": [179.9, 51.0, -179.9, 51.1]}, r"area: .*antimeridian.*one request for each side"),
     "too large": ({"area": [3.0, 50.0, 5.0, 52.0]}, r"area: .*limit of 2,500 km².*CROPLINE_MAX_AREA_KM2"),
+    "no pixel's centre": (
+        {"area": [4.0630001, 50.7460001, 4.0630101, 50.7460101]},
+        r"area: no pixel's centre lies in it",
+    ),
     "an area that is a word": ({"area": "Flanders"}, r"area: expected GeoJSON or a bbox"),
     "a bbox of words": ({"area": [3, 51, "x", 51.1]}, r"area: a bbox has four numbers"),
     "future year": ({"year": datetime.now(UTC).year + 1}, r"year: \d{4} is in the future. Ask for a year from 2015"),

@@ -71,8 +71,8 @@ def half_shifted(store: Store) -> Order:
     return order
 
 
-def season_of(kit: ModuleType, store: Store, order: Order, at_least: int = 1) -> Season:
-    area = to_lonlat(box(*kit.square().bounds), 32631)
+def season_of(store: Store, order: Order, at_least: int = 1) -> Season:
+    area = to_lonlat(box(*cube_kit.square().bounds), 32631)
     ingest(store, order)
     for one in order.acquisitions:
         mask_acquisition(store, order, one.id, [CELL])
@@ -126,6 +126,25 @@ def test_an_offset_that_the_request_gives_is_used_beside_the_date_that_others_re
     again = season_of(store, half_shifted)
     assert [one.used for one in again.acquisitions] == [True, True, False, False]
     assert ingest(store, asked)[2].skipped == ingest(store, half_shifted)[2].skipped == (CELL.name,)
+
+
+def test_dates_of_which_neither_words_nor_numbers_tell_are_named(store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    for day, value in enumerate((1600, 1700), start=1):
+        bands = dict.fromkeys(("B02", "B03", "B04"), number(value))
+        archive.add(f"p{day}", {**bands, "SCL": 4}, time=cube_kit.day(day))
+    assert season_of(store, archive.order()).notes == ()  # something says so
+    unsaid = Store(store.root / "another")
+    listed = store.root / "archive" / "products.json"
+    listed.write_text(
+        listed.read_text(encoding="utf-8").replace("the test", "nothing says so: no baseline"), encoding="utf-8"
+    )
+    season = season_of(unsaid, archive.order())
+    assert len(season.used) == 2
+    assert season.notes == (
+        "Nothing says which radiometric offset 2 of the acquisitions used have, and their numbers don't tell: taken as 0. "
+        "They are S2A_20190401T110000, S2A_20190402T110000.",
+    )
 
 
 def test_a_corrected_catalogue_is_read_again(store: Store, half_shifted: Order) -> None:

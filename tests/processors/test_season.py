@@ -208,3 +208,14 @@ def test_what_was_not_masked_or_not_ingested_is_not_used(five: Order, west: Base
     assert reasons[second.id] == "its mask could not be made"
     assert reasons[third.id] == "no data in the area"
     assert [one.kind for one in season.acquisitions][:3] == [None, Reason.NOT_MASKED, Reason.NO_DATA]
+
+
+def test_where_no_date_has_data_nobody_is_sent_to_other_months(store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    archive.add("p", {"B02": 0, "SCL": 0})
+    order, area = archive.order(), area_of(cube_kit.square())
+    prepare(store, order, area)
+    with pytest.raises(NotEnoughAcquisitionsError, match="None of them has a pixel with data in the area") as raised:
+        choose_season(store, order, area, 32631, 0.5, 1)
+    assert raised.value.without_data
+    assert "Ask for more months" not in str(raised.value)

@@ -121,7 +121,7 @@ class SafeSource:
                 for one in likely
                 if one.name is not None and one.name.level != level
             ]
-        return SearchResult(tuple(products), tuple(left_out), f"the source holds {_in_words(found)}")
+        return SearchResult(tuple(products), tuple(left_out), f"the source holds {_in_words(found)}", len(found))
 
     def assets(self, product: Product) -> dict[str, Asset]:
         """See `Source`. The first bytes of each file are read, to see that it has the size it should have."""

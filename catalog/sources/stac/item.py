@@ -16,7 +16,7 @@ from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError, RequestError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
 from catalog.sources.address import is_s3, join
-from catalog.sources.product_name import COMPACT
+from catalog.sources.product_name import COMPACT, LONGEST_DATATAKE
 from catalog.sources.stac.synonyms import SYNONYMS, first_of, item_baseline, values_of
 from catalog.storage.credentials import Credentials
 from catalog.storage.s3 import gdal_options, split_address
@@ -43,7 +43,11 @@ _NOT_PIXELS = {"thumbnail", "overview", "metadata", "visual"}
 
 def item_time(item: Item) -> datetime:
     """Sensing time, UTC. Raises `ProductError` where there is none."""
-    time = _time(_properties(item).get("datetime"))
+    properties = _properties(item)
+    time, start, end = (_time(properties.get(name)) for name in ("datetime", "start_datetime", "end_datetime"))
+    if time is None and start is not None and end is not None and end - start > LONGEST_DATATAKE:
+        raise ProductError(f"no datetime, and {start:%Y-%m-%d} to {end:%Y-%m-%d} is no single acquisition")
+    time = time or start
     if time is None:
         raise ProductError("no datetime")
     return time

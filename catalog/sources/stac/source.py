@@ -23,7 +23,7 @@ from shapely.geometry import shape
 from urllib3 import Retry
 
 from catalog.area import Area, as_geojson
-from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
+from catalog.errors import AccessError, NoProductError, ProductError, Reason, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
@@ -34,7 +34,19 @@ from catalog.storage.s3 import split_address
 
 Document = dict[str, Any]
 
-_COLLECTIONS: dict[Level, str] = {"L1C": "sentinel-2-l1c", "L2A": "sentinel-2-l2a"}
+_ITEMS = ("Feature", "FeatureCollection")
+"""Types of documents that are an item, or hold items themselves."""
+
+_COLLECTIONS: dict[Level, tuple[str, ...]] = {
+    "L1C": ("sentinel-2-l1c", "sentinel-s2-l1c", "sentinel-2-c1-l1c", "s2_l1c"),
+    "L2A": ("sentinel-2-l2a", "sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "sentinel-s2-l2a", "s2_l2a"),
+}
+"""What the collections of APIs are known to be called: Earth Search (v1, its Collection 1, v0), Digital Earth Africa."""
+
+_MOST_LISTED = 40
+"""Collections that an error lists."""
+
+_PART_OF_API = re.compile(r"(?P<api>https?://.+?)/collections/(?P<collection>[^/?#]+)/?")
 _TIMEOUT = 60.0
 """Seconds without an answer."""
 
@@ -51,22 +63,33 @@ _RETRY = Retry(
 class StacSource:
     """A STAC catalogue or API."""
 
-    usage = "stac:PATH_OR_URL of a STAC catalogue or API, or stac:s3://BUCKET/catalog.json"
+    usage = "stac:PATH_OR_URL of a STAC catalogue or API (stac:URL#COLLECTION), or stac:s3://BUCKET/catalog.json"
 
     def __init__(self, address: str, credentials: Credentials) -> None:
-        """``address``: path of a catalogue (or of its folder), s3://bucket/catalog.json, or an http(s) URL. Raises `RequestError`."""
-        self._root = _resolved(address)
+        """``address``: path of a catalogue (or of its folder), s3://bucket/catalog.json, or an http(s) URL, an API's with
+        ``#collection`` or of the collection itself. Raises `RequestError`.
+        """
+        named = _resolved(address)
+        self._root, _, collection = named.partition("#") if is_url(named) else (named, "", "")
+        self._collection: str | None = collection or None
         self._credentials = credentials
-        self.address = f"stac:{self._root}"
+        self.address = f"stac:{named}"
         self.id = source_id("stac", _name(self._root), self.address)
         self._found: dict[str, Document] = {}
         self._buckets: dict[str, BucketFiles] = {}
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
+        self._enter_api_of_collection()
         if self._is_api:
             candidates = ((href, item, False) for href, item in self._search_api(area, period, level))
             return select_items(candidates, area, period, level, complete=False)
+        if not isinstance(self._document.get("links"), list) and self._document.get("type") not in _ITEMS:
+            what = ", ".join(sorted(map(str, self._document))[:8]) or "nothing"
+            raise NoProductError(
+                f"source {self.address} is no STAC catalogue: it is a JSON object of type {self._document.get('type')!r}, with {what}. "
+                "Give the address of a catalogue, a collection, an API or an ItemCollection."
+            )
         return select_items(
             self._walk(self._root, self._document, False, {self._root}), area, period, level, complete=True
         )
@@ -76,7 +99,7 @@ class StacSource:
         item = self._found.get(product.href)
         if item is None:
             try:
-                item = self._read(product.href)
+                item = self._read_item(product.href)
             except _UnreadableError as error:
                 raise ProductError(f"{product.id}: its description {product.href} {error}.") from error
         return item_assets(item, product.href, product, self._credentials)
@@ -90,16 +113,17 @@ class StacSource:
 
     @property
     def _is_api(self) -> bool:
-        return "conformsTo" in self._document or any(link["rel"] == "search" for link in _links(self._document))
+        return _searches(self._document)
 
     def _search_api(
         self, area: Area, period: tuple[datetime, datetime], level: Level
     ) -> Iterator[tuple[str, Document]]:
         start, end = period
+        collection = self._collection_for(level)
         try:
             client = Client.open(self._root, stac_io=StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY))
             search = client.search(
-                collections=[_COLLECTIONS[level]],
+                collections=[collection],
                 intersects=as_geojson(area),
                 # STAC intervals include their end
                 datetime=(start, end - timedelta(seconds=1)),
@@ -119,15 +143,77 @@ class StacSource:
                 f"source {self.address}: the search failed: {_words(error)}. Check that it is a STAC API and can be reached."
             ) from error
 
+    def _enter_api_of_collection(self) -> None:
+        """Turn a collection's own URL, where it is one of an API, into the API and the collection's name."""
+        part = _PART_OF_API.fullmatch(self._root)
+        if part is None or self._is_api or self._document.get("type") != "Collection":
+            return
+        try:
+            api = self._read(part["api"])
+        except (_UnreadableError, SourceError):
+            return
+        if _searches(api):
+            self._root, self._collection = part["api"], part["collection"]
+            self._document = api
+
+    def _collection_for(self, level: Level) -> str:
+        """The collection named in the address, else the first of the known ones that the API has.
+
+        Raises `NoProductError` with what the API has instead.
+        """
+        wanted = (self._collection,) if self._collection else _COLLECTIONS[level]
+        for name in wanted:
+            try:
+                self._read(f"{self._root.rstrip('/')}/collections/{name}")
+            except _UnreadableError as error:
+                if not error.absent:  # nobody knows; the search itself will tell
+                    return name
+            else:
+                return name
+        if not (listed := self._listed_collections()):
+            return wanted[0]
+        shown = ", ".join(listed[:_MOST_LISTED]) + (" …" if len(listed) > _MOST_LISTED else "")
+        raise NoProductError(
+            f"source {self.address}: the API has no collection {' or '.join(wanted)}. It has {shown}. "
+            f"Name the one of Sentinel-2 {level}: stac:{self._root}#COLLECTION."
+        )
+
+    def _listed_collections(self) -> list[str]:
+        """Names of the API's collections, sorted; none where it doesn't list them."""
+        names: set[str] = set()
+        href: str | None = f"{self._root.rstrip('/')}/collections"
+        for _ in range(_MOST_LISTED):
+            if href is None:
+                break
+            try:
+                page = self._read(href)
+            except (_UnreadableError, SourceError):
+                break
+            entries = page.get("collections")
+            names |= {str(entry["id"]) for entry in entries or () if isinstance(entry, dict) and "id" in entry}
+            href = next((join(href, link["href"]) for link in _links(page) if link["rel"] == "next"), None)
+        return sorted(names)
+
+    def _read_item(self, href: str) -> Document:
+        """An item, also one of a saved ItemCollection: ``collection.json#item``. Raises as `_read` does."""
+        document, _, name = href.partition("#")
+        if not name or Path(href).exists():
+            return self._read(href)
+        for member in _features(self._read(document)):
+            if str(member.get("id")) == name:
+                return member
+        raise _UnreadableError("is not in its ItemCollection any more")
+
     def _read(self, href: str) -> Document:
         """A JSON object from a file, bucket or URL. Raises `_UnreadableError`; `AccessError` where it is refused."""
         try:
             document = json.loads(self._text(href))
         except FileNotFoundError as error:
-            raise _UnreadableError("does not exist") from error
+            raise _UnreadableError("does not exist", absent=True) from error
         except (OSError, APIError, STACError, ProductError) as error:
             _raise_refusal(error, href)
-            raise _UnreadableError(f"can't be read ({_words(error)})") from error
+            absent = getattr(error, "status_code", None) == 404
+            raise _UnreadableError(f"can't be read ({_words(error)})", absent=absent) from error
         except ValueError as error:  # not UTF-8, not JSON
             raise _UnreadableError(f"is not JSON ({error})") from error
         if not isinstance(document, dict):
@@ -152,6 +238,11 @@ class StacSource:
     ) -> Iterator[tuple[str, Document | str, bool]]:
         """(address, item or why it can't be read, synthetic) of every item below a catalogue."""
         synthetic = synthetic or _says_synthetic(document)
+        if document.get("type") in _ITEMS:
+            members = [document] if document["type"] == "Feature" else _features(document)
+            for member in members:
+                yield (href if member is document else f"{href}#{member.get('id')}"), member, synthetic
+            return
         for link in _links(document):
             if link["rel"] not in ("child", "item"):
                 continue
@@ -169,14 +260,15 @@ class StacSource:
                     raise
                 raise SourceError(f"source {self.address}: its part {target} {error}. Repair the catalogue.") from error
                 continue
-            if below.get("type") == "Feature":
-                yield target, below, synthetic
-            else:
-                yield from self._walk(target, below, synthetic, seen)
+            yield from self._walk(target, below, synthetic, seen)
 
 
 class _UnreadableError(Exception):
-    """A document can't be read; the text goes on after the document's name."""
+    """A document can't be read; the text goes on after the document's name. ``absent``: there is none."""
+
+    def __init__(self, text: str, *, absent: bool = False) -> None:
+        super().__init__(text)
+        self.absent = absent
 
 
 def select_items(
@@ -214,7 +306,8 @@ def select_items(
                 LeftOut(product=product.id, reason=f"other level: {product.level}", kind=Reason.OTHER_LEVEL)
             )
     holds = f"{len(times)} items from {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}" if times else "no item"
-    return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if complete else "")
+    count = len(times) if complete else None
+    return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if complete else "", count)
 
 
 def _meets(item: Document, area: Area) -> bool:
@@ -231,6 +324,15 @@ def _says_synthetic(document: Document) -> bool:
     summaries = document.get("summaries")
     values = [document.get(SYNTHETIC), summaries.get(SYNTHETIC) if isinstance(summaries, dict) else None]
     return any(value is True or (isinstance(value, list) and True in value) for value in values)
+
+
+def _searches(document: Document) -> bool:
+    return "conformsTo" in document or any(link["rel"] == "search" for link in _links(document))
+
+
+def _features(document: Document) -> list[Document]:
+    listed = document.get("features")
+    return [member for member in listed if isinstance(member, dict)] if isinstance(listed, list) else []
 
 
 def _links(document: Document) -> list[dict[str, str]]:

@@ -378,3 +378,10 @@ def test_an_offset_that_was_applied_is_told_under_any_prefix(prefix: str) -> Non
     read = one_band({}, {flag: True, "sentinel:processing_baseline": "04.00"})
     assert (read.offset, read.offset_from) == (0, f"{flag}: true")
     assert one_band({}, {flag: False, "sentinel:processing_baseline": "04.00"}).offset == -1000
+
+
+def test_a_start_is_a_time_where_there_is_no_other() -> None:
+    span = {"datetime": None, "start_datetime": "2023-08-15T09:57:57Z", "end_datetime": "2023-08-15T09:58:10Z"}
+    assert product(span).time == datetime(2023, 8, 15, 9, 57, 57, tzinfo=UTC)
+    with pytest.raises(ProductError, match="no datetime, and 2023-08-15 to 2023-08-31 is no single acquisition"):
+        product({**span, "end_datetime": "2023-08-31T00:00:00Z"})

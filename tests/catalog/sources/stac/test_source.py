@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from shapely.geometry import box, mapping
 
-from catalog.errors import ProductError, RequestError, SourceError
+from catalog.errors import NoProductError, ProductError, RequestError, SourceError
 from catalog.sources.registry import open_source
 
 AREA = box(4.2, 50.2, 4.3, 50.3)
@@ -181,6 +181,7 @@ class _Api(BaseHTTPRequestHandler):
 
     asked: list[dict[str, Any]]
     broken = False
+    collections: tuple[str, ...] = ("sentinel-2-l2a",)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Keep quiet."""
@@ -199,8 +200,14 @@ class _Api(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         core = "https://api.stacspec.org/v1.0.0/"
-        if self.path.startswith("/collections/"):
+        if self.path == "/collections":
+            self._answer({"collections": [{"id": name} for name in self.collections], "links": []})
+        elif "/items/" in self.path:
             self._answer(item(self.path.rsplit("/", 1)[-1]))
+        elif self.path.startswith("/collections/"):
+            name = self.path.rsplit("/", 1)[-1]
+            there = name in self.collections
+            self._answer({"type": "Collection", "id": name, "links": []} if there else {}, 200 if there else 404)
         else:
             self._answer(
                 {
@@ -273,3 +280,66 @@ def test_an_api_that_fails_is_a_source_error(api: tuple[str, type[_Api]]) -> Non
 def test_an_address_where_nobody_answers_is_a_source_error() -> None:
     with pytest.raises(SourceError, match=r"127\.0\.0\.1:9 .*Check the address"):
         open_source("stac:http://127.0.0.1:9").search(AREA, YEAR, "L2A")
+
+
+@pytest.mark.parametrize("name", ["sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "s2_l2a"])
+def test_a_collection_of_another_known_name_is_taken(api: tuple[str, type[_Api]], name: str) -> None:
+    address, handler = api
+    handler.collections = ("landsat", name)
+    assert len(open_source(f"stac:{address}").search(AREA, YEAR, "L2A").products) == 2
+    assert handler.asked[0]["collections"] == [name]
+
+
+@pytest.mark.parametrize("form", ["{address}#my-s2", "{address}/#my-s2", "{address}/collections/my-s2"])
+def test_a_collection_can_be_named(api: tuple[str, type[_Api]], form: str) -> None:
+    address, handler = api
+    handler.collections = ("sentinel-2-l2a", "my-s2")
+    source = open_source(f"stac:{form.format(address=address)}")
+    found = source.search(AREA, YEAR, "L2A")
+    assert handler.asked[0]["collections"] == ["my-s2"]
+    assert found.products[0].href == f"{address}/collections/sentinel-2-l2a/items/item-1"
+    assert source.id != open_source(f"stac:{address}").id
+    again = open_source(source.address)
+    assert again.assets(found.products[0])["B04"].href == f"{address}/collections/sentinel-2-l2a/items/B04.tif"
+
+
+def test_an_api_without_the_collection_says_what_it_has(api: tuple[str, type[_Api]]) -> None:
+    address, handler = api
+    handler.collections = ("sentinel-1-grd", "landsat-c2-l2")
+    with pytest.raises(NoProductError) as failure:
+        open_source(f"stac:{address}").search(AREA, YEAR, "L2A")
+    text = str(failure.value)
+    assert "has no collection sentinel-2-l2a or sentinel-2-c1-l2a" in text
+    assert "It has landsat-c2-l2, sentinel-1-grd." in text
+    assert f"stac:{address}#COLLECTION" in text
+    assert "months" not in text
+    with pytest.raises(NoProductError, match=r"has no collection typo\. It has landsat"):
+        open_source(f"stac:{address}#typo").search(AREA, YEAR, "L2A")
+    assert handler.asked == []
+
+
+def test_a_saved_item_collection_is_read(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.json"
+    members = [item("good"), item("late", "2020-01-01T00:00:00Z"), item("no-time", None)]
+    saved.write_text(json.dumps({"type": "FeatureCollection", "features": members}))
+    source = open_source(f"stac:{saved}")
+    found = source.search(AREA, YEAR, "L2A")
+    assert [product.id for product in found.products] == ["good"]
+    assert [left.product for left in found.left_out] == ["no-time"]
+    assert found.count == 2
+    for opened in (source, open_source(source.address)):
+        assert opened.assets(found.products[0])["B04"].href == str(tmp_path / "B04.tif")
+    saved.write_text(json.dumps({"type": "FeatureCollection", "features": []}))
+    with pytest.raises(ProductError, match="is not in its ItemCollection any more"):
+        open_source(source.address).assets(found.products[0])
+
+
+def test_an_item_by_itself_is_a_source(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(item("good")))
+    assert len(open_source(f"stac:{tmp_path / 'one.json'}").search(AREA, YEAR, "L2A").products) == 1
+
+
+def test_what_is_no_catalogue_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text(json.dumps({"area": [4, 50, 5, 51], "year": 2019}))
+    with pytest.raises(NoProductError, match="is no STAC catalogue: it is a JSON object of type None, with area, year"):
+        open_source(f"stac:{tmp_path / 'request.json'}").search(AREA, YEAR, "L2A")
