@@ -1,4 +1,4 @@
-"""Address of the Prefect server of this process's store: written by `cropline up`, read without Prefect and without settings."""
+"""The folder of this process's store and the address of its Prefect server: found without Prefect and without settings."""
 
 from __future__ import annotations
 
@@ -6,17 +6,33 @@ import json
 import os
 from pathlib import Path
 
-STORE = ".cropline"
-"""The store where CROPLINE_STORE names none."""
+MARKER = ".cropline"
+"""The folder that is a store: in the folder where commands run, or in one above it."""
 
 SERVER_FILE = "server.json"
-"""File in the store's folder `prefect`."""
+"""File in the store's folder `prefect`; `cropline up` writes it."""
+
+
+def store_folder() -> Path:
+    """Find the store that CROPLINE_STORE names; else the nearest `.cropline` from the working folder upwards; else `.cropline` here.
+
+    The last may not be there: the first command that writes makes it. Above the working folder only this user's own folders count:
+    anybody may make one in a folder such as /tmp.
+    """
+    named = os.environ.get("CROPLINE_STORE")
+    if named:
+        return Path(named).expanduser()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        store = folder / MARKER
+        if store.is_dir() and (folder == here or store.stat().st_uid == os.getuid()):
+            return store
+    return here / MARKER
 
 
 def own_server() -> str | None:
     """Address of the API, or None where `cropline up` didn't run; whether it answers now is not asked."""
-    store = Path(os.environ.get("CROPLINE_STORE", STORE)).expanduser()
     try:
-        return str(json.loads((store / "prefect" / SERVER_FILE).read_text(encoding="utf-8"))["api"])
+        return str(json.loads((store_folder() / "prefect" / SERVER_FILE).read_text(encoding="utf-8"))["api"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -325,7 +325,7 @@ def _check_legend(request: MapRequest) -> None:
 def _check_model(request: MapRequest, settings: Settings) -> None:
     if request.model is None or Path(request.model).is_dir():
         return
-    models = settings.open_store().models
+    models = settings.open_store(create=False).models
     names = sorted(folder.name for folder in models.glob("[!.]*") if folder.is_dir())
     if request.model not in names:
         raise RequestError(

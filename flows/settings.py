@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from catalog.errors import RequestError
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
-from flows.own_server import STORE
+from flows.own_server import store_folder
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
 from processors.mask.options import USUAL_MASK, MaskOptions
@@ -26,7 +26,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    store: Annotated[str, Field(description="folder of models, maps, subscriptions and runs")] = STORE
+    store: Annotated[
+        str,
+        Field(
+            default_factory=lambda: str(store_folder()),
+            description="folder of models, maps, subscriptions and runs; by default the nearest .cropline upwards",
+        ),
+    ]
     cubes: Annotated[
         str | None, Field(description="folder or s3://bucket/prefix of the cubes; by default a folder of the store")
     ] = None
@@ -67,11 +73,11 @@ class Settings(BaseSettings):
             raise ValueError("none of 'threads', 'local', or an address such as tls://host:8786")
         return dask
 
-    def open_store(self) -> Store:
-        """Open the store, created if need be. Raises `StoreError`."""
+    def open_store(self, create: bool = True) -> Store:
+        """Open the store, created if need be; a command that only looks asks for ``create=False``. Raises `StoreError`."""
         # Credentials may have to be asked for: only where cubes lie in a bucket.
         in_bucket = self.cubes is not None and self.cubes.startswith("s3://")
-        return open_store(self.store, self.cubes, load_credentials().s3 if in_bucket else None)
+        return open_store(self.store, self.cubes, load_credentials().s3 if in_bucket else None, create=create)
 
     def open_engine(self, store: Store) -> AbstractContextManager[Engine]:
         """Open the engine of the runs in that store. Raises `RequestError` where a scheduler can't be had or trusted."""

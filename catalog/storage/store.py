@@ -59,9 +59,10 @@ class Store:
         return self.cubes / source_id / level / f"{cell.name}.zarr"
 
 
-def open_store(address: str, cubes: str | None = None, access: S3Access | None = None) -> Store:
+def open_store(address: str, cubes: str | None = None, access: S3Access | None = None, *, create: bool = True) -> Store:
     """The store at a local address, created if need be. Raises `StoreError` where that can't be.
 
+    ``create=False``: for looking only; where there is none, the store is an empty one.
     ``cubes``: a folder or ``s3://bucket/prefix`` for the cubes, entered with ``access``; by default a folder of the store.
     """
     if _SCHEME.match(address):
@@ -71,7 +72,8 @@ def open_store(address: str, cubes: str | None = None, access: S3Access | None =
         )
     root = Path(address).expanduser().resolve()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        if create or root.exists():
+            root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(
             f"store {root}: can't be created ({error.strerror}). Set CROPLINE_STORE to a folder you may write."

@@ -18,7 +18,7 @@ def cells(as_json: AsJson = False) -> None:
     from flows.settings import load_settings
     from processors.cube.listing import summaries
 
-    store = load_settings().open_store()
+    store = load_settings().open_store(create=False)
     summarised = list(summaries(store))
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in summarised]))
@@ -68,7 +68,7 @@ def export(
     from processors.cube.export import export_cell
     from processors.cube.listing import find_cell
 
-    path = find_cell(load_settings().open_store(), cell, source, None if level is None else level.value)
+    path = find_cell(load_settings().open_store(create=False), cell, source, None if level is None else level.value)
     with terminal_step("export", f"the dates of {cell}") as step:
         files = export_cell(
             path,

@@ -101,6 +101,7 @@ def run(file: RequestFile, as_json: AsJson = False) -> None:
 
         settings = _settings()
         request = check_request(read_parameters(file), settings.folder, settings)
+        _tell(f"store: {settings.open_store().root}")
         delivery = run_in_process(request, settings, server)
     _show(delivery, as_json)
 
@@ -185,7 +186,9 @@ def up(
     """Start this store's Prefect server and worker, and deploy the flows."""
     from flows.prefect_process.services import up as start
 
-    services = start(_settings(), port, _tell)
+    settings = _settings()
+    _say(f"store    {settings.open_store().root}")
+    services = start(settings, port, _tell)
     _say(f"server   {services.ui}")
     _say("worker   runs")
     _say("request  prefect deployment run crop-map/request --params aoi.json --watch")
@@ -198,6 +201,21 @@ def down() -> None:
     from flows.prefect_process.services import down as stop
 
     _say("Stopped." if stop(_settings(), _tell) else "Nothing was running.")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say where the store lies, whether its server and worker run, and how many runs wait."""
+    from flows.prefect_process.services import look
+
+    found = look(_settings())
+    if as_json:
+        _say(found.model_dump_json())
+        return
+    _say(f"store    {found.store}{'' if found.exists else ', not there yet'}")
+    _say(f"server   {found.server or 'not running. `cropline up` starts it.'}")
+    _say(f"worker   {'runs' if found.worker else 'not running. `cropline up` starts it.'}")
+    _say(f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}")
 
 
 @app.command()
@@ -217,7 +235,7 @@ def subscriptions(as_json: AsJson = False) -> None:
     """List the subscribed requests."""
     from catalog.subscriptions import subscribed
 
-    requests = subscribed(_settings().open_store())
+    requests = subscribed(_settings().open_store(create=False))
     if as_json:
         _say(json.dumps(requests))
         return
@@ -234,7 +252,7 @@ def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline su
     """End a subscription; what was delivered stays."""
     from catalog.subscriptions import remove
 
-    remove(_settings().open_store(), name)
+    remove(_settings().open_store(create=False), name)
     _say(f"{name}  unsubscribed")
 
 
@@ -305,7 +323,7 @@ def models(as_json: AsJson = False) -> None:
     """List the models of this installation, and those that come with the software."""
     from catalog.registry import Registry
 
-    registry = Registry(_settings().open_store())
+    registry = Registry(_settings().open_store(create=False))
     own, shipped = registry.models(), registry.shipped_models()
     if as_json:
         _say(json.dumps([entry.model_dump(mode="json") for entry in [*own, *shipped]]))

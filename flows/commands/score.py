@@ -62,7 +62,7 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
         raise DeliveryError(f"{folder} was made by another version of the simulated mission. Make it again.")
     request = MapRequest.model_validate(properties["cropline:request"])
     zone = Zone.of(request.polygon)
-    store = settings.open_store()
+    store = settings.open_store(create=False)
     run = RunFolder.of(store, request.digest)
     if not run.order.is_file():
         raise DeliveryError(f"{folder} was not made by the store {store.root}. Name its store in CROPLINE_STORE.")

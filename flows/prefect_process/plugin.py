@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
 """Deployments whose parameters are a request's."""
 
+DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal")
+"""All that `cropline up` makes."""
+
 
 @register_hook
 def setup_environment(*, ctx: HookContext) -> SetupResult | None:
@@ -43,7 +46,22 @@ def setup_environment(*, ctx: HookContext) -> SetupResult | None:
     if ctx.api_url is not None or sys.argv[1:2] == ["server"]:
         return None
     address = running_server()
+    if sys.argv[1:3] == ["deployment", "run"] and any(word in DEPLOYMENTS for word in sys.argv[3:]):
+        _check_services(address)
     return SetupResult(env={"PREFECT_API_URL": address}) if address else None
+
+
+def _check_services(address: str | None) -> None:
+    """End the process where no server runs: Prefect would start an empty one of its own. Warn where no worker does."""
+    from catalog.storage.store import open_store
+    from flows.own_server import store_folder
+    from flows.prefect_process.processes import services_of
+
+    store = open_store(str(store_folder()), create=False)
+    if address is None:
+        _refuse(f"no Prefect server runs for the store {store.root}. Start it with `cropline up`.")
+    if not services_of(store, "worker"):
+        sys.stderr.write("No worker of this store runs: the run waits until `cropline up` starts one.\n")
 
 
 def is_prefect_command(argv: list[str], original: list[str]) -> bool:

@@ -59,13 +59,26 @@ class Services(Frozen):
     worker: ProcessMark | None = None
 
 
+class Status(Frozen):
+    """What `cropline status` says."""
+
+    store: str
+    exists: Annotated[bool, Field(description="whether anything was written to the store yet")]
+    server: Annotated[str | None, Field(description="address of the UI while the server answers")] = None
+    worker: Annotated[bool, Field(description="whether this store's worker runs")] = False
+    waiting: Annotated[
+        int | None, Field(description="runs that are due and don't run yet; unknown without a server")
+    ] = None
+    running: int | None = None
+
+
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
     """Start what isn't running: the server, the work pool, the deployments of prefect.yaml, the worker.
 
     Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Raises
     `ServiceError` with the end of the log of what didn't start.
     """
-    store = _store(settings)
+    store = _store(settings, create=True)
     store.prefect.mkdir(parents=True, exist_ok=True)
     with FileLock(store.prefect / "services.lock"):
         environment = _environment(settings, store)
@@ -118,6 +131,25 @@ def down(settings: Settings, tell: Callable[[str], None]) -> bool:
         return running
 
 
+def look(settings: Settings) -> Status:
+    """How things stand; nothing is started or created."""
+    store = _store(settings)
+    status = Status(
+        store=str(store.root), exists=store.root.is_dir(), worker=bool(processes.services_of(store, "worker"))
+    )
+    services = read_services(store)
+    if services is None or not answers(services.api):
+        return status
+    due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}}
+    return status.model_copy(
+        update={
+            "server": services.ui,
+            "waiting": _runs(services.api, {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}, **due}),
+            "running": _runs(services.api, {"state": {"type": {"any_": ["RUNNING"]}}}),
+        }
+    )
+
+
 def read_services(store: Store) -> Services | None:
     """Read what `cropline up` wrote; None where there is nothing."""
     try:
@@ -138,9 +170,13 @@ def _file(store: Store) -> Path:
     return store.prefect / SERVER_FILE
 
 
-def _store(settings: Settings) -> Store:
+def _runs(api: str, runs: dict[str, Any]) -> int:
+    return int(_call(f"{api}/flow_runs/count", {"flow_runs": runs}))
+
+
+def _store(settings: Settings, *, create: bool = False) -> Store:
     """The store, its cubes where the settings say, but without the keys to them: those may lie in a block of the server to be started."""
-    return open_store(settings.store, settings.cubes)
+    return open_store(settings.store, settings.cubes, create=create)
 
 
 def _environment(settings: Settings, store: Store) -> dict[str, str]:

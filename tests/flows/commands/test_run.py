@@ -47,9 +47,10 @@ def test_last_line_is_the_delivery_as_json(undisturbed: tuple[Path, Any]) -> Non
 
 
 def test_progress_says_stage_count_and_wait(undisturbed: tuple[Path, Any]) -> None:
-    _, done = undisturbed
+    folder, done = undisturbed
     lines = done.stderr.splitlines()
-    assert lines[0] == "start: waiting for Prefect"
+    assert lines[0] == f"store: {folder / 'store'}"
+    assert lines[1] == "start: waiting for Prefect"
     assert any(line.startswith("ingest: 0/") and "waiting for pixels" in line for line in lines)
     assert any(line.startswith("season: ") and "acquisitions are clear enough" in line for line in lines)
 

@@ -101,6 +101,23 @@ def test_hook_ends_the_command_with_one_message(
     assert capsys.readouterr().err.startswith("no request file ")
 
 
+@pytest.mark.parametrize("deployment", ["crop-map/request", "retrain/ddp", "reprocess/seasonal"])
+def test_without_a_server_the_command_says_what_starts_one(
+    deployment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr("sys.argv", [*RUN, deployment])
+    with pytest.raises(SystemExit):
+        plugin.setup_environment(ctx=_context(None))
+    said = capsys.readouterr().err
+    assert said == f"no Prefect server runs for the store {tmp_path / 'store'}. Start it with `cropline up`.\n"
+    assert plugin.setup_environment(ctx=_context("http://elsewhere/api")) is None, (
+        "an address that is set is the user's"
+    )
+    monkeypatch.setattr("sys.argv", [*RUN, "other/flow"])
+    assert plugin.setup_environment(ctx=_context(None)) is None, "other deployments are none of its business"
+
+
 class _Healthy(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/api/health" else 404)
@@ -110,7 +127,9 @@ class _Healthy(BaseHTTPRequestHandler):
         pass
 
 
-def test_address_of_the_server_is_used_while_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_of_the_server_is_used_while_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("CROPLINE_STORE", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["prefect", "flow-run", "ls"])
     (tmp_path / "prefect").mkdir()
@@ -121,6 +140,11 @@ def test_address_of_the_server_is_used_while_it_answers(tmp_path: Path, monkeypa
         thread.start()
         try:
             found = plugin.setup_environment(ctx=_context(None))
+            assert capsys.readouterr().err == ""
+            monkeypatch.setattr("sys.argv", [*RUN, "crop-map/request"])
+            assert plugin.setup_environment(ctx=_context(None)) == found
+            assert "the run waits until `cropline up` starts one" in capsys.readouterr().err, "there is no worker"
+            monkeypatch.setattr("sys.argv", ["prefect", "flow-run", "ls"])
             chosen = plugin.setup_environment(ctx=_context("http://elsewhere/api"))
         finally:
             server.shutdown()

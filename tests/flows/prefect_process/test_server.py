@@ -97,6 +97,25 @@ def test_credentials_block_is_registered_and_read(installation: Installation) ->
     assert done.stdout.count("the-secret") == 1
 
 
+def test_status_and_up_say_where_the_store_is_from_a_folder_below(installation: Installation) -> None:
+    below = installation.folder / "areas"
+    below.mkdir()
+    (installation.folder / ".cropline").symlink_to(installation.folder / "store")
+    env = {name: value for name, value in installation.env.items() if name != "CROPLINE_STORE"}
+    lines = installation.command("cropline", "status", cwd=below, env=env).stdout.splitlines()
+    assert lines[:3] == [
+        f"store    {installation.folder / 'store'}",
+        f"server   {installation.services.ui}",
+        "worker   runs",
+    ]
+    assert lines[3].startswith("queue    0 waiting")
+    shown = json.loads(installation.command("cropline", "status", "--json", cwd=below, env=env).stdout)
+    assert shown["worker"] is True
+    again = installation.command("cropline", "up", cwd=below, env=env)
+    assert again.stdout.startswith(lines[0] + "\n")
+    assert not (below / ".cropline").exists()
+
+
 def test_down_leaves_no_process_and_up_and_down_repeat_safely(
     installation: Installation, processes_of: Callable[[Path], list[list[str]]]
 ) -> None:
