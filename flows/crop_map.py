@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from catalog.grid import Cell
 from catalog.products import LeftOut, Level, Order
@@ -15,6 +16,7 @@ from flows.facts import describe, hand_over
 from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
+from flows.reporting.run_log import make_readable
 from flows.request import (
     AreaValue,
     Count,
@@ -28,6 +30,7 @@ from flows.request import (
     check_request,
 )
 from flows.run import open_run
+from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from processors.delivery.provenance import DeliveryFacts
 from processors.season import Season
@@ -55,9 +58,13 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         return hand_over(run, order, facts, files), facts
 
 
+def _run_name() -> str:
+    return run_name(flow_run.parameters["processor"], flow_run.parameters, load_settings())
+
+
 @flow(
     name=NAME,
-    flow_run_name="{processor} {year}",
+    flow_run_name=_run_name,
     persist_result=False,
     validate_parameters=True,
 )
@@ -102,6 +109,7 @@ def crop_map(
         training: How a missing model is trained: standard, or quick for a try.
     """
     given = dict(locals())
+    make_readable()
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
     with Artifacts(MAP_SHARES) as artifacts:

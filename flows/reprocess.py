@@ -16,6 +16,7 @@ from flows.credentials import load_credentials
 from flows.crop_map import crop_map
 from flows.reporting.artifacts import Artifacts
 from flows.reporting.delivery import ordered_products, read_delivered
+from flows.reporting.run_log import make_readable
 from flows.request import MapRequest, check_request
 from flows.run_folder import RunFolder
 from flows.settings import Settings, load_settings
@@ -33,6 +34,7 @@ def reprocess(everything: bool = False) -> dict[str, str]:
     Args:
         everything: Map also those where nothing is new.
     """
+    make_readable()
     logger = get_run_logger()
     settings = load_settings()
     outcomes: dict[str, str] = {}

@@ -186,7 +186,7 @@ def check_request(parameters: dict[str, Any], base: Path, settings: Settings | N
         # Bad fields fall back, so that the others are checked as well and the user hears of everything at once.
         rest = {name: value for name, value in known.items() if name not in wrong}
         request = MapRequest.model_construct(**{"area": None, "year": 2019, **rest})
-    request = _with_paths(request, base, settings)
+    request = with_paths(request, base, settings)
     problems += _problems(request, settings, skip=wrong)
     if problems:
         raise RequestError("\n".join(dict.fromkeys(problems)))
@@ -198,7 +198,8 @@ def check_request(parameters: dict[str, Any], base: Path, settings: Settings | N
     return request
 
 
-def _with_paths(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
+def with_paths(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
+    """The request with its paths made absolute, and the source of the settings where it names none."""
     update: dict[str, str] = {}
     for name in PATHS:
         value = getattr(request, name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from catalog.errors import RequestError
@@ -14,6 +15,7 @@ from catalog.products import LeftOut, Level, Order
 from flows import stages
 from flows.reporting.artifacts import TRAINING_SHARES, Artifacts
 from flows.reporting.progress import Reporter
+from flows.reporting.run_log import make_readable
 from flows.request import (
     TRAINING_PARAMETERS,
     AreaValue,
@@ -28,6 +30,7 @@ from flows.request import (
     check_request,
 )
 from flows.run import open_run
+from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from flows.training import train_model
 from processors.season import Season
@@ -48,9 +51,14 @@ def learn_area(request: MapRequest, processes: int, settings: Settings, *reporte
         return train_model(run, order, season, processes)  # a checkpoint among the store's models
 
 
+def _run_name() -> str:
+    given = {name: value for name, value in flow_run.parameters.items() if name in TRAINING_PARAMETERS}
+    return run_name(NAME, given, load_settings())
+
+
 @flow(
     name=NAME,
-    flow_run_name="retrain {year}",
+    flow_run_name=_run_name,
     persist_result=False,
 )
 def retrain(
@@ -86,6 +94,7 @@ def retrain(
         processes: Processes that train together, through torchrun; one on a CPU.
     """
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
+    make_readable()
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
     with Artifacts(TRAINING_SHARES) as artifacts:

@@ -28,6 +28,7 @@ from prefect.artifacts import (
 
 from flows.reporting.delivery import AcquisitionShown, Delivery
 from flows.reporting.outbox import Outbox
+from flows.reporting.progress import LogLines
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
@@ -52,7 +53,7 @@ TRAINING_SHARES = {"order": 2, "extend": 2, "ingest": 28, "mask": 10, "season": 
 
 
 class Artifacts:
-    """The artifacts of a flow run: a reporter that keeps its progress up to date, and what shows the delivery at its end.
+    """The artifacts of a flow run: a reporter that keeps its progress up to date, there and in the log, and what shows the delivery.
 
     They are told to the server by an `Outbox`: a server that is away is told later, and no run fails with it.
     """
@@ -60,6 +61,7 @@ class Artifacts:
     def __init__(self, shares: Mapping[str, int]) -> None:
         self._shares = shares
         self._outbox = Outbox()
+        self._lines = LogLines(get_run_logger().info)
         self._progress: UUID | None = None
         self._percent = 0.0
         self._name, self._waits_for, self._total, self._reported = "", "", 1, 0.0
@@ -74,16 +76,18 @@ class Artifacts:
         self._outbox.__exit__(kind, error, trace)
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
+        self._lines.stage(name, total, waits_for)
         self._name, self._total, self._waits_for = name, max(1, total), waits_for
         self._tell(0, f"{name}: waiting for {waits_for}")
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
+        self._lines.advance(done, total, waits_for)
         self._total, self._waits_for = total or self._total, waits_for or self._waits_for
         if time.monotonic() - self._reported >= PAUSE:
             self._tell(done / self._total, f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}")
 
     def finish(self, seconds: float, outcome: str) -> None:
-        get_run_logger().info("%s: %s (%.1f s)", self._name, outcome, seconds)
+        self._lines.finish(seconds, outcome)
         # A stage that isn't the last is over when the next begins: a model is first looked for and then, maybe, trained.
         last = self._name == list(self._shares)[-1]
         self._tell(1.0 if last else 0.0, f"{self._name}: {outcome} ({seconds:.1f} s)")

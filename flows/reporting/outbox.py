@@ -57,6 +57,7 @@ class Outbox:
                     "The Prefect server doesn't answer; it was not told of: %s. The run itself is not touched by this.",
                     ", ".join(self._waiting),
                 )
+                self._waiting.clear()  # and the thread ends
 
     def put(self, name: str, send: Send) -> None:
         """Have ``send`` called. What waits under the same name is out of date and is not sent any more."""

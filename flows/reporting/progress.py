@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from rich.text import Text
 
 LINE_PAUSE = 5.0
 """Least seconds between two plain lines of one stage."""
+
+LOG_PAUSE = 30.0
+"""The same in a log."""
 
 
 class Reporter(Protocol):
@@ -99,45 +103,99 @@ def pace(per_second: float, left: float) -> str:
     return f"{60 * per_second:.3g} a minute, {rest} left"
 
 
+class Rate:
+    """How many steps are done a second, measured over the last of them.
+
+    What an earlier run left is passed in no time: it must not count for long.
+    """
+
+    WINDOW = 30.0
+    """Seconds that are looked back."""
+
+    LEAST = 4
+    """Samples that are kept however old they are: of steps that take minutes."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, done: int) -> None:
+        """Take note that so many steps are done now."""
+        self._samples.append((now, done))
+        while len(self._samples) > self.LEAST and self._samples[1][0] <= now - self.WINDOW:
+            self._samples.popleft()
+
+    def per_second(self) -> float | None:
+        """None where too little is known."""
+        if not self._samples:
+            return None
+        (began, before), (now, done) = self._samples[0], self._samples[-1]
+        return (done - before) / (now - began) if done > before and now > began else None
+
+
 class Lines:
     """Plain lines, where nobody watches a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._name, self._waits_for, self._total, self._reported = "", "", 0, 0.0
-        self._first: tuple[float, int] | None = None
+        self._rate = Rate()
 
     def stage(self, name: str, total: int, waits_for: str) -> None:
         self._name, self._waits_for, self._total, self._reported = name, waits_for, total, time.monotonic()
-        self._first = None
-        self._line(f"{name}: waiting for {waits_for}" if total <= 1 else f"{name}: 0/{total}, waiting for {waits_for}")
+        self._rate = Rate()
+        self._begin()
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         self._waits_for = waits_for or self._waits_for
         self._total, now = total or self._total, time.monotonic()
-        # What was there before counts for the first step, not for the pace.
-        self._first = began, before = self._first or (now, done)
-        if self._total <= 1 or now - self._reported < LINE_PAUSE:
+        self._rate.add(now, done)
+        if self._total <= 1 or now - self._reported < self._pause():
             return
         self._reported = now
-        rate = f", {pace((done - before) / (now - began), self._total - done)}" if before < done < self._total else ""
+        speed = self._rate.per_second()
+        rate = f", {pace(speed, self._total - done)}" if speed and done < self._total else ""
         self._line(f"{self._name}: {done}/{self._total}, waiting for {self._waits_for}{rate}")
 
     def finish(self, seconds: float, outcome: str) -> None:
         self._line(f"{self._name}: {outcome} ({seconds:.1f} s)")
+
+    def _pause(self) -> float:
+        return LINE_PAUSE
+
+    def _begin(self) -> None:
+        count = f"0/{self._total}, " if self._total > 1 else ""
+        self._line(f"{self._name}: {count}waiting for {self._waits_for}")
 
     def _line(self, text: str) -> None:
         self._stream.write(f"{text}\n")
         self._stream.flush()
 
 
+class LogLines(Lines):
+    """Lines of a log: one a stage when it ends, and one every half minute while it lasts."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__()
+        self._log = log
+
+    def _pause(self) -> float:
+        return LOG_PAUSE
+
+    def _begin(self) -> None:
+        pass
+
+    def _line(self, text: str) -> None:
+        self._log(text)
+
+
 class _Pace(ProgressColumn):
     """Pace of a stage of several steps, and the time that it still takes."""
 
     def render(self, task: Task) -> Text:
-        if task.finished or not task.speed or not task.total:
+        speed = task.fields.get("speed")
+        if task.finished or not speed or not task.total:
             return Text("")
-        return Text(f"· {pace(task.speed, task.total - task.completed)}")
+        return Text(f"· {pace(speed, task.total - task.completed)}")
 
 
 class Bars:
@@ -153,9 +211,10 @@ class Bars:
             TextColumn("{task.description}"),
             _Pace(),
             console=console,
-            speed_estimate_period=600,
             get_time=clock,
         )
+        self._clock = clock
+        self._rate = Rate()
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -170,13 +229,16 @@ class Bars:
     def stage(self, name: str, total: int, waits_for: str) -> None:
         if self._task is not None and not self.progress.tasks[self._task].finished:
             self.finish(0, "done")
+        self._rate = Rate()
         self._task = self.progress.add_task(f"waiting for {waits_for}", total=max(1, total), stage=name)
 
     def advance(self, done: int, total: int | None = None, waits_for: str | None = None) -> None:
         if self._task is None:
             return
         description = None if waits_for is None else f"waiting for {waits_for}"
-        self.progress.update(self._task, completed=done, total=total, description=description)
+        self._rate.add(self._clock(), done)
+        speed = self._rate.per_second()
+        self.progress.update(self._task, completed=done, total=total, description=description, speed=speed)
 
     def finish(self, seconds: float, outcome: str) -> None:  # noqa: ARG002 - the bar shows its own clock
         if self._task is None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from flows.reporting import progress
-from flows.reporting.progress import Bars, Lines, Reporter, Several, step
+from flows.reporting.progress import Bars, Lines, LogLines, Rate, Reporter, Several, step
 
 
 def _tell(reporter: Reporter) -> None:
@@ -68,6 +68,32 @@ def test_pace_leaves_out_what_was_there_before(monkeypatch: pytest.MonkeyPatch) 
     assert stream.getvalue().splitlines()[1:] == [
         "simulate: 310/500, waiting for patches, 10 a minute, 19 min left",
         "simulate: 330/500, waiting for patches, 15 a minute, 11 min left",
+    ]
+
+
+def test_rate_forgets_what_an_earlier_run_left() -> None:
+    rate = Rate()
+    for done in range(1, 301):  # they are there: passed in three seconds
+        rate.add(done / 100, done)
+    for done in range(301, 313):
+        rate.add(3 + 10 * (done - 300), done)
+    assert rate.per_second() == pytest.approx(0.1)
+
+
+def test_log_says_every_half_minute_how_far_a_training_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    lines: list[str] = []
+    log = LogLines(lines.append)
+    log.stage("model", 1, "training")
+    for done in range(1, 151):
+        now = done * 0.5
+        log.advance(done, 150)
+    log.finish(75, "trained crops-2019")
+    assert lines == [
+        "model: 60/150, waiting for training, 120 a minute, 45 s left",
+        "model: 120/150, waiting for training, 120 a minute, 15 s left",
+        "model: trained crops-2019 (75.0 s)",
     ]
 
 
