@@ -84,6 +84,7 @@ def crop_map(
     crop_mask: str | None = None,
     model: str | None = None,
     output: str | None = None,
+    replace: bool = False,
     parameters: dict[str, Any] = {},  # noqa: B006
     training: Training = "standard",
 ) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def crop_map(
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
         model: Name of a model of this installation or folder of a checkpoint; by default the newest that fits.
         output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
+        replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
     """

@@ -110,6 +110,13 @@ class MapRequest(Frozen):
         str | None,
         Field(description="Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request."),
     ] = None
+    replace: Annotated[
+        bool,
+        Field(
+            description="Replace the delivery of another request that the output folder holds.",
+            exclude_if=lambda replace: not replace,  # what was asked for is the same with or without it
+        ),
+    ] = False
     parameters: Annotated[dict[str, Any], Field(description="Parameters of the processor itself.")] = {}
     training: Annotated[
         Training, Field(description="How a missing model is trained: standard, or quick for a try.")
@@ -140,7 +147,7 @@ class MapRequest(Frozen):
         """Digest that names the request: what is asked for, wherever it is delivered."""
         # A field that a request doesn't use leaves the name of older requests as it was.
         unused = {name for name in ("offset",) if not getattr(self, name)}
-        return digest(self.model_dump(mode="json", exclude={"output", *unused}))
+        return digest(self.model_dump(mode="json", exclude={"output", "replace", *unused}))
 
 
 def read_parameters(file: Path) -> dict[str, Any]:
@@ -166,11 +173,14 @@ def parse_parameters(text: str, where: str) -> dict[str, Any]:
     return value
 
 
-def check_request(parameters: dict[str, Any], base: Path, settings: Settings | None = None) -> MapRequest:
+def check_request(
+    parameters: dict[str, Any], base: Path, settings: Settings | None = None, *, delivers: bool = True
+) -> MapRequest:
     """The request that parameters make: complete, its paths absolute, everything checked that needs no product.
 
-    ``base`` is the folder that relative paths start from. Raises `RequestError` with all that is wrong, one problem a line, and
-    `DeliveryError` where the folder of the delivery holds something else.
+    ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
+    checked then. Raises `RequestError` with all that is wrong, one problem a line, and `DeliveryError` where the folder of the delivery
+    holds something else.
     """
     settings = settings or load_settings()
     known = {name: value for name, value in parameters.items() if value is not None or name in ("area", "year")}
@@ -194,7 +204,8 @@ def check_request(parameters: dict[str, Any], base: Path, settings: Settings | N
     if request.output is None:
         name = f"{request.processor}-{request.year}-{request.digest}"
         request = request.model_copy(update={"output": str(base / "deliveries" / name)})
-    check_target(request.delivery_folder, request.digest)
+    if delivers:
+        check_target(request.delivery_folder, request.digest, replace=request.replace)
     return request
 
 

@@ -96,6 +96,6 @@ def retrain(
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
     make_readable()
     settings = load_settings()
-    request = check_request(given, settings.folder, settings)
+    request = check_request(given, settings.folder, settings, delivers=False)
     with Artifacts(TRAINING_SHARES) as artifacts:
         return str(learn_area(request, processes, settings, artifacts))

@@ -79,27 +79,33 @@ class Run:
 
 @contextmanager
 def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> Iterator[Run]:
-    """Open a run with its folder locked, its request written there, and its engine. Raises `StoreError` while the same request runs."""
+    """Open a run with its folder locked, its request written there, and its engine.
+
+    While the same request runs elsewhere it waits for the end of that: what is there then is taken, and the rest is done here.
+    """
     store = settings.open_store()
     folder = RunFolder.of(store, request.digest)
-    lock = _locked(folder)
+    reporter = Several(*reporters)
+    lock = _locked(folder, reporter)
     try:
         write_json(folder.request, request.model_dump(mode="json"))
         with settings.open_engine(store) as engine:
-            yield Run(request, settings, store, folder, engine, Several(*reporters))
+            yield Run(request, settings, store, folder, engine, reporter)
     finally:
         lock.release()
 
 
-def _locked(folder: RunFolder) -> FileLock:
+def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:
+    """The lock of a run's folder, which goes with this process. Raises `StoreError` where the folder can't be written."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.lock, thread_local=False)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"this request is being run already (lock in {folder.path}). Wait for it to end, then ask again."
-        ) from None
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            with step(reporter, "queue", "the same request, which is running now") as under_way:
+                lock.acquire(poll_interval=0.5)
+                under_way.outcome = "the same request has ended"
     except OSError as error:
         raise StoreError(f"can't write {folder.path}: {error}. Free some space or check the permissions.") from error
     return lock

@@ -229,7 +229,8 @@ def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
 @stage("deliver", waits_for="files")
 def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts) -> list[Path]:
     """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
-    files = write_delivery(run.request.delivery_folder, rasters, patches.processor.variables, facts)
+    request, declared = run.request, patches.processor.variables
+    files = write_delivery(request.delivery_folder, rasters, declared, facts, replace=request.replace)
     Registry(run.store).add_map(next(file for file in files if file.name == ITEM))
     forget_shared(run.folder.shared_results, run.store.cubes)
     return files

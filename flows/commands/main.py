@@ -91,7 +91,13 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command()
-def run(file: RequestFile, as_json: AsJson = False) -> None:
+def run(
+    file: RequestFile,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the delivery of another request that the output folder holds.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Make one delivery in this process, with a Prefect of its own."""
     from flows.prefect_process.temporary_server import temporary_server
 
@@ -100,7 +106,8 @@ def run(file: RequestFile, as_json: AsJson = False) -> None:
         from flows.request import check_request, read_parameters
 
         settings = _settings()
-        request = check_request(read_parameters(file), settings.folder, settings)
+        parameters = read_parameters(file) | ({"replace": True} if replace else {})
+        request = check_request(parameters, settings.folder, settings)
         _tell(f"store: {settings.open_store().root}")
         delivery = run_in_process(request, settings, server)
     _show(delivery, as_json)
@@ -120,7 +127,7 @@ def retrain(
         from flows.request import check_request, read_parameters
 
         settings = _settings()
-        request = check_request(read_parameters(file), settings.folder, settings)
+        request = check_request(read_parameters(file), settings.folder, settings, delivers=False)
         model = train_in_process(request, processes, settings, server)
     _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
 

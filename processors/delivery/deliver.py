@@ -19,19 +19,24 @@ from processors.rasters import Variable, copy_as_cog
 
 
 def deliver(
-    folder: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+    folder: Path,
+    variables: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+    *,
+    replace: bool = False,
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
     ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
-    request is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder holds anything else,
-    and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
+    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder
+    holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = folder.expanduser().resolve()
     missing = [variable.name for variable in declared if variable.name not in variables]
     if missing:
         raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")
-    with swapped_in(folder, facts.request_digest) as aside:
+    with swapped_in(folder, facts.request_digest, replace=replace) as aside:
         try:
             files = _write(aside, variables, declared, facts)
         except OSError as error:

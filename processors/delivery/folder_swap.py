@@ -21,8 +21,11 @@ DIGEST = "cropline:request_digest"
 """Property of the item that names the request."""
 
 
-def check_target(folder: Path, request_digest: str) -> None:
-    """Raise `DeliveryError` where a folder can't take a request's delivery: it holds something else."""
+def check_target(folder: Path, request_digest: str, *, replace: bool = False) -> None:
+    """Raise `DeliveryError` where a folder can't take a request's delivery: it holds something else.
+
+    ``replace``: the delivery of another request may be replaced; what is no delivery never is.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -33,29 +36,29 @@ def check_target(folder: Path, request_digest: str) -> None:
             f"output {folder}: holds files that are no delivery; they are never overwritten. "
             "Give another folder, or empty it."
         )
-    if found != request_digest:
+    if found != request_digest and not replace:
         raise DeliveryError(
             f"output {folder}: holds the delivery of another request ({found}, this one is {request_digest}). "
-            "Give another folder, or remove that delivery."
+            'Give another folder, or ask to replace it: `cropline run --replace`, or "replace": true in the request.'
         )
 
 
 @contextmanager
-def swapped_in(folder: Path, request_digest: str) -> Iterator[Path]:
+def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> Iterator[Path]:
     """A new folder beside ``folder``; takes its place when the block ends well, is removed when it fails.
 
-    An earlier delivery of the same request is replaced, and put back where that fails. What a killed run left behind is
-    cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
+    An earlier delivery of the same request (with ``replace``, of any) is replaced, and put back where that fails. What a killed run
+    left behind is cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
     """
     folder = folder.expanduser().resolve()
-    check_target(folder, request_digest)
+    check_target(folder, request_digest, replace=replace)
     _clear_leftovers(folder)
     with ExitStack() as in_use:  # until the exchange is over
         try:
             with folder_aside(folder) as aside:
                 in_use.enter_context(_held(aside))
                 yield aside
-                check_target(folder, request_digest)
+                check_target(folder, request_digest, replace=replace)
                 if folder.exists():
                     in_use.enter_context(_held(folder))
         except OSError as error:

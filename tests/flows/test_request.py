@@ -196,6 +196,21 @@ def test_folder_with_other_files_is_refused(tmp_path: Path, settings: Settings) 
         check_request(_request(output="out"), tmp_path, settings)
 
 
+@pytest.mark.usefixtures("source")
+def test_delivery_of_another_request_is_replaced_only_where_that_is_asked_for(
+    tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "item.json").write_text('{"properties": {"cropline:request_digest": "0123456789ab"}}')
+    with pytest.raises(DeliveryError, match=r"another request .* `cropline run --replace`, or \"replace\": true"):
+        check_request(_request(output="out"), tmp_path, settings)
+    replacing = check_request(_request(output="out", replace=True), tmp_path, settings)
+    # What trains delivers nothing, and so asks for no folder.
+    training = check_request(_request(output="out"), tmp_path, settings, delivers=False)
+    assert replacing.digest == training.digest
+    assert "replace" not in training.model_dump(mode="json")
+
+
 def test_source_of_the_settings_is_taken(source: Path, tmp_path: Path) -> None:
     settings = Settings(store=str(tmp_path / "store"), source="stac:archive/catalog.json")
     assert check_request(_request(source=None), tmp_path, settings).source == f"stac:{source}"
