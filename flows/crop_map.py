@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from catalog.grid import Cell
+from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import stages
@@ -49,7 +50,7 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
         unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
         season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
-        model: Path | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
+        model: ModelChoice | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
         patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
         results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
@@ -104,7 +105,7 @@ def crop_map(
         labels: GeoTIFF or vector file of known crops; a model is trained from it where none fits.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
-        model: Name of a model of this installation or folder of a checkpoint; by default the newest that fits.
+        model: Name of a model of this installation or folder of a checkpoint; by default the best that fits.
         output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
         replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.

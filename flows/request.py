@@ -103,7 +103,7 @@ class MapRequest(Frozen):
     model: Annotated[
         str | None,
         Field(
-            description="Name of a model of this installation or folder of a checkpoint; by default the newest that fits."
+            description="Name of a model of this installation or folder of a checkpoint; by default the best that fits."
         ),
     ] = None
     output: Annotated[
@@ -342,7 +342,7 @@ def _check_model(request: MapRequest, settings: Settings) -> None:
     if request.model not in names:
         raise RequestError(
             f"model: {request.model!r} is neither a model of this installation ({', '.join(names) or 'none yet'}) nor a "
-            "folder. `cropline models` lists them; without a name the newest that fits is taken."
+            "folder. `cropline models` lists them; without a name the best that fits is taken."
         )
 
 

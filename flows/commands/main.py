@@ -336,7 +336,8 @@ def models(as_json: AsJson = False) -> None:
         _say(json.dumps([entry.model_dump(mode="json") for entry in [*own, *shipped]]))
         return
     for entry in own:
-        _say(entry.name)
+        score = entry.strictest
+        _say(f"{entry.name}  {f'{score.split} mIoU {score.miou:.3f}' if score else 'nothing held out'}")
     for entry in shipped:
         _say(f"{entry.name}  comes with the software{', for synthetic sources only' if entry.synthetic else ''}")
     if not own:

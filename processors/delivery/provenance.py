@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 from shapely.geometry import shape
 
 from catalog.area import area_km2
+from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
 from catalog.scores import Score
@@ -23,6 +24,9 @@ class ModelUsed(Frozen):
     summary: Annotated[
         dict[str, Any], Field(description="lines of the report: what it was trained on, its inputs")
     ] = {}
+    compared: Annotated[
+        tuple[ComparedModel, ...], Field(description="every model that fits, newest first; empty without a choice")
+    ] = ()
 
 
 class DeliveryFacts(Frozen):
