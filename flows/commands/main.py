@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from catalog.errors import CroplineError
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
+from flows.commands.prune import prune
 from flows.commands.simulate import simulate
 
 if TYPE_CHECKING:
@@ -346,6 +347,7 @@ def models(as_json: AsJson = False) -> None:
 
 app.command()(cells)
 app.command()(export)
+app.command()(prune)
 
 
 def _show(delivery: Delivery, as_json: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from catalog.errors import DeliveryError
+from catalog.storage.scratch import held, in_use
 from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
@@ -56,11 +55,11 @@ def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> I
     with ExitStack() as in_use:  # until the exchange is over
         try:
             with folder_aside(folder) as aside:
-                in_use.enter_context(_held(aside))
+                in_use.enter_context(held(aside))
                 yield aside
                 check_target(folder, request_digest, replace=replace)
                 if folder.exists():
-                    in_use.enter_context(_held(folder))
+                    in_use.enter_context(held(folder))
         except OSError as error:
             raise _refused(folder, error) from error
 
@@ -69,33 +68,11 @@ def _clear_leftovers(folder: Path) -> None:
     """Remove what killed runs left beside a folder; a delivery moved aside by one that had no time to go on is put back."""
     pattern = re.compile(re.escape(f".{folder.name}-") + r"[0-9a-f]{8}(\.old)?")
     for left in sorted(folder.parent.glob(".*")) if folder.parent.is_dir() else []:
-        if pattern.fullmatch(left.name) and left.is_dir() and not _in_use(left):
+        if pattern.fullmatch(left.name) and left.is_dir() and not in_use(left):
             if left.suffix == ".old" and not folder.exists():
                 left.rename(folder)
             else:
                 shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Mark a folder as in use by this process; the mark goes with the process, however it ends."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _in_use(folder: Path) -> bool:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _digest_of(folder: Path) -> str | None:

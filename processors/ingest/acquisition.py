@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -35,6 +34,7 @@ from catalog.products import (
 from catalog.sources.protocol import Downloading, Source
 from catalog.sources.registry import open_source
 from catalog.storage.credentials import Credentials
+from catalog.storage.scratch import scratch_folder
 from catalog.storage.store import Store
 from processors.cube.cell import ensure_cell, extend
 from processors.cube.cell_acquisition import CellAcquisition, find_in_cell
@@ -116,8 +116,8 @@ def ingest_acquisition(
     written: tuple[str, ...] = ()
     dropped: dict[str, LeftOut] = {}
     if waiting:
-        with TemporaryDirectory(prefix="cropline-") as scratch:
-            written, dropped = _ingest(waiting, source, order.level, Path(scratch))
+        with scratch_folder() as scratch:
+            written, dropped = _ingest(waiting, source, order.level, scratch)
     return IngestResult(
         acquisition=acquisition_id,
         written=written,

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec
 from zarr.core.buffer import Buffer
-from zarr.core.sync import sync
 
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
@@ -106,19 +105,10 @@ def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) 
 
 def remove(path: CellPath) -> None:
     """Remove results, and all that lies with them. Raises `StoreError` where their bucket can't be reached."""
-    if not isinstance(path, BucketPath):
+    if isinstance(path, BucketPath):
+        path.remove()
+    else:
         shutil.rmtree(path, ignore_errors=True)
-        return
-    store = BucketStore(path)
-    names = sorted(
-        path.sizes(), key=lambda name: name != "zarr.json"
-    )  # the group's own first: without it there are no results
-
-    async def delete() -> None:
-        for name in names:
-            await store.delete(name)
-
-    sync(delete())
 
 
 def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> None:
