@@ -8,10 +8,9 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from catalog.errors import CroplineError
 from flows.commands.bench import bench
@@ -24,20 +23,8 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 
-class Interruptible(TyperGroup):
-    """The commands. An interrupt ends them with one message and exit code 130."""
-
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:  # caught here, for Typer makes a silent end of it
-            typer.echo("\nStopped. The same command goes on from what is there.", err=True)
-            raise typer.Exit(130) from None
-
-
 app = typer.Typer(
     name="cropline",
-    cls=Interruptible,
     help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
