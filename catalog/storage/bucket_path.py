@@ -49,6 +49,11 @@ class BucketPath:
         """Time at which the newest object below was written; None where there is none. Raises `StoreError`."""
         return max((entry["LastModified"] for entry in self._objects().values()), default=None)
 
+    def delete(self) -> None:
+        """Delete one object, if it is there. Raises `StoreError`."""
+        with self._client() as client:
+            client.call_s3("delete_object", Bucket=self.bucket, Key=self.key)
+
     def remove(self) -> None:
         """Remove every object below, a Zarr group's own metadata first: without it there is no group. Raises `StoreError`."""
         names = sorted(self.sizes(), key=lambda name: name != "zarr.json")
