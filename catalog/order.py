@@ -8,9 +8,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from shapely import GEOSException, make_valid
+from shapely import GEOSException, make_valid, prepare
 from shapely.geometry import shape
 
+from catalog.antimeridian import bbox, cut_geojson
 from catalog.area import Area
 from catalog.baseline import baseline_number
 from catalog.errors import NoProductError, Reason
@@ -43,6 +44,7 @@ def make_order(
     given for what isn't ordered.
     """
     start, end = season_period(year, months)
+    prepare(area)  # it may have many vertices, and is compared with many footprints
     result = source.search(area, (start, end), level)
     left_out = list(result.left_out)
     meeting = _keep(result.products, left_out, lambda product: _misses(product, area))
@@ -87,8 +89,13 @@ def _keep(
 
 def _misses(product: Product, area: Area) -> LeftOut | None:
     try:
-        footprint = make_valid(shape(product.footprint))
-        shared = footprint.intersection(area).area
+        footprint = make_valid(shape(cut_geojson(product.footprint)))
+        if not area.intersects(footprint):
+            shared = 0.0
+        elif area.covered_by(footprint):
+            shared = area.area
+        else:
+            shared = footprint.intersection(area).area
     except (GEOSException, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = f"not understood: its footprint is not a GeoJSON polygon ({error})"
         return LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD)
@@ -214,7 +221,7 @@ def _no_product_text(
     result: SearchResult,
     left_out: list[LeftOut],
 ) -> str:
-    west, south, east, north = area.bounds
+    west, south, east, north = bbox(area)
     kinds = Counter(entry.kind for entry in left_out)
     first = f"{left_out[0].product}: {left_out[0].reason}" if left_out else ""
     cause = ""

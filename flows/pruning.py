@@ -25,8 +25,8 @@ from catalog.storage.scratch import in_use, is_left, left_behind
 from catalog.storage.store import CellPath, Store
 from catalog.storage.whole import ASIDE
 from catalog.subscriptions import subscribed
+from catalog.zone import Zone
 from flows.request import MapRequest
-from flows.run import Zone
 from flows.run_folder import RunFolder
 from processors.cube.listing import cell_paths
 from processors.cube.removal import remove_cell

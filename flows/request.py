@@ -13,18 +13,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from catalog.area import Area, area_km2, as_geojson, check_size, parse_area
+from catalog.area_file import area_value, settled
 from catalog.errors import RequestError
-from catalog.grid import PIXEL, holds_pixel, utm_zone
+from catalog.grid import PIXEL, holds_pixel
 from catalog.legend import read_legend
 from catalog.products import Frozen, Level, season_period
 from catalog.storage.store import digest
+from catalog.zone import Zone
 from flows.credentials import load_credentials
 from flows.settings import Settings, load_settings
 from processors.delivery.folder_swap import check_target
 
 # The same annotations stand at the flow's parameters: Prefect takes bounds from here and descriptions from the flow's
 # docstring, and a test compares both with this model.
-AreaValue = dict[str, Any] | list[float]
+AreaValue = dict[str, Any] | list[float] | str
 Year = Annotated[int, Field(ge=2015, le=2100)]
 Month = Annotated[int, Field(ge=1, le=12)]
 Months = Annotated[list[Month], Field(min_length=2, max_length=2)]
@@ -55,7 +57,7 @@ class MapRequest(Frozen):
     area: Annotated[
         AreaValue,
         Field(
-            description="GeoJSON geometry, Feature or FeatureCollection in longitude and latitude, or a bbox [west, south, east, north]."
+            description="GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file."
         ),
     ]
     year: Annotated[Year, Field(description="Year that the season ends in; from 2015.")]
@@ -129,8 +131,8 @@ class MapRequest(Frozen):
 
     @property
     def polygon(self) -> Area:
-        """The area, longitude and latitude."""
-        return parse_area(self.area)
+        """The area, longitude and latitude. Raises `RequestError` where it is in a file that can't be read any more."""
+        return parse_area(area_value(self.area))
 
     @property
     def geometry(self) -> dict[str, Any]:
@@ -144,10 +146,10 @@ class MapRequest(Frozen):
 
     @property
     def digest(self) -> str:
-        """Digest that names the request: what is asked for, wherever it is delivered."""
+        """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
         unused = {name for name in ("offset",) if not getattr(self, name)}
-        return digest(self.model_dump(mode="json", exclude={"output", "replace", *unused}))
+        return digest({**self.model_dump(mode="json", exclude={"output", "replace", *unused}), "area": self.geometry})
 
 
 def read_parameters(file: Path) -> dict[str, Any]:
@@ -200,7 +202,7 @@ def check_request(
     problems += _problems(request, settings, skip=wrong)
     if problems:
         raise RequestError("\n".join(dict.fromkeys(problems)))
-    request = request.model_copy(update={"area": as_geojson(request.polygon)})
+    request = request.model_copy(update={"area": settled(settings.open_store(), request.polygon, request.area)})
     if request.output is None:
         name = f"{request.processor}-{request.year}-{request.digest}"
         request = request.model_copy(update={"output": str(base / "deliveries" / name)})
@@ -212,6 +214,8 @@ def check_request(
 def with_paths(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
     """The request with its paths made absolute, and the source of the settings where it names none."""
     update: dict[str, str] = {}
+    if isinstance(request.area, str):
+        update["area"] = _absolute(request.area, base)
     for name in PATHS:
         value = getattr(request, name)
         if value is not None:
@@ -242,7 +246,7 @@ def absolute_source(address: str, base: Path) -> str:
 def _problems(request: MapRequest, settings: Settings, skip: set[str]) -> list[str]:
     """Problems that the model can't see by itself, for each field that is not in ``skip``."""
     checks: dict[str, Callable[[], None]] = {
-        "area": lambda: _check_area(parse_area(request.area), settings),
+        "area": lambda: _check_area(parse_area(area_value(request.area)), settings),
         "year": lambda: _check_season(request, skip),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
@@ -266,8 +270,9 @@ def _failures(checks: Iterator[Callable[[], None]]) -> Iterator[str]:
 def _check_area(area: Area, settings: Settings) -> None:
     check_size(area, settings.max_area_km2)
     size = area_km2(area)
-    epsg = utm_zone(area.centroid.x, area.centroid.y)
-    if size < SURE_TO_HOLD_PIXELS and not holds_pixel(area, epsg):
+    zone = Zone.of(area)
+    zone.check_work(settings.max_area_km2)
+    if size < SURE_TO_HOLD_PIXELS and not holds_pixel(area, zone.epsg):
         raise RequestError(
             f"area: no pixel's centre lies in it: it has {1e6 * size:,.0f} m², and a pixel of {PIXEL} m belongs to an area where its "
             f"centre does. Ask for a larger one, such as the same with {PIXEL} m around it."

@@ -79,7 +79,7 @@ def retrain(
     """Train a model from labels and one season, and add it to this installation.
 
     Args:
-        area: GeoJSON geometry, Feature or FeatureCollection in longitude and latitude, or a bbox [west, south, east, north].
+        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
         year: Year that the season ends in; from 2015.
         labels: GeoTIFF or vector file of known crops.
         months: First and last month of the season; [10, 7] starts in October of the year before.

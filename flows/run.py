@@ -9,44 +9,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from filelock import FileLock, Timeout
-from shapely.geometry.base import BaseGeometry
 
-from catalog.area import Area
 from catalog.errors import StoreError
-from catalog.grid import Cell, Window, cells_meeting, to_zone, utm_zone, window_around
 from catalog.storage.store import Store
 from catalog.storage.whole import write_json
+from catalog.zone import Zone
 from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from processors.engine.protocol import Engine
-
-
-@dataclass(frozen=True)
-class Zone:
-    """UTM zone of a request, and its area on the grid."""
-
-    area: Area
-    epsg: int
-
-    @classmethod
-    def of(cls, area: Area) -> Zone:
-        """The UTM zone of the area's centroid."""
-        return cls(area, utm_zone(area.centroid.x, area.centroid.y))
-
-    @cached_property
-    def geometry(self) -> BaseGeometry:
-        """The area in the zone's metres."""
-        return to_zone(self.area, self.epsg)
-
-    @cached_property
-    def window(self) -> Window:
-        return window_around(self.geometry, self.epsg)
-
-    @cached_property
-    def cells(self) -> list[Cell]:
-        return cells_meeting(self.geometry, self.epsg)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
 def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
     """The best model that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
     request = run.request
-    labels = request_labels(request, run.zone.window)
+    labels = request_labels(request, run.zone.groups)
     try:
         return Registry(run.store).choose(
             request.level,
@@ -186,7 +186,7 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
     )
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(request.processor, job)
-    windows = cover(run.zone.window, processor.grid)
+    windows = cover(run.zone.window, processor.grid, zone_area=run.zone.geometry)
     source = CubePatches(run.store, order.source_id, order.level, season, windows, processor.bands)
     return Patches(job, processor, source, model)
 

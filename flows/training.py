@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from catalog.errors import ModelError
@@ -61,10 +62,10 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
 def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
     """Write the patches that hold labels. Returns how many."""
     request, zone = run.request, run.zone
-    labels = request_labels(request, zone.window)
+    labels = request_labels(request, zone.groups)
     if labels is None:
         raise ModelError("no labels to train from. Give `labels`, or a model that fits.")
-    windows = training_windows(zone.window, patch_size(zone.window))
+    windows = training_windows(zone.window, patch_size(zone.window), zone.geometry)
     bands = learnt_bands(season)
     patches = CubePatches(run.store, order.source_id, order.level, season, windows, bands)
     learnt = TrainingSeason.of(
@@ -113,11 +114,11 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
     return [sys.executable, *launcher, *options]
 
 
-def request_labels(request: MapRequest, window: Window) -> Labels | None:
+def request_labels(request: MapRequest, windows: Sequence[Window]) -> Labels | None:
     """The request's labels, or None. Raises `RequestError` where they can't be read."""
     if request.labels is None:
         return None
-    return open_labels(Path(request.labels), None if request.legend is None else Path(request.legend), window)
+    return open_labels(Path(request.labels), None if request.legend is None else Path(request.legend), windows)
 
 
 def patch_size(window: Window) -> int:

@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import AwareDatetime, Field
-from shapely import centroid, get_x, get_y
+from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import centre
 from catalog.area import Area
 from catalog.errors import NotEnoughAcquisitionsError, Reason
-from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
+from catalog.grid import Cell, Window, cells_meeting, inside, to_zone, window_around
 from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
@@ -202,10 +203,9 @@ def _usual_bands(
 def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _AreaCounts], int]:
     """Counts by acquisition, and the number of pixels of the area."""
     counts = {acquisition.id: _AreaCounts() for acquisition in order.acquisitions}
-    around = window_around(zone_area, epsg)
     pixels = 0
     for cell in cells_meeting(zone_area, epsg):
-        part = around.intersection(cell.window)
+        part = _window_in(cell, zone_area)
         if part is None:
             continue
         mask = inside(zone_area, part)
@@ -216,6 +216,12 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
             for acquisition in order.acquisitions:
                 _count_in_cell(cube, acquisition, part, mask, counts[acquisition.id])
     return counts, pixels
+
+
+def _window_in(cell: Cell, zone_area: BaseGeometry) -> Window | None:
+    """Window around the part of an area that lies in a cell."""
+    here = zone_area.intersection(box(*cell.window.bounds))
+    return None if here.is_empty else window_around(here, cell.epsg).intersection(cell.window)
 
 
 def _count_in_cell(
@@ -285,8 +291,7 @@ def _judge(
 def _zenith(acquisition: Acquisition, area: Area) -> float:
     if acquisition.sun_zenith is not None:
         return acquisition.sun_zenith
-    middle = centroid(area)
-    return sun_angles(acquisition.time, float(get_x(middle)), float(get_y(middle)))[0]
+    return sun_angles(acquisition.time, *centre(area))[0]
 
 
 def offset_remedy(suspect: Sequence[str]) -> str:

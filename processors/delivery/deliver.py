@@ -8,14 +8,14 @@ from pathlib import Path
 from shapely.geometry import shape
 
 from catalog.errors import DeliveryError
-from catalog.grid import to_zone
+from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.folder_swap import ITEM, swapped_in
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
-from processors.rasters import Variable, copy_as_cog
+from processors.rasters import TILE, Variable, copy_as_cog
 
 
 def deliver(
@@ -50,9 +50,14 @@ def _write(
     aside: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
 ) -> list[Path]:
     files = []
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    around = window_around(zone_area, facts.epsg)
+    # A compact area's raster has all its tiles, which any reader knows; one of far-apart parts would be empty tiles for the most part.
+    tiles = -(-around.width // TILE) * -(-around.height // TILE)
+    sparse = len(blocks_meeting(zone_area, around, TILE)) * 2 < tiles
     for variable in declared:
         target = aside / f"{variable.name}.tif"
-        copy_as_cog(variables[variable.name], target, variable, raster_tags(variable, facts))
+        copy_as_cog(variables[variable.name], target, variable, raster_tags(variable, facts), sparse=sparse)
         files.append(target)
     rasters = dict(zip((variable.name for variable in declared), files, strict=True))
     table = _areas(rasters, declared, facts)
@@ -63,7 +68,8 @@ def _write(
 
     picture = aside / "overview.png"
     draw_overview(picture, rasters, declared, facts, table)
-    write_json(aside / "request.json", facts.request)
+    # An area that lies in a file of the store is given whole: the delivery must do without the store.
+    write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
     write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
     files += [picture, report, aside / "request.json"]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
 
 from agrunet.data.patches import Patch
 from catalog.errors import RequestError
-from catalog.grid import Cell, Window, cells_of_window
+from catalog.grid import PIXEL, Cell, Window, cells_of_window
+from catalog.lattice import squares_meeting
 from catalog.products import LEVEL_BANDS, Level
 from catalog.storage.store import CellPath, Store
 from processors.cube.cell import Cube
@@ -29,12 +32,15 @@ class PatchGrid:
     overlap: int = 32
 
 
-def cover(area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0)) -> list[Window]:
+def cover(
+    area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0), zone_area: BaseGeometry | None = None
+) -> list[Window]:
     """Overlapping windows of ``grid.size`` that cover an area, from its north-west corner, row by row.
 
     Where the area is larger than a patch, the first and last rows and columns are moved back inside: beyond the area there may
     be no data, and a network sees that. Where it is smaller, patches are centred on it.
     ``shift``: (rows, columns) by which the whole grid starts further north and west; 0 or more, less than its step.
+    ``zone_area``: the area in the zone's metres; of all windows only those that meet it.
     Raises `RequestError` where patches don't overlap as asked.
     """
     step = grid.size - grid.overlap
@@ -44,11 +50,7 @@ def cover(area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0))
         raise RequestError(f"shift {shift}: each must be 0 to {step - 1}, the step of the patches less one.")
     rows = _starts(area_window.height, grid.size, step, shift[0])
     columns = _starts(area_window.width, grid.size, step, shift[1])
-    return [
-        Window(area_window.epsg, area_window.left + column, area_window.top - row, grid.size, grid.size)
-        for row in rows
-        for column in columns
-    ]
+    return _windows(area_window, rows, columns, grid.size, zone_area)
 
 
 def _starts(length: int, size: int, step: int, shift: int) -> list[int]:
@@ -61,12 +63,28 @@ def _starts(length: int, size: int, step: int, shift: int) -> list[int]:
     return [*starts, length - size]
 
 
-def training_windows(area_window: Window, size: int) -> list[Window]:
-    """Windows that cover an area without overlap, from its north-west corner; the last ones may reach out of it."""
+def training_windows(area_window: Window, size: int, zone_area: BaseGeometry | None = None) -> list[Window]:
+    """Windows that cover an area without overlap, from its north-west corner; the last ones may reach out of it.
+
+    ``zone_area`` as for `cover`.
+    """
+    rows, columns = range(0, area_window.height, size), range(0, area_window.width, size)
+    return _windows(area_window, rows, columns, size, zone_area)
+
+
+def _windows(
+    area_window: Window, rows: Sequence[int], columns: Sequence[int], size: int, zone_area: BaseGeometry | None
+) -> list[Window]:
+    """Windows of one size by their first rows and columns, both rising, row by row; those that meet the area."""
+    places: Iterable[tuple[int, int]] = product(rows, columns)
+    if zone_area is not None:
+        souths = [(area_window.top - row - size) * PIXEL for row in reversed(rows)]
+        wests = [(area_window.left + column) * PIXEL for column in columns]
+        met = squares_meeting(zone_area, wests, souths, size * PIXEL)
+        last = len(rows) - 1
+        places = sorted((rows[last - row], columns[column]) for row, column in met)
     return [
-        Window(area_window.epsg, area_window.left + column, area_window.top - row, size, size)
-        for row in range(0, area_window.height, size)
-        for column in range(0, area_window.width, size)
+        Window(area_window.epsg, area_window.left + column, area_window.top - row, size, size) for row, column in places
     ]
 
 

@@ -12,6 +12,7 @@ from shapely import GEOSException
 from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import geojson
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
@@ -22,8 +23,6 @@ from catalog.sources.safe.masks import quality_masks
 from catalog.sources.safe.metadata import (
     ProductMetadata,
     TileMetadata,
-    as_geometry,
-    check_antimeridian,
     product_metadata,
     tile_metadata,
 )
@@ -86,7 +85,6 @@ def read_tile(files: Files, path: str) -> SafeProduct:
     if cloud is None and isinstance(about_tile.get("cloudyPixelPercentage"), int | float):
         cloud = float(about_tile["cloudyPixelPercentage"])
     footprint = _footprint(about_tile, tile, shown)
-    check_antimeridian(footprint, shown)
     product = Product(
         id=shown,
         href=join(files.address, path),
@@ -102,7 +100,7 @@ def read_tile(files: Files, path: str) -> SafeProduct:
         cloud_cover=cloud,
         sun_zenith=tile.sun.zenith if tile.sun else None,
         sun_azimuth=tile.sun.azimuth if tile.sun else None,
-        footprint=as_geometry(footprint),
+        footprint=geojson(footprint),
     )
     below = [path] if level == "L1C" else [join(path, name) for name in ("R10m", "R20m", "R60m", "qi")]
     return assemble(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
@@ -21,7 +22,6 @@ from catalog.sources.safe.metadata import (
     ProductMetadata,
     SunAngles,
     TileMetadata,
-    as_geometry,
     product_metadata,
     tile_metadata,
 )
@@ -129,7 +129,7 @@ def read_product(files: Files, path: str) -> SafeProduct:
             cloud_cover=metadata.cloud_cover if tile.cloud_cover is None else tile.cloud_cover,
             sun_zenith=tile.sun.zenith if tile.sun else None,
             sun_azimuth=tile.sun.azimuth if tile.sun else None,
-            footprint=as_geometry(_footprint(metadata, tile, shown)),
+            footprint=geojson(_footprint(metadata, tile, shown)),
             synthetic=metadata.synthetic,
         ),
         tile,

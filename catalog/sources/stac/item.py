@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from catalog.antimeridian import cut_geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError, RequestError
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
@@ -77,11 +78,13 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
             cloud_cover=_number(properties.get("eo:cloud_cover")),
             sun_zenith=zenith if zenith is not None or elevation is None else 90.0 - elevation,
             sun_azimuth=first_of(properties, "sun azimuth", _number),
-            footprint=item["geometry"],
+            footprint=cut_geojson(item["geometry"]),
             synthetic=synthetic or properties.get(SYNTHETIC) is True,
         )
     except (ValidationError, KeyError) as error:
         raise ProductError(f"it misses or misspells what every STAC item has: {error}") from error
+    except ValueError as error:
+        raise ProductError(f"its footprint can't be used: {error}") from error
 
 
 def item_assets(

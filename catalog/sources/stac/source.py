@@ -18,11 +18,12 @@ from pystac import STACError
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
-from shapely import GEOSException
+from shapely import GEOSException, prepare
 from shapely.geometry import shape
 from urllib3 import Retry
 
-from catalog.area import Area, as_geojson
+from catalog.antimeridian import cut_geojson
+from catalog.area import Area, as_geojson, covering
 from catalog.errors import AccessError, NoProductError, ProductError, Reason, RequestError, SourceError
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
@@ -124,7 +125,7 @@ class StacSource:
             client = Client.open(self._root, stac_io=StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY))
             search = client.search(
                 collections=[collection],
-                intersects=as_geojson(area),
+                intersects=as_geojson(covering(area)),  # what only that meets is left away by `select_items`
                 # STAC intervals include their end
                 datetime=(start, end - timedelta(seconds=1)),
                 limit=100,
@@ -283,6 +284,7 @@ def select_items(
     products: list[Product] = []
     left_out: list[LeftOut] = []
     times: list[datetime] = []
+    prepare(area)
     for href, item, synthetic in candidates:
         if isinstance(item, str):
             left_out.append(LeftOut(product=href, reason=f"not understood: {item}", kind=Reason.NOT_UNDERSTOOD))
@@ -315,9 +317,9 @@ def _meets(item: Document, area: Area) -> bool:
     if not isinstance(geometry, dict):
         raise ProductError("no geometry")
     try:
-        return bool(shape(geometry).intersects(area))
+        return bool(area.intersects(shape(cut_geojson(geometry))))
     except (GEOSException, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ProductError(f"its geometry is not GeoJSON: {error}") from error
+        raise ProductError(f"its footprint can't be used: {error}") from error
 
 
 def _says_synthetic(document: Document) -> bool:

@@ -197,7 +197,7 @@ def refused(path: Path) -> str:
     [
         ({"quantification": 1000}, "BOA_QUANTIFICATION_VALUE is 1000, only 10000 is understood"),
         ({"saturated": 4095}, "saturated pixels have the number 4095"),
-        ({"footprint": "50 179 51 179 51 -179 50 179"}, "crosses the antimeridian"),
+        ({"footprint": "88 0 88 120 88 -120 88 0"}, "it goes round a pole"),
         ({"footprint": "50 3 51 3 51"}, "no latitudes and longitudes of a polygon"),
         ({"footprint": "3 95 3 96 4 96 3 950"}, "not on the Earth"),
         ({"footprint": "3 95 3 96 4 nan 3 95"}, "not finite"),

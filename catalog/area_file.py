@@ -1,0 +1,110 @@
+"""Areas in files: read where a request names one, and kept in the store where they are too long to travel in a request."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+from shapely.geometry import mapping
+
+from catalog.area import Area, as_geojson
+from catalog.errors import RequestError
+from catalog.storage.store import Store, digest
+from catalog.storage.whole import write_json
+
+LONGEST_INLINE = 100_000
+"""Bytes of GeoJSON that a request carries itself. Prefect takes 524,288 of parameters, and hands them out with every list of runs."""
+
+_FORMS = "Give GeoJSON, a bbox, or the path of a GeoJSON or GeoPackage file."
+_GEOPACKAGE = b"SQLite format 3\x00"
+
+
+def area_value(area: Any) -> Any:
+    """What an area says: the content of the file where it is the path of one, GeoJSON for `catalog.area.parse_area`; else itself.
+
+    Raises `RequestError` where no such file can be read.
+    """
+    if not isinstance(area, str):
+        return area
+    path = Path(area)
+    try:
+        if "://" in area or not path.is_file():
+            what = "an address is not read" if "://" in area else "there is no file"
+            raise RequestError(
+                f"area: expected GeoJSON or a bbox [west, south, east, north], or the path of a file; {what}: {_shown(area)}."
+            )
+        with path.open("rb") as file:
+            is_geopackage = file.read(len(_GEOPACKAGE)) == _GEOPACKAGE
+        return _from_geopackage(path) if is_geopackage else _from_geojson(path)
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        raise RequestError(f"area: {_shown(area)} can't be read ({error}). {_FORMS}") from error
+
+
+def settled(store: Store, area: Area, given: Any) -> dict[str, Any] | str:
+    """The area as a request carries it: its geometry, or the path of a file in the store that holds it and is named by its digest.
+
+    ``given``: what the request said. Raises `RequestError` where that is such a file and holds something else by now.
+    """
+    geometry = as_geojson(area)
+    name = digest(geometry)
+    if isinstance(given, str) and Path(given).parent == store.areas and Path(given).stem != name:
+        raise RequestError(
+            f"area: {given} is damaged: it no longer holds the area that it is named by. Send the area itself."
+        )
+    if len(json.dumps(geometry, separators=(",", ":"))) <= LONGEST_INLINE:
+        return geometry
+    path = store.areas / f"{name}.geojson"
+    if not path.is_file():
+        write_json(path, geometry)
+    return str(path)
+
+
+def _from_geojson(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # not UTF-8, not JSON
+        raise RequestError(f"area: {path} is neither GeoJSON nor a GeoPackage ({error}). {_FORMS}") from error
+    if not isinstance(value, dict):
+        raise RequestError(f"area: {path} holds a JSON {type(value).__name__}, no GeoJSON. {_FORMS}")
+    return value
+
+
+def _from_geopackage(path: Path) -> dict[str, Any]:
+    """A FeatureCollection of the polygons in the only layer that has any."""
+    import pyogrio  # GDAL, which most requests don't need here
+    from pyogrio.errors import DataLayerError, DataSourceError
+
+    try:
+        listed = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path)]
+        layers = [
+            name
+            for name, kind in listed
+            if "Polygon" in kind or "Surface" in kind or kind in ("Unknown", "GeometryCollection")
+        ]
+        if len(layers) != 1:
+            held = ", ".join(f"{name} ({kind})" for name, kind in listed) or "none"
+            raise RequestError(f"area: {path} has {len(layers)} layers of polygons, one is needed. Its layers: {held}.")
+        meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
+    except (DataSourceError, DataLayerError) as error:
+        raise RequestError(f"area: {path} can't be read ({error}). {_FORMS}") from error
+    try:
+        system = CRS.from_user_input(meta["crs"])
+    except CRSError as error:
+        raise RequestError(
+            f"area: {path} doesn't say its coordinate system ({error}). Set it, or give GeoJSON."
+        ) from error
+    geometries = shapely.from_wkb(wkb, on_invalid="ignore")
+    transform = Transformer.from_crs(system, CRS.from_epsg(4326), always_xy=True).transform
+    there = np.asarray(geometries)[~shapely.is_missing(geometries)]
+    moved = shapely.transform(there, transform, interleaved=False)  # type: ignore[arg-type]
+    features = [{"type": "Feature", "properties": {}, "geometry": mapping(geometry)} for geometry in moved]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
