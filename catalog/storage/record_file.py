@@ -11,7 +11,6 @@ from pathlib import Path
 from filelock import FileLock
 
 from catalog.errors import StoreError
-from catalog.storage.whole import file_aside
 
 _POLL = 0.002
 """Seconds between two looks at a gate: it is held for the writing of a few small files."""
@@ -47,8 +46,9 @@ class RecordFile:
                 return None
             if "IfMatch" in condition and (there is None or there[1] != condition["IfMatch"]):
                 return None
-            with file_aside(self.path) as temporary:
-                temporary.write_bytes(data)
+            temporary = self.path.with_suffix(".new")  # of whoever holds the gate
+            temporary.write_bytes(data)
+            temporary.replace(self.path)
         return _name(data)
 
     @contextmanager

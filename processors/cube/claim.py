@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +20,12 @@ from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.record_file import RecordFile
 from catalog.storage.store import CellPath
-from processors.cube import lock
 from processors.cube.lock import Lease
 from processors.cube.process_life import process_has_ended, process_in
 
 _PROCESSES = ".writers"
+_BEAT = 0.5
+"""Seconds between two looks at which claims are to be renewed."""
 _REWRITTEN = "rewritten.lock"
 
 
@@ -53,9 +55,9 @@ class Claim:
             for left in _beside(self.path).glob(f"{self.index}-*"):
                 shutil.rmtree(left, ignore_errors=True)
 
-    def renew(self) -> None:
-        """Say that this writer lives. Raises `LeaseLostError`."""
-        self._lease.renew(at_once=True)
+    def renew(self, at_once: bool = False) -> None:
+        """Say that this writer lives, where that was not said lately or ``at_once``. Raises `LeaseLostError`."""
+        self._lease.renew(at_once)
 
     def release(self) -> None:
         if isinstance(self.path, Path):
@@ -72,7 +74,7 @@ class Claim:
         """On disk nobody takes over while the block runs; in a bucket, the claim is held when it begins. Raises `LeaseLostError`."""
         record = self._lease.record
         if not isinstance(record, RecordFile):
-            self.renew()
+            self.renew(at_once=True)
             yield
             return
         with record.gate():
@@ -98,7 +100,7 @@ class Claim:
             # Another writer's, or what the one before put at last.
             del self._known[place.key]
             self.find(place)
-            self.renew()
+            self.renew(at_once=True)
 
 
 @contextmanager
@@ -109,11 +111,10 @@ def claimed(dates: Iterable[tuple[CellPath, int]]) -> Iterator[list[Claim]]:
     """
     claims = [Claim(path, index) for path, index in sorted(dates, key=lambda date: (str(date[0]), date[1]))]
     with ExitStack() as stack:
-        stack.enter_context(_kept_alive(taken := []))
         for claim in claims:
             claim.take()
-            taken.append(claim)
             stack.callback(claim.release)
+            stack.enter_context(_heartbeat.of(claim))
         yield claims
 
 
@@ -128,25 +129,43 @@ def seized(path: CellPath, index: int) -> Iterator[Claim]:
         claim.release()
 
 
-@contextmanager
-def _kept_alive(claims: list[Claim]) -> Iterator[None]:
-    done = threading.Event()
+class _Heartbeat:
+    """The thread of this process that renews its claims."""
 
-    def beat() -> None:
-        while not done.wait(lock.LEASE / 5):
-            for claim in tuple(claims):
+    def __init__(self) -> None:
+        self._claims: set[Claim] = set()
+        self._some = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def of(self, claim: Claim) -> Iterator[None]:
+        """Renew a claim as long as the block runs."""
+        with self._some:
+            self._claims.add(claim)
+            if self._thread is None or not self._thread.is_alive():  # in a fork it isn't
+                self._thread = threading.Thread(target=self._beat, name="cropline-claims", daemon=True)
+                self._thread.start()
+            self._some.notify()
+        try:
+            yield
+        finally:
+            with self._some:
+                self._claims.discard(claim)
+
+    def _beat(self) -> None:
+        while True:
+            with self._some:
+                self._some.wait_for(lambda: self._claims)
+                claims = tuple(self._claims)
+            for claim in claims:
                 try:
                     claim.renew()
                 except StoreError:  # lost, or its bucket is away: the next write will tell
                     continue
+            time.sleep(_BEAT)
 
-    thread = threading.Thread(target=beat, name="cropline-claims", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+
+_heartbeat = _Heartbeat()
 
 
 def announce(path: CellPath, index: int) -> None:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import zarr
 from zarr.core.array_spec import ArrayConfig
 from zarr.core.buffer import Buffer
+from zarr.core.chunk_key_encodings import V2ChunkKeyEncoding
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from catalog.storage.bucket_path import BucketPath
@@ -39,17 +41,22 @@ def write_slab(path: CellPath, array: zarr.Array[Any], name: str, index: int, sl
             _put(path, {name: array}, index, {name: slab}, claim)
         return
     aside = claim.aside if claim else path.with_name(f"{path.name}.claims") / f"{index}-{secrets.token_hex(8)}"
-    file = f"{name}/{array.metadata.encode_chunk_key((index, *(0,) * (array.ndim - 1)))}"
+    chunk = (index, *(0,) * (array.ndim - 1))
+    place = path / name / array.metadata.encode_chunk_key(chunk)
+    # All in one folder: making and removing folders takes longer than writing a mask.
+    described: Any = array.metadata  # its types tell Zarr's formats apart, which we needn't
+    metadata: Any = replace(described, chunk_key_encoding=V2ChunkKeyEncoding(separator="."))
+    made = _array(metadata, StorePath(LocalStore(aside)), rust_codecs(), empty=False)
+    file = aside / metadata.encode_chunk_key(chunk)
     try:
-        with rust_codecs():
-            made = zarr.Array.from_dict(StorePath(LocalStore(aside), name), array.metadata.to_dict())
+        aside.mkdir(parents=True, exist_ok=True)
         made[index] = slab
         with claim.held() if claim else nullcontext():
-            if (aside / file).exists():
-                (path / file).parent.mkdir(parents=True, exist_ok=True)
-                (aside / file).replace(path / file)
+            if file.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
             else:  # nothing but no data takes no room
-                (path / file).unlink(missing_ok=True)
+                place.unlink(missing_ok=True)
     finally:
         if claim is None:
             shutil.rmtree(aside, ignore_errors=True)
@@ -95,7 +102,7 @@ def _put(
             there = {place: data for place, data in group.items() if data is not None}
             list(pool.map(claim.find, there))
             if there:
-                claim.renew()
+                claim.renew(at_once=True)
                 list(pool.map(claim.put, there, there.values()))
 
 
@@ -104,13 +111,14 @@ def _encoded(
 ) -> bytes | None:
     """The object of a date; None where it holds nothing but fill values and ``empty`` ones aren't made."""
     files: dict[str, Buffer] = {}
-    place = StorePath(MemoryStore(files), name)
-    config = ArrayConfig(order="C", write_empty_chunks=empty)
-    with plain_codecs():
-        inner: Any = zarr.AsyncArray(
-            array.metadata, place, config
-        )  # its types tell Zarr's formats apart, which we needn't
-        made = zarr.Array(inner)
+    made = _array(array.metadata, StorePath(MemoryStore(files), name), plain_codecs(), empty=empty)
     made[index : index + 1] = values
     buffer = files.get(f"{name}/{key}")
     return None if buffer is None else buffer.to_bytes()
+
+
+def _array(metadata: Any, place: StorePath, codecs: AbstractContextManager[None], *, empty: bool) -> zarr.Array[Any]:
+    """An array elsewhere; ``empty``: chunks of fill values are written too."""
+    with codecs:
+        inner: Any = zarr.AsyncArray(metadata, place, ArrayConfig(order="C", write_empty_chunks=empty))
+    return zarr.Array(inner)

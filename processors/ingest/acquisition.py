@@ -104,12 +104,12 @@ def ingest_acquisition(
     this one waits and takes what is there then. Raises `StoreError` where the store can't be written.
     """
     acquisition = acquisition_of(order, acquisition_id)
-    source = open_source(source_address, credentials)
-    availability = Availability(source)
     whole: dict[str, CellAcquisition] = {}
     written: dict[str, None] = {}
     dropped: dict[str, LeftOut] = {}
     for attempt in range(1, ATTEMPTS + 1):
+        source = open_source(source_address, credentials)
+        availability = Availability(source)
         waiting: list[CellAcquisition] = []
         for target in _in_cells(store, order, acquisition, cells):
             if not _is_whole(target, availability):

@@ -102,6 +102,7 @@ class MissionSource:
             sun_azimuth=round(granule.angles.sun_azimuth, 4),
             footprint=dict(mapping(overpass.footprint)),
             synthetic=True,
+            content=f"simulation {VERSION}",
             reception=timeline.reception,
         )
 
