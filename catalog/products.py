@@ -119,6 +119,15 @@ class Product(Frozen):
     ] = None
     synthetic: bool = False
     reception: Reception | None = None
+    content: Annotated[
+        str,
+        Field(
+            description="names what its files hold as the source tells: another one is to be read again; empty: not told"
+        ),
+    ] = ""
+    older: Annotated[
+        tuple[Product, ...], Field(description="its older versions, taken in this order where it can't be read")
+    ] = ()
 
 
 class Acquisition(Frozen):
@@ -143,6 +152,7 @@ class LeftOut(Frozen):
     product: Annotated[str, Field(description="its id, with the band or the cell behind where that alone is left out")]
     reason: Annotated[str, Field(description="for people; no code reads it")]
     kind: Reason = Reason.UNKNOWN
+    cause: Annotated[Reason | None, Field(description="why an older version is taken, where that is the kind")] = None
 
     @classmethod
     def because(cls, product: str, error: ProductError) -> LeftOut:
@@ -152,12 +162,12 @@ class LeftOut(Frozen):
     @property
     def denied(self) -> bool:
         """True where the source refuses it: asking again changes nothing."""
-        return self.kind is Reason.ACCESS_DENIED
+        return (self.cause or self.kind) is Reason.ACCESS_DENIED
 
     @property
     def passing(self) -> bool:
         """True where another attempt may succeed."""
-        return self.kind is Reason.NOT_REACHABLE
+        return (self.cause or self.kind) is Reason.NOT_REACHABLE
 
 
 class Order(Frozen):

@@ -30,7 +30,7 @@ from flows.request import (
     Year,
     check_request,
 )
-from flows.run import open_run
+from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from processors.delivery.provenance import DeliveryFacts
@@ -39,6 +39,7 @@ from processors.season import Season
 NAME = "crop-map"
 
 
+@again_where_rewritten
 def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> tuple[Delivery, DeliveryFacts]:
     """Make the map that a checked request asks for. Returns what was delivered, and all that is told of it.
 

@@ -29,7 +29,7 @@ from flows.request import (
     Year,
     check_request,
 )
-from flows.run import open_run
+from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from flows.training import train_model
@@ -38,6 +38,7 @@ from processors.season import Season
 NAME = "retrain"
 
 
+@again_where_rewritten
 def learn_area(request: MapRequest, processes: int, settings: Settings, *reporters: Reporter) -> Path:
     """Train a model from the labels of a checked request. Returns its folder in the store."""
     if request.labels is None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import ParamSpec, TypeVar
 
 from filelock import FileLock, Timeout
 
-from catalog.errors import StoreError
+from catalog.errors import RewrittenError, StoreError
 from catalog.storage.store import Store
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
@@ -19,6 +21,12 @@ from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from processors.engine.protocol import Engine
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+REWRITTEN = 3
+"""Times that a run begins again since other runs write dates anew that it reads."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,24 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
             yield Run(request, settings, store, folder, engine, reporter)
     finally:
         lock.release()
+
+
+def again_where_rewritten(path: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Walk a path of stages again where a date was written anew while it was read: stages skip what is done, and read what is there now.
+
+    The path raises `RewrittenError` where that goes on.
+    """
+
+    @wraps(path)
+    def walk(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        for _ in range(REWRITTEN):
+            try:
+                return path(*args, **kwargs)
+            except RewrittenError as error:
+                logging.getLogger(__name__).warning("%s It is begun again.", error)
+        return path(*args, **kwargs)
+
+    return walk
 
 
 def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:

@@ -97,6 +97,15 @@ class BucketPath:
 
             return sync(client.loop, content), str(answer["ETag"])
 
+    def etag(self) -> str | None:
+        """The ETag of an object; None where there is none. Raises `StoreError`."""
+        with self._client() as client:
+            try:
+                answer = client.call_s3("head_object", Bucket=self.bucket, Key=self.key)
+            except FileNotFoundError:
+                return None
+        return str(answer["ETag"])
+
     def put(self, data: bytes, **condition: str) -> str | None:
         """Write an object whole and return its ETag; None where the condition does not hold.
 

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from agrunet.data.patches import Patch
-from catalog.errors import RequestError
+from catalog.errors import RequestError, RewrittenError
 from catalog.grid import PIXEL, Cell, Window, cells_of_window
 from catalog.lattice import squares_meeting
 from catalog.products import LEVEL_BANDS, Level
 from catalog.storage.store import CellPath, Store
 from processors.cube.cell import Cube
 from processors.cube.layout import BLOCK
+from processors.cube.undisturbed import state_of
 from processors.season import Season
 
 
@@ -99,6 +100,12 @@ class _OpenCell:
     cube: Cube
     dates: npt.NDArray[np.intp]
     indices: npt.NDArray[np.intp]
+    state: list[str | None]
+    """What was said of these dates before their flags were looked at: see `undisturbed`."""
+
+    @property
+    def read(self) -> dict[CellPath, list[int]]:
+        return {self.cube.path: self.indices.tolist()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +187,12 @@ class CubePatches:
             opened = self._open(cells_of_window(chunk)[0])
         if opened is None or not opened.dates.size:
             return None
-        block = self._decode(opened, chunk)
+        try:
+            block = self._decode(opened, chunk)
+        except Exception as error:
+            self._check_unchanged(opened, error)
+            raise
+        self._check_unchanged(opened)
         size = block.values.nbytes + block.clear.nbytes
         with self._lock:
             self._blocks[chunk] = block
@@ -200,6 +212,11 @@ class CubePatches:
         block.clear[opened.dates] = np.asarray(arrays["clear"].oindex[opened.indices, rows, columns]) == 1
         return block
 
+    def _check_unchanged(self, opened: _OpenCell, error: Exception | None = None) -> None:
+        """Raise `RewrittenError` where a date was taken back since the cell was opened: its pixels may be of two versions."""
+        if state_of(opened.read) != opened.state:
+            raise _rewritten(opened.cube.path, "while it was read") from error
+
     def _open(self, cell: Cell) -> _OpenCell | None:
         if cell not in self._cells:
             path = self.store.cube(self.source_id, self.level, cell)
@@ -215,9 +232,19 @@ def _blocks_of(window: Window) -> Iterator[Window]:
 
 
 def _open_cell(path: CellPath, season: Season) -> _OpenCell:
+    """Open a cell. Raises `RewrittenError` where it doesn't hold what the season was chosen from."""
     cube = Cube(path)
+    found = {date: index for date, one in enumerate(season.used) if (index := cube.index_of(one)) is not None}
+    said = dict(zip(found, state_of({path: found.values()}), strict=True))
     whole = cube.flags("ingested") & cube.flags("masked")
-    found = [cube.index_of(acquisition) for acquisition in season.used]
-    there = sorted((index, date) for date, index in enumerate(found) if index is not None and whole[index])
-    indices, dates = np.array(there, np.intp).reshape(-1, 2).T
-    return _OpenCell(cube, dates, indices)
+    for date, index in found.items():
+        chosen_from = season.used[date].contents.get(cube.cell.name)
+        if chosen_from is not None and (not whole[index] or cube.contents(index) != chosen_from):
+            raise _rewritten(path, f"since the season was chosen: {season.used[date].id}")
+    there = [(index, date) for date, index in found.items() if whole[index]]
+    indices, dates = np.array(sorted(there), np.intp).reshape(-1, 2).T
+    return _OpenCell(cube, dates, indices, [said[date] for date in dates.tolist()])
+
+
+def _rewritten(path: CellPath, when: str) -> RewrittenError:
+    return RewrittenError(f"{path}: a date was written anew {when}. Run again: what is there now is read.")

@@ -103,6 +103,7 @@ class MissionSource:
             sun_azimuth=round(granule.angles.sun_azimuth, 4),
             footprint=cut_geojson(mapping(overpass.footprint)),
             synthetic=True,
+            content=f"simulation {VERSION}",
             reception=timeline.reception,
         )
 

@@ -122,7 +122,7 @@ def _origin(patches: PatchSource) -> list[Any]:
     if not isinstance(patches, CubePatches):
         return [len(patches)]
     windows = [(window.epsg, window.left, window.top, *window.shape) for window in patches.windows]
-    products = [(acquisition.id, acquisition.products) for acquisition in patches.season.used]
+    products = [(acquisition.id, acquisition.products, acquisition.contents) for acquisition in patches.season.used]
     return [patches.source_id, patches.level, patches.bands, products, windows, patches.season.masks]
 
 

@@ -26,6 +26,7 @@ from catalog.sources.safe.metadata import (
     tile_metadata,
 )
 from catalog.storage.file_trees import Files, join, name_of, parent
+from catalog.storage.store import digest
 from catalog.storage.zip_files import ZipFiles
 
 NATIVE: dict[str, int] = {name: band.resolution for name, band in BANDS.items()} | {"SCL": 20, "CLD": 20}
@@ -173,6 +174,8 @@ class BandFile:
 
     path: str
     resolution: int
+    state: str = ""
+    """Changes when the file does; empty where the tree doesn't tell."""
 
 
 def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, BandFile]:
@@ -195,7 +198,7 @@ def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, 
             path, native = join(folder, entry.name), NATIVE[asset]
             rank = (metres > native, abs(metres - native), path)
             if asset not in best or rank < best[asset][0]:
-                best[asset] = rank, BandFile(path, metres)
+                best[asset] = rank, BandFile(path, metres, f"{entry.size}:{entry.state}")
     return {asset: best[asset][1] for asset in wanted if asset in best}
 
 
@@ -255,8 +258,10 @@ def assemble(
             *problems,
             f"baseline {product.baseline} says nothing about its age: any numbered one is preferred to it",
         ]
+    read_by = [product.baseline, product.generation_time, offsets, nodata]
+    content = digest([*read_by, {name: file.state for name, file in band_files.items()}])
     return SafeProduct(
-        product=product,
+        product=product.model_copy(update={"content": content}),
         assets={
             name: Asset(
                 href=files.gdal(file.path),

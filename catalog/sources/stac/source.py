@@ -28,6 +28,7 @@ from catalog.errors import AccessError, NoProductError, ProductError, Reason, Re
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
+from catalog.sources.stac.content import with_content
 from catalog.sources.stac.item import SYNTHETIC, item_assets, item_product, item_time
 from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials, remedy
@@ -293,7 +294,7 @@ def select_items(
             times.append(item_time(item))
             if not (period[0] <= times[-1] < period[1]) or not _meets(item, area):
                 continue
-            product = item_product(item, href, synthetic=synthetic)
+            product = with_content(item_product(item, href, synthetic=synthetic), item, href)
         except ProductError as error:
             left_out.append(
                 LeftOut(
