@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.own_server import authorization, read_secret
 from flows.prefect_process.services import Services
 
 
@@ -25,13 +26,21 @@ class Installation:
     def services(self) -> Services:
         return Services.model_validate_json((self.folder / "store" / "prefect" / "server.json").read_text())
 
+    @property
+    def secret(self) -> str:
+        secret = read_secret(self.folder / "store" / "prefect")
+        assert secret is not None
+        return secret
+
     def run(self, *words: str, text: str | None = None) -> Any:
         return self.command(*words, cwd=self.folder, env=self.env, text=text)
 
     def ask(self, path: str, body: dict[str, Any]) -> Any:
         data = json.dumps(body).encode()
         request = urllib.request.Request(
-            f"{self.services.api}/{path}", data=data, headers={"Content-Type": "application/json"}
+            f"{self.services.api}/{path}",
+            data=data,
+            headers={"Content-Type": "application/json", **authorization(self.secret)},
         )
         with urllib.request.urlopen(request, timeout=90) as answer:
             return json.load(answer)

@@ -37,7 +37,8 @@ def test_stock_forms_of_the_parameters_work(form: str, installation: Installatio
 
 def test_bad_parameter_is_refused_when_the_run_is_created(installation: Installation) -> None:
     """By the server itself: the plugin is off."""
-    env = {**installation.env, "PREFECT_PLUGINS_ENABLED": "false", "PREFECT_API_URL": installation.services.api}
+    own = {"PREFECT_API_URL": installation.services.api, "PREFECT_API_AUTH_STRING": installation.secret}
+    env = {**installation.env, "PREFECT_PLUGINS_ENABLED": "false", **own}
     done = installation.command(
         *RUN, "--params", '{"area": [3, 51, 4, 52], "year": 2014}', cwd=installation.folder, env=env
     )
@@ -74,7 +75,8 @@ def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> 
 
 def test_credentials_block_is_registered_and_read(installation: Installation) -> None:
     """Saved by Prefect itself, as its pages do; read by this project's own question."""
-    env = {**installation.env, "PREFECT_API_URL": installation.services.api}
+    own = {"PREFECT_API_URL": installation.services.api, "PREFECT_API_AUTH_STRING": installation.secret}
+    env = {**installation.env, **own}
     save = (
         "from flows.prefect_process.credentials_block import CroplineCredentials\n"
         "CroplineCredentials(cdse_key='the-key', cdse_secret='the-secret', s3_requester_pays=True).save('shared')"
