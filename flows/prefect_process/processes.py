@@ -20,7 +20,7 @@ from catalog.storage.store import Store
 
 Service = Literal["server", "worker"]
 
-MODULES: dict[Service, str] = {"server": "prefect", "worker": "flows.prefect_process.worker"}
+MODULES: dict[Service, str] = {"server": "flows.prefect_process.server", "worker": "flows.prefect_process.worker"}
 """What is run with the words ``server start`` and ``worker start``."""
 
 STOP_TIMEOUT = 20.0
@@ -126,7 +126,7 @@ def _is_service(process: psutil.Process, name: Service) -> bool:
         words: list[str] = process.cmdline()
     except psutil.Error:
         return False
-    # `prefect worker start` is what an earlier version of this software started.
+    # `prefect server start` is what an earlier version of this software started.
     start = next((index for index, word in enumerate(words) if word in ("prefect", MODULES[name])), len(words))
     return words[start + 1 : start + 3] == [name, "start"]
 

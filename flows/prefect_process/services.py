@@ -21,7 +21,7 @@ from catalog.products import Frozen
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
 from flows.own_server import SECRET_FILE, SERVER_FILE, read_secret
-from flows.prefect_process import processes, work_pool
+from flows.prefect_process import processes, sqlite_locks, work_pool
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
 from flows.prefect_process.temporary_server import QUIET
@@ -203,10 +203,13 @@ def _server(store: Store, port: int | None, environment: Mapping[str, str], tell
     if server is None:
         free = _free_port(port, _port_before(store))
         tell(f"starting the server at http://127.0.0.1:{free}; the first start makes its database")
-        # Its pages ask it under the address that they were opened with, and no other page gets an answer.
-        origins = {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}"}
+        own = {
+            # No page but its own gets an answer, under both names that a browser may be given.
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": sqlite_locks.address_of(store.prefect / "prefect.db"),
+        }
         options = ["--host", "127.0.0.1", "--port", str(free)]
-        server = processes.spawn(options, store, "server", {**environment, **origins})
+        server = processes.spawn(options, store, "server", {**environment, **own})
     ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
     services = Services(api=f"{ui}/api", ui=ui, server=ProcessMark.of(server))
     write_json(_file(store), services.model_dump())
