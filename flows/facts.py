@@ -16,9 +16,11 @@ from catalog.storage.store import sha256
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.run import Run
 from flows.stages import Patches
+from flows.training import request_crop_mask, request_labels
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
+from processors.thematic.registry import load_processor
 
 SHOWN_OF_MODEL = (
     "years", "months", "bands", "cloud_input", "min_acquisitions", "hold_out", "code_version", "synthetic",
@@ -47,13 +49,21 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         left_out=(*order.left_out, *unusable),
         model=_model_used(patches.job.model, config),
         scores=checkpoint_scores(config),
-        notes=(*season.notes, *processor.notes),
+        notes=(*season.notes, *processor.notes, *_notes_on_ground(run)),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
         seconds=run.seconds,
         created=now,
     )
+
+
+def _notes_on_ground(run: Run) -> tuple[str, ...]:
+    """Sentences about what isn't used of the labels and the crop mask that the request gives."""
+    window = run.zone.window
+    learns = load_processor(run.request.processor).needs_model
+    given = (request_labels(run.request, window) if learns else None, request_crop_mask(run.request))
+    return tuple(note for codes in given if codes is not None for note in codes.notes(window))
 
 
 def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path]) -> Delivery:

@@ -19,7 +19,7 @@ from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.run import Run
 from flows.stage import Batch, batch_task, in_batches, stage
-from flows.training import request_labels, train_model
+from flows.training import request_crop_mask, request_labels, train_model
 from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
@@ -28,7 +28,6 @@ from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acq
 from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
-from processors.patches.labels import open_crop_mask
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import load_processor, make_processor
@@ -208,7 +207,7 @@ def thematic(run: Run, patches: Patches) -> CellPath:
 def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
     """Blend the results, and lay the crop mask over them. Returns the raster of each variable over the area."""
     zone, request = run.zone, run.request
-    crop_mask = None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask))
+    crop_mask = request_crop_mask(request)
     if crop_mask is not None:
         crop_mask.check(zone.geometry, zone.epsg)
     run.folder.mosaic.mkdir(exist_ok=True)
