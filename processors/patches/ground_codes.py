@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
@@ -171,8 +172,10 @@ class VectorCodes:
     def _without_geometry(self) -> int:
         import pyogrio
 
-        _, bounds = pyogrio.read_bounds(self.path, layer=self.layer)
-        return int(np.isnan(np.asarray(bounds, float)).any(axis=0).sum())
+        _, listed = pyogrio.read_bounds(self.path, layer=self.layer)
+        bounds = np.asarray(listed, float)
+        # Of an empty geometry all are 0.
+        return int((np.isnan(bounds).any(axis=0) | (bounds == 0).all(axis=0)).sum())
 
     def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64], Counter[RowFault]]:
         """Polygons (N,) that may meet the window and their codes, and why other rows have none."""
@@ -224,7 +227,8 @@ class VectorCodes:
 
 def _raster(path: Path) -> DatasetReader:
     """The raster, in one of the formats that are read; what lies beside it counts, as tools write it there."""
-    return DatasetReader(str(path), driver=list(DRIVERS))
+    with rasterio.Env():  # GDAL knows no format before
+        return DatasetReader(str(path), driver=list(DRIVERS))
 
 
 def _check_raster(raster: Any, path: Path, what: str, mask: bool) -> None:
