@@ -15,9 +15,9 @@ from catalog.errors import ProductError, RequestError, SourceError
 from catalog.products import Asset, Product
 from catalog.sources.address import is_url, may_hold_secret
 from catalog.sources.reach import Reach, networks_for
-from catalog.sources.safe.aws_tile import is_tile
+from catalog.sources.safe.finder import find_products, form_of, is_product
 from catalog.sources.safe.product import SafeProduct
-from catalog.sources.safe.source import find_products, is_product, read_any
+from catalog.sources.safe.source import read_any
 from catalog.sources.stac.item import item_assets, item_product
 from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
@@ -63,9 +63,10 @@ def _kind(files: Files, path: str, address: str) -> Kind:
         entries = files.list(path)
     except FileNotFoundError as error:
         raise RequestError(f"{address}: there is no such folder, archive or STAC item (.json).") from error
-    if is_tile(entries):
-        return "AWS tile"
-    if is_product(path) or "GRANULE" in {*path.split("/"), *(entry.name for entry in entries)}:
+    form = form_of(entries)
+    if form in ("AWS tile", "SAFE folder"):
+        return form
+    if is_product(path) or "GRANULE" in path.split("/"):
         return "SAFE folder"
     inside = [found.path for found in islice(find_products(files, path), 3)]
     if inside:
@@ -82,7 +83,13 @@ def _split(address: str) -> tuple[str, str]:
         address = str(Path(address).expanduser().resolve())
     parts = address.rstrip("/").split("/")
     at = next(
-        (number for number, part in enumerate(parts) if part == "tiles" or part.lower().endswith((".safe", ".zip"))),
+        (
+            number
+            for number, part in enumerate(parts)
+            if part == "tiles"
+            or part.lower().endswith((".safe", ".zip"))
+            or "GRANULE" in parts[number + 1 : number + 2]
+        ),
         len(parts) - 1,
     )
     return "/".join(parts[:at]) or os.sep, "/".join(parts[at:])
