@@ -19,7 +19,7 @@ from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE,
 from catalog.sources.address import is_s3, is_url
 from catalog.sources.product_name import COMPACT, LONGEST_DATATAKE
 from catalog.sources.reach import Reach, networks_for
-from catalog.sources.stac.synonyms import SYNONYMS, first_of, item_baseline, values_of
+from catalog.sources.stac.synonyms import SYNONYMS, band_named, first_of, item_baseline, values_of
 from catalog.storage.credentials import Credentials
 from catalog.storage.s3 import gdal_options, split_address
 
@@ -31,12 +31,6 @@ SYNTHETIC = "cropline:synthetic"
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
 
-_KEY_OF_COMMON_NAME = {band.common_name: name for name, band in BANDS.items()}
-_ASSET_KEYS = (
-    {name.lower(): name for name in BANDS}
-    | _KEY_OF_COMMON_NAME
-    | {"scl": "SCL", "cld": "CLD", "cloud": "CLD", "msk_cldprb": "CLD"}
-)
 _RESOLUTION = re.compile(r"(?P<name>.+?)_(?P<metres>10|20|60)m")
 _ORIGINAL = 1000
 _NO_CREDENTIALS = Credentials()
@@ -61,7 +55,7 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
     names = map(COMPACT.match, map(str, (*values_of(properties, "product"), item.get("id"))))
     name = next((match for match in names if match is not None), None)
     parts: dict[str, str | None] = name.groupdict() if name else {}
-    elevation = _number(properties.get("view:sun_elevation"))
+    elevation = first_of(properties, "sun elevation", _number)
     zenith = first_of(properties, "sun zenith", _number)
     try:
         return Product(
@@ -76,7 +70,7 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
             relative_orbit=_orbit(properties, parts),
             baseline=item_baseline(item, properties),
             generation_time=_generation_time(properties, parts),
-            cloud_cover=_number(properties.get("eo:cloud_cover")),
+            cloud_cover=first_of(properties, "cloud cover", _number),
             sun_zenith=zenith if zenith is not None or elevation is None else 90.0 - elevation,
             sun_azimuth=first_of(properties, "sun azimuth", _number),
             footprint=item["geometry"],
@@ -224,23 +218,23 @@ def _band_of(key: str, asset: Item) -> tuple[str, int] | None:
     if (plain := key.removesuffix("-jp2")) != key:  # Earth Search's originals beside its COGs, which are read faster
         named = _band_of(plain, asset)
         return named and (named[0], named[1] + _ORIGINAL)
-    if key.lower() in _ASSET_KEYS:
-        return _ASSET_KEYS[key.lower()], 0
+    if (name := band_named(key)) is not None:
+        return name, 0
     match = _RESOLUTION.fullmatch(key)
-    if match and match["name"].lower() in _ASSET_KEYS:
-        return _ASSET_KEYS[match["name"].lower()], int(match["metres"])
+    if match and (name := band_named(match["name"])) is not None:
+        return name, int(match["metres"])
     for field in ("eo:bands", "bands"):
         bands = asset.get(field)
         if isinstance(bands, list) and len(bands) == 1 and isinstance(bands[0], dict):
-            name = str(bands[0].get("name", "")).lower()
-            if name in _ASSET_KEYS:
-                return _ASSET_KEYS[name], 100
+            for field_name in ("name", "eo:common_name", "common_name"):
+                if (name := band_named(str(bands[0].get(field_name, "")))) is not None:
+                    return name, 100
     return None
 
 
 def _level(item: Item, properties: Item, parts: dict[str, str | None]) -> Level:
-    makers = [str(properties[key]).lower() for key in ("constellation", "platform") if properties.get(key)]
-    if makers and not any(re.match(r"sentinel-?2|s2[a-d]$", maker) for maker in makers):
+    makers = [str(made).lower() for key in ("constellation", "platform") for made in values_of(properties, key)]
+    if makers and not any(re.match(r"sentinel[-_ ]?2|s2[a-d]$", maker) for maker in makers):
         raise ProductError(f"not Sentinel-2 but {', '.join(makers)}")
     values = (
         *values_of(properties, "level"),
@@ -263,8 +257,10 @@ def _tile(item: Item, properties: Item, parts: dict[str, str | None]) -> str:
 
 
 def _platform(properties: Item, parts: dict[str, str | None]) -> str:
-    match = re.fullmatch(r"(?:sentinel-?|s)2([a-d])", str(properties.get("platform") or "").lower())
-    return f"S2{match.group(1).upper()}" if match else parts.get("platform") or UNKNOWN
+    letter = first_of(
+        properties, "platform", lambda text: re.fullmatch(r"(?:sentinel[-_ ]?|s)2([a-d])", str(text).lower())
+    )
+    return f"S2{letter.group(1).upper()}" if letter else parts.get("platform") or UNKNOWN
 
 
 def _datatake(properties: Item, parts: dict[str, str | None]) -> str:

@@ -27,6 +27,7 @@ from catalog.sources.protocol import SearchResult
 from catalog.sources.reach import Reach, networks_for
 from catalog.sources.stac.item import SYNTHETIC, item_assets
 from catalog.sources.stac.selection import Candidate, Document, select_items
+from catalog.sources.stac.synonyms import COLLECTIONS
 from catalog.sources.stac.web import WebReader, refusal
 from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials, remedy
@@ -34,12 +35,6 @@ from catalog.storage.s3 import split_address
 
 _ITEMS = ("Feature", "FeatureCollection")
 """Types of documents that are an item, or hold items themselves."""
-
-_COLLECTIONS: dict[Level, tuple[str, ...]] = {
-    "L1C": ("sentinel-2-l1c", "sentinel-s2-l1c", "sentinel-2-c1-l1c", "s2_l1c"),
-    "L2A": ("sentinel-2-l2a", "sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "sentinel-s2-l2a", "s2_l2a"),
-}
-"""What the collections of APIs are known to be called: Earth Search (v1, its Collection 1, v0), Digital Earth Africa."""
 
 _MOST_LISTED = 40
 """Collections that an error lists."""
@@ -159,7 +154,7 @@ class StacSource:
 
         Raises `NoProductError` with what the API has instead.
         """
-        wanted = (self._collection,) if self._collection else _COLLECTIONS[level]
+        wanted = (self._collection,) if self._collection else COLLECTIONS[level]
         for name in wanted:
             try:
                 self._read(f"{self._root.rstrip('/')}/collections/{name}")
