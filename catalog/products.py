@@ -175,6 +175,12 @@ class Order(Frozen):
     synthetic: bool
     acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
     left_out: tuple[LeftOut, ...] = ()
+    holds: Annotated[
+        str,
+        Field(
+            description="all that the source holds, and how much of it wasn't asked for, in words; empty where it doesn't tell"
+        ),
+    ] = ""
 
 
 def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:

@@ -41,6 +41,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         software_version=version("cropline"),
         source=order.source,
         source_id=order.source_id,
+        source_holds=order.holds,
         level=order.level,
         synthetic=order.synthetic,
         year=request.year,

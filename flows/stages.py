@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ from processors.thematic.runner import run_processor
 @stage(
     "order",
     waits_for="the source's catalogue",
-    outcome=lambda made: f"{len(made.acquisitions)} acquisitions",
+    outcome=lambda made: _ordered(made),
     reads_source=True,
 )
 def order(run: Run) -> Order:
@@ -252,6 +253,13 @@ def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) 
     if error.without_data:  # then this is the cause, and stands first
         return NotEnoughAcquisitionsError(f"Nothing could be read: {_first(dropped)}\n{error}", without_data=True)
     return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}")
+
+
+def _ordered(order: Order) -> str:
+    """What was ordered and what was found and left out, by kind."""
+    kinds = Counter(left.kind.words for left in order.left_out)
+    left = f"; left out: {', '.join(f'{count} {words}' for words, count in kinds.most_common())}" if kinds else ""
+    return f"{len(order.acquisitions)} acquisitions{left}"
 
 
 def _first(left: Sequence[LeftOut]) -> str:

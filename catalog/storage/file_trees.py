@@ -86,8 +86,8 @@ class LocalFiles:
                     is_folder = entry.is_dir()
                     try:
                         size = 0 if is_folder else entry.stat().st_size
-                    except FileNotFoundError:  # a link to nothing
-                        continue
+                    except FileNotFoundError:  # a link to nothing, whose reading fails with its name
+                        size = 0
                     entries.append(Entry(entry.name, is_folder, size))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(f"no folder {folder}") from error

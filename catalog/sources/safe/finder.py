@@ -100,6 +100,13 @@ def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[
                 continue
             inner = [join(folder, entry.name) for entry in entries if entry.is_folder and entry.name[0] != "."]
             archives = [entry.name for entry in entries if not entry.is_folder and entry.name.lower().endswith(".zip")]
+            for entry in entries:  # a link to nothing, such as to a disk that isn't mounted, or a file
+                if (
+                    not entry.is_folder
+                    and entry.name not in archives
+                    and (of_entry := parse_name(entry.name)) is not None
+                ):
+                    yield Candidate(join(folder, entry.name), "SAFE folder", of_entry)
             for archive in archives:
                 yield Candidate(join(folder, archive), "SAFE archive", parse_name(archive))
             documents = {"productInfo.json", "metadata.xml"} & {

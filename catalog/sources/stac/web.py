@@ -91,4 +91,5 @@ def _checked(kind: type[HTTPConnection], networks: Collection[Network]) -> type[
                 self.close()
                 raise RefusedAddressError(f"{self.host} is {peer} now, which is {network_of(peer).words}")
 
+    Checked.__name__ = kind.__name__  # as errors call it
     return Checked

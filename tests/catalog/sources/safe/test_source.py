@@ -73,15 +73,16 @@ def test_what_looks_like_a_product_and_is_none_is_counted(tmp_path: Path) -> Non
     kit.write(tmp_path)
     (tmp_path / "bands").mkdir()
     (tmp_path / "bands" / "T31UES_B04.jp2").touch()
-    other = small(start=datetime(2023, 6, 9, 10, 56, 21, tzinfo=UTC))
+    other, gone = (small(start=datetime(2023, 6, day, 10, 56, 21, tzinfo=UTC)) for day in (9, 8))
     (tmp_path / other.name).mkdir()
+    (tmp_path / f"{gone.name}.SAFE").symlink_to("/a disk that is not mounted")
     found = open_source(f"safe:{tmp_path}").search(AREA, JUNE, "L2A")
     assert [product.id for product in found.products] == [kit.name]
-    assert {left.product for left in found.left_out} == {other.name, str(tmp_path / "bands")}
+    assert {left.product for left in found.left_out} == {other.name, gone.name, str(tmp_path / "bands")}
     assert {left.kind for left in found.left_out} == {Reason.NOT_UNDERSTOOD}
     later = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
     holds = open_source(f"safe:{tmp_path}").search(AREA, later, "L2A").holds
-    assert holds == "the source holds 2 products from 2023-06-01 to 2023-06-09 (2 of other times)"
+    assert holds == "the source holds 3 products from 2023-06-01 to 2023-06-09 (3 of other times)"
 
 
 def test_any_mix_in_nested_folders_is_found(tmp_path: Path) -> None:
