@@ -1,23 +1,27 @@
 """The one function that opens rasters which others name: GeoTIFF, COG and JP2 by themselves, and nothing that leads elsewhere.
 
 GDAL opens descriptions of rasters too (VRT, WMS and others) that name any file and any address, and takes files beside a raster
-for parts of it. Whoever writes a catalogue could read through them what only this machine may.
+for parts of it. Whoever writes a catalogue could read through them what only this machine may. Of what lies beside a file of this
+machine the georeference alone is taken, where the file has none, and not by GDAL.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import rasterio
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.session import Session
 
 from catalog.networks import Network, RefusedAddressError, allowed_addresses
 from catalog.storage.relay import forget_exceptions, has_own_proxy, the_relay
+from catalog.storage.sidecar import Placed, georeference_in, sidecar_of
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """GDAL's drivers of the formats; COGs are GeoTIFFs."""
@@ -44,7 +48,7 @@ class _Given(Session):  # type: ignore[misc]  # rasterio has no types
 
 def open_pixels(
     address: str, options: Mapping[str, str] = _NOTHING, networks: Collection[Network] = (Network.PUBLIC,)
-) -> DatasetReader:
+) -> DatasetReader | Placed:
     """Open a raster at a path of this machine, a path of GDAL's that this program made, or a URL; the caller closes it.
 
     ``options``: of GDAL, may hold secrets; ``networks``: those that a URL, and where it redirects to, may lie on. Raises
@@ -52,7 +56,8 @@ def open_pixels(
     """
     scheme = urlsplit(address).scheme if address.startswith(("http://", "https://")) else ""
     if not scheme:
-        return _open(address, options)
+        sidecar = sidecar_of(address)
+        return _open(address, options) if sidecar is None else _open_beside(sidecar, address, options)
     path = f"/vsicurl/{address}"
     if has_own_proxy(scheme):
         _check_host(address, networks)
@@ -71,6 +76,14 @@ def open_pixels(
 def _open(path: str, options: Mapping[str, str]) -> DatasetReader:
     with rasterio.Env(session=_Given(options), **BY_ITSELF):
         return DatasetReader(path, driver=list(DRIVERS))
+
+
+def _open_beside(sidecar: Path, path: str, options: Mapping[str, str]) -> DatasetReader | Placed:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # that is why there is a file beside it
+        dataset = _open(path, options)
+    georeference = georeference_in(sidecar) if dataset.crs is None else None
+    return dataset if georeference is None else Placed(dataset, georeference)
 
 
 def _check_host(address: str, networks: Collection[Network]) -> None:

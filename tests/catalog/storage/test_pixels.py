@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,15 +87,58 @@ def test_files_beside_a_raster_say_nothing(tmp_path: Path) -> None:
     ):
         file.write(np.full((1, 64, 64), 7, np.uint16))
     (tmp_path / "a.tfw").write_text("10\n0\n0\n-10\n500005\n5599995\n")
-    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset><SRS>EPSG:32631</SRS></PAMDataset>")
+    lead = "<PAMDataset><Metadata domain='OVERVIEWS'><MDI key='OVERVIEW_FILE'>mask.tif</MDI></Metadata></PAMDataset>"
+    (tmp_path / "a.tif.aux.xml").write_text(lead)
     raster(tmp_path / "mask.tif", 0)
     shutil.copy(tmp_path / "mask.tif", tmp_path / "a.tif.msk")
     shutil.copy(tmp_path / "mask.tif", tmp_path / "a.tif.ovr")
-    with pytest.warns(rasterio.errors.NotGeoreferencedWarning), open_pixels(str(path)) as file:  # noqa: PT031
+    with open_pixels(str(path)) as file:
         assert file.crs is None
         assert file.files == [str(path)]
         assert file.overviews(1) == []
         assert file.dataset_mask().min() == 255
+
+
+def test_of_what_lies_beside_a_raster_without_georeference_that_alone_is_taken(tmp_path: Path) -> None:
+    with_it = raster(tmp_path / "b.tif", 7)
+    path = tmp_path / "a.jp2"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(
+            path,
+            "w",
+            driver="JP2OpenJPEG",
+            height=64,
+            width=64,
+            count=1,
+            dtype="uint16",
+            QUALITY="100",
+            REVERSIBLE="YES",
+        ) as file:
+            file.write(np.full((1, 64, 64), 7, np.uint16))
+    beside = tmp_path / "a.jp2.aux.xml"
+    said = f"<SRS>{rasterio.crs.CRS.from_epsg(32632).to_wkt()}</SRS><GeoTransform>500000, 20, 0, 5600000, 0, -20</GeoTransform>"
+    lead = f"<Metadata domain='OVERVIEWS'><MDI key='OVERVIEW_FILE'>{with_it}</MDI></Metadata>"
+    beside.write_text(f"<PAMDataset>{said}{lead}</PAMDataset>")
+    with open_pixels(str(path)) as file:
+        assert file.crs.to_epsg() == 32632
+        assert tuple(file.bounds) == (500000, 5600000 - 64 * 20, 500000 + 64 * 20, 5600000)
+        assert file.files == [str(path)]
+        assert file.overviews(1) == []
+        assert int(file.read(1).max()) == 7
+    for text in (
+        "<PAMDataset>",
+        "<PAMDataset/>",
+        "<!DOCTYPE a [<!ENTITY b 'c'>]><PAMDataset/>",
+        said.join(["<a>", "</b>"]),
+    ):
+        beside.write_text(text)
+        with open_pixels(str(path)) as file:
+            assert file.crs is None
+    # A raster's own georeference is the one that counts.
+    (tmp_path / "b.tif.aux.xml").write_text(f"<PAMDataset>{said}</PAMDataset>")
+    with open_pixels(str(with_it)) as file:
+        assert (file.crs.to_epsg(), file.transform) == (32631, TRANSFORM)
 
 
 def test_a_raster_that_names_another_as_its_overview_does_not_lead_there(tmp_path: Path, inside: Web) -> None:
