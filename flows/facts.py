@@ -17,9 +17,11 @@ from catalog.storage.store import sha256
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.run import Run
 from flows.stages import Patches
+from flows.training import request_crop_mask, request_labels
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
+from processors.thematic.registry import load_processor
 
 SHOWN_OF_MODEL = (
     "years", "months", "bands", "cloud_input", "min_acquisitions", "hold_out", "code_version", "synthetic",
@@ -40,6 +42,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         software_version=version("cropline"),
         source=order.source,
         source_id=order.source_id,
+        source_holds=order.holds,
         level=order.level,
         synthetic=order.synthetic,
         year=request.year,
@@ -48,13 +51,21 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         left_out=(*order.left_out, *unusable),
         model=_model_used(patches.model, config),
         scores=checkpoint_scores(config),
-        notes=(*season.notes, *processor.notes),
+        notes=(*season.notes, *processor.notes, *_notes_on_ground(run)),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
         seconds=run.seconds,
         created=now,
     )
+
+
+def _notes_on_ground(run: Run) -> tuple[str, ...]:
+    """Sentences about what isn't used of the labels and the crop mask that the request gives."""
+    windows = run.zone.groups
+    learns = load_processor(run.request.processor).needs_model
+    given = (request_labels(run.request, windows) if learns else None, request_crop_mask(run.request))
+    return tuple(note for codes in given if codes is not None for note in codes.notes(windows))
 
 
 def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path]) -> Delivery:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 
 def is_url(address: str) -> bool:
     """True of an address of http(s)."""
-    return re.match(r"https?://", address) is not None
+    return re.match(r"https?://", address, re.IGNORECASE) is not None
 
 
 def is_s3(address: str) -> bool:
@@ -23,16 +21,6 @@ def may_hold_secret(url: str) -> bool:
     """True of a URL with a user name, a password or a query: addresses end in reports and logs."""
     parts = urlsplit(url)
     return bool(parts.username or parts.password or parts.query)
-
-
-def join(base: str, href: str) -> str:
-    """The address that ``href`` leads to where it stands in the document ``base``."""
-    href = href.removeprefix("file://")
-    if re.match(r"[a-z0-9]+://", href):
-        return href
-    if is_s3(base):  # urljoin knows no such scheme
-        return "s3" + urljoin("http" + base.removeprefix("s3"), href).removeprefix("http")
-    return urljoin(base, href) if is_url(base) else os.path.normpath(Path(base).parent / href)
 
 
 def source_id(kind: str, name: str, address: str) -> str:

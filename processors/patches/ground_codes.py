@@ -7,7 +7,8 @@ own coordinate system.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,15 +19,30 @@ import rasterio
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
-from shapely import area, force_2d
+from shapely import area
 
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
+from catalog.storage.pixels import DRIVERS
+from processors.patches.polygons import RowFault, polygons_of
 
 _BLOCK = 512  # pixels read at once: a fine raster under it stays small
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".parquet", ".geoparquet", ".gdb")
+
+_WITHOUT_POLYGONS = (
+    "Point",
+    "MultiPoint",
+    "Line",
+    "MultiLine",
+    "2.5D Point",
+    "2.5D MultiPoint",
+    "2.5D Line",
+    "2.5D MultiLine",
+)
+"""Beginnings of the kinds of layers that are of no use; of those that may hold anything the rows are looked at."""
 
 _NUMBERS_OF_ROWS = ("fid", "id", "gid", "objectid", "ogc_fid")
 
@@ -57,25 +73,33 @@ class Codes(Protocol):
     def present(self) -> npt.NDArray[np.int64]:
         """The different codes of the whole file, sorted, without ``nodata``."""
 
+    def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:
+        """Rows of a vector file that can't be used, by kind; none of a raster."""
 
-def open_codes(path: Path, what: str, columns: tuple[str, ...], *, mask: bool = False) -> Codes:
+
+def open_codes(
+    path: Path, what: str, columns: tuple[str, ...], *, mask: bool = False, layer: str | None = None
+) -> Codes:
     """Open a raster or vector file; ``what`` names it in messages, ``columns`` are names that a column of codes may have.
 
-    A ``mask`` may hold fractional numbers, and its polygons need no column. Raises `RequestError`: no such file, neither
-    raster nor vector, several bands or layers, no coordinate system, not integer, no column to be told by its name.
+    A ``mask`` may hold fractional numbers, and its polygons need no column. ``layer``: of a
+    vector file with several. Raises `RequestError`: no such file, neither
+    raster nor vector, several bands or layers, no layer of that name, no coordinate system, not integer, no column to be told by its name.
     """
     if not path.exists():
         raise RequestError(f"{what}: no file {path}. Check the path; it resolves from where the command runs.")
     if path.suffix.lower() in _VECTOR_SUFFIXES:
-        return _open_vector(path, what, columns, mask)
+        return _open_vector(path, what, columns, mask, layer)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said below, as an error
-            with rasterio.open(path) as raster:
+            with _raster(path) as raster:
                 _check_raster(raster, path, what, mask)
+                if layer is not None:
+                    raise RequestError(f"{what}_layer: {path} is a raster, which has no layers. Drop {what}_layer.")
                 return RasterCodes(path, raster.nodata)
     except RasterioIOError:
-        return _open_vector(path, what, columns, mask)
+        return _open_vector(path, what, columns, mask, layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +114,7 @@ class RasterCodes:
 
     def read(self, window: Window) -> Coded:
         codes, known = np.zeros(window.shape, np.int64), np.zeros(window.shape, bool)
-        with rasterio.open(self.path) as raster:
+        with _raster(self.path) as raster:
             zone, own = CRS.from_epsg(window.epsg), CRS.from_user_input(raster.crs)
             transformer = None if zone.equals(own) else Transformer.from_crs(zone, own, always_xy=True)
             for block in window.blocks(_BLOCK):
@@ -99,9 +123,12 @@ class RasterCodes:
         return Coded(codes, known)
 
     def present(self) -> npt.NDArray[np.int64]:
-        with rasterio.open(self.path) as raster:
+        with _raster(self.path) as raster:
             seen = {int(code) for values in _strips(raster) for code in np.unique(values)}
         return np.array(sorted(seen - {self.nodata}), np.int64)
+
+    def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:  # noqa: ARG002 - as `Codes` has it
+        return Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +146,7 @@ class VectorCodes:
     nodata: float | None = None
 
     def read(self, window: Window) -> Coded:
-        polygons, codes = self._polygons(window)
+        polygons, codes, _ = self._polygons(window)
         numbered = np.zeros(window.shape, np.int32)
         distinct, numbers = np.unique(codes, return_inverse=True)
         if len(codes):
@@ -136,20 +163,34 @@ class VectorCodes:
         frame = self._frame(columns=[self.column], read_geometry=False)
         return np.unique(self._integers(frame[self.column])[0])
 
-    def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64]]:
+    def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:
+        """Rows that can't be used: of the windows those without polygons or code, of the whole file those without a geometry."""
+        faults = sum((self._polygons(window)[2] for window in windows), Counter[RowFault]())
+        faults[RowFault.NO_GEOMETRY] += self._without_geometry()
+        return +faults
+
+    def _without_geometry(self) -> int:
+        import pyogrio
+
+        _, listed = pyogrio.read_bounds(self.path, layer=self.layer)
+        bounds = np.asarray(listed, float)
+        # Of an empty geometry all are 0.
+        return int((np.isnan(bounds).any(axis=0) | (bounds == 0).all(axis=0)).sum())
+
+    def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64], Counter[RowFault]]:
+        """Polygons (N,) that may meet the window and their codes, and why other rows have none."""
         try:
             frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
-            frame = frame[frame.geometry.geom_type.isin(("Polygon", "MultiPolygon")) & ~frame.geometry.is_empty]
-            frame = frame.to_crs(window.epsg)
+            held = polygons_of(frame.geometry.to_crs(window.epsg).to_numpy())
         except ProjError as error:
             raise RequestError(
                 f"{self.what} {self.path}: can't be brought to EPSG:{window.epsg}: {error}. Reproject it first."
             ) from error
-        polygons = force_2d(frame.geometry.to_numpy())
         if self.column is None:
-            return polygons, np.ones(len(polygons), np.int64)
-        codes, given = self._integers(frame[self.column])
-        return polygons[given], codes
+            return held.shapes, np.ones(len(held.shapes), np.int64), held.faults
+        codes, given = self._integers(frame[self.column].iloc[held.rows])
+        faults = held.faults + Counter({RowFault.NO_CODE: int((~given).sum())})
+        return held.shapes[given], codes, faults
 
     def _bounds(self, window: Window) -> tuple[float, float, float, float]:
         transformer = Transformer.from_crs(window.epsg, self.crs, always_xy=True)
@@ -161,7 +202,8 @@ class VectorCodes:
         from pyogrio.errors import DataLayerError, DataSourceError
 
         try:
-            return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, **options)
+            # A geometry that can't be decoded is a row without one.
+            return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, on_invalid="ignore", **options)
         except (DataSourceError, DataLayerError) as error:
             raise RequestError(f"{self.what} {self.path}: can't be read: {error}. Write the file again.") from error
 
@@ -181,6 +223,12 @@ class VectorCodes:
                     "Put integer codes into a column named source_code."
                 )
         return codes, given
+
+
+def _raster(path: Path) -> DatasetReader:
+    """The raster, in one of the formats that are read; what lies beside it counts, as tools write it there."""
+    with rasterio.Env():  # GDAL knows no format before
+        return DatasetReader(str(path), driver=list(DRIVERS))
 
 
 def _check_raster(raster: Any, path: Path, what: str, mask: bool) -> None:
@@ -231,10 +279,10 @@ def _integers(raster: Any, part: RasterWindow) -> npt.NDArray[np.int64]:
     return integers
 
 
-def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) -> VectorCodes:
+def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool, named: str | None) -> VectorCodes:
     import pyogrio  # brings geopandas
 
-    layer = _only_layer(path, what)
+    layer = _the_layer(path, what, named)
     described = pyogrio.read_info(path, layer=layer)
     if described["crs"] is None:
         raise RequestError(f"{what} {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631.")
@@ -243,26 +291,34 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) ->
     return VectorCodes(path, layer, described["crs"], column, what)
 
 
-def _only_layer(path: Path, what: str) -> str:
+def _the_layer(path: Path, what: str, named: str | None) -> str:
+    """The layer that is named, else the only one that may hold polygons."""
     import pyogrio
     from pyogrio.errors import DataSourceError
 
     try:
-        layers = [
-            str(name)
-            for name, kind in pyogrio.list_layers(path)
-            if kind is None or "Polygon" in kind or kind == "Unknown"
-        ]
+        # Tables without a geometry (styles, attributes) are of no kind.
+        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
     except DataSourceError as error:
         hint = f"It must be {_FORMATS}."
         if path.suffix.lower() in (".parquet", ".geoparquet") and "Parquet" not in pyogrio.list_drivers():
             hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
         raise RequestError(f"{what} {path}: neither a raster nor a vector file that can be read. {hint}") from error
+    layers = [name for name, kind in kinds.items() if not kind.startswith(_WITHOUT_POLYGONS)]
+    listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    if named is not None:
+        if named not in layers:
+            raise RequestError(
+                f"{what}_layer: {path} has no layer {named!r} that may hold polygons. It has {listed or 'none'}."
+            )
+        return named
     if not layers:
-        raise RequestError(f"{what} {path}: holds no polygons. Give polygons or a raster.")
+        raise RequestError(
+            f"{what} {path}: holds no polygons{f', but {listed}' if listed else ''}. Give polygons or a raster."
+        )
     if len(layers) > 1:
         raise RequestError(
-            f"{what} {path}: has several layers of polygons ({', '.join(layers)}). Put the one meant into its own file."
+            f"{what} {path}: has several layers of polygons ({', '.join(layers)}). Name the one meant: {what}_layer."
         )
     return layers[0]
 
