@@ -294,14 +294,14 @@ def test_polygons_in_collections_are_used_and_what_cannot_be_is_counted(tmp_path
     path = write_vector(tmp_path / "l.gpkg", shapes, code=codes)
     labels = open_labels(path, legend)
     assert labels.read(WINDOW).tolist() == [[-1, 2, 2, -1], [1, 1, 2, -1], [-1, -1, -1, -1]]
-    assert labels.notes(WINDOW) == (
+    assert labels.notes([WINDOW]) == (
         "labels l.gpkg: 7 rows can't be used: 1 polygons that enclose nothing, 1 without a code, 2 without a geometry, "
         "3 points or lines only.",
         "labels l.gpkg: the legend names no class of 1 codes: 77.",
     )
-    assert open_crop_mask(path).notes(WINDOW)[0].startswith("crop mask l.gpkg: 7 rows can't be used")
+    assert open_crop_mask(path).notes([WINDOW])[0].startswith("crop mask l.gpkg: 7 rows can't be used")
     alone = write_vector(tmp_path / "m.gpkg", [square(0, 0, 1, 1)], code=[10])
-    assert open_labels(alone, legend).notes(WINDOW) == ()
+    assert open_labels(alone, legend).notes([WINDOW]) == ()
     useless = open_labels(write_vector(tmp_path / "n.gpkg", [GeometryCollection([line])], code=[10]), legend)
     with pytest.raises(RequestError, match=r"don't overlap the area \(1 row can't be used: 1 points or lines only\)"):
         useless.check(AREA, ZONE)
