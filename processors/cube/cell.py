@@ -179,7 +179,7 @@ class Cube:
         claim = self.claims.get(index)
         whole = any(self._array(flag)[index] == 1 for flag in flags)
         # Who was there before may set a flag yet, in a bucket: it must not find the one that it knows.
-        if whole or (claim is not None and claim.number > 1):
+        if whole or (claim is not None and claim.contested):
             self.set(index, **dict.fromkeys(flags, 0))
         if whole:
             announce(self.path, index)
@@ -292,9 +292,9 @@ def _renew(cube: Cube, index: int, acquisition: Acquisition) -> None:
     known = {product.id: product for product in cube.products(index)}
     # Numbers are read as their baseline says: another one, or one that is understood now, makes another product of it.
     if not any(_is_other(known.get(product.id), product) for product in acquisition.products):
-        listed = known | {product.id: product for product in acquisition.products}
-        if any(listed[name] != product for name, product in known.items()):  # what older versions there are, say
-            cube.set(index, products=_listed(listed.values()))
+        listed = _listed((known | {product.id: product for product in acquisition.products}).values())
+        if listed != _listed(known.values()):  # what older versions there are, say
+            cube.set(index, products=listed)
         return
     kept = [
         product
@@ -319,7 +319,7 @@ def _is_other(known: Product | None, product: Product) -> bool:
 
 def _listed(products: Iterable[Product]) -> str:
     by_id = sorted(products, key=lambda product: product.id)
-    return json.dumps([product.model_dump(mode="json", exclude_defaults=False) for product in by_id])
+    return json.dumps([product.model_dump(mode="json") for product in by_id])
 
 
 def _axis_values(acquisition: Acquisition, products: Sequence[Product]) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def _put(
             shaped = value[np.newaxis] if isinstance(value, np.ndarray) else _as_array(array, value)
             objects["values"][place] = _encoded(array, name, key, index, shaped, empty=False)
             if objects["values"][place] is None and claim.find(place):
+                claim.renew(at_once=True)
                 objects["values"][place] = _encoded(array, name, key, index, shaped, empty=True)
         else:
             # Not set is written as another number by each writer: a flag that one who stood still would set then isn't the one that
@@ -100,10 +101,8 @@ def _put(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for group in objects.values():
             there = {place: data for place, data in group.items() if data is not None}
-            list(pool.map(claim.find, there))
-            if there:
-                claim.renew(at_once=True)
-                list(pool.map(claim.put, there, there.values()))
+            claim.find_all(there, pool)
+            list(pool.map(claim.put, there, there.values()))
 
 
 def _encoded(
