@@ -14,6 +14,7 @@ from shapely.ops import unary_union
 from shapely.validation import explain_validity
 
 from catalog.errors import RequestError
+from catalog.quoting import shown
 
 Area = Polygon | MultiPolygon
 
@@ -86,7 +87,7 @@ def _lists(value: Any) -> Any:
 
 def _from_bbox(value: Sequence[Any]) -> Polygon:
     if len(value) != 4 or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
-        raise RequestError(f"area: a bbox has four numbers [west, south, east, north], got {list(value)!r}.")
+        raise RequestError(f"area: a bbox has four numbers [west, south, east, north], got {shown(list(value))}.")
     west, south, east, north = (float(number) for number in value)
     _check_coordinates([(west, south), (east, north)])
     if west > east:
@@ -95,7 +96,7 @@ def _from_bbox(value: Sequence[Any]) -> Polygon:
             "send one request for each side."
         )
     if west == east or south >= north:
-        raise RequestError(f"area: the bbox {list(value)!r} has no surface; it goes [west, south, east, north].")
+        raise RequestError(f"area: the bbox {shown(list(value))} has no surface; it goes [west, south, east, north].")
     return box(west, south, east, north)
 
 
@@ -117,7 +118,7 @@ def _geometries(value: dict[str, Any]) -> list[dict[str, Any]]:
 def _from_geometry(geometry: dict[str, Any]) -> Area:
     kind = geometry.get("type")
     if kind not in ("Polygon", "MultiPolygon"):
-        raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {kind!r}.")
+        raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {shown(kind)}.")
     coordinates = geometry.get("coordinates")
     rings = coordinates if kind == "Polygon" else [ring for part in _listed(coordinates) for ring in _listed(part)]
     _check_vertices([vertex for ring in _listed(rings) for vertex in _listed(ring)])
@@ -154,7 +155,7 @@ def _parts(geometry: dict[str, Any]) -> Iterator[BaseGeometry]:
             yield from _parts(part if isinstance(part, dict) else {"type": part})
         return
     if kind not in _DEPTHS:
-        raise RequestError(f"area: a GeoJSON geometry is needed, such as a Point or a Polygon, got {kind!r}.")
+        raise RequestError(f"area: a GeoJSON geometry is needed, such as a Point or a Polygon, got {shown(kind)}.")
     coordinates = _without_heights(geometry.get("coordinates"), _DEPTHS[kind])
     if "Polygon" in kind:
         yield _from_geometry({"type": kind, "coordinates": coordinates})
@@ -183,11 +184,11 @@ def _check_vertices(vertices: Sequence[Any]) -> None:
         if not isinstance(vertex, list | tuple) or not all(
             isinstance(number, int | float) and not isinstance(number, bool) for number in vertex
         ):
-            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
+            raise RequestError(f"area: {shown(vertex)} is not a [longitude, latitude] pair.")
         if len(vertex) == 3:
             raise RequestError("area: its coordinates are three-dimensional. Drop the heights: [longitude, latitude].")
         if len(vertex) != 2:
-            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
+            raise RequestError(f"area: {shown(vertex)} is not a [longitude, latitude] pair.")
     _check_coordinates(vertices)
 
 

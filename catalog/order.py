@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from shapely import GEOSException, make_valid
-from shapely.geometry import shape
 
 from catalog.area import Area
 from catalog.baseline import baseline_number
 from catalog.errors import NoProductError, Reason
 from catalog.given_offsets import with_offsets
+from catalog.guards.geometry import parse_shape
 from catalog.products import UNKNOWN, Acquisition, LeftOut, Level, Order, Product, season_period
 from catalog.sources.protocol import SearchResult, Source
 
@@ -87,9 +87,8 @@ def _keep(
 
 def _misses(product: Product, area: Area) -> LeftOut | None:
     try:
-        footprint = make_valid(shape(product.footprint))
-        shared = footprint.intersection(area).area
-    except (GEOSException, ValueError, TypeError, AttributeError, KeyError) as error:
+        shared = make_valid(parse_shape(product.footprint, ValueError)).intersection(area).area
+    except (GEOSException, ValueError) as error:
         reason = f"not understood: its footprint is not a GeoJSON polygon ({error})"
         return LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD)
     if shared > 0:

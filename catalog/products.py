@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from catalog.errors import ProductError, Reason
+from catalog.guards.numbers import Azimuth, Offset, Percent, ProductTime, RelativeOrbit, Zenith
 
 Level = Literal["L1C", "L2A"]
 
@@ -25,9 +26,9 @@ REFLECTANCE_SCALE = 1e-4
 
 
 class Frozen(BaseModel):
-    """A value: immutable, strict about unknown fields, written to and read from JSON."""
+    """A value: immutable, strict about unknown fields, its numbers finite, written to and read from JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Band(Frozen):
@@ -76,8 +77,8 @@ class Asset(Frozen):
     """Address of the pixels of one band of one product for GDAL, and how to read them."""
 
     href: str
-    nodata: Annotated[float | None, Field(description="raw value that means no data")] = 0
-    offset: Annotated[int, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
+    nodata: Annotated[float | None, Field(allow_inf_nan=True, description="raw value that means no data")] = 0
+    offset: Annotated[Offset, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
     offset_from: Annotated[str, Field(description="what said so: a flag, the baseline, the metadata")] = UNKNOWN
     warped: Annotated[str, Field(description="what the source itself resampled onto the grid; empty: nothing")] = ""
     gdal_env: Annotated[dict[str, str], Field(repr=False, exclude=True, description="GDAL options to open it")] = {}
@@ -100,22 +101,23 @@ class Product(Frozen):
     id: str
     href: Annotated[str, Field(description="where its description lies, for the source that listed it")]
     level: Level
-    time: Annotated[AwareDatetime, Field(description="sensing time, UTC")]
+    time: Annotated[ProductTime, Field(description="sensing time, UTC")]
     tile: Annotated[str, Field(description="MGRS tile such as 31UES")] = UNKNOWN
     platform: Annotated[str, Field(description="S2A, S2B, S2C")] = UNKNOWN
     datatake: Annotated[str, Field(description="datatake start and absolute orbit, e.g. 20230815T095031_042547")] = (
         UNKNOWN
     )
     datastrip: Annotated[str, Field(description="datastrip sensing start, e.g. S20230815T095630")] = UNKNOWN
-    relative_orbit: Annotated[str, Field(description="1 to 143 as R079")] = UNKNOWN
+    relative_orbit: Annotated[RelativeOrbit, Field(description="1 to 143 as R079")] = UNKNOWN
     baseline: Annotated[str, Field(description="processing baseline, e.g. 05.09")] = UNKNOWN
     generation_time: AwareDatetime | None = None
-    cloud_cover: Annotated[float | None, Field(description="of the whole tile, %")] = None
-    sun_zenith: Annotated[float | None, Field(description="mean, degrees")] = None
-    sun_azimuth: Annotated[float | None, Field(description="mean, degrees from north, clockwise")] = None
+    cloud_cover: Annotated[Percent | None, Field(description="of the whole tile, %")] = None
+    sun_zenith: Annotated[Zenith | None, Field(description="mean, degrees")] = None
+    sun_azimuth: Annotated[Azimuth | None, Field(description="mean, degrees from north, clockwise")] = None
     footprint: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
     offset: Annotated[
-        int | None, Field(description="given by a request in place of what the source says, units of 1e-4 reflectance")
+        Offset | None,
+        Field(description="given by a request in place of what the source says, units of 1e-4 reflectance"),
     ] = None
     synthetic: bool = False
     reception: Reception | None = None
@@ -127,13 +129,13 @@ class Acquisition(Frozen):
     id: Annotated[
         str, Field(description="platform, time and orbit: names the acquisition in the cube, in logs and reports")
     ]
-    time: Annotated[AwareDatetime, Field(description="earliest sensing time of its products, UTC")]
+    time: Annotated[ProductTime, Field(description="earliest sensing time of its products, UTC")]
     platform: str = UNKNOWN
     relative_orbit: str = UNKNOWN
     baseline: str = UNKNOWN
-    sun_zenith: float | None = None
-    sun_azimuth: float | None = None
-    cloud_cover: Annotated[float | None, Field(description="mean over its tiles, %")] = None
+    sun_zenith: Zenith | None = None
+    sun_azimuth: Azimuth | None = None
+    cloud_cover: Annotated[Percent | None, Field(description="mean over its tiles, %")] = None
     products: tuple[Product, ...]
 
 

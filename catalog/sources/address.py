@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+
+from catalog.errors import ProductError
+from catalog.guards.addresses import join_address, split_address
 
 
 def is_url(address: str) -> bool:
@@ -20,19 +22,22 @@ def is_s3(address: str) -> bool:
 
 
 def may_hold_secret(url: str) -> bool:
-    """True of a URL with a user name, a password or a query: addresses end in reports and logs."""
-    parts = urlsplit(url)
+    """True of a URL with a user name, a password or a query, or that can't be understood: addresses end in reports and logs."""
+    try:
+        parts = split_address(url, ValueError)
+    except ValueError:
+        return True
     return bool(parts.username or parts.password or parts.query)
 
 
 def join(base: str, href: str) -> str:
-    """The address that ``href`` leads to where it stands in the document ``base``."""
+    """The address that ``href`` leads to where it stands in the document ``base``. Raises `ProductError` where it is none."""
     href = href.removeprefix("file://")
     if re.match(r"[a-z0-9]+://", href):
         return href
     if is_s3(base):  # urljoin knows no such scheme
-        return "s3" + urljoin("http" + base.removeprefix("s3"), href).removeprefix("http")
-    return urljoin(base, href) if is_url(base) else os.path.normpath(Path(base).parent / href)
+        return "s3" + join_address("http" + base.removeprefix("s3"), href, ProductError).removeprefix("http")
+    return join_address(base, href, ProductError) if is_url(base) else os.path.normpath(Path(base).parent / href)
 
 
 def source_id(kind: str, name: str, address: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from catalog.errors import DeliveryError
+from catalog.guards.json_text import parse_object
 from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
@@ -98,7 +98,7 @@ def _in_use(folder: Path) -> bool:
 def _digest_of(folder: Path) -> str | None:
     """The digest of the request whose delivery a folder holds; None where it isn't a delivery."""
     try:
-        properties = json.loads((folder / ITEM).read_text(encoding="utf-8"))["properties"]
+        properties = parse_object((folder / ITEM).read_bytes(), ValueError)["properties"]
         return str(properties[DIGEST])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -83,11 +83,11 @@ def mask_features(files: Files, mask: QualityMask, product: str) -> list[MaskFea
         kind, ring = feature.find(".//{*}maskType"), feature.find(".//{*}exterior//{*}posList")
         if ring is None:
             continue
-        dimensions = int(ring.get("srsDimension", "2"))
         try:
+            dimensions = int(ring.get("srsDimension", "2"))
             numbers = [float(text) for text in (ring.text or "").split()]
             polygon = Polygon(list(zip(numbers[::dimensions], numbers[1::dimensions], strict=True)))
-        except (ValueError, GEOSException) as error:
+        except (ValueError, OverflowError, GEOSException) as error:
             raise ProductError(f"{product}: {mask.path} holds a polygon that can't be read: {error}.") from error
         name = next((value for key, value in feature.attrib.items() if key.endswith("id")), "")
         features.append(MaskFeature(((kind.text if kind is not None else "") or "").strip(), name, polygon))
