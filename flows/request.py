@@ -153,9 +153,7 @@ class MapRequest(Frozen):
 
 def read_parameters(file: Path) -> dict[str, Any]:
     """The parameters in a request's file. Raises `RequestError`: no such file, or no JSON object in it."""
-    file = user_path(
-        file, lambda why: RequestError(f"no request file: {why}. Give the path of a JSON file such as aoi.json.")
-    )
+    user_path(file, lambda why: RequestError(f"no request file: {why}. Give the path of a JSON file such as aoi.json."))
     if not file.is_file():
         raise RequestError(f"no request file {file}. Give the path of a JSON file such as aoi.json.")
     try:

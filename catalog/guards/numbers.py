@@ -26,14 +26,19 @@ def finite(value: object) -> float | None:
 
 def utc_time(text: object) -> datetime | None:
     """An ISO time, UTC where it names no zone; None of what is none, or lies outside of the years that can be."""
+    time = any_time(text)
+    return time if time is not None and EARLIEST <= time.year <= LATEST else None
+
+
+def any_time(text: object) -> datetime | None:
+    """An ISO time of any year, UTC where it names no zone; None of what is none."""
     if not isinstance(text, str) or len(text) > 64:
         return None
     try:
         time = datetime.fromisoformat(text)
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if EARLIEST <= time.year <= LATEST else None
 
 
 def _turned(value: Any) -> Any:

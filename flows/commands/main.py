@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from catalog.errors import CroplineError
+from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.simulate import simulate
@@ -61,7 +61,7 @@ def main() -> NoReturn:
 
 
 def _fail(error: CroplineError) -> NoReturn:
-    if os.environ.get("CROPLINE_DEBUG", "") not in ("", "0", "false"):
+    if (variable("CROPLINE_DEBUG") or "0") not in ("0", "false"):
         traceback.print_exception(error)
     sys.stderr.write(f"{error}\n")
     sys.exit(1)

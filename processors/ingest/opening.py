@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.session import Session
 
 from catalog.errors import ProductError, Reason
+from catalog.guards.addresses import split_address
 from catalog.products import Asset
 from catalog.storage.credentials import remedy
 
@@ -119,7 +119,7 @@ class AssetOpener:
 def _host(asset: Asset) -> str:
     if not is_remote(asset):
         return ""
-    return urlsplit(asset.href).netloc or asset.gdal_env.get("AWS_S3_ENDPOINT", "")
+    return split_address(asset.href, ProductError).netloc or asset.gdal_env.get("AWS_S3_ENDPOINT", "")
 
 
 def _absent(asset: Asset, reason: str) -> MissingAssetError:

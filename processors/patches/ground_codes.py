@@ -6,27 +6,29 @@ own coordinate system.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.windows import Window as RasterWindow
 from shapely import area, force_2d
 
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
+from catalog.guards.rasters import open_raster
+from catalog.guards.vectors import vector_errors
+from catalog.quoting import shortened, shown
 
 _BLOCK = 512  # pixels read at once: a fine raster under it stays small
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".parquet", ".geoparquet", ".gdb")
+
+_RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".vrt")
 
 _NUMBERS_OF_ROWS = ("fid", "id", "gid", "objectid", "ogc_fid")
 
@@ -69,13 +71,21 @@ def open_codes(path: Path, what: str, columns: tuple[str, ...], *, mask: bool = 
     if path.suffix.lower() in _VECTOR_SUFFIXES:
         return _open_vector(path, what, columns, mask)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said below, as an error
-            with rasterio.open(path) as raster:
-                _check_raster(raster, path, what, mask)
-                return RasterCodes(path, raster.nodata)
-    except RasterioIOError:
+        with open_raster(path, _NotRasterError) as raster:
+            _check_raster(raster, path, what, mask)
+            return RasterCodes(path, raster.nodata, what)
+    except _NotRasterError as error:
+        if path.suffix.lower() in _RASTER_SUFFIXES:
+            raise _unreadable(what, path, str(error)) from error
         return _open_vector(path, what, columns, mask)
+
+
+class _NotRasterError(Exception):
+    """A file is no raster that can be read."""
+
+
+def _unreadable(what: str, path: Path, why: str) -> RequestError:
+    return RequestError(f"{what} {path}: can't be read, it may be damaged: {why}. Write the file again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +97,11 @@ class RasterCodes:
 
     path: Path
     nodata: float | None
+    what: str = "raster"
 
     def read(self, window: Window) -> Coded:
         codes, known = np.zeros(window.shape, np.int64), np.zeros(window.shape, bool)
-        with rasterio.open(self.path) as raster:
+        with self._opened() as raster:
             zone, own = CRS.from_epsg(window.epsg), CRS.from_user_input(raster.crs)
             transformer = None if zone.equals(own) else Transformer.from_crs(zone, own, always_xy=True)
             for block in window.blocks(_BLOCK):
@@ -99,9 +110,12 @@ class RasterCodes:
         return Coded(codes, known)
 
     def present(self) -> npt.NDArray[np.int64]:
-        with rasterio.open(self.path) as raster:
+        with self._opened() as raster:
             seen = {int(code) for values in _strips(raster) for code in np.unique(values)}
         return np.array(sorted(seen - {self.nodata}), np.int64)
+
+    def _opened(self) -> AbstractContextManager[Any]:
+        return open_raster(self.path, lambda why: _unreadable(self.what, self.path, why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +151,10 @@ class VectorCodes:
         return np.unique(self._integers(frame[self.column])[0])
 
     def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64]]:
-        try:
-            frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
+        frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
+        with vector_errors(lambda why: self._misplaced(window, why)):
             frame = frame[frame.geometry.geom_type.isin(("Polygon", "MultiPolygon")) & ~frame.geometry.is_empty]
             frame = frame.to_crs(window.epsg)
-        except ProjError as error:
-            raise RequestError(
-                f"{self.what} {self.path}: can't be brought to EPSG:{window.epsg}: {error}. Reproject it first."
-            ) from error
         polygons = force_2d(frame.geometry.to_numpy())
         if self.column is None:
             return polygons, np.ones(len(polygons), np.int64)
@@ -152,18 +162,23 @@ class VectorCodes:
         return polygons[given], codes
 
     def _bounds(self, window: Window) -> tuple[float, float, float, float]:
-        transformer = Transformer.from_crs(window.epsg, self.crs, always_xy=True)
-        west, south, east, north = transformer.transform_bounds(*window.bounds)
+        with vector_errors(lambda why: self._misplaced(window, why)):
+            transformer = Transformer.from_crs(window.epsg, self.crs, always_xy=True)
+            west, south, east, north = transformer.transform_bounds(*window.bounds)
+        if not np.isfinite((west, south, east, north)).all():
+            raise self._misplaced(window, "the area lies outside of its coordinate system")
         return west, south, east, north
+
+    def _misplaced(self, window: Window, why: str) -> RequestError:
+        return RequestError(
+            f"{self.what} {self.path}: can't be brought to EPSG:{window.epsg}: {why}. Reproject it first."
+        )
 
     def _frame(self, **options: Any) -> Any:
         import geopandas  # brings pandas, slowly, and only vector files need it
-        from pyogrio.errors import DataLayerError, DataSourceError
 
-        try:
+        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
             return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, **options)
-        except (DataSourceError, DataLayerError) as error:
-            raise RequestError(f"{self.what} {self.path}: can't be read: {error}. Write the file again.") from error
 
     def _integers(self, column: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """The codes that are given, and (rows,) True where one is. Text that holds integers will do."""
@@ -177,7 +192,7 @@ class VectorCodes:
                 whole = False
             if not whole:
                 raise RequestError(
-                    f"{self.what} {self.path}: {value!r} in column {self.column} is no integer code. "
+                    f"{self.what} {self.path}: {shown(value)} in column {self.column} is no integer code. "
                     "Put integer codes into a column named source_code."
                 )
         return codes, given
@@ -235,7 +250,8 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) ->
     import pyogrio  # brings geopandas
 
     layer = _only_layer(path, what)
-    described = pyogrio.read_info(path, layer=layer)
+    with vector_errors(lambda why: _unreadable(what, path, why)):
+        described = pyogrio.read_info(path, layer=layer)
     if described["crs"] is None:
         raise RequestError(f"{what} {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631.")
     fields, types = [str(name) for name in described["fields"]], [str(name) for name in described["dtypes"]]
@@ -245,24 +261,24 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) ->
 
 def _only_layer(path: Path, what: str) -> str:
     import pyogrio
-    from pyogrio.errors import DataSourceError
 
-    try:
+    def refuse(why: str) -> RequestError:
+        hint = f"It must be {_FORMATS}."
+        if path.suffix.lower() in (".parquet", ".geoparquet") and "Parquet" not in pyogrio.list_drivers():
+            hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
+        return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
+
+    with vector_errors(refuse):
         layers = [
             str(name)
             for name, kind in pyogrio.list_layers(path)
             if kind is None or "Polygon" in kind or kind == "Unknown"
         ]
-    except DataSourceError as error:
-        hint = f"It must be {_FORMATS}."
-        if path.suffix.lower() in (".parquet", ".geoparquet") and "Parquet" not in pyogrio.list_drivers():
-            hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
-        raise RequestError(f"{what} {path}: neither a raster nor a vector file that can be read. {hint}") from error
     if not layers:
         raise RequestError(f"{what} {path}: holds no polygons. Give polygons or a raster.")
     if len(layers) > 1:
         raise RequestError(
-            f"{what} {path}: has several layers of polygons ({', '.join(layers)}). Put the one meant into its own file."
+            f"{what} {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Put the one meant into its own file."
         )
     return layers[0]
 
@@ -282,7 +298,7 @@ def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[st
     ]
     if len(integers) == 1:
         return integers[0]
-    listed = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "none"
+    listed = shortened(", ".join(f"{name} ({kind})" for name, kind in types.items()), 300) or "none"
     raise RequestError(
         f"{what} {path}: which column holds the codes? There are: {listed}. Rename the one meant to source_code."
     )
