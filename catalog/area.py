@@ -154,7 +154,7 @@ def _parts(geometry: dict[str, Any]) -> Iterator[BaseGeometry]:
         for part in _listed(geometry.get("geometries")):
             yield from _parts(part if isinstance(part, dict) else {"type": part})
         return
-    if kind not in _DEPTHS:
+    if not isinstance(kind, str) or kind not in _DEPTHS:
         raise RequestError(f"area: a GeoJSON geometry is needed, such as a Point or a Polygon, got {shown(kind)}.")
     coordinates = _without_heights(geometry.get("coordinates"), _DEPTHS[kind])
     if "Polygon" in kind:

@@ -24,7 +24,7 @@ class ModelContract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     level: Level
-    bands: tuple[Annotated[str, Field(max_length=10)], ...]
+    bands: tuple[Annotated[str, Field(pattern=r"^\w{1,10}$")], ...]
     months: Annotated[tuple[Month, Month], Field(description="first and last month of the season it was trained on")]
     synthetic: bool
     max_dates: Annotated[int | None, Field(ge=1, le=10_000, description="longest series that it takes; None: any")] = (

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from catalog.errors import ProductError, Reason
-from catalog.guards.numbers import Azimuth, Offset, Percent, ProductTime, RelativeOrbit, Zenith
+from catalog.guards.numbers import Address, Azimuth, Identifier, Offset, Percent, ProductTime, RelativeOrbit, Zenith
+from catalog.quoting import presentable
 
 Level = Literal["L1C", "L2A"]
 
@@ -76,7 +77,7 @@ MASK_ASSETS: dict[str, tuple[str, ...]] = {"L1C": (), "L2A": ("SCL", "CLD")}
 class Asset(Frozen):
     """Address of the pixels of one band of one product for GDAL, and how to read them."""
 
-    href: str
+    href: Address
     nodata: Annotated[float | None, Field(allow_inf_nan=True, description="raw value that means no data")] = 0
     offset: Annotated[Offset, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
     offset_from: Annotated[str, Field(description="what said so: a flag, the baseline, the metadata")] = UNKNOWN
@@ -98,8 +99,8 @@ class Reception(Frozen):
 class Product(Frozen):
     """One granule as a source lists it. It carries no pixels' addresses: the source's `assets` makes those."""
 
-    id: str
-    href: Annotated[str, Field(description="where its description lies, for the source that listed it")]
+    id: Identifier
+    href: Annotated[Address, Field(description="where its description lies, for the source that listed it")]
     level: Level
     time: Annotated[ProductTime, Field(description="sensing time, UTC")]
     tile: Annotated[str, Field(description="MGRS tile such as 31UES")] = UNKNOWN
@@ -142,8 +143,12 @@ class Acquisition(Frozen):
 class LeftOut(Frozen):
     """A product that was found and not taken, and why."""
 
-    product: Annotated[str, Field(description="its id, with the band or the cell behind where that alone is left out")]
-    reason: Annotated[str, Field(description="for people; no code reads it")]
+    product: Annotated[
+        str,
+        AfterValidator(presentable),
+        Field(description="its id, with the band or the cell behind where that alone is left out"),
+    ]
+    reason: Annotated[str, AfterValidator(presentable), Field(description="for people; no code reads it")]
     kind: Reason = Reason.UNKNOWN
 
     @classmethod

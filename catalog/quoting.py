@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from reprlib import Repr
 
 LONGEST_LINE = 700
@@ -10,9 +9,6 @@ LONGEST_LINE = 700
 
 MOST_QUOTED = 80
 """Characters of a value that are quoted."""
-
-# C0 and C1 control characters but the line feed, halves of surrogate pairs, and what turns the direction of writing.
-_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class _Short(Repr):
@@ -42,8 +38,12 @@ def shortened(text: str, most: int) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text with control characters and lone surrogates written as their codes."""
-    return _UNPRINTABLE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
+    """The text with what can't be printed written as its code: control characters, lone surrogates, changes of direction."""
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode("ascii") for sign in text
+    )
 
 
 def presentable(text: str) -> str:

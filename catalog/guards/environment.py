@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 from catalog.errors import RequestError
+
+_IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 LONGEST = 32_000
 """Characters of a value."""
@@ -15,7 +18,7 @@ def variable(name: str) -> str | None:
     value = os.environ.get(name)
     if not value:
         return None
-    if len(value) > LONGEST or any(0xD800 <= ord(sign) < 0xE000 for sign in value):
+    if len(value) > LONGEST or _IMPOSSIBLE.search(value):
         # The value may be a secret.
         raise RequestError(f"{name}: no text, or one over {LONGEST:,} characters. Correct or unset it.")
     return value

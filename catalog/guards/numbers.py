@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -58,8 +59,8 @@ def _possible_orbit(orbit: str) -> str:
 
 
 def _possible_name(name: str) -> str:
-    if any(not (sign.isprintable()) for sign in name):
-        raise ValueError("holds a character that can't be printed")
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
+        raise ValueError("holds a control character or half of a surrogate pair")
     return name
 
 
@@ -77,3 +78,5 @@ RelativeOrbit = Annotated[str, AfterValidator(_possible_orbit)]
 """``R079``, or a word where none is known."""
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_possible_name)]
 """A name for people."""
+Identifier = Annotated[str, Field(max_length=500), AfterValidator(_possible_name)]
+Address = Annotated[str, Field(max_length=8000), AfterValidator(_possible_name)]

@@ -10,12 +10,22 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from pyproj.exceptions import ProjError
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RPCError
 
 from catalog.guards.refusal import Refuse, reason
 
-RASTER_ERRORS = (RasterioError, CRSError, RPCError, CPLE_BaseError, OverflowError, UnicodeDecodeError, MemoryError)
+RASTER_ERRORS = (
+    RasterioError,
+    ProjError,
+    CRSError,
+    RPCError,
+    CPLE_BaseError,
+    OverflowError,
+    UnicodeDecodeError,
+    MemoryError,
+)
 """What GDAL through rasterio raises of a file that is damaged or isn't what it says."""
 
 LARGEST_BLOCK = 512 * 2**20
@@ -53,6 +63,8 @@ def _check_size(raster: Any, refuse: Refuse) -> None:
         raise refuse(
             f"it says to have {raster.width:,} x {raster.height:,} pixels, at most {WIDEST:,} along an edge are read"
         )
+    if raster.transform.is_degenerate:
+        raise refuse("its pixels have no size")
     for (height, width), dtype in zip(raster.block_shapes, raster.dtypes, strict=True):
         size = height * width * np.dtype(dtype).itemsize
         if size > LARGEST_BLOCK:

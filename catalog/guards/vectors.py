@@ -21,6 +21,7 @@ def vector_errors(refuse: Refuse) -> Iterator[None]:
         ShapelyError,  # an open ring
         ProjError,
         *(UnicodeDecodeError, OverflowError, MemoryError),
+        UnboundLocalError,  # pyogrio 0.11 to 0.12, of a coordinate system that can't be written as text
     )
     with refusing(foreign, refuse):
         yield

@@ -34,6 +34,7 @@ def join(base: str, href: str) -> str:
     """The address that ``href`` leads to where it stands in the document ``base``. Raises `ProductError` where it is none."""
     href = href.removeprefix("file://")
     if re.match(r"[a-z0-9]+://", href):
+        split_address(href, ProductError)
         return href
     if is_s3(base):  # urljoin knows no such scheme
         return "s3" + join_address("http" + base.removeprefix("s3"), href, ProductError).removeprefix("http")

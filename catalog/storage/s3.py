@@ -59,7 +59,7 @@ def s3_client(access: S3Access, use: Use, asynchronous: bool = False) -> S3FileS
 def split_address(address: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``. Raises `RequestError`."""
     match = re.fullmatch(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)(?:/(.*))?", address)
-    if match is None:
+    if match is None or not address.isprintable():
         raise RequestError(f"{shown(address)}: a bucket's address looks like s3://bucket/prefix.")
     return match[1], (match[2] or "").strip("/")
 

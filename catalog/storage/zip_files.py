@@ -112,7 +112,13 @@ def _check(address: str, members: list[zipfile.ZipInfo], size: int) -> None:
         raise _unsafe(address, "it holds several files of one name")
     for member in members:
         name = member.filename
-        if name.startswith("/") or "\\" in name or "\0" in member.orig_filename or _DRIVE.match(name):
+        if (
+            not name.isprintable()
+            or name.startswith("/")
+            or "\\" in name
+            or "\0" in member.orig_filename
+            or _DRIVE.match(name)
+        ):
             raise _unsafe(address, f"its member {shown(name)} is no relative path")
         if name.count("/") > DEEPEST:
             raise _unsafe(address, f"its member {shown(name)} lies {name.count('/')} folders deep")

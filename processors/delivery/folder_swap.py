@@ -12,6 +12,7 @@ from pathlib import Path
 
 from catalog.errors import DeliveryError
 from catalog.guards.json_text import parse_object
+from catalog.guards.paths import user_path
 from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
@@ -47,7 +48,7 @@ def swapped_in(folder: Path, request_digest: str) -> Iterator[Path]:
     An earlier delivery of the same request is replaced, and put back where that fails. What a killed run left behind is
     cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
     """
-    folder = folder.expanduser().resolve()
+    folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     check_target(folder, request_digest)
     _clear_leftovers(folder)
     with ExitStack() as in_use:  # until the exchange is over

@@ -287,14 +287,14 @@ def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[st
     """The column by its name, whatever the case (a shapefile cuts names to ten letters), else the only integer one."""
     for wanted in columns:
         for name in types:
-            if name.lower() in (wanted, wanted[:10]):
+            if name and name.lower() in (wanted, wanted[:10]):
                 return name
     if mask:
         return None
     integers = [
         name
         for name, kind in types.items()
-        if kind.startswith(("int", "uint")) and name.lower() not in _NUMBERS_OF_ROWS
+        if name and kind.startswith(("int", "uint")) and name.lower() not in _NUMBERS_OF_ROWS
     ]
     if len(integers) == 1:
         return integers[0]
