@@ -15,7 +15,7 @@ _LOG = logging.getLogger("agrunet")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0 where it was done, 1 with one line of reason where it was not."""
+    """Run one command; the exit status is 0 where it was done, 1 with one line of reason where it was not, 130 after an interrupt."""
     options = vars(_parser().parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run = options.pop("run")
@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AgrunetError as error:
         _LOG.error("%s", error)
         return 1
+    except KeyboardInterrupt:
+        _LOG.error("Stopped.")
+        return 130
     return 0
 
 

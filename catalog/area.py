@@ -6,14 +6,19 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from pyproj import Geod
+from shapely import get_num_coordinates, get_parts, transform
 from shapely.errors import GEOSException
-from shapely.geometry import MultiPolygon, Polygon, box, mapping, shape
+from shapely.geometry import MultiPolygon, Polygon, box, shape
 from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
 from shapely.ops import unary_union
 from shapely.validation import explain_validity
 
+from catalog.antimeridian import continuous, cut, geojson, rectangle, unbroken
 from catalog.errors import RequestError
+from catalog.lattice import squares_meeting
 from catalog.quoting import shown
 
 Area = Polygon | MultiPolygon
@@ -25,8 +30,9 @@ def parse_area(value: Any) -> Area:
     """Make one polygon or multipolygon (longitude, latitude, degrees) of what a user calls an area.
 
     Takes a GeoJSON geometry, Feature or FeatureCollection (its polygons are united) or a bbox
-    ``[west, south, east, north]``. Raises `RequestError` naming what is wrong: no polygon, a third dimension, coordinates
-    that aren't longitude and latitude, edges that cross, no surface, the antimeridian crossed.
+    ``[west, south, east, north]``. Across the antimeridian a bbox has west greater than east, a ring may jump from 180 to -180 or
+    go on beyond 180, and what comes out is cut there. Raises `RequestError` naming what is wrong: no polygon, a third dimension,
+    coordinates that aren't longitude and latitude, edges that cross, no surface, a pole inside.
     """
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return _from_bbox(value)
@@ -44,25 +50,28 @@ def parse_area(value: Any) -> Area:
 def parse_geometry(value: Any) -> BaseGeometry:
     """Make one geometry (longitude, latitude, degrees) of any GeoJSON, points and lines too, or of a bbox.
 
-    Heights are passed over: they say nothing about where it lies. Raises `RequestError` as `parse_area` does.
+    Heights are passed over: they say nothing about where it lies. Across the antimeridian its longitudes go on beyond 180.
+    Raises `RequestError` as `parse_area` does.
     """
     if not isinstance(value, dict):
-        return parse_area(value)
+        return unbroken(parse_area(value))
     parts = [part for geometry in _geometries(value) for part in _parts(geometry)]
     if not parts:
         raise RequestError("area: the FeatureCollection holds no feature. Give at least one point, line or polygon.")
     united = parts[0] if len(parts) == 1 else unary_union(parts)
-    if united.bounds[2] - united.bounds[0] > 180:
-        raise RequestError(
-            "area: it spans more than half of the earth, or crosses the antimeridian (180°): split it there."
-        )
+    united = unbroken(cut(united))
+    west, _, east, _ = united.bounds
+    if east - west > 180:
+        raise RequestError("area: it spans more than half of the Earth. Give a smaller one.")
     return united
 
 
 def area_km2(area: BaseGeometry) -> float:
-    """Geodesic area on WGS84, km²."""
-    square_metres, _ = _GEOD.geometry_area_perimeter(area)
-    return abs(float(square_metres)) / 1e6
+    """Geodesic area on WGS84, km², however the rings are wound."""
+    parts = [part for part in get_parts(area) if isinstance(part, Polygon)]
+    # Rings count by the way they are wound: holes against their polygon, polygons against one another.
+    square_metres = (_GEOD.geometry_area_perimeter(orient(part))[0] for part in parts)
+    return float(sum(square_metres)) / 1e6
 
 
 def check_size(area: Area, max_km2: float) -> None:
@@ -77,27 +86,57 @@ def check_size(area: Area, max_km2: float) -> None:
 
 def as_geojson(area: BaseGeometry) -> dict[str, Any]:
     """The GeoJSON geometry of an area, plain lists and floats."""
-    plain = mapping(area)
-    return {"type": plain["type"], "coordinates": _lists(plain["coordinates"])}
+    return geojson(area)
 
 
-def _lists(value: Any) -> Any:
-    return [_lists(item) for item in value] if isinstance(value, tuple | list) else value
+def covering(area: BaseGeometry, most: int = 200) -> BaseGeometry:
+    """A geometry of at most about ``most`` vertices that covers an area: itself, or squares of degrees around it.
+
+    For searches, whose bodies services limit; what they find has to be compared with the area itself.
+    """
+    if get_num_coordinates(area) <= most:
+        return area
+    edge = _FINEST
+    while True:
+        squares = _squares_around(area, edge)
+        if get_num_coordinates(squares) <= most or edge > 8:
+            return squares
+        edge *= 2
 
 
-def _from_bbox(value: Sequence[Any]) -> Polygon:
+_FINEST = 1 / 64
+"""Edge of the squares that cover an area of many vertices, degrees; a power of two, so that they fit together exactly."""
+
+
+def _squares_around(area: BaseGeometry, edge: float) -> BaseGeometry:
+    west, south, east, north = (bound / edge for bound in area.bounds)
+    columns = np.arange(math.floor(west), math.ceil(east) + 1)
+    rows = np.arange(math.floor(south), math.ceil(north) + 1)
+    scaled = transform(area, lambda vertices: vertices / edge)
+    met = squares_meeting(scaled, columns, rows, 1, hair=-1e-6)
+    found = unary_union(
+        [box(columns[c] * edge, rows[r] * edge, (columns[c] + 1) * edge, (rows[r] + 1) * edge) for r, c in met]
+    )
+    clipped: BaseGeometry = found.intersection(box(-180, -90, 180, 90))
+    return clipped
+
+
+def _from_bbox(value: Sequence[Any]) -> Area:
     if len(value) != 4 or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
         raise RequestError(f"area: a bbox has four numbers [west, south, east, north], got {shown(list(value))}.")
     west, south, east, north = (float(number) for number in value)
     _check_coordinates([(west, south), (east, north)])
-    if west > east:
-        raise RequestError(
-            f"area: west {west} lies east of {east}. An area across the antimeridian (180°) is not supported: "
-            "send one request for each side."
-        )
     if west == east or south >= north:
         raise RequestError(f"area: the bbox {shown(list(value))} has no surface; it goes [west, south, east, north].")
-    return box(west, south, east, north)
+    if west > east and east + 360 - west > 180:
+        raise RequestError(
+            f"area: west {west:g} lies east of {east:g}, and across the antimeridian (180°) it would go {east + 360 - west:g} degrees "
+            "around the Earth. Write [west, south, east, north]."
+        )
+    made = rectangle(west, south, east, north)
+    if not isinstance(made, Polygon | MultiPolygon):
+        raise RequestError(f"area: the bbox {shown(list(value))} has no surface; it goes [west, south, east, north].")
+    return made
 
 
 def _geometries(value: dict[str, Any]) -> list[dict[str, Any]]:
@@ -128,6 +167,12 @@ def _from_geometry(geometry: dict[str, Any]) -> Area:
         raise RequestError(
             f"area: not a {kind}: {error}. A ring needs at least four vertices, the last equal to the first."
         ) from error
+    try:
+        polygon = continuous(polygon)
+    except ValueError as error:
+        raise RequestError(
+            f"area: {error}, and UTM ends at 80 S and 84 N. Ask for an area inside; longitudes go from -180 to 180."
+        ) from error
     # Of crossing edges the surfaces can cancel out: only a hull without surface tells that there is none.
     if polygon.is_empty or polygon.convex_hull.area == 0:
         raise RequestError("area: the polygon has no surface.")
@@ -135,10 +180,7 @@ def _from_geometry(geometry: dict[str, Any]) -> Area:
         raise RequestError(
             f"area: the polygon is not valid: {explain_validity(polygon)}. Its edges may not cross or touch."
         )
-    if polygon.bounds[2] - polygon.bounds[0] > 180:
-        raise RequestError(
-            "area: it seems to cross the antimeridian (180°), which is not supported: send one request for each side."
-        )
+    polygon = cut(polygon)
     if not isinstance(polygon, Polygon | MultiPolygon):
         raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {polygon.geom_type}.")
     return polygon
@@ -202,7 +244,7 @@ def _check_coordinates(vertices: Iterable[Sequence[float]]) -> None:
     for longitude, latitude in vertices:
         if not (math.isfinite(longitude) and math.isfinite(latitude)):
             raise RequestError(f"area: [{longitude}, {latitude}] is not finite.")
-        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+        if not (-360 <= longitude <= 360 and -90 <= latitude <= 90):
             raise RequestError(
                 f"area: [{longitude}, {latitude}] is not [longitude, latitude] in degrees (EPSG:4326). "
                 "Reproject the area to WGS84, and check the order."

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     TOO_CLOUDY = "too_cloudy"
     DUPLICATE = "duplicate"
     """Version of a product of which a newer one is taken."""
+    OLDER_TAKEN = "older_taken"
+    """Newest version of a product, which can't be read: an older one is taken."""
     NOT_UNDERSTOOD = "not_understood"
     """Description that is damaged, or isn't what such descriptions are."""
     LOST_ON_BOARD = "lost_on_board"
@@ -97,6 +99,10 @@ class ModelError(CroplineError):
 
 class StoreError(CroplineError):
     """The store can't be written, or holds something that isn't what its name says."""
+
+
+class RewrittenError(StoreError):
+    """A date of the cubes was written anew since a season was chosen: what was read of it is of two versions. Choose again."""
 
 
 class StoreUnreachableError(StoreError):

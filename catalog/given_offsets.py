@@ -41,7 +41,8 @@ def with_offsets(acquisitions: Iterable[Acquisition], offsets: Mapping[str, int]
 def _with_offsets(acquisition: Acquisition, offsets: Mapping[str, int]) -> Acquisition:
     def given(product: Product) -> Product:
         offset = offsets.get(product.id, offsets.get(acquisition.id))
-        return product if offset is None else product.model_copy(update={"offset": offset})
+        # It is said of this version; another one may be of a baseline that needs another offset.
+        return product if offset is None else product.model_copy(update={"offset": offset, "older": ()})
 
     products = tuple(map(given, acquisition.products))
     values = {product.offset for product in products}

@@ -20,10 +20,12 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import Transformer
-from shapely.geometry import box
+from shapely.geometry import MultiPolygon, box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import cut, unbroken
 from catalog.errors import RequestError
+from catalog.lattice import squares_meeting
 
 PIXEL = 10
 """Pixel size, m."""
@@ -34,7 +36,9 @@ CELL = 1024
 MEMORY_RASTERS = threading.Lock()
 """Lock held where rasterio makes rasters in memory: it does so under `warnings.catch_warnings`, whose state all threads share."""
 
-_CELL_NAME = re.compile(r"(\d{5})_(\d{4})_(\d{4})")
+_FEW_VERTICES = 1000
+
+_CELL_NAME = re.compile(r"(\d{5})_((?!-0000)-?\d{4})_((?!-0000)-?\d{4})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -105,7 +109,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """Cell of a zone, counted from its lower-left corner in units of 10,240 m."""
+    """Cell of a zone, counted from its lower-left corner in units of 10,240 m.
+
+    An area has one zone, of its centroid's hemisphere, and goes on beyond the equator in that zone's northings, which are then negative
+    or over 10,000,000 m: so a row may be negative, and a column too, west of the zone's easting 0.
+    """
 
     epsg: int
     column: int
@@ -113,18 +121,23 @@ class Cell:
 
     @property
     def name(self) -> str:
-        return f"{self.epsg:05d}_{self.column:04d}_{self.row:04d}"
+        return f"{self.epsg:05d}_{_counted(self.column)}_{_counted(self.row)}"
 
     @classmethod
     def from_name(cls, name: str) -> Cell:
         match = _CELL_NAME.fullmatch(name)
         if match is None:
-            raise ValueError(f"not a cell's name: {name!r}; it looks like 32631_0056_0549")
+            raise ValueError(f"not a cell's name: {name!r}; it looks like 32631_0056_0549, or 32631_0056_-0001")
         return cls(*(int(part) for part in match.groups()))
 
     @property
     def window(self) -> Window:
         return Window(self.epsg, self.column * CELL, (self.row + 1) * CELL, CELL, CELL)
+
+
+def _counted(number: int) -> str:
+    """Four digits and a sign where there is one."""
+    return f"{number:05d}" if number < 0 else f"{number:04d}"
 
 
 def cells_of_window(window: Window) -> list[Cell]:
@@ -136,10 +149,29 @@ def cells_of_window(window: Window) -> list[Cell]:
 
 def cells_meeting(zone_area: BaseGeometry, epsg: int) -> list[Cell]:
     """The cells that share some area with a geometry given in the zone's metres, sorted."""
+    window = window_around(zone_area, epsg)
+    columns = np.arange(window.left // CELL, (window.right - 1) // CELL + 1)
+    rows = np.arange(window.bottom // CELL, (window.top - 1) // CELL + 1)
+    edge = CELL * PIXEL
+    met = squares_meeting(zone_area, columns * edge, rows * edge, edge)
+    return sorted(Cell(epsg, int(columns[column]), int(rows[row])) for row, column in met)
+
+
+def blocks_meeting(zone_area: BaseGeometry, window: Window, size: int) -> list[Window]:
+    """The blocks that `Window.blocks` cuts a window into, row by row: those that share surface with a geometry in the zone's metres."""
+    columns = np.arange(0, window.width, size)
+    rows = np.arange(0, window.height, size)[::-1]  # from the south
+    met = squares_meeting(zone_area, (window.left + columns) * PIXEL, (window.top - rows - size) * PIXEL, size * PIXEL)
+    places = sorted((int(rows[row]), int(columns[column])) for row, column in met)
     return [
-        cell
-        for cell in cells_of_window(window_around(zone_area, epsg))
-        if zone_area.intersection(box(*cell.window.bounds)).area > 0
+        Window(
+            window.epsg,
+            window.left + column,
+            window.top - row,
+            min(size, window.width - column),
+            min(size, window.height - row),
+        )
+        for row, column in places
     ]
 
 
@@ -154,7 +186,12 @@ def window_around(zone_area: BaseGeometry, epsg: int) -> Window:
 
 
 def utm_zone(longitude: float, latitude: float) -> int:
-    """EPSG code of the UTM zone of a point, with the exceptions of Norway and Svalbard as the MGRS has them."""
+    """EPSG code of the UTM zone of a point, with the exceptions of Norway and Svalbard as the MGRS has them.
+
+    Raises `RequestError` beyond 80 S and 84 N, where UTM ends.
+    """
+    if not -180 <= longitude <= 180:
+        longitude = (longitude + 180) % 360 - 180
     zone = int((longitude + 180) // 6) % 60 + 1
     if 56 <= latitude < 64 and 3 <= longitude < 12:
         zone = 32
@@ -173,21 +210,46 @@ def _transformer(source: int, target: int) -> Transformer:
 
 
 def to_zone(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
-    """A longitude/latitude geometry in the metres of a zone (vertices are moved, edges stay straight)."""
+    """A longitude/latitude geometry in the metres of a zone (vertices are moved, edges stay straight).
+
+    Parts on both sides of the antimeridian become one again.
+    """
+    geometry = unbroken(geometry)
     moved: BaseGeometry = shapely.transform(geometry, _transformer(4326, epsg).transform, interleaved=False)  # type: ignore[arg-type]
     return moved
 
 
 def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
-    """The inverse of `to_zone`."""
+    """The inverse of `to_zone`: in longitudes from -180 to 180, cut at the antimeridian."""
     moved: BaseGeometry = shapely.transform(geometry, _transformer(epsg, 4326).transform, interleaved=False)  # type: ignore[arg-type]
-    return moved
+    return cut(moved)
 
 
 def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDArray[np.bool_]:
     """True (height, width) where a pixel's centre lies in the geometry, given in the zone's metres."""
+    if isinstance(zone_area, BaseGeometry):
+        zone_area = clipped(zone_area, window)
+        if zone_area.is_empty:
+            return np.zeros(window.shape, np.bool_)
     mask: npt.NDArray[np.bool_] = burnt([(zone_area, 1)], window) == 1
     return mask
+
+
+def clipped(zone_area: BaseGeometry, window: Window) -> BaseGeometry:
+    """The part of a geometry, in the zone's metres, that tells which pixels of a window lie in it; may be empty.
+
+    A geometry of few vertices is left as it is: pixels are burnt row by row, with work for each vertex.
+    """
+    if shapely.get_num_coordinates(zone_area) <= _FEW_VERTICES:
+        return zone_area
+    west, south, east, north = around = window.widened(1).bounds
+    parts = shapely.get_parts(zone_area)
+    bounds = shapely.bounds(parts)
+    parts = parts[(bounds[:, 0] < east) & (bounds[:, 2] > west) & (bounds[:, 1] < north) & (bounds[:, 3] > south)]
+    long = shapely.get_num_coordinates(parts) > _FEW_VERTICES
+    parts[long] = shapely.intersection(parts[long], box(*around))
+    parts = shapely.get_parts(shapely.get_parts(parts))
+    return MultiPolygon(parts[shapely.get_dimensions(parts) == 2].tolist())
 
 
 def holds_pixel(area: BaseGeometry, epsg: int) -> bool:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from shapely import GEOSException, make_valid
+from shapely import GEOSException, make_valid, prepare
 
+from catalog.antimeridian import bbox, cut_geojson
 from catalog.area import Area
-from catalog.baseline import baseline_number
 from catalog.errors import NoProductError, Reason
 from catalog.given_offsets import with_offsets
 from catalog.guards.geometry import parse_shape
 from catalog.products import UNKNOWN, Acquisition, LeftOut, Level, Order, Product, season_period
 from catalog.sources.protocol import SearchResult, Source
-
-SAME_GRANULE = timedelta(minutes=1)
-"""Products of one tile whose datatake is unknown are versions of one another when sensed this close together."""
+from catalog.versions import by_datatake_known, datatake_start, grouped, newest_versions, runs_of
 
 SAME_DATATAKE = timedelta(minutes=20)
 """Products of one platform and orbit whose datatake is unknown belong together when sensed this close together."""
@@ -38,16 +36,18 @@ def make_order(
 
     ``max_cloud``: products whose tile-wide cloud cover (%) is greater are left out; one that doesn't say is taken. Of
     products that differ in their processing only, the newest baseline is taken, then the newest generation time, then the
-    last id. ``offsets``: the request's own, by acquisition or product, units of 1e-4 reflectance.
+    last id; the others are kept as its `older`, to be read where it can't be. ``offsets``: the request's own, by acquisition or
+    product, units of 1e-4 reflectance.
     Raises `NoProductError` when nothing is left, with what was searched and what was found, and `RequestError` where offsets are
     given for what isn't ordered.
     """
     start, end = season_period(year, months)
+    prepare(area)  # it may have many vertices, and is compared with many footprints
     result = source.search(area, (start, end), level)
     left_out = list(result.left_out)
     meeting = _keep(result.products, left_out, lambda product: _misses(product, area))
     # Versions are compared before clouds: the newest one's cloud cover is the one to believe.
-    newest = _newest(meeting, left_out)
+    newest = newest_versions(meeting, left_out)
     products = _keep(newest, left_out, lambda product: _cloudy(product, max_cloud))
     if not products:
         raise NoProductError(_no_product_text(source, area, start, end, level, result, left_out))
@@ -65,10 +65,10 @@ def make_order(
 
 def group_acquisitions(products: Iterable[Product]) -> list[Acquisition]:
     """Products of one datatake make one acquisition. Sorted by time; the same for every order of the products."""
-    known, unknown = _by_datatake_known(products)
-    groups = _grouped(known, lambda product: (product.platform, _datatake_start(product)))
-    for same in _grouped(unknown, lambda product: (product.platform, product.relative_orbit)):
-        groups += _runs(same, SAME_DATATAKE)
+    known, unknown = by_datatake_known(products)
+    groups = grouped(known, lambda product: (product.platform, datatake_start(product)))
+    for same in grouped(unknown, lambda product: (product.platform, product.relative_orbit)):
+        groups += runs_of(same, SAME_DATATAKE)
     return sorted((_acquisition(group) for group in groups), key=lambda made: (made.time, made.id))
 
 
@@ -87,7 +87,13 @@ def _keep(
 
 def _misses(product: Product, area: Area) -> LeftOut | None:
     try:
-        shared = make_valid(parse_shape(product.footprint, ValueError)).intersection(area).area
+        footprint = make_valid(parse_shape(cut_geojson(product.footprint), ValueError))
+        if not area.intersects(footprint):
+            shared = 0.0
+        elif area.covered_by(footprint):
+            shared = area.area
+        else:
+            shared = footprint.intersection(area).area
     except (GEOSException, ValueError) as error:
         reason = f"not understood: its footprint is not a GeoJSON polygon ({error})"
         return LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD)
@@ -103,59 +109,11 @@ def _cloudy(product: Product, max_cloud: float) -> LeftOut | None:
     return LeftOut(product=product.id, reason=reason, kind=Reason.TOO_CLOUDY)
 
 
-def _newest(products: list[Product], left_out: list[LeftOut]) -> list[Product]:
-    """The best of each set of products that show the same pixels; the others go to ``left_out``."""
-    kept = []
-    for same in _duplicates(products):
-        *others, best = sorted(same, key=_by_age)
-        kept.append(best)
-        left_out += [LeftOut(product=other.id, reason=_why_not(other, best), kind=Reason.DUPLICATE) for other in others]
-    return kept
-
-
-def _duplicates(products: list[Product]) -> list[list[Product]]:
-    known, unknown = _by_datatake_known(products)
-    sets = _grouped(known, lambda product: (product.platform, _datatake_start(product), *_granule_key(product)))
-    for same in _grouped(unknown, lambda product: (product.platform, *_granule_key(product))):
-        sets += _runs(same, SAME_GRANULE)
-    return sets
-
-
-def _by_datatake_known(products: Iterable[Product]) -> tuple[list[Product], list[Product]]:
-    """Divide products by whether their datatake is known, each part sorted by time."""
-    known: list[Product] = []
-    unknown: list[Product] = []
-    for product in sorted(products, key=lambda product: (product.time, product.id)):
-        (unknown if product.datatake == UNKNOWN else known).append(product)
-    return known, unknown
-
-
-def _granule_key(product: Product) -> tuple[str, str]:
-    """Tile and datastrip: one tile and datatake can be two complementary products, split where a datastrip ends."""
-    # Without a tile's name only the very same footprint tells that two products show the same pixels.
-    return product.tile if product.tile != UNKNOWN else str(product.footprint), product.datastrip
-
-
-def _by_age(product: Product) -> tuple[tuple[int, int], datetime, str]:
-    generated = product.generation_time or datetime.min.replace(tzinfo=UTC)
-    return baseline_number(product.baseline) or (-1, -1), generated, product.id
-
-
-def _why_not(other: Product, best: Product) -> str:
-    if _by_age(other)[0] != _by_age(best)[0]:
-        difference = f"baseline {best.baseline} rather than {other.baseline}"
-    elif _by_age(other)[1] != _by_age(best)[1]:
-        difference = "generated later"
-    else:
-        difference = "the last by name"
-    return f"duplicate: {best.id} is taken, {difference}"
-
-
 def _acquisition(products: list[Product]) -> Acquisition:
     first = products[0]
     zeniths = [product.sun_zenith for product in products if product.sun_zenith is not None]
     clouds = [product.cloud_cover for product in products if product.cloud_cover is not None]
-    start = _datatake_start(first) if first.datatake != UNKNOWN else f"{first.time:%Y%m%dT%H%M%S}"
+    start = datatake_start(first) if first.datatake != UNKNOWN else f"{first.time:%Y%m%dT%H%M%S}"
     orbit = first.relative_orbit
     parts = ["S2" if first.platform == UNKNOWN else first.platform, start, "" if orbit == UNKNOWN else orbit]
     return Acquisition(
@@ -180,30 +138,6 @@ def _mean_direction(degrees: list[float]) -> float | None:
     return math.degrees(math.atan2(east, north)) % 360
 
 
-def _datatake_start(product: Product) -> str:
-    # Not every product says the absolute orbit; a platform has one datatake at a time.
-    return product.datatake[:15]
-
-
-def _grouped(products: Iterable[Product], key: Callable[[Product], Hashable]) -> list[list[Product]]:
-    """Products of one key, in the order they came in; groups in the order of their first product."""
-    groups: dict[Hashable, list[Product]] = {}
-    for product in products:
-        groups.setdefault(key(product), []).append(product)
-    return list(groups.values())
-
-
-def _runs(products: list[Product], span: timedelta) -> list[list[Product]]:
-    """Cut a sorted list where a product lies more than ``span`` after the first of its run."""
-    runs: list[list[Product]] = []
-    for product in products:
-        if runs and product.time - runs[-1][0].time <= span:
-            runs[-1].append(product)
-        else:
-            runs.append([product])
-    return runs
-
-
 def _no_product_text(
     source: Source,
     area: Area,
@@ -213,7 +147,7 @@ def _no_product_text(
     result: SearchResult,
     left_out: list[LeftOut],
 ) -> str:
-    west, south, east, north = area.bounds
+    west, south, east, north = bbox(area)
     kinds = Counter(entry.kind for entry in left_out)
     first = f"{left_out[0].product}: {left_out[0].reason}" if left_out else ""
     cause = ""

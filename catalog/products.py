@@ -122,6 +122,15 @@ class Product(Frozen):
     ] = None
     synthetic: bool = False
     reception: Reception | None = None
+    content: Annotated[
+        str,
+        Field(
+            description="names what its files hold as the source tells: another one is to be read again; empty: not told"
+        ),
+    ] = ""
+    older: Annotated[
+        tuple[Product, ...], Field(description="its older versions, taken in this order where it can't be read")
+    ] = ()
 
 
 class Acquisition(Frozen):
@@ -150,6 +159,7 @@ class LeftOut(Frozen):
     ]
     reason: Annotated[str, AfterValidator(presentable), Field(description="for people; no code reads it")]
     kind: Reason = Reason.UNKNOWN
+    cause: Annotated[Reason | None, Field(description="why an older version is taken, where that is the kind")] = None
 
     @classmethod
     def because(cls, product: str, error: ProductError) -> LeftOut:
@@ -159,12 +169,12 @@ class LeftOut(Frozen):
     @property
     def denied(self) -> bool:
         """True where the source refuses it: asking again changes nothing."""
-        return self.kind is Reason.ACCESS_DENIED
+        return (self.cause or self.kind) is Reason.ACCESS_DENIED
 
     @property
     def passing(self) -> bool:
         """True where another attempt may succeed."""
-        return self.kind is Reason.NOT_REACHABLE
+        return (self.cause or self.kind) is Reason.NOT_REACHABLE
 
 
 class Order(Frozen):

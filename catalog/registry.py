@@ -23,9 +23,11 @@ from catalog.errors import ModelError, StoreError
 from catalog.guards.json_text import parse_model, parse_object
 from catalog.guards.paths import user_path
 from catalog.legend import Legend
+from catalog.model_choice import ModelChoice, ModelEntry, best
 from catalog.model_fit import Misfit, ModelContract, Need, misfits
 from catalog.products import Level
 from catalog.quoting import shown
+from catalog.scores import checkpoint_scores
 from catalog.storage.store import Store, digest, sha256
 from catalog.storage.whole import folder_aside, write_json
 
@@ -42,14 +44,6 @@ _MULTIHASH_SHA256 = "1220"  # code 0x12, 0x20 bytes: the STAC file extension's c
 
 
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
-
-
-class ModelEntry(ModelContract):
-    """One checkpoint, by what decides whether a request may use it."""
-
-    name: str
-    folder: Path
-    created: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +109,27 @@ class Registry:
         *,
         months: tuple[int, int] | None = None,
         dates: int | None = None,
-    ) -> Path:
-        """The folder of the model that a request gets.
+    ) -> ModelChoice:
+        """The model that a request gets, and those that it was compared with.
 
-        The newest of the same level whose bands are among ``bands``, trained on the same kind of data (``synthetic``), on
-        the same ``months`` where given, in a footprint that meets the area, with the classes of ``legend`` where given, that
-        takes a series of ``dates`` where given.
+        The newest that does no worse than those before it (`catalog.model_choice.best`), of the same level, whose bands are among
+        ``bands``, trained on the same kind of data (``synthetic``), on the same ``months`` where given, in a footprint that meets the
+        area, with the classes of ``legend`` where given, that takes a series of ``dates`` where given.
 
         ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well,
         but where it was trained is the user's business. Raises `ModelError`, which says of every candidate why not.
         """
         need = Need(level, frozenset(bands), synthetic, months, dates, legend, area)
         if name is not None:
-            return self._named(name, replace(need, area=None))
+            return ModelChoice(self._named(name, replace(need, area=None)))
         usable, broken = _survey(self._store.models)
         refused = [(model.name, model.reason) for model in broken]
-        for entry in [*usable, *self.shipped_models()]:
-            reasons = misfits(entry, need)
-            if not reasons:
-                return entry.folder
-            refused.append((entry.name, _listed(reasons)))
+        for entries in (usable, self.shipped_models()):  # an installation's own first, whatever the others score
+            reasons = {entry.name: misfits(entry, need) for entry in entries}
+            fitting = [entry for entry in entries if not reasons[entry.name]]
+            if fitting:
+                return best(fitting)
+            refused += [(name, _listed(against)) for name, against in reasons.items()]
         asked = f"{level}, bands {', '.join(sorted(need.bands))}, {'synthetic' if synthetic else 'real'} data"
         if not refused:
             raise ModelError(
@@ -226,10 +221,15 @@ def _read_entry(folder: Path) -> ModelEntry:
     if missing:
         raise ModelError(f"{folder} is not a checkpoint: no {', '.join(missing)}. Train the model again.")
     contract = _parsed(ModelContract, folder / CONFIG)
+    try:
+        scores = checkpoint_scores(parse_object((folder / CONFIG).read_bytes(), ValueError))
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's own is a ValueError
+        raise ModelError(f"{folder / CONFIG} can't be understood: its scores. Train the model again.") from error
     return ModelEntry(
         name=folder.name,
         folder=folder,
         created=_parsed(_Item, folder / ITEM).properties.created,
+        scores=scores,
         **{field: getattr(contract, field) for field in ModelContract.model_fields},
     )
 

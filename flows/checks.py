@@ -12,18 +12,35 @@ from pathlib import Path
 
 from catalog.area import Area, area_km2
 from catalog.errors import DeliveryError, ModelError, RequestError
-from catalog.grid import PIXEL, to_zone, utm_zone, window_around
+from catalog.grid import PIXEL
 from catalog.model_fit import Need, misfits
 from catalog.products import LEVEL_BANDS, Level, season_period
-from catalog.quoting import shown
+from catalog.quoting import presentable, shown
 from catalog.registry import Registry
 from catalog.storage.store import Store
+from catalog.zone import Zone
 
 KEPT_SHARE = 0.5
 """Of the bytes of pixels, what is left of them at least when they are packed; real land comes to about 0.7."""
 
 ROOM = 200 * 2**20
 """Bytes that a run takes beside the cubes: results, mosaics, the delivery."""
+
+
+MOST_PROBLEMS, LONGEST_REFUSAL = 10, 3000
+"""Lines of a refusal, and characters of it."""
+
+
+def listed(problems: list[str]) -> str:
+    """One problem a line; of many the first."""
+    lines = [presentable(line) for problem in problems for line in problem.split("\n")]
+    kept = lines[:MOST_PROBLEMS]
+    while len(kept) > 1 and len("".join(kept)) > LONGEST_REFUSAL:
+        kept.pop()
+    if len(kept) < len(lines):
+        kept = kept[: MOST_PROBLEMS - 1]
+        kept.append(f"… and {len(lines) - len(kept)} more. Correct these first.")
+    return "\n".join(kept)
 
 
 def check_season(year: int, months: tuple[int, int] | None) -> None:
@@ -48,11 +65,10 @@ def check_labels(labels: Path, legend: Path | None, area: Area, level: Level, st
     """
     from processors.patches.labels import open_labels  # imports the raster libraries
 
-    epsg = utm_zone(area.centroid.x, area.centroid.y)
-    zone_area = to_zone(area, epsg)
-    opened = open_labels(labels, legend, window_around(zone_area, epsg))
+    zone = Zone.of(area)
+    opened = open_labels(labels, legend, zone.groups)
     try:
-        opened.check(zone_area, epsg)
+        opened.check(zone.geometry, zone.epsg)
     except RequestError:
         registry = Registry(store)
         models = [*registry.models(), *registry.shipped_models()]
@@ -64,8 +80,8 @@ def check_crop_mask(crop_mask: Path, area: Area) -> None:
     """Open the crop mask, and look whether it leaves anything of the area."""
     from processors.patches.labels import open_crop_mask
 
-    epsg = utm_zone(area.centroid.x, area.centroid.y)
-    open_crop_mask(crop_mask).check(to_zone(area, epsg), epsg)
+    zone = Zone.of(area)
+    open_crop_mask(crop_mask).check(zone.geometry, zone.epsg)
 
 
 def check_model(name: str, level: Level, months: tuple[int, int], store: Store) -> None:

@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from catalog.grid import Cell
+from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import stages
@@ -29,7 +30,7 @@ from flows.request import (
     Year,
     check_request,
 )
-from flows.run import open_run
+from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from processors.delivery.provenance import DeliveryFacts
@@ -38,6 +39,7 @@ from processors.season import Season
 NAME = "crop-map"
 
 
+@again_where_rewritten
 def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> tuple[Delivery, DeliveryFacts]:
     """Make the map that a checked request asks for. Returns what was delivered, and all that is told of it.
 
@@ -49,7 +51,7 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
         unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
         season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
-        model: Path | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
+        model: ModelChoice | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
         patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
         results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
@@ -84,13 +86,14 @@ def crop_map(
     crop_mask: str | None = None,
     model: str | None = None,
     output: str | None = None,
+    replace: bool = False,
     parameters: dict[str, Any] = {},  # noqa: B006
     training: Training = "standard",
 ) -> dict[str, Any]:
     """One map of one area and season, from order to delivery.
 
     Args:
-        area: GeoJSON geometry, Feature or FeatureCollection in longitude and latitude, or a bbox [west, south, east, north].
+        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
         year: Year that the season ends in; from 2015.
         months: First and last month of the season; [10, 7] starts in October of the year before.
         level: Processing level of the products: L2A (surface) or L1C (top of atmosphere).
@@ -103,8 +106,9 @@ def crop_map(
         labels: GeoTIFF or vector file of known crops; a model is trained from it where none fits.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
-        model: Name of a model of this installation or folder of a checkpoint; by default the newest that fits.
+        model: Name of a model of this installation or folder of a checkpoint; by default the best that fits.
         output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
+        replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
     """

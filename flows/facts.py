@@ -10,6 +10,7 @@ from typing import Any
 
 from catalog.errors import ModelError
 from catalog.guards.json_text import parse_object
+from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
 from catalog.registry import CONFIG, WEIGHTS
 from catalog.scores import checkpoint_scores
@@ -46,7 +47,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         period=(order.start, order.end),
         season=season,
         left_out=(*order.left_out, *unusable),
-        model=_model_used(patches.job.model, config),
+        model=_model_used(patches.model, config),
         scores=checkpoint_scores(config),
         notes=(*season.notes, *processor.notes),
         epsg=run.zone.epsg,
@@ -80,11 +81,12 @@ def _model_config(model: Path | None) -> dict[str, Any]:
     return parse_object(path.read_bytes(), lambda why: ModelError(f"{path} {why}. Train the model again."))
 
 
-def _model_used(model: Path | None, config: dict[str, Any]) -> ModelUsed | None:
+def _model_used(model: ModelChoice | None, config: dict[str, Any]) -> ModelUsed | None:
     if model is None:
         return None
     return ModelUsed(
-        name=model.name,
-        checksum=sha256(model / WEIGHTS),
+        name=model.folder.name,
+        checksum=sha256(model.folder / WEIGHTS),
         summary={name: config[name] for name in SHOWN_OF_MODEL if name in config},
+        compared=model.compared,
     )

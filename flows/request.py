@@ -12,23 +12,25 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from catalog.area import Area, area_km2, as_geojson, check_size, parse_area
+from catalog.area_file import area_value, settled
 from catalog.errors import DeliveryError, ModelError, RequestError
-from catalog.grid import PIXEL, holds_pixel, utm_zone
+from catalog.grid import PIXEL, holds_pixel
 from catalog.guards.json_text import check_value, parse_object
 from catalog.guards.paths import user_path
 from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
 from catalog.products import Frozen, Level
-from catalog.quoting import presentable, shortened, shown
+from catalog.quoting import shortened, shown
 from catalog.storage.store import digest
-from flows.checks import check_crop_mask, check_disk, check_labels, check_model, check_output, check_season
+from catalog.zone import Zone
+from flows.checks import check_crop_mask, check_disk, check_labels, check_model, check_output, check_season, listed
 from flows.credentials import load_credentials
 from flows.settings import Settings, load_settings
 from processors.delivery.folder_swap import check_target
 
 # The same annotations stand at the flow's parameters: Prefect takes bounds from here and descriptions from the flow's
 # docstring, and a test compares both with this model.
-AreaValue = dict[str, Any] | list[float]
+AreaValue = dict[str, Any] | list[float] | str
 Year = Annotated[int, Field(ge=2015, le=2100)]
 Month = Annotated[int, Field(ge=1, le=12)]
 Months = Annotated[list[Month], Field(min_length=2, max_length=2)]
@@ -39,9 +41,6 @@ Training = Literal["standard", "quick"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
 
-MOST_PROBLEMS, LONGEST_REFUSAL = 10, 3000
-"""Lines of a refusal, and characters of it."""
-
 PATHS = ("labels", "legend", "crop_mask", "output")
 """Parameters that are paths; they become absolute, relative to where the command runs."""
 
@@ -49,6 +48,8 @@ TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels", "legend", "training",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
+
+_PATH_LIKE = (*PATHS, "model", "source", "area")
 
 SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
@@ -63,7 +64,7 @@ class MapRequest(Frozen):
     area: Annotated[
         AreaValue,
         Field(
-            description="GeoJSON geometry, Feature or FeatureCollection in longitude and latitude, or a bbox [west, south, east, north]."
+            description="GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file."
         ),
     ]
     year: Annotated[Year, Field(description="Year that the season ends in; from 2015.")]
@@ -111,13 +112,20 @@ class MapRequest(Frozen):
     model: Annotated[
         Text | None,
         Field(
-            description="Name of a model of this installation or folder of a checkpoint; by default the newest that fits."
+            description="Name of a model of this installation or folder of a checkpoint; by default the best that fits."
         ),
     ] = None
     output: Annotated[
         Text | None,
         Field(description="Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request."),
     ] = None
+    replace: Annotated[
+        bool,
+        Field(
+            description="Replace the delivery of another request that the output folder holds.",
+            exclude_if=lambda replace: not replace,  # what was asked for is the same with or without it
+        ),
+    ] = False
     parameters: Annotated[dict[str, Any], Field(description="Parameters of the processor itself.")] = {}
     training: Annotated[
         Training, Field(description="How a missing model is trained: standard, or quick for a try.")
@@ -130,8 +138,8 @@ class MapRequest(Frozen):
 
     @property
     def polygon(self) -> Area:
-        """The area, longitude and latitude."""
-        return parse_area(self.area)
+        """The area, longitude and latitude. Raises `RequestError` where it is in a file that can't be read any more."""
+        return parse_area(area_value(self.area))
 
     @property
     def geometry(self) -> dict[str, Any]:
@@ -145,10 +153,10 @@ class MapRequest(Frozen):
 
     @property
     def digest(self) -> str:
-        """Digest that names the request: what is asked for, wherever it is delivered."""
+        """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
         unused = {name for name in ("offset",) if not getattr(self, name)}
-        return digest(self.model_dump(mode="json", exclude={"output", *unused}))
+        return digest({**self.model_dump(mode="json", exclude={"output", "replace", *unused}), "area": self.geometry})
 
 
 def read_parameters(file: Path) -> dict[str, Any]:
@@ -172,11 +180,14 @@ def parse_parameters(text: str | bytes, where: str) -> dict[str, Any]:
     )
 
 
-def check_request(parameters: dict[str, Any], base: Path, settings: Settings | None = None) -> MapRequest:
+def check_request(
+    parameters: dict[str, Any], base: Path, settings: Settings | None = None, *, delivers: bool = True
+) -> MapRequest:
     """The request that parameters make: complete, its paths absolute, everything checked that needs no pixel of a product.
 
-    ``base`` is the folder that relative paths start from. Raises `RequestError` with what is wrong, one problem a line, and
-    `DeliveryError` where the folder of the delivery holds something else.
+    ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
+    checked then. Raises `RequestError` with what is wrong, one problem a line, and `DeliveryError` where the folder of the delivery
+    holds something else.
     """
     settings = settings or load_settings()
     check_value(parameters, lambda why: RequestError(f"request: {why}. Correct it and send the request again."))
@@ -193,8 +204,8 @@ def check_request(parameters: dict[str, Any], base: Path, settings: Settings | N
         # Bad fields fall back, so that the others are checked as well and the user hears of everything at once.
         rest = {name: value for name, value in known.items() if name not in wrong}
         request = MapRequest.model_construct(**{"area": None, "year": 2019, **rest})
-    paths: dict[str, str | None] = {}
-    for name in (*PATHS, "model", "source"):
+    paths: dict[str, Any] = {}
+    for name in _PATH_LIKE:
         try:
             paths[name] = _path_of(request, name, base, settings)
         except RequestError as error:
@@ -203,30 +214,31 @@ def check_request(parameters: dict[str, Any], base: Path, settings: Settings | N
     request = request.model_copy(update=paths)
     problems += _problems(request, base, settings, skip=wrong)
     if problems:
-        raise RequestError(_listed(list(dict.fromkeys(problems))))
-    request = request.model_copy(update={"area": as_geojson(request.polygon)})
+        raise RequestError(listed(list(dict.fromkeys(problems))))
+    request = request.model_copy(update={"area": settled(settings.open_store(), request.polygon, request.area)})
     if request.output is None:
         name = f"{request.processor}-{request.year}-{request.digest}"
         request = request.model_copy(update={"output": str(base / "deliveries" / name)})
-        _check_output(request, base, settings)
-    check_target(request.delivery_folder, request.digest)
+        if delivers:
+            _check_output(request, base, settings)
+    if delivers:
+        check_target(request.delivery_folder, request.digest, replace=request.replace)
     return request
 
 
 def with_paths(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
     """The request with its paths made absolute, and the source of the settings where it names none. Raises `RequestError`."""
-    names = (*PATHS, "model", "source")
-    return request.model_copy(update={name: _path_of(request, name, base, settings) for name in names})
+    return request.model_copy(update={name: _path_of(request, name, base, settings) for name in _PATH_LIKE})
 
 
-def _path_of(request: MapRequest, name: str, base: Path, settings: Settings) -> str | None:
-    """The absolute path, address or name that a parameter means."""
-    value: str | None = getattr(request, name)
+def _path_of(request: MapRequest, name: str, base: Path, settings: Settings) -> Any:
+    """The absolute path, address or name that a parameter means; an area that is no path is itself."""
+    value = getattr(request, name)
     if name == "source":
         value = value or settings.source
         return None if value is None else absolute_source(value, base)
-    if value is None:
-        return None
+    if not isinstance(value, str):
+        return value
     path = _absolute(name, value, base)
     return path if name != "model" or Path(path).is_dir() else value
 
@@ -256,7 +268,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     problems: list[str] = []
     failed: set[str] = set()
     checks: dict[str, Callable[[], None]] = {
-        "area": lambda: _check_area(parse_area(request.area), settings),
+        "area": lambda: _check_area(parse_area(area_value(request.area)), settings),
         "year": lambda: check_season(request.year, None if "months" in skip else request.season),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
@@ -279,23 +291,12 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     return problems
 
 
-def _listed(problems: list[str]) -> str:
-    """One problem a line; of many the first."""
-    lines = [presentable(line) for problem in problems for line in problem.split("\n")]
-    kept = lines[:MOST_PROBLEMS]
-    while len(kept) > 1 and len("".join(kept)) > LONGEST_REFUSAL:
-        kept.pop()
-    if len(kept) < len(lines):
-        kept = kept[: MOST_PROBLEMS - 1]
-        kept.append(f"… and {len(lines) - len(kept)} more. Correct these first.")
-    return "\n".join(kept)
-
-
 def _check_area(area: Area, settings: Settings) -> None:
     check_size(area, settings.max_area_km2)
     size = area_km2(area)
-    epsg = utm_zone(area.centroid.x, area.centroid.y)
-    if size < SURE_TO_HOLD_PIXELS and not holds_pixel(area, epsg):
+    zone = Zone.of(area)
+    zone.check_work(settings.max_area_km2)
+    if size < SURE_TO_HOLD_PIXELS and not holds_pixel(area, zone.epsg):
         raise RequestError(
             f"area: no pixel's centre lies in it: it has {1e6 * size:,.0f} m², and a pixel of {PIXEL} m belongs to an area where its "
             f"centre does. Ask for a larger one, such as the same with {PIXEL} m around it."

@@ -29,7 +29,7 @@ from flows.request import (
     Year,
     check_request,
 )
-from flows.run import open_run
+from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from flows.training import train_model
@@ -38,6 +38,7 @@ from processors.season import Season
 NAME = "retrain"
 
 
+@again_where_rewritten
 def learn_area(request: MapRequest, processes: int, settings: Settings, *reporters: Reporter) -> Path:
     """Train a model from the labels of a checked request. Returns its folder in the store."""
     if request.labels is None:
@@ -79,7 +80,7 @@ def retrain(
     """Train a model from labels and one season, and add it to this installation.
 
     Args:
-        area: GeoJSON geometry, Feature or FeatureCollection in longitude and latitude, or a bbox [west, south, east, north].
+        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
         year: Year that the season ends in; from 2015.
         labels: GeoTIFF or vector file of known crops.
         months: First and last month of the season; [10, 7] starts in October of the year before.
@@ -96,6 +97,6 @@ def retrain(
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
     make_readable()
     settings = load_settings()
-    request = check_request(given, settings.folder, settings)
+    request = check_request(given, settings.folder, settings, delivers=False)
     with Artifacts(TRAINING_SHARES) as artifacts:
         return str(learn_area(request, processes, settings, artifacts))

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import ParamSpec, TypeVar
 
 from filelock import FileLock, Timeout
-from shapely.geometry.base import BaseGeometry
 
-from catalog.area import Area
-from catalog.errors import StoreError
-from catalog.grid import Cell, Window, cells_meeting, to_zone, utm_zone, window_around
+from catalog.errors import RewrittenError, StoreError
 from catalog.storage.store import Store
 from catalog.storage.whole import write_json
+from catalog.zone import Zone
 from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from processors.engine.protocol import Engine
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
-@dataclass(frozen=True)
-class Zone:
-    """UTM zone of a request, and its area on the grid."""
-
-    area: Area
-    epsg: int
-
-    @classmethod
-    def of(cls, area: Area) -> Zone:
-        """The UTM zone of the area's centroid."""
-        return cls(area, utm_zone(area.centroid.x, area.centroid.y))
-
-    @cached_property
-    def geometry(self) -> BaseGeometry:
-        """The area in the zone's metres."""
-        return to_zone(self.area, self.epsg)
-
-    @cached_property
-    def window(self) -> Window:
-        return window_around(self.geometry, self.epsg)
-
-    @cached_property
-    def cells(self) -> list[Cell]:
-        return cells_meeting(self.geometry, self.epsg)
+REWRITTEN = 3
+"""Times that a run begins again since other runs write dates anew that it reads."""
 
 
 @dataclass(frozen=True)
@@ -79,27 +59,51 @@ class Run:
 
 @contextmanager
 def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> Iterator[Run]:
-    """Open a run with its folder locked, its request written there, and its engine. Raises `StoreError` while the same request runs."""
+    """Open a run with its folder locked, its request written there, and its engine.
+
+    While the same request runs elsewhere it waits for the end of that: what is there then is taken, and the rest is done here.
+    """
     store = settings.open_store()
     folder = RunFolder.of(store, request.digest)
-    lock = _locked(folder)
+    reporter = Several(*reporters)
+    lock = _locked(folder, reporter)
     try:
         write_json(folder.request, request.model_dump(mode="json"))
         with settings.open_engine(store) as engine:
-            yield Run(request, settings, store, folder, engine, Several(*reporters))
+            yield Run(request, settings, store, folder, engine, reporter)
     finally:
         lock.release()
 
 
-def _locked(folder: RunFolder) -> FileLock:
+def again_where_rewritten(path: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Walk a path of stages again where a date was written anew while it was read: stages skip what is done, and read what is there now.
+
+    The path raises `RewrittenError` where that goes on.
+    """
+
+    @wraps(path)
+    def walk(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        for _ in range(REWRITTEN):
+            try:
+                return path(*args, **kwargs)
+            except RewrittenError as error:
+                logging.getLogger(__name__).warning("%s It is begun again.", error)
+        return path(*args, **kwargs)
+
+    return walk
+
+
+def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:
+    """The lock of a run's folder, which goes with this process. Raises `StoreError` where the folder can't be written."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.lock, thread_local=False)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"this request is being run already (lock in {folder.path}). Wait for it to end, then ask again."
-        ) from None
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            with step(reporter, "queue", "the same request, which is running now") as under_way:
+                lock.acquire(poll_interval=0.5)
+                under_way.outcome = "the same request has ended"
     except OSError as error:
         raise StoreError(f"can't write {folder.path}: {error}. Free some space or check the permissions.") from error
     return lock

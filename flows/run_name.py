@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 from shapely.geometry.base import BaseGeometry
 
-from catalog.area import as_geojson
+from catalog.antimeridian import centre
 from catalog.errors import RequestError
 from flows.request import MapRequest, with_paths
 from flows.settings import Settings
@@ -22,11 +22,10 @@ def run_name(what: str, parameters: dict[str, object], settings: Settings) -> st
         area = request.polygon
     except (ValidationError, RequestError):
         return f"{what} {parameters.get('year')}"
-    digest = request.model_copy(update={"area": as_geojson(area)}).digest
-    return f"{what} {request.year} {position(area)} {digest[:DIGITS]}"
+    return f"{what} {request.year} {position(area)} {request.digest[:DIGITS]}"
 
 
 def position(area: BaseGeometry) -> str:
     """The middle of an area in hundredths of a degree, such as ``33.87S 151.21E``."""
-    x, y = area.centroid.x, area.centroid.y
+    x, y = centre(area)
     return f"{abs(y):.2f}{'S' if y < 0 else 'N'} {abs(x):.2f}{'W' if x < 0 else 'E'}"

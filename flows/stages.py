@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from prefect.runtime import task_run
 
 from catalog.errors import AccessError, ModelError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
+from catalog.model_choice import ModelChoice
 from catalog.order import make_order
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
@@ -120,25 +122,26 @@ def season(run: Run, order: Order, unusable: Sequence[LeftOut]) -> Season:
     return chosen
 
 
-def model(run: Run, order: Order, season: Season) -> Path | None:
-    """The checkpoint that the processor gets: the newest that fits, else one trained from the request's labels.
+def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
+    """The checkpoint that the processor gets: the best that fits, else one trained from the request's labels.
 
     None where the processor needs none. Raises `ModelError`.
     """
     if not load_processor(run.request.processor).needs_model:
         return None
-    return fitting_model(run, order, season) or train_model(run, order, season, processes=max(1, len(gpus())))
+    fitting = fitting_model(run, order, season)
+    return fitting or ModelChoice(train_model(run, order, season, processes=max(1, len(gpus()))))
 
 
 @stage(
     "model",
     waits_for="a model that fits",
-    outcome=lambda chosen: "none fits; one is trained from the labels" if chosen is None else chosen.name,
+    outcome=lambda chosen: "none fits; one is trained from the labels" if chosen is None else _chosen_text(chosen),
 )
-def fitting_model(run: Run, order: Order, season: Season) -> Path | None:
-    """The newest model that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
+def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
+    """The best model that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
     request = run.request
-    labels = request_labels(request, run.zone.window)
+    labels = request_labels(request, run.zone.groups)
     try:
         return Registry(run.store).choose(
             request.level,
@@ -163,10 +166,11 @@ class Patches:
     job: Job
     processor: Processor
     source: CubePatches
+    model: ModelChoice | None
 
 
 @stage("patch", waits_for="windows over the area", outcome=lambda patches: f"{len(patches.source)} patches")
-def patch(run: Run, order: Order, season: Season, model: Path | None) -> Patches:
+def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> Patches:
     """Write the processor's job down, check that it can be done, and cover the area with windows."""
     request = run.request
     job = Job(
@@ -177,14 +181,14 @@ def patch(run: Run, order: Order, season: Season, model: Path | None) -> Patches
         bands=season.bands,
         synthetic=order.synthetic,
         parameters=request.parameters,
-        model=model,
+        model=None if model is None else model.folder,
         crop_mask=request.crop_mask is not None,
     )
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(request.processor, job)
-    windows = cover(run.zone.window, processor.grid)
+    windows = cover(run.zone.window, processor.grid, zone_area=run.zone.geometry)
     source = CubePatches(run.store, order.source_id, order.level, season, windows, processor.bands)
-    return Patches(job, processor, source)
+    return Patches(job, processor, source, model)
 
 
 @stage("thematic", waits_for="the processor {processor}")
@@ -229,10 +233,18 @@ def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
 @stage("deliver", waits_for="files")
 def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts) -> list[Path]:
     """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
-    files = write_delivery(run.request.delivery_folder, rasters, patches.processor.variables, facts)
+    request, declared = run.request, patches.processor.variables
+    files = write_delivery(request.delivery_folder, rasters, declared, facts, replace=request.replace)
     Registry(run.store).add_map(next(file for file in files if file.name == ITEM))
     forget_shared(run.folder.shared_results, run.store.cubes)
     return files
+
+
+def _chosen_text(choice: ModelChoice) -> str:
+    """Name of the model, and of newer ones that were not taken."""
+    newer = list(takewhile(lambda model: not model.taken, choice.compared))
+    against = "".join(f"; not {model.name}: {model.reason}" for model in newer)
+    return f"{choice.folder.name}{against}"
 
 
 def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from catalog.errors import ModelError
@@ -41,7 +42,13 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
     kept = [acquisition.products for acquisition in season.used]
     folder = run.folder.training(digest([kept, run.request.training, order.source_id, season.masks]))
     write_patches(run, order, season, folder.patches)
-    model = train(run, folder, processes)
+    try:
+        model = train(run, folder, processes)
+    except ModelError:
+        shutil.rmtree(
+            folder.path, ignore_errors=True
+        )  # it may have failed since they are damaged: the next run writes them anew
+        raise
     shutil.rmtree(folder.path)  # the model is in the store; a later training writes its patches anew
     return model
 
@@ -55,10 +62,10 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
 def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
     """Write the patches that hold labels. Returns how many."""
     request, zone = run.request, run.zone
-    labels = request_labels(request, zone.window)
+    labels = request_labels(request, zone.groups)
     if labels is None:
         raise ModelError("no labels to train from. Give `labels`, or a model that fits.")
-    windows = training_windows(zone.window, patch_size(zone.window))
+    windows = training_windows(zone.window, patch_size(zone.window), zone.geometry)
     bands = learnt_bands(season)
     patches = CubePatches(run.store, order.source_id, order.level, season, windows, bands)
     learnt = TrainingSeason.of(
@@ -79,10 +86,23 @@ def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
 @stage("model", task_name="train", waits_for="training", outcome=lambda model: f"trained {model.name}")
 def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
     """Train on the patches in one process, or in several through torchrun. Returns the model in the store."""
-    if not (folder.checkpoint / ITEM).is_file():
-        command = training_command(folder.patches, folder.checkpoint, run.request.training, processes)
-        _run(command, folder.checkpoint, run.reporter.advance)
-    return Registry(run.store).add_model(folder.checkpoint)
+    registry = Registry(run.store)
+    if left := taken_over(folder.checkpoint, registry):
+        return left
+    command = training_command(folder.patches, folder.checkpoint, run.request.training, processes)
+    _run(command, folder.checkpoint, run.reporter.advance)
+    return registry.add_model(folder.checkpoint)
+
+
+def taken_over(checkpoint: Path, registry: Registry) -> Path | None:
+    """The model in the store that an earlier run trained and had no time to add; None where there is none, or it was damaged since."""
+    if not (checkpoint / ITEM).is_file():
+        return None
+    try:
+        return registry.add_model(checkpoint)
+    except ModelError:
+        shutil.rmtree(checkpoint)
+        return None
 
 
 def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:
@@ -94,11 +114,11 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
     return [sys.executable, *launcher, *options]
 
 
-def request_labels(request: MapRequest, window: Window) -> Labels | None:
+def request_labels(request: MapRequest, windows: Sequence[Window]) -> Labels | None:
     """The request's labels, or None. Raises `RequestError` where they can't be read."""
     if request.labels is None:
         return None
-    return open_labels(Path(request.labels), None if request.legend is None else Path(request.legend), window)
+    return open_labels(Path(request.labels), None if request.legend is None else Path(request.legend), windows)
 
 
 def patch_size(window: Window) -> int:

@@ -12,11 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
-from catalog.grid import Window, inside, to_zone
+from catalog.grid import Window, blocks_meeting, clipped, inside, to_zone
 from catalog.legend import MAP_BACKGROUND
 from catalog.storage.store import CellPath
 from processors.cube.storage import open_group
@@ -50,15 +51,15 @@ class Recipe:
 
     job: SentJob
     results: CellPath
-    zone_area: BaseGeometry
-    """Geometry in the zone's metres."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """One block, the patches that meet it (number and window), and where a crop mask keeps it."""
+    """One block, the part of the area that lies in it, the patches that meet it (number and window), and where a crop mask keeps it."""
 
     window: Window
+    zone_area: BaseGeometry
+    """Geometry in the zone's metres."""
     patches: tuple[tuple[int, Window], ...]
     kept: npt.NDArray[np.bool_] | None = None
 
@@ -78,20 +79,23 @@ def mosaic(
 ) -> dict[str, Path]:
     """Blend the results of all patches and write one tiled GeoTIFF per variable, named by it, in ``output``.
 
-    ``windows``: of the patches, in the order of ``results``; ``area``: longitude and latitude; ``area_window``: what is
-    written. Pixels whose centre lies outside the area are no-data. Outside ``crop_mask`` a class is background, everything
-    else no-data. ``progress`` is told (blocks done, blocks in all). The same bytes however many workers ``engine`` has.
+    ``windows``: of the patches, in the order of ``results``; ``area``: longitude and latitude; ``area_window``: what the rasters
+    cover. Blocks that the area doesn't meet are neither computed nor written. Pixels whose centre lies outside the area are no-data.
+    Outside ``crop_mask`` a class is background, everything else no-data. ``progress`` is told (blocks done, blocks in all). The same
+    bytes however many workers ``engine`` has.
     Raises `StoreError` where the results don't belong to the patches or a raster can't be written.
     """
     processor = make_processor(processor_name, job)
     _check_results(results, len(windows), len(processor.fields))
-    recipe = Recipe(sent_job(processor_name, job, results), results, to_zone(area, area_window.epsg))
+    recipe = Recipe(sent_job(processor_name, job, results), results)
+    zone_area = to_zone(area, area_window.epsg)
+    touched = blocks_meeting(zone_area, area_window, BLOCK)
 
     def blocks(mask: MaskReader | None = None) -> Iterator[Block]:
-        return cut_blocks(area_window, windows, mask)
+        return cut_blocks(touched, windows, zone_area, mask)
 
     summary = processor.summarise(in_batches(engine, partial(blended_block, recipe), blocks()))
-    count = sum(1 for _ in area_window.blocks(BLOCK))
+    count = len(touched)
     paths = {variable.name: output / f"{variable.name}.tif" for variable in processor.variables}
     with ExitStack() as stack:
         writers = {
@@ -107,11 +111,16 @@ def mosaic(
     return paths
 
 
-def cut_blocks(area_window: Window, windows: Sequence[Window], mask: MaskReader | None = None) -> Iterator[Block]:
-    """The blocks of a window, row by row, each with the patches that meet it in patch order."""
-    for window in area_window.blocks(BLOCK):
-        meeting = tuple((number, patch) for number, patch in enumerate(windows) if window.intersection(patch))
-        yield Block(window, meeting, None if mask is None else mask.read(window))
+def cut_blocks(
+    touched: Sequence[Window], windows: Sequence[Window], zone_area: BaseGeometry, mask: MaskReader | None = None
+) -> Iterator[Block]:
+    """The blocks, each with its part of the area and the patches that meet it in patch order."""
+    boxes = [shapely.geometry.box(*window.bounds) for window in windows]
+    tree = shapely.STRtree(boxes)
+    for window in touched:
+        near = sorted(tree.query(shapely.box(*window.bounds)).tolist())
+        meeting = tuple((number, windows[number]) for number in near if window.intersection(windows[number]))
+        yield Block(window, clipped(zone_area, window), meeting, None if mask is None else mask.read(window))
 
 
 def in_batches(engine: Engine, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -161,7 +170,7 @@ def blend(
 def blended_block(recipe: Recipe, block: Block) -> Fields:
     """Blended fields (K, H, W) of one block, NaN outside the area."""
     processor = recipe.job.make()
-    within = inside(recipe.zone_area, block.window)
+    within = inside(block.zone_area, block.window)
     if not within.any():
         return np.full((len(processor.fields), *block.window.shape), np.nan, np.float32)
     stored = _stored(recipe.results)  # opened once a block: opening takes longer than reading a patch
@@ -175,7 +184,7 @@ def finished_block(recipe: Recipe, summary: dict[str, Any], block: Block) -> tup
     """The variables (bands, H, W) of one block, as they are delivered."""
     processor = recipe.job.make()
     finished = processor.finish(blended_block(recipe, block), summary)
-    within = inside(recipe.zone_area, block.window)
+    within = inside(block.zone_area, block.window)
     values = {}
     for variable in processor.variables:
         raster = _checked(processor, variable, finished, block.window.shape)

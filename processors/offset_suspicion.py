@@ -10,9 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from processors.ingest.offset import SUSPICIOUS
-
-_SEPARATOR = "; "
+from processors.cube.pixel_source import OffsetFinding, PixelSource
 
 
 @dataclass(slots=True)
@@ -21,21 +19,22 @@ class OffsetRecord:
 
     said_by: set[str] = field(default_factory=set)
     checks: set[str] = field(default_factory=set)
+    findings: set[OffsetFinding] = field(default_factory=set)
+    suspicion: str = ""
+    """Words of the check that found the offset missing; empty where none did."""
 
-    def add(self, said_by: str, check: str) -> None:
-        """Add a cell's record, both texts as ingestion writes them."""
-        self.said_by |= set(said_by.split(_SEPARATOR))
-        self.checks |= set(check.split(_SEPARATOR))
-
-    @property
-    def suspicion(self) -> str:
-        """Text of the check that found the offset missing; empty where none did."""
-        return next((check for check in sorted(self.checks) if check.startswith(SUSPICIOUS)), "")
+    def add(self, source: PixelSource) -> None:
+        """Add what a cell holds of a product."""
+        self.said_by |= set(source.offset_from)
+        self.checks |= {source.check}
+        self.findings |= {source.finding}
+        if source.finding is OffsetFinding.MISSING:
+            self.suspicion = min(filter(None, (self.suspicion, source.check)))
 
     @property
     def agrees(self) -> bool:
         """True where the numbers were checked and fit."""
-        return "ok" in self.checks and not self.suspicion
+        return OffsetFinding.FITS in self.findings and not self.suspicion
 
 
 def suspicions(records: Mapping[str, OffsetRecord]) -> dict[str, str]:
@@ -55,8 +54,8 @@ def suspicions(records: Mapping[str, OffsetRecord]) -> dict[str, str]:
         if len(suspects) > agreeing:
             text = f"offset suspicious: not checked, and missing at {len(suspects)} of {len(suspects) + agreeing} dates of the same"
             reasons |= {
-                name: f"{text} ({_SEPARATOR.join(sorted(said_by))})"
+                name: f"{text} ({'; '.join(sorted(said_by))})"
                 for name in names
-                if not records[name].suspicion and not records[name].agrees and records[name].checks
+                if not records[name].suspicion and not records[name].agrees and records[name].findings
             }
     return reasons

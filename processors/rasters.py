@@ -59,6 +59,7 @@ class RasterWriter:
 def raster_writer(path: Path, variable: Variable, window: Window, scale: float = 1.0) -> Iterator[RasterWriter]:
     """A tiled, compressed GeoTIFF of one variable; whole when the block ends well, else absent.
 
+    Tiles that nothing is written into take no room and read as no data.
     ``scale``: what the numbers are to be multiplied by. Raises `StoreError` where it can't be written, on a full disk for instance.
     """
     with ExitStack() as stack:
@@ -68,7 +69,7 @@ def raster_writer(path: Path, variable: Variable, window: Window, scale: float =
                 temporary, "w", driver="GTiff", width=window.width, height=window.height,
                 count=len(variable.bands), dtype=variable.dtype, nodata=variable.nodata, crs=f"EPSG:{window.epsg}",
                 transform=window.transform, tiled=True, blockxsize=TILE, blockysize=TILE, interleave="pixel",
-                bigtiff="IF_SAFER", **_compression(variable),
+                bigtiff="IF_SAFER", sparse_ok=True, **_compression(variable),
             )  # fmt: skip
             _describe(dataset, variable)
             if scale != 1:
@@ -85,9 +86,12 @@ def raster_writer(path: Path, variable: Variable, window: Window, scale: float =
             stack.close()
 
 
-def copy_as_cog(source: Path, target: Path, variable: Variable, tags: Mapping[str, str]) -> None:
+def copy_as_cog(
+    source: Path, target: Path, variable: Variable, tags: Mapping[str, str], *, sparse: bool = False
+) -> None:
     """Copy a raster into a Cloud Optimized GeoTIFF with overviews (nearest for classes, average else) and ``tags``.
 
+    ``sparse``: leave tiles without data out of the file, which some readers other than GDAL don't expect.
     The same raster and tags give the same bytes. Raises `StoreError` where it can't be written.
     """
     virtual = target.with_suffix(".vrt")
@@ -102,7 +106,8 @@ def copy_as_cog(source: Path, target: Path, variable: Variable, tags: Mapping[st
                 dataset.update_tags(**tags)
             rasterio.shutil.copy(
                 virtual, target, driver="COG", blocksize=TILE, bigtiff="IF_SAFER", overviews="IGNORE_EXISTING",
-                overview_resampling="NEAREST" if variable.legend else "AVERAGE", **options,
+                overview_resampling="NEAREST" if variable.legend else "AVERAGE",
+                **({"sparse_ok": "YES"} if sparse else {}), **options,
             )  # fmt: skip
         finally:
             virtual.unlink(missing_ok=True)

@@ -6,21 +6,25 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import AwareDatetime, Field
-from shapely import centroid, get_x, get_y
+from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import centre
 from catalog.area import Area
 from catalog.errors import NotEnoughAcquisitionsError, Reason
-from catalog.grid import Window, cells_meeting, inside, to_zone, window_around
+from catalog.grid import Cell, Window, cells_meeting, inside, to_zone, window_around
 from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
+from processors.cube.pixel_source import OffsetFinding, PixelSource
+from processors.cube.undisturbed import undisturbed
 from processors.ingest.offset import SHIFT
 from processors.offset_suspicion import OffsetRecord, suspicions
 
@@ -45,6 +49,12 @@ class SeasonAcquisition(Frozen):
     products: tuple[str, ...]
     offset_from: Annotated[str, Field(description="what the radiometric offset was taken from")] = ""
     offset_check: Annotated[str, Field(description="whether the numbers agree with it")] = ""
+    offset_finding: Annotated[
+        OffsetFinding | None, Field(description="the same as a kind; none where it has several, or in older seasons")
+    ] = None
+    contents: Annotated[
+        dict[str, str], Field(description="names what each cell holds of it, pixels and mask; by cell")
+    ] = {}
     offset_given: Annotated[
         dict[str, int], Field(description="offset that the request gives, by product, units of 1e-4 reflectance")
     ] = {}
@@ -89,7 +99,7 @@ class Season(Frozen):
                 f"the numbers look as if a radiometric offset were missing, which nothing "
                 f"says. {offset_remedy(suspect)}"
             )
-        told = {one.offset_from for one in self.acquisitions if one.offset_check == "ok"}
+        told = {one.offset_from for one in self.acquisitions if one.offset_finding is OffsetFinding.FITS}
         unknown = [
             one.id for one in self.used if one.offset_from.startswith(NO_STATEMENT) and one.offset_from not in told
         ]
@@ -116,6 +126,19 @@ class Season(Frozen):
         return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _CellCounts:
+    """Counts in one cell, of one acquisition."""
+
+    valid: int = 0
+    clear: int = 0
+    unmasked: bool = False
+    masked_with: str | None = None
+    bands: npt.NDArray[np.bool_] | None = None
+    sources: tuple[PixelSource, ...] = ()
+    contents: str = ""
+
+
 @dataclass(slots=True)
 class _AreaCounts:
     """Counts over the cells, of one acquisition."""
@@ -125,7 +148,25 @@ class _AreaCounts:
     bands: npt.NDArray[np.bool_] | None = None
     unmasked: int = 0
     masks: set[str] = field(default_factory=set)
+    contents: dict[str, str] = field(default_factory=dict)
+    """By cell."""
+    sources: dict[str, PixelSource] = field(default_factory=dict)
+    """By product."""
     offset: OffsetRecord = field(default_factory=OffsetRecord)
+
+    def add(self, cell: Cell, counted: _CellCounts) -> None:
+        self.unmasked += counted.unmasked
+        if counted.bands is None:
+            return
+        self.valid += counted.valid
+        self.clear += counted.clear
+        self.bands = counted.bands if self.bands is None else self.bands & counted.bands
+        if counted.masked_with is not None:
+            self.masks.add(counted.masked_with)
+        self.contents[cell.name] = counted.contents
+        for source in counted.sources:
+            self.offset.add(source)
+            self.sources[source.product] = source
 
 
 def choose_season(
@@ -202,10 +243,9 @@ def _usual_bands(
 def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _AreaCounts], int]:
     """Counts by acquisition, and the number of pixels of the area."""
     counts = {acquisition.id: _AreaCounts() for acquisition in order.acquisitions}
-    around = window_around(zone_area, epsg)
     pixels = 0
     for cell in cells_meeting(zone_area, epsg):
-        part = around.intersection(cell.window)
+        part = _window_in(cell, zone_area)
         if part is None:
             continue
         mask = inside(zone_area, part)
@@ -214,30 +254,36 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
         if mask.any() and path.exists():
             cube = Cube(path)
             for acquisition in order.acquisitions:
-                _count_in_cell(cube, acquisition, part, mask, counts[acquisition.id])
+                index = cube.index_of(acquisition)
+                if index is not None:
+                    count = partial(_count_in_cell, cube, index, part, mask)
+                    counts[acquisition.id].add(cell, undisturbed({path: [index]}, count))
     return counts, pixels
 
 
-def _count_in_cell(
-    cube: Cube, acquisition: Acquisition, part: Window, mask: npt.NDArray[np.bool_], counts: _AreaCounts
-) -> None:
-    index = cube.index_of(acquisition)
-    if index is None or cube.arrays["ingested"][index] != 1:
-        return
+def _window_in(cell: Cell, zone_area: BaseGeometry) -> Window | None:
+    """Window around the part of an area that lies in a cell."""
+    here = zone_area.intersection(box(*cell.window.bounds))
+    return None if here.is_empty else window_around(here, cell.epsg).intersection(cell.window)
+
+
+def _count_in_cell(cube: Cube, index: int, part: Window, mask: npt.NDArray[np.bool_]) -> _CellCounts:
+    if cube.arrays["ingested"][index] != 1:
+        return _CellCounts()
     if cube.arrays["masked"][index] != 1:
-        counts.unmasked += 1
-        return
+        return _CellCounts(unmasked=True)
     clear = cube.read("clear", index, *cube.window.slices(part))[mask]
     valid = int((clear <= 1).sum())
-    if valid:
-        counts.valid += valid
-        counts.clear += int((clear == 1).sum())
-        if "masked_with" in cube.arrays:
-            counts.masks.add(str(cube.arrays["masked_with"][index]))
-        present = np.asarray(cube.arrays["bands_present"][index]) == 1
-        counts.bands = present if counts.bands is None else counts.bands & present
-        check = str(cube.arrays["offset_check"][index]) if "offset_check" in cube.arrays else ""
-        counts.offset.add(str(cube.arrays["offset_from"][index]), check)
+    if not valid:
+        return _CellCounts()
+    return _CellCounts(
+        valid=valid,
+        clear=int((clear == 1).sum()),
+        masked_with=str(cube.arrays["masked_with"][index]) if "masked_with" in cube.arrays else None,
+        bands=np.asarray(cube.arrays["bands_present"][index]) == 1,
+        sources=cube.sources(index),
+        contents=cube.contents(index),
+    )
 
 
 def _judge(
@@ -267,14 +313,16 @@ def _judge(
         id=acquisition.id,
         time=acquisition.time,
         platform=acquisition.platform,
-        baseline=acquisition.baseline,
+        baseline="+".join(sorted({source.baseline for source in counts.sources.values()})) or acquisition.baseline,
         cloud_cover=acquisition.cloud_cover,
         valid_fraction=valid,
         clear_fraction=clear,
         sun_zenith=_zenith(acquisition, area),
-        products=tuple(product.id for product in acquisition.products),
+        products=_products(acquisition, counts),
         offset_from="; ".join(sorted(counts.offset.said_by)),
         offset_check="; ".join(sorted(counts.offset.checks)),
+        offset_finding=next(iter(counts.offset.findings)) if len(counts.offset.findings) == 1 else None,
+        contents=counts.contents,
         offset_given={product.id: product.offset for product in acquisition.products if product.offset is not None},
         used=kind is None,
         reason=reason,
@@ -282,11 +330,19 @@ def _judge(
     )
 
 
+def _products(acquisition: Acquisition, counts: _AreaCounts) -> tuple[str, ...]:
+    """Ids of those that the pixels are from, whatever the catalogue lists now; of those ordered where there are no pixels."""
+    ordered = [product.id for product in acquisition.products]
+    if not counts.sources:
+        return tuple(ordered)
+    read = sorted(counts.sources, key=lambda name: (ordered.index(name) if name in ordered else len(ordered), name))
+    return tuple(read)
+
+
 def _zenith(acquisition: Acquisition, area: Area) -> float:
     if acquisition.sun_zenith is not None:
         return acquisition.sun_zenith
-    middle = centroid(area)
-    return sun_angles(acquisition.time, float(get_x(middle)), float(get_y(middle)))[0]
+    return sun_angles(acquisition.time, *centre(area))[0]
 
 
 def offset_remedy(suspect: Sequence[str]) -> str:

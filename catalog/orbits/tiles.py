@@ -100,7 +100,7 @@ class Tile:
     @property
     def footprint(self) -> Polygon:
         """The corners in longitude and latitude, degrees. Across the antimeridian its longitudes go on beyond 180."""
-        corners = shapely.get_coordinates(to_lonlat(self._outline, 32600 + self.zone))
+        corners = shapely.get_coordinates(to_lonlat(MultiPoint(list(self._outline.exterior.coords)), 32600 + self.zone))
         middle = self.zone * 6 - 183
         corners[:, 0] = (corners[:, 0] - middle + 180) % 360 - 180 + middle
         return Polygon(corners)

@@ -37,7 +37,7 @@ class BucketFiles:
         with self._client(path) as client:
             found = client.ls(folder, detail=True)
         entries = [
-            Entry(name_of(name), entry["type"] == "directory", int(entry["size"] or 0))
+            Entry(name_of(name), entry["type"] == "directory", int(entry["size"] or 0), str(entry.get("ETag") or ""))
             for entry in found
             # A marker of the folder itself, which some tools write, is no file in it.
             if (name := str(entry["name"]).rstrip("/")) != folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from catalog.errors import RequestError, StoreError
@@ -42,10 +43,29 @@ class BucketPath:
 
     def sizes(self) -> dict[str, int]:
         """Size in bytes of each object below, by its address relative to this one. Raises `StoreError`."""
+        return {name: int(entry["size"]) for name, entry in self._objects().items()}
+
+    def last_written(self) -> datetime | None:
+        """Time at which the newest object below was written; None where there is none. Raises `StoreError`."""
+        return max((entry["LastModified"] for entry in self._objects().values()), default=None)
+
+    def delete(self) -> None:
+        """Delete one object, if it is there. Raises `StoreError`."""
+        with self._client() as client:
+            client.call_s3("delete_object", Bucket=self.bucket, Key=self.key)
+
+    def remove(self) -> None:
+        """Remove every object below, a Zarr group's own metadata first: without it there is no group. Raises `StoreError`."""
+        names = sorted(self.sizes(), key=lambda name: name != "zarr.json")
+        with self._client() as client:
+            for part in filter(None, (names[:1], names[1:])):
+                client.rm([f"{self.bucket}/{self.key}/{name}" for name in part])
+
+    def _objects(self) -> dict[str, Any]:
         base = f"{self.bucket}/{self.key}".rstrip("/") + "/"
         with self._client() as client:
             objects: dict[str, Any] = client.find(base, detail=True)
-        return {path.removeprefix(base): int(entry["size"]) for path, entry in sorted(objects.items())}
+        return {path.removeprefix(base): entry for path, entry in sorted(objects.items())}
 
     def folders(self) -> list[BucketPath]:
         """The addresses directly below that hold objects. Raises `StoreError`."""
@@ -76,6 +96,15 @@ class BucketPath:
                     return bytes(await body.read())
 
             return sync(client.loop, content), str(answer["ETag"])
+
+    def etag(self) -> str | None:
+        """The ETag of an object; None where there is none. Raises `StoreError`."""
+        with self._client() as client:
+            try:
+                answer = client.call_s3("head_object", Bucket=self.bucket, Key=self.key)
+            except FileNotFoundError:
+                return None
+        return str(answer["ETag"])
 
     def put(self, data: bytes, **condition: str) -> str | None:
         """Write an object whole and return its ETag; None where the condition does not hold.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -22,6 +22,8 @@ class Entry:
     is_folder: bool
     size: int
     """Bytes; 0 of folders."""
+    state: str = field(default="", compare=False)
+    """Changes when the file does: its time of writing, its ETag in a bucket, its checksum in an archive; empty of folders."""
 
 
 class Files(Protocol):
@@ -85,10 +87,11 @@ class LocalFiles:
                 for entry in found:
                     is_folder = entry.is_dir()
                     try:
-                        size = 0 if is_folder else entry.stat().st_size
+                        stat = None if is_folder else entry.stat()
                     except FileNotFoundError:  # a link to nothing
                         continue
-                    entries.append(Entry(entry.name, is_folder, size))
+                    size, state = (stat.st_size, str(stat.st_mtime_ns)) if stat else (0, "")
+                    entries.append(Entry(entry.name, is_folder, size, state))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(f"no folder {folder}") from error
         except OSError as error:

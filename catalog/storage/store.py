@@ -46,6 +46,11 @@ class Store:
         return self.root / "subscriptions"
 
     @property
+    def areas(self) -> Path:
+        """Areas that are too long to travel in a request, each named by its digest."""
+        return self.root / "areas"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

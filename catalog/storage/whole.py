@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from catalog.errors import StoreError
+
+ASIDE = re.compile(r"\..+-[0-9a-f]{8}(\.\w+)?")
+"""Names of what is being written beside its place, or was when its process was killed."""
 
 Existing = Literal["replace", "keep"]
 """The fate of a folder that is there when a new one is ready."""

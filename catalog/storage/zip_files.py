@@ -163,5 +163,5 @@ def _tree(members: list[zipfile.ZipInfo]) -> dict[str, dict[str, Entry]]:
         if member.is_dir():
             folder(path)
         else:
-            folder(parent(path))[name_of(path)] = Entry(name_of(path), False, member.file_size)
+            folder(parent(path))[name_of(path)] = Entry(name_of(path), False, member.file_size, f"{member.CRC:08x}")
     return folders

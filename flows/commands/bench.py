@@ -93,23 +93,22 @@ def predict(
     ] = None,
 ) -> None:
     """Measure prediction over a synthetic cube, from stored blocks to probabilities, beside the bare network; and its memory."""
-    from tempfile import TemporaryDirectory
-
     from agrunet.bench.machine import cpu_threads
     from agrunet.bench.prediction import measure_prediction
     from agrunet.errors import AgrunetError
+    from catalog.storage.scratch import scratch_folder
     from flows.reporting.progress import terminal_step
     from processors.bench.cell import write_bench_cube
     from processors.patches.cube_patches import PatchGrid
 
     try:
         with (
-            TemporaryDirectory(prefix="cropline-bench-") as folder,
+            scratch_folder("bench") as folder,
             terminal_step("bench", "the first figure", 0) as step,
             cpu_threads(threads),
         ):
             source = write_bench_cube(
-                Path(folder), dates, PatchGrid(), lambda done, total: step.advance(done, total, "synthetic cube")
+                folder, dates, PatchGrid(), lambda done, total: step.advance(done, total, "synthetic cube")
             )
             counts = [patches, 4 * patches, 16 * patches]
             rows = measure_prediction(
@@ -138,17 +137,16 @@ def cube(
     ] = None,
 ) -> None:
     """Measure chunk and shard shapes of the cube: written date by date, read as all dates of one patch."""
-    from tempfile import TemporaryDirectory
-
     from agrunet.bench.machine import device_name
+    from catalog.storage.scratch import scratch_folder
     from flows.reporting.progress import terminal_step
     from processors.bench.layout import measure_layouts
 
     with (
-        TemporaryDirectory(prefix="cropline-bench-", dir=folder) as scratch,
+        scratch_folder("bench", folder) as scratch,
         terminal_step("bench", "the first figure", 0) as step,
     ):
-        rows = measure_layouts(Path(scratch), dates, rounds, device_name("cpu"), watch=step.advance)
+        rows = measure_layouts(scratch, dates, rounds, device_name("cpu"), watch=step.advance)
     head = f"{dates} dates, 12 bands, synthetic fields, from the system's cache; the fastest of {rounds} rounds"
     lines = [head, "layout         pipeline      write Mpx/s  patch ms  straddling ms  bytes/px  files/date"]
     lines += [
@@ -183,14 +181,13 @@ def ingest(
     ] = None,
 ) -> None:
     """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory."""
-    from tempfile import TemporaryDirectory
-
+    from catalog.storage.scratch import scratch_folder
     from catalog.storage.whole import written_whole
     from flows.reporting.progress import terminal_step
     from processors.bench.ingest import QUICK, IngestPlan, measure_ingest
 
-    with TemporaryDirectory(prefix="cropline-bench-") as folder, terminal_step("bench", "the first figure", 0) as step:
-        rates = measure_ingest(Path(folder), QUICK if quick else IngestPlan(), step.advance)
+    with scratch_folder("bench") as folder, terminal_step("bench", "the first figure", 0) as step:
+        rates = measure_ingest(folder, QUICK if quick else IngestPlan(), step.advance)
     typer.echo(rates.as_text(), err=json_file == STDOUT)
     text = rates.model_dump_json(indent=1)
     if json_file == STDOUT:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from shapely.geometry import shape
 
+from catalog.antimeridian import bbox
 from catalog.products import BANDS, LEVEL_BANDS, Frozen, Product
 from catalog.sources.one_product import Kind, ProductReading, read_product_at
 from catalog.sources.safe.masks import KINDS, QualityMask, mask_features
@@ -166,7 +167,7 @@ def _parts(inspection: Inspection) -> Iterator[RenderableType]:
 
 def _facts(inspection: Inspection) -> Iterator[tuple[str, str | None]]:
     product = inspection.product
-    west, south, east, north = shape(product.footprint).bounds
+    west, south, east, north = bbox(shape(product.footprint))
     yield "product", f"{product.id}{'  (synthetic)' if product.synthetic else ''}"
     yield "lies at", f"{product.href}  ({inspection.kind})"
     yield "level, baseline", f"{product.level}, {product.baseline}"

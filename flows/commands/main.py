@@ -7,15 +7,15 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from catalog.errors import CroplineError
 from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
+from flows.commands.prune import prune
 from flows.commands.simulate import simulate
 
 if TYPE_CHECKING:
@@ -23,20 +23,8 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 
-class Interruptible(TyperGroup):
-    """The commands. An interrupt ends them with one message and exit code 130."""
-
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:  # caught here, for Typer makes a silent end of it
-            typer.echo("\nStopped. The same command goes on from what is there.", err=True)
-            raise typer.Exit(130) from None
-
-
 app = typer.Typer(
     name="cropline",
-    cls=Interruptible,
     help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -91,7 +79,13 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command()
-def run(file: RequestFile, as_json: AsJson = False) -> None:
+def run(
+    file: RequestFile,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the delivery of another request that the output folder holds.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Make one delivery in this process, with a Prefect of its own."""
     from flows.prefect_process.temporary_server import temporary_server
 
@@ -100,7 +94,8 @@ def run(file: RequestFile, as_json: AsJson = False) -> None:
         from flows.request import check_request, read_parameters
 
         settings = _settings()
-        request = check_request(read_parameters(file), settings.folder, settings)
+        parameters = read_parameters(file) | ({"replace": True} if replace else {})
+        request = check_request(parameters, settings.folder, settings)
         _tell(f"store: {settings.open_store().root}")
         delivery = run_in_process(request, settings, server)
     _show(delivery, as_json)
@@ -120,7 +115,7 @@ def retrain(
         from flows.request import check_request, read_parameters
 
         settings = _settings()
-        request = check_request(read_parameters(file), settings.folder, settings)
+        request = check_request(read_parameters(file), settings.folder, settings, delivers=False)
         model = train_in_process(request, processes, settings, server)
     _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
 
@@ -329,7 +324,8 @@ def models(as_json: AsJson = False) -> None:
         _say(json.dumps([entry.model_dump(mode="json") for entry in [*own, *shipped]]))
         return
     for entry in own:
-        _say(entry.name)
+        score = entry.strictest
+        _say(f"{entry.name}  {f'{score.split} mIoU {score.miou:.3f}' if score else 'nothing held out'}")
     for entry in shipped:
         _say(f"{entry.name}  comes with the software{', for synthetic sources only' if entry.synthetic else ''}")
     if not own:
@@ -338,6 +334,7 @@ def models(as_json: AsJson = False) -> None:
 
 app.command()(cells)
 app.command()(export)
+app.command()(prune)
 
 
 def _show(delivery: Delivery, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from catalog.area import parse_geometry
+from catalog.area_file import area_value
 from catalog.errors import RequestError
 from catalog.guards.numbers import EARLIEST, LATEST, any_time
 from catalog.orbits.elements import read_elements
@@ -41,7 +42,7 @@ def forecast(file: Path, days: int, start: str | None = None, tle: Path | None =
     Raises `RequestError`: the file, the time or the elements can't be understood, or don't apply.
     """
     parameters = read_parameters(file)
-    area = parse_geometry(parameters.get("area", parameters))
+    area = parse_geometry(area_value(parameters.get("area", parameters)))
     first = datetime.now(UTC) if start is None else parse_time(start)
     elements = [] if tle is None else read_elements(tle)
     flying = flights(first, first + timedelta(days=days), elements)

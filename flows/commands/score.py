@@ -22,8 +22,8 @@ from catalog.legend import MAP_NO_DATA, OUTSIDE, Legend, LegendClass
 from catalog.orbits.tiles import Tile
 from catalog.products import Order
 from catalog.storage.whole import write_json
+from catalog.zone import Zone
 from flows.request import MapRequest
-from flows.run import Zone
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from processors.delivery.folder_swap import ITEM

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
 """Deployments whose parameters are a request's."""
 
+MOST_BYTES = 524_288
+"""Bytes of a run's parameters that Prefect takes (its setting PREFECT_SERVER_API_MAX_PARAMETER_SIZE)."""
+
 DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal")
 """All that `cropline up` makes."""
 
@@ -87,6 +90,7 @@ def expand(argv: list[str], base: Path) -> list[str]:
             return argv  # Prefect says that the value is missing
         value, after = argv[after], after + 1
 
+    from catalog.errors import RequestError
     from flows.request import parse_parameters, read_parameters  # not at import: other commands don't need them
 
     if value == "-":
@@ -98,7 +102,13 @@ def expand(argv: list[str], base: Path) -> list[str]:
     deployment = next((word for word in argv[3:] if word in (REQUEST, RETRAIN)), None)
     if deployment is not None and not _overridden(argv):
         parameters = _checked(parameters, base, deployment)
-    return [*argv[:position], option, json.dumps(parameters), *argv[after:]]
+    text = json.dumps(parameters)
+    if len(text) > MOST_BYTES:
+        raise RequestError(
+            f"--params: {len(text):,} bytes, and Prefect takes {MOST_BYTES:,}. Give the area as the path of a file: "
+            '"area": "boundary.geojson".'
+        )
+    return [*argv[:position], option, text, *argv[after:]]
 
 
 def _overridden(argv: list[str]) -> bool:

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import CroplineError
+from catalog.storage.scratch import scratch_folder
 from flows.prefect_process.database import make_database
 
 START_TIMEOUT = 120.0
@@ -96,16 +96,13 @@ def temporary_server() -> Iterator[TemporaryServer]:
 
     It is in a session of its own, so that an interrupt from the terminal doesn't end it before the run that it serves.
     """
-    home = Path(tempfile.mkdtemp(prefix="cropline-prefect-"))
-    try:
+    with scratch_folder("prefect") as home:
         server = _started(home)
         try:
             yield server
         finally:
             server.process.kill()  # its database goes with it
             server.process.wait()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def _started(home: Path) -> TemporaryServer:

@@ -79,8 +79,8 @@ def write_delivered(folder: RunFolder, delivery: Delivery, order: Order, masked_
 
 
 def read_delivered(folder: RunFolder) -> Delivered | None:
-    """Read what a run delivered last; None where there is nothing."""
+    """Read what a run delivered last; None where there is nothing, or nothing that can be read."""
     try:
-        return Delivered.model_validate_json(folder.delivered.read_text(encoding="utf-8"))
+        return Delivered.model_validate_json(folder.delivered.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None

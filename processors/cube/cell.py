@@ -8,7 +8,7 @@ longer than that come from a kill and are cut back by the next one who grows the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -23,8 +23,12 @@ from catalog.given_offsets import variant
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
 from catalog.storage.store import CellPath
+from catalog.versions import shows_same_pixels
+from processors.cube.claim import Claim, announce, seized
+from processors.cube.date_writer import write_slab, write_values
 from processors.cube.layout import VARIABLES, add_arrays, create_arrays, geozarr_attributes, open_arrays
 from processors.cube.lock import StillHeld, locked
+from processors.cube.pixel_source import PixelSource, contents_of, older_sources, read_sources
 from processors.cube.storage import create, files_in_memory, open_group
 
 SAME_PASS = timedelta(minutes=20)
@@ -53,6 +57,8 @@ class Cube:
 
     def __init__(self, path: CellPath, mode: Literal["r", "r+"] = "r") -> None:
         self.path = path
+        self.claims: dict[int, Claim] = {}
+        """Claims under which dates are written, by index."""
         try:
             group = open_group(path, mode)
             attributes = group.attrs.asdict()
@@ -106,6 +112,21 @@ class Cube:
         listed = json.loads(str(self.arrays["products"][index]))
         return tuple(Product.model_validate(product) for product in listed)
 
+    def sources(self, index: int) -> tuple[PixelSource, ...]:
+        """What the pixels of a date were read from."""
+        text = str(self.arrays["pixels_from"][index]) if "pixels_from" in self.arrays else ""
+        if text:
+            return read_sources(text)
+        check = str(self.arrays["offset_check"][index]) if "offset_check" in self.arrays else ""
+        return older_sources(self.products(index), str(self.arrays["offset_from"][index]), check)
+
+    def contents(self, index: int) -> str:
+        """Name of what a date holds, pixels and mask; empty where either isn't whole."""
+        if self.arrays["ingested"][index] != 1 or self.arrays["masked"][index] != 1:
+            return ""
+        with_ = str(self.arrays["masked_with"][index]) if "masked_with" in self.arrays else ""
+        return contents_of(self.sources(index), with_)
+
     def index_of(self, acquisition: Identified) -> int | None:
         """The date of an acquisition: by name, or by platform and time (20 minutes) for dates whose source names no datatake.
 
@@ -134,19 +155,44 @@ class Cube:
         return np.asarray(array[index, :, rows, columns] if array.ndim == 4 else array[index, rows, columns])
 
     def write_slab(self, variable: str, index: int, slab: npt.NDArray[Any]) -> None:
-        """Write a whole shard; a slab of nothing but no data takes no room. Raises `StoreError` where the disk is full."""
+        """Write a whole shard, under the date's claim where it is in `claims`; a slab of nothing but no data takes no room.
+
+        Others see the old one or the new one. Raises `LeaseLostError`, and `StoreError` where the disk is full.
+        """
         array = self._array(variable)
         if slab.shape != array.shape[1:]:
             raise ValueError(f"{variable} of a cell is written whole, {array.shape[1:]}, not {slab.shape}")
-        with _writing(self.path):
-            array[index] = slab
+        with self._writing(index):
+            write_slab(self.path, array, variable, index, slab, self.claims.get(index))
 
     def set(self, index: int, **values: Any) -> None:
-        """Write values of one date, in the order given, each whole or not at all. Raises `StoreError`."""
+        """Write values of one date, flags last, each whole or not at all; under its claim where it is in `claims`.
+
+        Raises `LeaseLostError`, `StoreError`.
+        """
+        arrays = {name: self._array(name) for name in values}
+        with self._writing(index):
+            write_values(self.path, arrays, index, values, self.claims.get(index))
+
+    def take_back(self, index: int, *flags: Literal["ingested", "masked"]) -> None:
+        """Clear flags before a date's slabs are written anew, and tell readers where they were set. Raises as `set` does."""
+        claim = self.claims.get(index)
+        whole = any(self._array(flag)[index] == 1 for flag in flags)
+        # Who was there before may set a flag yet, in a bucket: it must not find the one that it knows.
+        if whole or (claim is not None and claim.number > 1):
+            self.set(index, **dict.fromkeys(flags, 0))
+        if whole:
+            announce(self.path, index)
+
+    @contextmanager
+    def _writing(self, index: int) -> Iterator[None]:
         with _writing(self.path):
-            for name, value in values.items():
-                array = self._array(name)
-                array[index : index + 1] = np.array([value], dtype=object if isinstance(value, str) else array.dtype)
+            try:
+                yield
+            except (OSError, RuntimeError):
+                if index in self.claims:  # whoever takes a claim over clears away what was made aside
+                    self.claims[index].renew()
+                raise
 
     def _array(self, name: str) -> zarr.Array[Any]:
         if name in VARIABLES and name not in self.arrays:
@@ -160,6 +206,8 @@ class Cube:
 def _writing(path: CellPath) -> Iterator[None]:
     try:
         yield
+    except StoreError:
+        raise
     except (OSError, RuntimeError) as error:  # the Rust codecs raise RuntimeError for the system's errors
         raise StoreError(
             f"can't write {path}: {error}. Free some space or check the permissions, and run again; "
@@ -241,20 +289,37 @@ def _grow(cube: Cube, added: Sequence[Acquisition], still_held: StillHeld) -> No
 
 
 def _renew(cube: Cube, index: int, acquisition: Acquisition) -> None:
-    known = cube.products(index)
+    known = {product.id: product for product in cube.products(index)}
     # Numbers are read as their baseline says: another one, or one that is understood now, makes another product of it.
-    if {_identity(product) for product in acquisition.products} <= {_identity(product) for product in known}:
+    if not any(_is_other(known.get(product.id), product) for product in acquisition.products):
+        listed = known | {product.id: product for product in acquisition.products}
+        if any(listed[name] != product for name, product in known.items()):  # what older versions there are, say
+            cube.set(index, products=_listed(listed.values()))
         return
-    replaced = {key for product in acquisition.products for key in (product.id, (product.tile, product.datastrip))}
-    kept = [product for product in known if not {product.id, (product.tile, product.datastrip)} & replaced]
+    kept = [
+        product
+        for product in known.values()
+        if not any(other.id == product.id or shows_same_pixels(other, product) for other in acquisition.products)
+    ]
     values = _axis_values(acquisition, (*acquisition.products, *kept))
     values["acquisition"] = cube.acquisition_ids[index]
-    cube.set(index, masked=0, ingested=0)
-    cube.set(index, **values)
+    with seized(cube.path, index) as claim:  # whoever fills it now reads what is asked for no more
+        cube.claims[index] = claim
+        cube.take_back(index, "masked", "ingested")
+        del cube.claims[index]
+        cube.set(index, **values)
 
 
-def _identity(product: Product) -> tuple[str, str]:
-    return product.id, product.baseline
+def _is_other(known: Product | None, product: Product) -> bool:
+    """True where a product is not the one that is known. Of what was read before sources told the content, nobody can say."""
+    if known is None or known.baseline != product.baseline:
+        return True
+    return "" not in (known.content, product.content) and known.content != product.content
+
+
+def _listed(products: Iterable[Product]) -> str:
+    by_id = sorted(products, key=lambda product: product.id)
+    return json.dumps([product.model_dump(mode="json", exclude_defaults=False) for product in by_id])
 
 
 def _axis_values(acquisition: Acquisition, products: Sequence[Product]) -> dict[str, Any]:
@@ -265,7 +330,7 @@ def _axis_values(acquisition: Acquisition, products: Sequence[Product]) -> dict[
         "acquisition": acquisition.id,
         "datatake": datatakes.pop() if len(datatakes) == 1 else UNKNOWN,
         "product_ids": json.dumps([product.id for product in by_id]),
-        "products": json.dumps([product.model_dump(mode="json") for product in by_id]),
+        "products": _listed(by_id),
         "platform": acquisition.platform,
         "relative_orbit": acquisition.relative_orbit,
         "processing_baseline": acquisition.baseline,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +14,7 @@ from catalog.grid import Cell
 from catalog.products import Acquisition, Order, Product
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
+from processors.cube.claim import claimed
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,24 @@ class CellAcquisition:
     def bands_present(self) -> npt.NDArray[np.bool_]:
         """(B,): the bands that are there."""
         return np.asarray(np.asarray(self.cube.arrays["bands_present"][self.index]) == 1)
+
+
+@contextmanager
+def claimed_for_writing(targets: Sequence[CellAcquisition]) -> Iterator[list[CellAcquisition]]:
+    """Wait for the claims of acquisitions in cells and keep them: the same ones, to be looked at anew, since others may have filled them.
+
+    Raises `StoreError`.
+    """
+    with claimed((target.cube.path, target.index) for target in targets) as claims:
+        by_date = {(claim.path, claim.index): claim for claim in claims}
+        anew = [CellAcquisition(target.cube, target.index) for target in targets]
+        for target in anew:
+            target.cube.claims[target.index] = by_date[target.cube.path, target.index]
+        try:
+            yield anew
+        finally:
+            for target in anew:
+                del target.cube.claims[target.index]
 
 
 def find_in_cell(store: Store, order: Order, acquisition: Acquisition, cell: Cell) -> CellAcquisition | None:

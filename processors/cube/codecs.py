@@ -18,6 +18,9 @@ _LOCK = threading.RLock()
 
 zarr.config.set({"codec_pipeline.path": _RUST})
 
+DAMAGE = (RuntimeError, ValueError)
+"""Errors of reading a chunk whose bytes are not those that were written: of the Rust codecs, and of zarr-python's."""
+
 
 def rust_codecs() -> AbstractContextManager[None]:
     """Arrays opened or made in the block use the Rust codecs, and keep them. One thread at a time is in such a block, of either kind."""

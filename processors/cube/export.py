@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from numcodecs import Blosc
 
 from catalog.errors import RequestError, StoreError
 from catalog.products import NO_DATA, REFLECTANCE_SCALE, SATURATED
+from catalog.storage.scratch import scratch_folder
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole, written_whole
 from processors.cube.cell import Cube
@@ -120,8 +120,8 @@ _CLEAR = Variable(name="clear", title="1 clear, 0 not clear", dtype="uint8", nod
 
 def _write_cog(target: Path, variable: Variable, values: npt.NDArray[Any], cube: Cube, tags: dict[str, str]) -> Path:
     scale = REFLECTANCE_SCALE if variable.name == "reflectance" else 1.0
-    with TemporaryDirectory(prefix="cropline-") as scratch, written_whole(target) as aside:
-        raw = Path(scratch) / "raw.tif"
+    with scratch_folder() as scratch, written_whole(target) as aside:
+        raw = scratch / "raw.tif"
         with raster_writer(raw, variable, cube.window, scale) as raster:
             raster.write(cube.window, values)
         copy_as_cog(raw, aside, variable, tags)

@@ -84,6 +84,13 @@ _AXIS = (
 _TASK = (
     Variable("offset_from", "task", str, UNKNOWN, "what the radiometric offset was taken from"),
     Variable("offset_check", "task", str, UNKNOWN, "whether the numbers agree with that offset: ok, or why not known"),
+    Variable(
+        "pixels_from",
+        "task",
+        str,
+        "",
+        "products that the pixels were read from, with baseline, content and offset, a JSON list",
+    ),
     Variable("off_grid", "task", str, "", "what was warped onto the grid, a JSON list; empty where pixels were copied"),
     Variable(
         "left_out",
@@ -104,10 +111,10 @@ VARIABLES = {variable.name: variable for variable in (*_SLABS, *_AXIS, *_TASK)}
 """The variables of a cell by name."""
 
 _ADDED: dict[Level, tuple[str, ...]] = {
-    "L1C": ("scl", "masked_with", "offset_check"),
-    "L2A": ("cloud_probability", "masked_with", "offset_check"),
+    "L1C": ("scl", "masked_with", "offset_check", "pixels_from"),
+    "L2A": ("cloud_probability", "masked_with", "offset_check", "pixels_from"),
 }
-"""Variables that cells of the first layout lack until they are extended."""
+"""Variables that cells of older layouts lack until they are extended."""
 
 
 def create_arrays(group: zarr.Group, cell: Cell, level: Level) -> None:

@@ -69,6 +69,11 @@ def find_cell(store: Store, name: str, source: str | None = None, level: Level |
     raise StoreError(f"no {asked} in {store.cubes}.{some} `cropline cells` lists all.")
 
 
+def cell_paths(store: Store) -> Iterator[CellPath]:
+    """Addresses of the cells of a store, sorted. Raises `StoreError` where its bucket can't be reached."""
+    return (path for _, _, path in _cells(store))
+
+
 def _cells(store: Store) -> Iterator[tuple[str, str, CellPath]]:
     for source in _folders(store.cubes):
         for level in _folders(source):

@@ -1,25 +1,32 @@
-"""The lock of a cell, held while its time axis grows: a lock file beside it, or an object in its bucket."""
+"""Locks of cells: of a whole one while its time axis grows (`locked`), and leases that are taken over when their holder dies."""
 
 from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from filelock import FileLock
 
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
+from catalog.storage.record_file import RecordFile
 from catalog.storage.store import CellPath
 
 LEASE = 60.0
-"""Seconds after which a lock object that nobody renewed is taken over: its holder died."""
+"""Seconds after which a lease that nobody renewed is taken over: its holder died or stands still."""
 
 StillHeld = Callable[[], None]
 """To be called before each write under a lock. Raises `StoreError` where the lock was lost."""
+
+
+class LeaseLostError(StoreError):
+    """Another process took a lease over, since this one stood still for longer than it runs."""
 
 
 @contextmanager
@@ -30,71 +37,116 @@ def locked(path: CellPath) -> Iterator[StillHeld]:
     one machine is compared with another's. Waits as long as it takes. Raises `StoreError`.
     """
     if isinstance(path, BucketPath):
-        lock = _LockObject(BucketPath(path.bucket, f"{path.key}.lock", path.access))
-        lock.acquire()
+        lease = Lease(BucketPath(path.bucket, f"{path.key}.lock", path.access))
+        lease.acquire(self_check=True)
         try:
-            yield lock.renew
+            yield lease.renew
         finally:
-            lock.release()
+            lease.release()
         return
     with FileLock(f"{path}.lock"):
         yield lambda: None
 
 
-class _LockObject:
-    """A lock that is an object: whoever's name it holds may write. Every write of it has other content, and so another ETag."""
+class _Content(NamedTuple):
+    """What a record says of its lease."""
 
-    def __init__(self, path: BucketPath) -> None:
-        self.path = path
-        self._owner = uuid.uuid4().hex
+    owner: str
+    """Name of the holder; empty where nobody holds it."""
+    number: int
+    """Fencing number: rises by one with each holder."""
+    process: str
+    """Process of the holder, for those who can tell whether it lives."""
+
+
+class Lease:
+    """A record whose named owner may write. Every write of it has other content, and so another name (ETag)."""
+
+    def __init__(
+        self, record: BucketPath | RecordFile, process: str = "", has_ended: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """``process``: of the holder; ``has_ended`` tells of another holder's whether it surely ended."""
+        self.record = record
+        self.owner = uuid.uuid4().hex
+        self.number = 0
+        self._process, self._has_ended = process, has_ended
         self._etag = ""
         self._written = 0.0
+        self._turn = threading.Lock()
 
-    def acquire(self) -> None:
+    def acquire(self, *, seize: bool = False, self_check: bool = False) -> None:
+        """Take the lease when it is free; ``seize``: from its holder. ``self_check``: find out whether conditions are obeyed."""
         seen, since = "", time.monotonic()
         while True:
-            if self._write(IfNoneMatch="*"):
-                self._check_conditions()
+            if self._write(1, IfNoneMatch="*"):
+                if self_check:
+                    self._check_conditions()
                 return
-            found = self.path.read()
-            if found is None:
+            there = self.record.read()
+            if there is None:
                 continue
-            owner, etag = str(json.loads(found[0])["owner"]), found[1]
+            content, etag = _parse(there[0]), there[1]
             if etag != seen:
                 seen, since = etag, time.monotonic()
-            # "" is a released lock; one's own name is left by an answer that got lost
-            free = owner in ("", self._owner) or time.monotonic() - since > LEASE
-            if free and self._write(IfMatch=etag):
+            # "" is a released lease; one's own name is left by an answer that got lost
+            free = content.owner in ("", self.owner) or time.monotonic() - since > LEASE
+            free = free or seize or self._has_ended(content.process)
+            if free and self._write(content.number + 1, IfMatch=etag):
                 return
             if not free:
                 time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - so that those who wait don't ask in step
 
-    def renew(self) -> None:
-        """Say that the holder lives, where that was not said lately. Raises `StoreError` where another took the lock over."""
-        if time.monotonic() - self._written > LEASE / 4 and not self._write(IfMatch=self._etag):
-            raise StoreError(
-                f"{self.path}: this process stood still for over {LEASE:g} s and another one took its lock. Run again."
-            )
+    def renew(self, at_once: bool = False) -> None:
+        """Say that the holder lives, where that was not said lately or ``at_once``. Raises `LeaseLostError` where another took over."""
+        with self._turn:
+            if not at_once and time.monotonic() - self._written <= LEASE / 4:
+                return
+            if self._write(self.number, IfMatch=self._etag):
+                return
+            there = self.record.read()
+            # One's own name is left by an answer that got lost.
+            if there is None or _parse(there[0]).owner != self.owner or not self._write(self.number, IfMatch=there[1]):
+                raise self.lost()
+
+    def is_named_in(self, data: bytes) -> bool:
+        """True of a record's content that says that this lease is held."""
+        return _parse(data).owner == self.owner
 
     def release(self) -> None:
-        # By the same condition: the lock may be another's by now.
-        self.path.put(_content(""), IfMatch=self._etag)
+        with self._turn:
+            # By the same condition: the lease may be another's by now.
+            self.record.put(_text("", self.number, ""), IfMatch=self._etag)
 
-    def _write(self, **condition: str) -> bool:
+    def lost(self) -> LeaseLostError:
+        """The error of a holder that another one took over from."""
+        return LeaseLostError(
+            f"{self.record}: this process stood still for over {LEASE:g} s and another one took its lock. Run again."
+        )
+
+    def _write(self, number: int, **condition: str) -> bool:
         asked = time.monotonic()
-        etag = self.path.put(_content(self._owner), **condition)
+        etag = self.record.put(_text(self.owner, number, self._process), **condition)
         if etag is not None:
-            self._etag, self._written = etag, asked
+            self._etag, self._written, self.number = etag, asked, number
         return etag is not None
 
     def _check_conditions(self) -> None:
         """Check, once per cell, that the object store obeys conditions: some take them and ignore them."""
-        if self.path.put(_content(self._owner), IfNoneMatch="*") is not None:
+        if isinstance(self.record, BucketPath) and self._write(self.number, IfNoneMatch="*"):
             raise StoreError(
-                f"{self.path}: {self.path.access.endpoint or 'AWS'} ignores the conditions of puts, and two processes that extend "
+                f"{self.record}: {self.record.access.endpoint or 'AWS'} ignores the conditions of puts, and two processes that extend "
                 "a cell would destroy each other's dates. Use another object store, or a folder (CROPLINE_CUBES)."
             )
 
 
-def _content(owner: str) -> bytes:
-    return json.dumps({"owner": owner, "written": uuid.uuid4().hex}).encode()
+def _text(owner: str, number: int, process: str) -> bytes:
+    return json.dumps({"owner": owner, "number": number, "process": process, "written": uuid.uuid4().hex}).encode()
+
+
+def _parse(data: bytes) -> _Content:
+    """What a record says; one that is damaged, or of an older version, has no holder that can be told."""
+    try:
+        read = json.loads(data)
+        return _Content(str(read["owner"]), int(read.get("number", 0)), str(read.get("process", "")))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return _Content("", 0, "")

@@ -103,9 +103,14 @@ def create(path: CellPath, files: Mapping[str, bytes]) -> None:
 
 def _create_folder(path: Path, files: Mapping[str, bytes]) -> None:
     with folder_written_whole(path, "keep") as aside:  # kept: another process was first, with the same cell
-        for name, data in files.items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).write_bytes(data)
+        write_files(aside, files)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, by name."""
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def _create_objects(path: BucketPath, files: Mapping[str, bytes]) -> None:

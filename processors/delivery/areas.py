@@ -14,7 +14,7 @@ from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import DeliveryError
-from catalog.grid import PIXEL, Window, inside
+from catalog.grid import PIXEL, Window, blocks_meeting, inside
 from catalog.legend import MAP_BACKGROUND, Legend, LegendClass, background_entry
 from catalog.storage.whole import written_whole
 
@@ -79,7 +79,7 @@ def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTabl
         nodata = int(raster.nodata)
         left, top = round(raster.transform.c / PIXEL), round(raster.transform.f / PIXEL)
         whole = Window(raster.crs.to_epsg(), left, top, raster.width, raster.height)
-        for block in whole.blocks(_BLOCK):
+        for block in blocks_meeting(zone_area, whole, _BLOCK):  # a map says nothing outside
             values = raster.read(1, window=RasterWindow(block.left - left, top - block.top, block.width, block.height))
             counts += np.bincount(values.ravel(), minlength=256)
             unmapped += int(((values == nodata) & inside(zone_area, block)).sum())

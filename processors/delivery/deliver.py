@@ -8,7 +8,7 @@ from pathlib import Path
 from shapely.geometry import shape
 
 from catalog.errors import DeliveryError
-from catalog.grid import to_zone
+from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
@@ -16,23 +16,28 @@ from processors.delivery.folder_swap import ITEM, swapped_in
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
-from processors.rasters import Variable, copy_as_cog
+from processors.rasters import TILE, Variable, copy_as_cog
 
 
 def deliver(
-    folder: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+    folder: Path,
+    variables: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+    *,
+    replace: bool = False,
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
     ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
-    request is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder holds anything else,
-    and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
+    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder
+    holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     missing = [variable.name for variable in declared if variable.name not in variables]
     if missing:
         raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")
-    with swapped_in(folder, facts.request_digest) as aside:
+    with swapped_in(folder, facts.request_digest, replace=replace) as aside:
         try:
             files = _write(aside, variables, declared, facts)
         except OSError as error:
@@ -46,9 +51,14 @@ def _write(
     aside: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
 ) -> list[Path]:
     files = []
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    around = window_around(zone_area, facts.epsg)
+    # A compact area's raster has all its tiles, which any reader knows; one of far-apart parts would be empty tiles for the most part.
+    tiles = -(-around.width // TILE) * -(-around.height // TILE)
+    sparse = len(blocks_meeting(zone_area, around, TILE)) * 2 < tiles
     for variable in declared:
         target = aside / f"{variable.name}.tif"
-        copy_as_cog(variables[variable.name], target, variable, raster_tags(variable, facts))
+        copy_as_cog(variables[variable.name], target, variable, raster_tags(variable, facts), sparse=sparse)
         files.append(target)
     rasters = dict(zip((variable.name for variable in declared), files, strict=True))
     table = _areas(rasters, declared, facts)
@@ -59,7 +69,8 @@ def _write(
 
     picture = aside / "overview.png"
     draw_overview(picture, rasters, declared, facts, table)
-    write_json(aside / "request.json", facts.request)
+    # An area that lies in a file of the store is given whole: the delivery must do without the store.
+    write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
     write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
     files += [picture, report, aside / "request.json"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 from catalog.errors import DeliveryError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
+from catalog.storage.scratch import held, in_use
 from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
@@ -22,8 +21,11 @@ DIGEST = "cropline:request_digest"
 """Property of the item that names the request."""
 
 
-def check_target(folder: Path, request_digest: str) -> None:
-    """Raise `DeliveryError` where a folder can't take a request's delivery: it holds something else."""
+def check_target(folder: Path, request_digest: str, *, replace: bool = False) -> None:
+    """Raise `DeliveryError` where a folder can't take a request's delivery: it holds something else.
+
+    ``replace``: the delivery of another request may be replaced; what is no delivery never is.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
@@ -34,31 +36,31 @@ def check_target(folder: Path, request_digest: str) -> None:
             f"output {folder}: holds files that are no delivery; they are never overwritten. "
             "Give another folder, or empty it."
         )
-    if found != request_digest:
+    if found != request_digest and not replace:
         raise DeliveryError(
             f"output {folder}: holds the delivery of another request ({found}, this one is {request_digest}). "
-            "Give another folder, or remove that delivery."
+            'Give another folder, or ask to replace it: `cropline run --replace`, or "replace": true in the request.'
         )
 
 
 @contextmanager
-def swapped_in(folder: Path, request_digest: str) -> Iterator[Path]:
+def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> Iterator[Path]:
     """A new folder beside ``folder``; takes its place when the block ends well, is removed when it fails.
 
-    An earlier delivery of the same request is replaced, and put back where that fails. What a killed run left behind is
-    cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
+    An earlier delivery of the same request (with ``replace``, of any) is replaced, and put back where that fails. What a killed run
+    left behind is cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
-    check_target(folder, request_digest)
+    check_target(folder, request_digest, replace=replace)
     _clear_leftovers(folder)
     with ExitStack() as in_use:  # until the exchange is over
         try:
             with folder_aside(folder) as aside:
-                in_use.enter_context(_held(aside))
+                in_use.enter_context(held(aside))
                 yield aside
-                check_target(folder, request_digest)
+                check_target(folder, request_digest, replace=replace)
                 if folder.exists():
-                    in_use.enter_context(_held(folder))
+                    in_use.enter_context(held(folder))
         except OSError as error:
             raise _refused(folder, error) from error
 
@@ -67,33 +69,11 @@ def _clear_leftovers(folder: Path) -> None:
     """Remove what killed runs left beside a folder; a delivery moved aside by one that had no time to go on is put back."""
     pattern = re.compile(re.escape(f".{folder.name}-") + r"[0-9a-f]{8}(\.old)?")
     for left in sorted(folder.parent.glob(".*")) if folder.parent.is_dir() else []:
-        if pattern.fullmatch(left.name) and left.is_dir() and not _in_use(left):
+        if pattern.fullmatch(left.name) and left.is_dir() and not in_use(left):
             if left.suffix == ".old" and not folder.exists():
                 left.rename(folder)
             else:
                 shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Mark a folder as in use by this process; the mark goes with the process, however it ends."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _in_use(folder: Path) -> bool:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _digest_of(folder: Path) -> str | None:

@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Outline
 from rasterio.enums import Resampling
+from shapely import get_num_coordinates
 from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
 
 from processors.delivery.provenance import DeliveryFacts, location_text, months_text
 
@@ -26,6 +28,8 @@ DPI = 150
 
 LARGEST = 1600
 """Pixels of a raster's longer side that a picture reads: no more can be told apart on a page."""
+
+_DRAWN_VERTICES, _DRAWN_PARTS = 1000, 50
 
 Extent = tuple[float, float, float, float]
 """West, east, south, north in m, as matplotlib has it."""
@@ -121,10 +125,11 @@ def read_small(path: Path, band: int, *, classes: bool) -> tuple[npt.NDArray[Any
 
 def draw_map(axes: Axes, pixels: npt.NDArray[Any], extent: Extent, zone_area: BaseGeometry, **options: Any) -> Any:
     """Draw pixels as they are, without interpolation, over grey where they say nothing, with the area's outline."""
-    for outline in _outlines(zone_area):
+    outlines = _outlines(zone_area, (extent[1] - extent[0]) / LARGEST)
+    for outline in outlines:
         axes.add_patch(PathPatch(outline, facecolor=NO_DATA, edgecolor="none", zorder=0))
     image = axes.imshow(pixels, extent=extent, interpolation="nearest", zorder=1, aspect="equal", **options)
-    for outline in _outlines(zone_area):
+    for outline in outlines:
         axes.add_patch(PathPatch(outline, facecolor="none", edgecolor=INK, linewidth=0.9, zorder=2, clip_on=False))
     axes.set_xlim(extent[0], extent[1])
     axes.set_ylim(extent[2], extent[3])
@@ -168,11 +173,22 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
 
 
-def _outlines(zone_area: BaseGeometry) -> Sequence[Outline]:
+def _outlines(zone_area: BaseGeometry, visible: float) -> Sequence[Outline]:
+    """The outline of each part; of many vertices those that can be told apart at ``visible`` m, of many parts one for all."""
+    if get_num_coordinates(zone_area) > _DRAWN_VERTICES:
+        zone_area = zone_area.simplify(visible)
     parts = getattr(zone_area, "geoms", [zone_area])
     outlines = []
     for part in parts:
-        rings = [np.asarray(ring.coords)[:, :2] for ring in (part.exterior, *part.interiors)]
+        # Wound as a path must be in which holes stay empty.
+        rings = [np.asarray(ring.coords)[:, :2] for ring in _rings(part)]
         codes = [[Outline.MOVETO, *[Outline.LINETO] * (len(ring) - 2), Outline.CLOSEPOLY] for ring in rings]
         outlines.append(Outline(np.concatenate(rings), np.concatenate(codes)))
-    return outlines
+    return outlines if len(outlines) <= _DRAWN_PARTS else [Outline.make_compound_path(*outlines)]
+
+
+def _rings(part: Any) -> list[Any]:
+    if not part.interiors:
+        return [part.exterior]
+    turned = orient(part)
+    return [turned.exterior, *turned.interiors]

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field
 from shapely.geometry import shape
 
+from catalog.antimeridian import centre
 from catalog.area import area_km2
+from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
 from catalog.scores import Score
@@ -23,6 +25,9 @@ class ModelUsed(Frozen):
     summary: Annotated[
         dict[str, Any], Field(description="lines of the report: what it was trained on, its inputs")
     ] = {}
+    compared: Annotated[
+        tuple[ComparedModel, ...], Field(description="every model that fits, newest first; empty without a choice")
+    ] = ()
 
 
 class DeliveryFacts(Frozen):
@@ -92,9 +97,9 @@ class DeliveryFacts(Frozen):
 def location_text(area: dict[str, Any]) -> str:
     """Position and size of an area (GeoJSON) in words: ``50.746° N, 4.063° E, 0.41 km²``."""
     geometry = shape(area)
-    centre = geometry.centroid
-    latitude = f"{abs(centre.y):.3f}° {'N' if centre.y >= 0 else 'S'}"
-    longitude = f"{abs(centre.x):.3f}° {'E' if centre.x >= 0 else 'W'}"
+    x, y = centre(geometry)
+    latitude = f"{abs(y):.3f}° {'N' if y >= 0 else 'S'}"
+    longitude = f"{abs(x):.3f}° {'E' if x >= 0 else 'W'}"
     size = area_km2(geometry)
     return f"{latitude}, {longitude}, {size:,.2f} km²" if size < 100 else f"{latitude}, {longitude}, {size:,.0f} km²"
 

@@ -14,6 +14,7 @@ from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from shapely.geometry import shape
 
+from catalog.antimeridian import bbox
 from catalog.storage.store import sha256
 from processors.delivery.areas import map_entries
 from processors.delivery.folder_swap import DIGEST
@@ -44,7 +45,7 @@ def make_item(facts: DeliveryFacts, files: Sequence[Path], declared: Sequence[Va
     item = pystac.Item(
         id=f"{facts.processor}-{facts.year}-{facts.request_digest}",
         geometry=facts.area,
-        bbox=list(geometry.bounds),
+        bbox=list(bbox(geometry)),
         datetime=None,
         start_datetime=facts.used[0].time if facts.used else start,
         end_datetime=facts.used[-1].time if facts.used else end,

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -20,30 +19,28 @@ from pydantic import AwareDatetime, Field
 from shapely import make_valid
 from shapely.geometry import box, shape
 
-from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
+from catalog.errors import ProductError, Reason, RequestError
 from catalog.grid import Cell, to_lonlat
-from catalog.products import (
-    BANDS,
-    Acquisition,
-    Asset,
-    Frozen,
-    LeftOut,
-    Level,
-    Order,
-    Product,
-)
-from catalog.sources.protocol import Downloading, Source
+from catalog.products import Acquisition, Frozen, LeftOut, Level, Order, Product
+from catalog.sources.protocol import Source
 from catalog.sources.registry import open_source
 from catalog.storage.credentials import Credentials
+from catalog.storage.scratch import scratch_folder
 from catalog.storage.store import Store
 from processors.cube.cell import ensure_cell, extend
-from processors.cube.cell_acquisition import CellAcquisition, find_in_cell
+from processors.cube.cell_acquisition import CellAcquisition, claimed_for_writing, find_in_cell
+from processors.cube.lock import LeaseLostError
+from processors.cube.pixel_source import OffsetFinding, PixelSource, sources_text
 from processors.ingest.blocks import Scratch
+from processors.ingest.candidates import Candidates, all_versions
 from processors.ingest.left_out import Availability, LeftOutRecord, product_state, read_records, records_text
-from processors.ingest.offset import CHECKED_BANDS, SUSPICIOUS, check_offset
+from processors.ingest.offset import CHECKED_BANDS, OffsetCheck, check_offset
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, asset_state
-from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers, open_products
+from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers
 from processors.ingest.slabs import BrokenProductError, Facts, slab_memory, write_slabs
+
+ATTEMPTS = 5
+"""Times that an acquisition is begun whose claim another process takes."""
 
 
 class IngestResult(Frozen):
@@ -102,26 +99,41 @@ def ingest_acquisition(
 ) -> IngestResult:
     """Write one acquisition into those of its cells that don't hold it yet.
 
-    A product that can't be read is dropped with its reason, a band that isn't there stays 0; both are kept in the cell's
-    `left_out` and tried again once the file has changed. Raises `StoreError` where the store can't be written.
+    A product that can't be read is dropped with its reason, for an older version where there is one; a band that isn't there stays 0.
+    Both are kept in the cell's `left_out` and tried again once the file has changed. Where another process is writing the acquisition,
+    this one waits and takes what is there then. Raises `StoreError` where the store can't be written.
     """
     acquisition = acquisition_of(order, acquisition_id)
-    source = open_source(source_address, credentials)
-    availability = Availability(source)
-    whole: list[CellAcquisition] = []
-    waiting: list[CellAcquisition] = []
-    for target in _in_cells(store, order, acquisition, cells):
-        (whole if _is_whole(target, availability) else waiting).append(target)
-    known = {record.left_out.product: record.left_out for target in whole for record in _records(target)}
-    written: tuple[str, ...] = ()
+    whole: dict[str, CellAcquisition] = {}
+    written: dict[str, None] = {}
     dropped: dict[str, LeftOut] = {}
-    if waiting:
-        with TemporaryDirectory(prefix="cropline-") as scratch:
-            written, dropped = _ingest(waiting, source, order.level, Path(scratch))
+    for attempt in range(1, ATTEMPTS + 1):
+        source = open_source(source_address, credentials)
+        availability = Availability(source)
+        waiting: list[CellAcquisition] = []
+        for target in _in_cells(store, order, acquisition, cells):
+            if not _is_whole(target, availability):
+                waiting.append(target)
+            elif target.cell.name not in written:
+                whole[target.cell.name] = target
+        if not waiting:
+            break
+        try:
+            with claimed_for_writing(waiting) as claimed, scratch_folder() as scratch:
+                todo = [target for target in claimed if not _is_whole(target, availability)]
+                whole |= {target.cell.name: target for target in claimed if target not in todo}
+                if todo:
+                    names, dropped = _ingest(todo, source, order.level, scratch)
+                    written |= dict.fromkeys(names)
+            break
+        except LeaseLostError:  # what was asked for has changed, or this process stood still: look again
+            if attempt == ATTEMPTS:
+                raise
+    known = {record.left_out.product: record.left_out for target in whole.values() for record in _records(target)}
     return IngestResult(
         acquisition=acquisition_id,
-        written=written,
-        skipped=tuple(target.cell.name for target in whole),
+        written=tuple(written),
+        skipped=tuple(whole),
         dropped=tuple(left_out for _, left_out in sorted((known | dropped).items())),
     )
 
@@ -139,66 +151,42 @@ def _records(target: CellAcquisition) -> list[LeftOutRecord]:
 def _is_whole(target: CellAcquisition, availability: Availability) -> bool:
     return (
         target.ingested
-        and not availability.changed(_records(target), target.products)
+        and not availability.changed(_records(target), all_versions(target))
         and not _says_otherwise_now(target, availability)
     )
 
 
 def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> bool:
-    """True where an offset that was suspicious is another one by now: the catalogue was corrected."""
-    arrays, index = target.cube.arrays, target.index
-    if "offset_check" not in arrays or SUSPICIOUS not in str(arrays["offset_check"][index]):
+    """True where an offset that seemed to be missing is another one by now: the catalogue was corrected."""
+    sources = target.cube.sources(target.index)
+    if not any(source.finding is OffsetFinding.MISSING for source in sources):
         return False
-    read_by = set(str(arrays["offset_from"][index]).split("; "))
-    unread = {record.left_out.product for record in _records(target)}
-    read = [product for product in target.products if product.offset is None and product.id not in unread]
+    read_by = {said_by for source in sources for said_by in source.offset_from}
+    names = {source.product for source in sources} - {record.left_out.product for record in _records(target)}
+    read = [product for product in all_versions(target) if product.offset is None and product.id in names]
     return not availability.offsets_from(read) <= read_by
-
-
-def _assets(source: Source, product: Product, targets: Sequence[CellAcquisition], scratch: Path) -> dict[str, Asset]:
-    if isinstance(source, Downloading):
-        windows = [target.cube.window for target in targets if product in target.products]
-        assets = source.download(product, windows, scratch / product.id)
-    else:
-        assets = source.assets(product)
-    if product.offset is None:
-        return assets
-    given = {"offset": product.offset, "offset_from": f"the request: {product.offset}"}
-    return {name: asset.model_copy(update=given) if name in BANDS else asset for name, asset in assets.items()}
 
 
 def _ingest(
     targets: Sequence[CellAcquisition], source: Source, level: Level, scratch: Path
 ) -> tuple[tuple[str, ...], dict[str, LeftOut]]:
-    """Names of the cells written, and what was left out by product or product and band."""
-    products = {product.id: product for target in targets for product in target.products}
-    dropped: dict[str, LeftOut] = {}
-    assets: dict[str, dict[str, Asset]] = {}
-    for name, product in sorted(products.items()):
-        try:
-            assets[name] = _assets(source, product, targets, scratch)
-        except ProductError as error:
-            dropped[name] = LeftOut.because(name, error)
-        except AccessError as error:  # it may refuse or fail to give one product and give the others
-            dropped[name] = LeftOut(product=name, reason=f"access denied: {error}", kind=Reason.ACCESS_DENIED)
-        except SourceError as error:
-            dropped[name] = LeftOut(product=name, reason=f"not reachable now: {error}", kind=Reason.NOT_REACHABLE)
+    """Names of the cells written, and what was left out by product or product and band. Raises `LeaseLostError`, `StoreError`."""
     for target in targets:
-        if target.ingested or target.masked:
-            target.cube.set(target.index, masked=0, ingested=0)
+        target.cube.take_back(target.index, "masked", "ingested")
     with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
-        readers = open_products(AssetOpener(stack), products, assets, level, dropped)
+        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack))
+        readers = candidates.readers
         while True:
             kept = Scratch(scratch)
             try:
                 facts = write_slabs(targets, readers, kept)
-                checks = _check_offsets(products, readers)
+                checks = _check_offsets(candidates.products, readers)
                 break
             except BrokenProductError as broken:
-                dropped[broken.left_out.product] = broken.left_out
-                del readers.bands[broken.left_out.product]
+                candidates.give_up(broken.left_out)
             finally:
                 kept.close()
+    dropped = candidates.left_out()
     empty = {
         name: LeftOut(
             product=name,
@@ -211,7 +199,7 @@ def _ingest(
     written = []
     for target, values in zip(targets, facts, strict=True):
         if values is not None:
-            _finish(target, values, readers, assets, dropped, checks)
+            _finish(target, values, candidates, dropped, checks)
             written.append(target.cell.name)
     missing = (bands for name, bands in readers.missing.items() if name in readers.bands)
     return tuple(written), dropped | empty | {
@@ -219,7 +207,7 @@ def _ingest(
     }
 
 
-def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[str, str]:
+def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[str, OffsetCheck]:
     """Check each product's offset; gives the finding by product. Raises `BrokenProductError` for the first one whose offset is wrong."""
     checks = {}
     for name, bands in sorted(readers.bands.items()):
@@ -238,26 +226,38 @@ def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[st
 def _finish(
     target: CellAcquisition,
     facts: Facts,
-    readers: Readers,
-    assets: Mapping[str, Mapping[str, Asset]],
+    candidates: Candidates,
     dropped: Mapping[str, LeftOut],
-    checks: Mapping[str, str],
+    checks: Mapping[str, OffsetCheck],
 ) -> None:
-    """Write what is known of a whole slab, and its flag last."""
+    """Write what is known of a whole slab, and its flag last. Raises `LeaseLostError`, `StoreError`."""
     records: list[LeftOutRecord] = []
-    for product in target.products:
-        listed = assets.get(product.id, {})
+    sources: list[PixelSource] = []
+    for product in all_versions(target):
+        listed = candidates.assets.get(product.id, {})
         if product.id in dropped:
             records.append(LeftOutRecord(dropped[product.id], product_state(listed)))
-        for band, left_out in readers.missing.get(product.id, {}).items() if product.id in facts.products else ():
+        if product.id not in facts.products:
+            continue
+        for band, left_out in candidates.readers.missing.get(product.id, {}).items():
             records.append(LeftOutRecord(left_out, asset_state(listed[band])))
-    offsets = {
-        assets[name][band].offset_from for name in facts.products for band in target.cube.bands if band in assets[name]
-    }
+        said_by = {listed[band].offset_from for band in target.cube.bands if band in listed}
+        check = checks[product.id]
+        sources.append(
+            PixelSource(
+                product=product.id,
+                baseline=product.baseline,
+                content=product.content,
+                offset_from=tuple(sorted(said_by)),
+                finding=check.finding,
+                check=check.words,
+            )
+        )
     target.cube.set(
         target.index,
-        offset_from="; ".join(sorted(offsets)),
-        offset_check="; ".join(sorted({checks[name] for name in facts.products})),
+        offset_from="; ".join(sorted({said_by for source in sources for said_by in source.offset_from})),
+        offset_check="; ".join(sorted({source.check for source in sources})),
+        pixels_from=sources_text(sources),
         off_grid=json.dumps(facts.off_grid) if facts.off_grid else "",
         left_out=records_text(records),
         bands_present=facts.bands_present,

@@ -28,15 +28,17 @@ def read_records(text: str) -> list[LeftOutRecord]:
     """Parse a cell's `left_out`. Cells of older versions don't say of what kind a reason is."""
     records = []
     for product, (reason, state, *kinds) in json.loads(text).items():
-        kind = Reason(kinds[0]) if kinds else Reason.UNKNOWN
-        records.append(LeftOutRecord(LeftOut(product=product, reason=reason, kind=kind), state))
+        kind, cause = [*map(Reason, kinds), *(None, None)][:2]
+        left_out = LeftOut(product=product, reason=reason, kind=kind or Reason.UNKNOWN, cause=cause)
+        records.append(LeftOutRecord(left_out, state))
     return records
 
 
 def records_text(records: Iterable[LeftOutRecord]) -> str:
-    """Records as a cell's `left_out` holds them: reason, state and kind by product, or by product and band with a space between."""
+    """Records as a cell's `left_out` holds them: reason, state, kind and cause by product, or by product and band with a space between."""
     listed = {
-        record.left_out.product: (record.left_out.reason, record.state, record.left_out.kind) for record in records
+        left.product: (left.reason, state, *(kind for kind in (left.kind, left.cause) if kind is not None))
+        for left, state in records
     }
     return json.dumps(listed, sort_keys=True)
 
@@ -69,7 +71,12 @@ class Availability:
             key = record.left_out.product
             name, _, band = (key, "", "") if key in by_id else key.rpartition(" ")
             try:
-                if name in by_id and self._state(by_id[name], band) != record.state:
+                if name not in by_id:
+                    continue
+                state = self._state(by_id[name], band)
+                if state == "now" and record.left_out.cause is not None:
+                    state = self._reached(by_id[name], record.left_out.cause)
+                if state != record.state:
                     return True
             except SourceError:  # nothing can be told now, and what is there must not be lost for it
                 continue
@@ -102,6 +109,20 @@ class Availability:
             state = product_state(assets)
             return "now" if state == "again" else state
         return self._of(assets[band]) if band in assets else "unlisted"
+
+    def _reached(self, product: Product, cause: Reason) -> str:
+        """State of a remote product of which an older version was read: that is not done again on every run.
+
+        One that is damaged changes its content; one that was not to be had is opened.
+        """
+        if cause not in (Reason.ACCESS_DENIED, Reason.NOT_REACHABLE, Reason.NOT_THERE):
+            return "again"
+        listed = self._listed(product) or {}
+        return (
+            "now"
+            if listed and all(self._of(asset) in ("reachable", "changed") for asset in listed.values())
+            else "again"
+        )
 
     def _of(self, asset: Asset) -> str:
         if asset.href not in self._states:

@@ -8,7 +8,7 @@ reflectance at most, in few pixels (Sen2Cor since baseline 04.00: 0.05 % of a sw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError, Reason
 from catalog.products import SATURATED, Asset, Product
+from processors.cube.pixel_source import OffsetFinding
 
 CHECKED_BANDS = ("B02", "B03", "B04")
 
@@ -34,13 +35,18 @@ SHIFT = 1000
 LEAST_PIXELS = 1000
 """Pixels with data that a check needs."""
 
-SUSPICIOUS = "suspicious"
-"""First word of a check that found an offset missing."""
-
 _SAMPLE = 128
 """A part of a band is looked at in about as many rows and columns."""
 
 _BIN = 8
+
+
+class OffsetCheck(NamedTuple):
+    """Outcome of a check."""
+
+    finding: OffsetFinding
+    words: str
+    """For people; no code reads them."""
 
 
 class NumberCounts:
@@ -76,8 +82,8 @@ def _strided(raw: npt.NDArray[Any], top: int, left: int, rows: int, columns: int
     return raw[top : height - 2 + top : rows, left : width - 2 + left : columns]
 
 
-def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[str, NumberCounts]) -> str:
-    """Check an offset: ``ok``, or why it couldn't be checked or is suspicious. ``counts``: by band, of `CHECKED_BANDS`.
+def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[str, NumberCounts]) -> OffsetCheck:
+    """Check an offset against the numbers. ``counts``: by band, of `CHECKED_BANDS`.
 
     What a request gives is not suspected.
 
@@ -85,7 +91,7 @@ def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[
     """
     darkest = {band: one.darkest() for band, one in counts.items() if one.total >= LEAST_PIXELS}
     if not darkest:
-        return "not checked: too few pixels of B02, B03 or B04"
+        return OffsetCheck(OffsetFinding.NOT_TOLD, "not checked: too few pixels of B02, B03 or B04")
     shifted = {band: number + assets[band].offset for band, number in darkest.items()}
     band, least = min(shifted.items(), key=lambda entry: entry[1])
     if least < LOWEST:
@@ -97,14 +103,17 @@ def check_offset(product: Product, assets: Mapping[str, Asset], counts: Mapping[
             Reason.OFFSET_REFUSED,
         )
     if least > DARK:
-        return f"not checked: nothing darker than {least * 1e-4:.2f} in {', '.join(sorted(darkest))}"
+        words = f"not checked: nothing darker than {least * 1e-4:.2f} in {', '.join(sorted(darkest))}"
+        return OffsetCheck(OffsetFinding.NOT_TOLD, words)
     baseline = baseline_number(product.baseline)
     unshifted = all(assets[band].offset == 0 for band in darkest) and len(darkest) == len(CHECKED_BANDS)
     if unshifted and least >= SHIFT and (baseline is None or baseline >= OFFSET_SINCE):
         if product.offset is not None:
-            return f"ok, as the request says: nothing darker than {least * 1e-4:.2f}"
-        return (
-            f"{SUSPICIOUS}: nothing darker than {least * 1e-4:.2f}, as if an offset of -{SHIFT} were missing "
+            words = f"ok, as the request says: nothing darker than {least * 1e-4:.2f}"
+            return OffsetCheck(OffsetFinding.NOT_TOLD, words)
+        words = (
+            f"suspicious: nothing darker than {least * 1e-4:.2f}, as if an offset of -{SHIFT} were missing "
             f"({assets[band].offset_from})"
         )
-    return "ok"
+        return OffsetCheck(OffsetFinding.MISSING, words)
+    return OffsetCheck(OffsetFinding.FITS, "ok")

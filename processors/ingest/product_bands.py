@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 from shapely import make_valid
-from shapely.geometry import box, shape
+from shapely.geometry import shape
 
+from catalog.antimeridian import rectangle
 from catalog.errors import ProductError, Reason
 from catalog.products import LEVEL_BANDS, MASK_ASSETS, Asset, LeftOut, Level, Product
 from processors.ingest.offset import CHECKED_BANDS
@@ -98,7 +99,9 @@ def _check_position(product: Product, bands: Mapping[str, BandReader]) -> None:
             )
     for band, reader in list(bands.items())[:1]:
         try:
-            outline = box(*transform_bounds(reader.dataset.crs, "EPSG:4326", *reader.dataset.bounds, densify_pts=21))
+            outline = rectangle(
+                *transform_bounds(reader.dataset.crs, "EPSG:4326", *reader.dataset.bounds, densify_pts=21)
+            )
         except RasterioError:
             continue  # nowhere on Earth's surface that longitudes can say; the footprint decides what is read
         if not make_valid(shape(product.footprint)).buffer(FOOTPRINT_MARGIN).intersects(outline):

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from catalog.errors import ProductError
 from catalog.products import NO_DATA, SATURATED, LeftOut
+from catalog.versions import versions_of
 from processors.cube.cell_acquisition import CellAcquisition
 from processors.cube.layout import CLEAR_NO_DATA
 from processors.engine.machine import cores
@@ -264,7 +265,11 @@ def _next_slab(job: _Job, held: Mapping[int, _Slab], finish_first: Callable[[], 
 
 
 def _job(target: CellAcquisition, readers: Readers) -> _Job:
-    names = tuple(sorted(product.id for product in target.products if product.id in readers.bands))
+    names = tuple(
+        sorted(
+            version.id for product in target.products for version in versions_of(product) if version.id in readers.bands
+        )
+    )
     present = tuple(band for band in target.cube.bands if names and all(band in readers.bands[name] for name in names))
     return _Job(target, names, present)
 

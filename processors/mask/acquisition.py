@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,9 +17,11 @@ from pydantic import Field
 from catalog.grid import PIXEL, Cell, cells_of_window
 from catalog.products import Frozen, LeftOut, Order
 from catalog.storage.store import Store
-from processors.cube.cell_acquisition import CellAcquisition, find_in_cell
+from processors.cube.cell_acquisition import CellAcquisition, claimed_for_writing, find_in_cell
 from processors.cube.layout import CLEAR_NO_DATA
-from processors.ingest.acquisition import acquisition_of
+from processors.cube.lock import LeaseLostError
+from processors.cube.undisturbed import undisturbed
+from processors.ingest.acquisition import ATTEMPTS, acquisition_of
 from processors.mask.clear_layer import begin_mask, clear_at_most, finish_mask
 from processors.mask.clouds import Mask, dilated
 from processors.mask.l1c import mask_l1c, sort_out
@@ -46,26 +47,41 @@ def mask_acquisition(
     acquisition = acquisition_of(order, acquisition_id)
     record = options.record(order.level)
 
-    @cache
     def ingested_in(cell: Cell) -> CellAcquisition | None:
         target = find_in_cell(store, order, acquisition, cell)
         return target if target is not None and target.ingested else None
 
-    ingested = [target for cell in sorted(cells) if (target := ingested_in(cell)) is not None]
-    whole = [target for target in ingested if target.masked_with == record]
-    waiting = [target for target in ingested if target not in whole]
+    masked: dict[str, None] = {}
     dropped: list[LeftOut] = []
-    if order.level == "L2A":
-        for target in waiting:
-            begin_mask(target)
-            finish_mask(target, _clear_l2a(target, ingested_in, options.l2a), record)
-    else:
-        waiting, dropped = sort_out(waiting)
-        mask_l1c(waiting, ingested_in, acquisition, options)
+    whole: list[CellAcquisition] = []
+    for attempt in range(1, ATTEMPTS + 1):
+        ingested = [target for cell in sorted(cells) if (target := ingested_in(cell)) is not None]
+        whole = [target for target in ingested if target.masked_with == record]
+        waiting = [target for target in ingested if target not in whole]
+        if not waiting:
+            break
+        try:
+            with claimed_for_writing(waiting) as claimed:
+                # Another process may have masked it since it was looked at, or be about to read it anew.
+                claimed = [target for target in claimed if target.ingested]
+                whole += [target for target in claimed if target.masked_with == record]
+                waiting = [target for target in claimed if target not in whole]
+                if order.level == "L2A":
+                    for target in waiting:
+                        begin_mask(target)
+                        finish_mask(target, _clear_l2a(target, ingested_in, options.l2a), record)
+                else:
+                    waiting, dropped = sort_out(waiting)
+                    mask_l1c(waiting, ingested_in, acquisition, options)
+                masked |= dict.fromkeys(target.cell.name for target in waiting)
+            break
+        except LeaseLostError:
+            if attempt == ATTEMPTS:
+                raise
     return MaskResult(
         acquisition=acquisition_id,
-        masked=tuple(target.cell.name for target in waiting),
-        skipped=tuple(target.cell.name for target in whole),
+        masked=tuple(masked),
+        skipped=tuple(target.cell.name for target in whole if target.cell.name not in masked),
         dropped=tuple(dropped),
     )
 
@@ -75,19 +91,22 @@ def _clear_l2a(
 ) -> npt.NDArray[np.uint8]:
     window = target.cell.window
     around = window.widened(math.ceil(options.dilation / PIXEL))
+    found = {cell: there for cell in cells_of_window(around) if (there := neighbour(cell)) is not None}
 
     def read(variable: str, empty: int) -> npt.NDArray[np.uint8]:
         """A slab over the cell and its surroundings; ``empty`` where no cell holds it."""
         whole = np.full(around.shape, empty, np.uint8)
-        for cell in cells_of_window(around):
-            part, there = around.intersection(cell.window), neighbour(cell)
+        for cell, there in found.items():
+            part = around.intersection(cell.window)
             # neighbours outside the request may be of an older layout
-            if part is not None and there is not None and variable in there.cube.arrays:
+            if part is not None and there.ingested and variable in there.cube.arrays:
                 whole[around.slices(part)] = there.cube.read(variable, there.index, *cell.window.slices(part))
         return whole
 
-    scl = read("scl", 0)
-    probability = None if options.cloud_threshold is None else read("cloud_probability", CLEAR_NO_DATA)
+    def layers() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        return read("scl", 0), None if options.cloud_threshold is None else read("cloud_probability", CLEAR_NO_DATA)
+
+    scl, probability = undisturbed({there.cube.path: [there.index] for there in found.values()}, layers)
     inner = around.slices(window)
     clear = clear_by_classes(scl, probability, options)[inner]
     state = clear_at_most(target, target.cube.read("reflectance", target.index))

@@ -23,8 +23,7 @@ def clear_at_most(target: CellAcquisition, reflectance: npt.NDArray[np.uint16]) 
 
 def begin_mask(target: CellAcquisition) -> None:
     """Take back the flag of an earlier mask: whoever is killed from here on leaves none."""
-    if target.cube.arrays["masked"][target.index] != 0:
-        target.cube.set(target.index, masked=0)
+    target.cube.take_back(target.index, "masked")
 
 
 def finish_mask(target: CellAcquisition, clear: npt.NDArray[np.uint8], record: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from catalog.orbits.sun import sun_angles
 from catalog.products import REFLECTANCE_SCALE, Acquisition, LeftOut
 from processors.cube.cell_acquisition import CellAcquisition
 from processors.cube.layout import CLEAR_NO_DATA
+from processors.cube.undisturbed import undisturbed
 from processors.mask.clear_layer import begin_mask, clear_at_most, finish_mask
 from processors.mask.clouds import (
     NEEDED_BANDS,
@@ -96,14 +98,23 @@ def mask_l1c(
     around = {cell for target in waiting for cell in cells_of_window(target.cell.window.widened(margin))}
     for cell in sorted(around - coarse.keys()):
         there = neighbour(cell)
-        if there is not None and options.shares_clouds(there.masked_with):
-            blocks = _blocks(there, options.l1c)
-            percent = _stored_probability(there, blocks.known, options.l1c)
-            coarse[cell] = _thresholds(percent, blocks, there.cube.bands, options.l1c)
+        if there is not None and (
+            layers := undisturbed({there.cube.path: [there.index]}, partial(_neighbour, there, options))
+        ):
+            coarse[cell] = layers
     for target in waiting:
         clouded = _clouded(target.cell, coarse, *_sun(target, acquisition), options.l1c)
         state = states.pop(target.cell)
         finish_mask(target, np.where(state == 1, ~clouded, state), options.record("L1C"))
+
+
+def _neighbour(there: CellAcquisition, options: MaskOptions) -> _Coarse | None:
+    """A cell that was masked before; None where that was with other clouds, or isn't so any more."""
+    if not options.shares_clouds(there.masked_with):
+        return None
+    blocks = _blocks(there, options.l1c)
+    percent = _stored_probability(there, blocks.known, options.l1c)
+    return _thresholds(percent, blocks, there.cube.bands, options.l1c)
 
 
 def _new_probability(target: CellAcquisition, blocks: _Blocks, options: L1CMask) -> npt.NDArray[np.uint8]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from shapely.geometry.base import BaseGeometry
 
 from agrunet.data.patches import Patch
-from catalog.errors import RequestError
-from catalog.grid import Cell, Window, cells_of_window
+from catalog.errors import RequestError, RewrittenError
+from catalog.grid import PIXEL, Cell, Window, cells_of_window
+from catalog.lattice import squares_meeting
 from catalog.products import LEVEL_BANDS, Level
 from catalog.storage.store import CellPath, Store
 from processors.cube.cell import Cube
 from processors.cube.layout import BLOCK
+from processors.cube.undisturbed import state_of
 from processors.season import Season
 
 
@@ -29,12 +33,15 @@ class PatchGrid:
     overlap: int = 32
 
 
-def cover(area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0)) -> list[Window]:
+def cover(
+    area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0), zone_area: BaseGeometry | None = None
+) -> list[Window]:
     """Overlapping windows of ``grid.size`` that cover an area, from its north-west corner, row by row.
 
     Where the area is larger than a patch, the first and last rows and columns are moved back inside: beyond the area there may
     be no data, and a network sees that. Where it is smaller, patches are centred on it.
     ``shift``: (rows, columns) by which the whole grid starts further north and west; 0 or more, less than its step.
+    ``zone_area``: the area in the zone's metres; of all windows only those that meet it.
     Raises `RequestError` where patches don't overlap as asked.
     """
     step = grid.size - grid.overlap
@@ -44,11 +51,7 @@ def cover(area_window: Window, grid: PatchGrid, shift: tuple[int, int] = (0, 0))
         raise RequestError(f"shift {shift}: each must be 0 to {step - 1}, the step of the patches less one.")
     rows = _starts(area_window.height, grid.size, step, shift[0])
     columns = _starts(area_window.width, grid.size, step, shift[1])
-    return [
-        Window(area_window.epsg, area_window.left + column, area_window.top - row, grid.size, grid.size)
-        for row in rows
-        for column in columns
-    ]
+    return _windows(area_window, rows, columns, grid.size, zone_area)
 
 
 def _starts(length: int, size: int, step: int, shift: int) -> list[int]:
@@ -61,12 +64,28 @@ def _starts(length: int, size: int, step: int, shift: int) -> list[int]:
     return [*starts, length - size]
 
 
-def training_windows(area_window: Window, size: int) -> list[Window]:
-    """Windows that cover an area without overlap, from its north-west corner; the last ones may reach out of it."""
+def training_windows(area_window: Window, size: int, zone_area: BaseGeometry | None = None) -> list[Window]:
+    """Windows that cover an area without overlap, from its north-west corner; the last ones may reach out of it.
+
+    ``zone_area`` as for `cover`.
+    """
+    rows, columns = range(0, area_window.height, size), range(0, area_window.width, size)
+    return _windows(area_window, rows, columns, size, zone_area)
+
+
+def _windows(
+    area_window: Window, rows: Sequence[int], columns: Sequence[int], size: int, zone_area: BaseGeometry | None
+) -> list[Window]:
+    """Windows of one size by their first rows and columns, both rising, row by row; those that meet the area."""
+    places: Iterable[tuple[int, int]] = product(rows, columns)
+    if zone_area is not None:
+        souths = [(area_window.top - row - size) * PIXEL for row in reversed(rows)]
+        wests = [(area_window.left + column) * PIXEL for column in columns]
+        met = squares_meeting(zone_area, wests, souths, size * PIXEL)
+        last = len(rows) - 1
+        places = sorted((rows[last - row], columns[column]) for row, column in met)
     return [
-        Window(area_window.epsg, area_window.left + column, area_window.top - row, size, size)
-        for row in range(0, area_window.height, size)
-        for column in range(0, area_window.width, size)
+        Window(area_window.epsg, area_window.left + column, area_window.top - row, size, size) for row, column in places
     ]
 
 
@@ -81,6 +100,12 @@ class _OpenCell:
     cube: Cube
     dates: npt.NDArray[np.intp]
     indices: npt.NDArray[np.intp]
+    state: list[str | None]
+    """What was said of these dates before their flags were looked at: see `undisturbed`."""
+
+    @property
+    def read(self) -> dict[CellPath, list[int]]:
+        return {self.cube.path: self.indices.tolist()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +187,12 @@ class CubePatches:
             opened = self._open(cells_of_window(chunk)[0])
         if opened is None or not opened.dates.size:
             return None
-        block = self._decode(opened, chunk)
+        try:
+            block = self._decode(opened, chunk)
+        except Exception as error:
+            self._check_unchanged(opened, error)
+            raise
+        self._check_unchanged(opened)
         size = block.values.nbytes + block.clear.nbytes
         with self._lock:
             self._blocks[chunk] = block
@@ -182,6 +212,11 @@ class CubePatches:
         block.clear[opened.dates] = np.asarray(arrays["clear"].oindex[opened.indices, rows, columns]) == 1
         return block
 
+    def _check_unchanged(self, opened: _OpenCell, error: Exception | None = None) -> None:
+        """Raise `RewrittenError` where a date was taken back since the cell was opened: its pixels may be of two versions."""
+        if state_of(opened.read) != opened.state:
+            raise _rewritten(opened.cube.path, "while it was read") from error
+
     def _open(self, cell: Cell) -> _OpenCell | None:
         if cell not in self._cells:
             path = self.store.cube(self.source_id, self.level, cell)
@@ -197,9 +232,19 @@ def _blocks_of(window: Window) -> Iterator[Window]:
 
 
 def _open_cell(path: CellPath, season: Season) -> _OpenCell:
+    """Open a cell. Raises `RewrittenError` where it doesn't hold what the season was chosen from."""
     cube = Cube(path)
+    found = {date: index for date, one in enumerate(season.used) if (index := cube.index_of(one)) is not None}
+    said = dict(zip(found, state_of({path: found.values()}), strict=True))
     whole = cube.flags("ingested") & cube.flags("masked")
-    found = [cube.index_of(acquisition) for acquisition in season.used]
-    there = sorted((index, date) for date, index in enumerate(found) if index is not None and whole[index])
-    indices, dates = np.array(there, np.intp).reshape(-1, 2).T
-    return _OpenCell(cube, dates, indices)
+    for date, index in found.items():
+        chosen_from = season.used[date].contents.get(cube.cell.name)
+        if chosen_from is not None and (not whole[index] or cube.contents(index) != chosen_from):
+            raise _rewritten(path, f"since the season was chosen: {season.used[date].id}")
+    there = [(index, date) for date, index in found.items() if whole[index]]
+    indices, dates = np.array(sorted(there), np.intp).reshape(-1, 2).T
+    return _OpenCell(cube, dates, indices, [said[date] for date in dates.tolist()])
+
+
+def _rewritten(path: CellPath, when: str) -> RewrittenError:
+    return RewrittenError(f"{path}: a date was written anew {when}. Run again: what is there now is read.")

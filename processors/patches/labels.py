@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import RequestError
-from catalog.grid import Window, inside, window_around
+from catalog.grid import Window, inside
 from catalog.legend import Legend, legend_of_codes, read_legend
+from catalog.zone import group_windows
 from processors.patches.ground_codes import Coded, Codes, open_codes
 
 UNKNOWN_LABEL = -1
@@ -39,14 +40,14 @@ class Labels:
 
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the labels don't touch the area, or no pixel of it has a class."""
-        window = window_around(zone_area, epsg)
-        coded = self.codes.read(window)
-        if not (coded.known & inside(zone_area, window)).any():
+        read = [(window, self.codes.read(window)) for window in group_windows(zone_area, epsg)]
+        if not any((coded.known & inside(zone_area, window)).any() for window, coded in read):
             raise RequestError(
                 f"labels {self.path}: don't overlap the area. Give labels of the area, or an area within the labels."
             )
-        if not self._class_pixels(_indices(coded, self.legend), zone_area, window):
-            found = ", ".join(str(code) for code in np.unique(coded.codes[coded.known])[:10])
+        if not any(self._class_pixels(_indices(coded, self.legend), zone_area, window) for window, coded in read):
+            known = np.unique(np.concatenate([coded.codes[coded.known] for _, coded in read]))
+            found = ", ".join(str(code) for code in known[:10])
             named = ", ".join(str(code) for entry in self.legend.classes for code in entry.source_codes[:10])
             raise RequestError(
                 f"labels {self.path}: no pixel of the area has a class. Codes in the area: {found}; the legend's classes "
@@ -58,19 +59,19 @@ class Labels:
         return int(((read >= first) & inside(zone_area, window)).sum())
 
 
-def open_labels(path: Path, legend: Path | None = None, window: Window | None = None) -> Labels:
+def open_labels(path: Path, legend: Path | None = None, windows: Sequence[Window] = ()) -> Labels:
     """Open integer codes: a GeoTIFF, or polygons with a column of codes.
 
     The column is the one named source_code, code or crop_code, else the only one of integers. The legend is the CSV given, else
-    ``<labels>.legend.csv`` beside the labels, else every non-zero code is a class of its own: of the codes in ``window`` where
-    one is given, of the whole file otherwise. Codes that a legend names count even where the file calls them no-data.
+    ``<labels>.legend.csv`` beside the labels, else every non-zero code is a class of its own: of the codes in ``windows`` where
+    some are given, of the whole file otherwise. Codes that a legend names count even where the file calls them no-data.
     Raises `RequestError` where a file is missing or isn't what it should be.
     """
     codes = open_codes(path, "labels", _CODE_COLUMNS)
     found = legend if legend is not None else legend_beside(path)
     if found is not None:
         return Labels(codes, read_legend(found))
-    return Labels(codes, legend_of_codes(_present(codes, window)))
+    return Labels(codes, legend_of_codes(_present(codes, windows)))
 
 
 def legend_beside(path: Path) -> Path | None:
@@ -97,8 +98,8 @@ class CropMask:
 
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the mask leaves nothing of the area: it lies elsewhere, or calls all of it non-crop."""
-        window = window_around(zone_area, epsg)
-        if not (self.read(window) & inside(zone_area, window)).any():
+        windows = group_windows(zone_area, epsg)
+        if not any((self.read(window) & inside(zone_area, window)).any() for window in windows):
             raise RequestError(
                 f"crop_mask {self.path}: no cropland in the area. Give a mask of the area in which cropland is not 0."
             )
@@ -113,11 +114,12 @@ def open_crop_mask(path: Path) -> CropMask:
     return CropMask(open_codes(path, "crop_mask", _MASK_COLUMNS, mask=True))
 
 
-def _present(codes: Codes, window: Window | None) -> Iterable[int]:
-    if window is None:
+def _present(codes: Codes, windows: Sequence[Window]) -> Iterable[int]:
+    if not windows:
         return (int(code) for code in codes.present())
-    coded = codes.read(window)
-    return (int(code) for code in np.unique(coded.codes[coded.known]) if code != codes.nodata)
+    read = (codes.read(window) for window in windows)
+    here = np.unique(np.concatenate([np.unique(coded.codes[coded.known]) for coded in read]))
+    return (int(code) for code in here if code != codes.nodata)
 
 
 def _indices(coded: Coded, legend: Legend) -> npt.NDArray[np.int16]:

@@ -25,14 +25,15 @@ from agrunet.data.patches import Patch, PatchSource
 from agrunet.errors import AgrunetError
 from catalog.area import as_geojson
 from catalog.errors import RequestError, StoreError
-from catalog.grid import Window, inside, to_lonlat, window_around
+from catalog.grid import Window, clipped, inside, to_lonlat
 from catalog.products import Frozen, Order
 from catalog.storage.store import digest
 from catalog.storage.whole import folder_written_whole, write_json
+from catalog.zone import group_windows
 from processors.engine.machine import cores
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
-from processors.patches.label_split import describe_split, split_map
+from processors.patches.label_split import BLOCK, describe_split, split_map
 from processors.patches.labels import UNKNOWN_LABEL, Labels
 from processors.season import Season
 
@@ -107,7 +108,7 @@ def write_training_patches(
     """Write the patches that hold labels, with what each of their pixels serves for.
 
     ``patches`` are those of ``windows``, in that order; ``zone_area`` in the metres of their zone: labels outside are unknown.
-    ``split`` (H, W) over the area's window replaces `split_map`. Of more than ``max_patches`` with labels, those with the most
+    ``split`` (H, W) over the window of a compact area replaces `split_map`. Of more than ``max_patches`` with labels, those with the most
     of each class are taken first, then evenly from north to south. ``engine``: writes several patches at once where its workers see
     the folder; ``progress`` is told (patches written, of how many). The folder is whole or absent, and not written again where it
     already holds the same. Raises `RequestError` where the labels don't meet the area or hold too little to learn
@@ -115,9 +116,10 @@ def write_training_patches(
     """
     epsg = windows[0].epsg
     labels.check(zone_area, epsg)
-    area_window = window_around(zone_area, epsg)
-    area_labels = labels.read(area_window)
-    area_labels[~inside(zone_area, area_window)] = UNKNOWN_LABEL
+    sheet = _Sheet(tuple(group_windows(zone_area, epsg)))
+    area_labels = np.full(sheet.shape, UNKNOWN_LABEL, np.int16)
+    for window, place in sheet.places():
+        area_labels[place] = np.where(inside(zone_area, window), labels.read(window), UNKNOWN_LABEL)
     names = tuple(entry.name for entry in labels.legend.mapped)
     _check_classes(area_labels, names, labels)
     area_split = split_map(area_labels, len(names)) if split is None else split
@@ -126,7 +128,7 @@ def write_training_patches(
     if written is not None:
         return written
 
-    cuts = _Cuts(area_window, area_labels, area_split, tuple(windows))
+    cuts = _Cuts(sheet, area_labels, area_split, tuple(windows))
     chosen, left_out = choose_patches(cuts.counts(len(names)), max_patches)
     notes = list(describe_split(area_labels, area_split, names))
     if left_out:
@@ -201,11 +203,30 @@ def choose_patches(counts: npt.NDArray[np.int64], max_patches: int) -> tuple[lis
     return sorted([*taken, *(int(index) for index in rest[steps])]), len(labelled) - max_patches
 
 
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """One array for an area whose parts lie far apart: the windows of its groups, one below the other. No field reaches into two."""
+
+    windows: tuple[Window, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        _, (rows, _) = list(self.places())[-1]
+        return rows.stop, max(window.width for window in self.windows)
+
+    def places(self) -> Iterator[tuple[Window, tuple[slice, slice]]]:
+        """Each window and its rows and columns in the array; the blocks of the split begin with each."""
+        row = 0
+        for window in self.windows:
+            yield window, (slice(row, row + window.height), slice(0, window.width))
+            row = ((row + window.height) // BLOCK + 1) * BLOCK
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cuts:
     """Labels and splits over the area, cut by window; a window may reach out of the area."""
 
-    window: Window
+    sheet: _Sheet
     labels: Labels16
     split: Split
     windows: tuple[Window, ...]
@@ -215,10 +236,11 @@ class _Cuts:
         window = self.windows[index]
         label = np.full(window.shape, UNKNOWN_LABEL, np.int16)
         split = np.full(window.shape, SPLITS["none"], np.uint8)
-        common = window.intersection(self.window)
-        if common is not None:
-            label[window.slices(common)] = self.labels[self.window.slices(common)]
-            split[window.slices(common)] = self.split[self.window.slices(common)]
+        for group, place in self.sheet.places():
+            common = window.intersection(group)
+            if common is not None:
+                label[window.slices(common)] = self.labels[place][group.slices(common)]
+                split[window.slices(common)] = self.split[place][group.slices(common)]
         return label, split
 
     def counts(self, classes: int) -> npt.NDArray[np.int64]:
@@ -258,7 +280,7 @@ def _header(
     hold_out: str,
 ) -> FolderHeader:
     epsg = windows[0].epsg
-    met = [_surface(zone_area.intersection(box(*windows[index].bounds))) for index in chosen]
+    met = [_surface(clipped(zone_area, windows[index]).intersection(box(*windows[index].bounds))) for index in chosen]
     return FolderHeader(
         **season.shared(FolderHeader),
         count=len(chosen),

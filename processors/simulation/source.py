@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rasterio.errors import RasterioError
 from shapely.geometry import mapping
 
+from catalog.antimeridian import cut_geojson, unbroken
 from catalog.area import Area
 from catalog.errors import ProductError, Reason, RequestError, StoreError
 from catalog.grid import Window
@@ -51,7 +52,7 @@ class MissionSource:
         products: list[Product] = []
         missing: list[LeftOut] = []
         now = datetime.now(UTC)
-        for overpass in overpasses(area, home_zone(area), *period):
+        for overpass in overpasses(unbroken(area), home_zone(area), *period):
             timeline = overpass.timeline
             if timeline is None:
                 name = f"{overpass.platform}_{stamp(overpass.sensed)}_T{overpass.tile.name}"
@@ -100,8 +101,9 @@ class MissionSource:
             cloud_cover=self.mission.cloud_cover(overpass),
             sun_zenith=round(granule.angles.sun_zenith, 4),
             sun_azimuth=round(granule.angles.sun_azimuth, 4),
-            footprint=dict(mapping(overpass.footprint)),
+            footprint=cut_geojson(mapping(overpass.footprint)),
             synthetic=True,
+            content=f"simulation {VERSION}",
             reception=timeline.reception,
         )
 

@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
-from zarr.core.sync import sync
 
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole
-from processors.cube.codecs import plain_codecs
-from processors.cube.storage import BucketStore, create, files_in_memory, open_group
+from processors.cube.codecs import DAMAGE, plain_codecs
+from processors.cube.storage import BucketStore, create, files_in_memory, open_group, write_files
 from processors.thematic.protocol import Fields
 
 FIELDS = "fields"
 DONE = "done"
 _DIGEST = "digest"
 
+_READERS = 8
+"""Patches that are read at once to see whether they are whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """A Zarr group with ``fields`` (N, K, size, size) float32 and ``done`` (N,) uint8.
 
-    One chunk a patch in both, so that no two processes ever write the same file. ``done`` is set after the patch is whole.
+    One chunk a patch in both, so that no two processes ever write the same file. ``done`` is set after the patch is whole. Fields
+    carry a checksum.
     """
 
     path: CellPath
@@ -50,6 +57,25 @@ class Results:
         asked: npt.NDArray[np.intp] = np.arange(done.shape[0]) if among is None else np.asarray(among, np.intp)
         flags = done[:] if among is None else done.oindex[asked]
         return [int(index) for index in asked[np.asarray(flags) == 0]]
+
+    def forget_damaged(self) -> list[int]:
+        """Take back what is said to be done and can't be read any more, such as after a disk's fault; returns the patches' numbers."""
+        fields, done = self._arrays()
+        patches = range(done.shape[0])
+        with ThreadPoolExecutor(_READERS) as pool:
+            fates = list(pool.map(partial(_fate, fields, done), patches))
+        damaged = [index for index, fate in zip(patches, fates, strict=True) if fate is _Fate.DAMAGED]
+        for index in damaged:
+            self._forget(index)
+        return damaged
+
+    def _forget(self, index: int) -> None:
+        for name in (f"{DONE}/c/{index}", f"{FIELDS}/c/{index}/0/0/0"):
+            path = self.path / name
+            if isinstance(path, BucketPath):
+                path.delete()  # a put with a condition would leave the damaged one
+            else:
+                path.unlink(missing_ok=True)
 
     def writer(self) -> Callable[[int, Fields], None]:
         """Make a function that writes the result of one patch (`StoreError` where it can't), then says that it is done."""
@@ -74,6 +100,22 @@ class Results:
         return group[FIELDS], group[DONE]
 
 
+class _Fate(Enum):
+    TODO = auto()
+    DONE = auto()
+    DAMAGED = auto()
+
+
+def _fate(fields: Any, done: Any, index: int) -> _Fate:
+    try:
+        if not int(done[index]):
+            return _Fate.TODO
+        fields[index]
+    except DAMAGE:
+        return _Fate.DAMAGED
+    return _Fate.DONE
+
+
 class _FirstPut(BucketStore):
     """Store in which the first put of an object stays, where two workers write the same patch since the first was given up too early."""
 
@@ -90,35 +132,28 @@ class _FirstPut(BucketStore):
 def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) -> Results:
     """Open the results of a run, made where there are none. ``shape``: (N, K, size, size); ``digest`` names the run.
 
-    What lies there of another run is replaced. Raises `StoreError` where that can't be written.
+    What lies there of another run, or is damaged, is replaced. Raises `StoreError` where that can't be written.
     """
-    if _digest_of(path) == digest:
+    with plain_codecs():
+        files = files_in_memory(lambda group: _fill(group, shape, digest))
+    if _described_by(path, files):
         return Results(path)
     if isinstance(path, BucketPath):
         remove(path)
-        create(path, files_in_memory(lambda group: _fill(group, shape, digest)))
+        create(path, files)
     else:
         # Never half of the old ones gone: `done` of a deleted patch would lie.
-        with folder_written_whole(path) as aside, plain_codecs():
-            _fill(zarr.open_group(aside, mode="a", zarr_format=3), shape, digest)
+        with folder_written_whole(path) as aside:
+            write_files(aside, files)
     return Results(path)
 
 
 def remove(path: CellPath) -> None:
     """Remove results, and all that lies with them. Raises `StoreError` where their bucket can't be reached."""
-    if not isinstance(path, BucketPath):
+    if isinstance(path, BucketPath):
+        path.remove()
+    else:
         shutil.rmtree(path, ignore_errors=True)
-        return
-    store = BucketStore(path)
-    names = sorted(
-        path.sizes(), key=lambda name: name != "zarr.json"
-    )  # the group's own first: without it there are no results
-
-    async def delete() -> None:
-        for name in names:
-            await store.delete(name)
-
-    sync(delete())
 
 
 def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> None:
@@ -129,7 +164,7 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
         chunks=(1, *shape[1:]),
         dtype="float32",
         fill_value=float("nan"),
-        compressors=BloscCodec(cname="lz4", shuffle="shuffle"),
+        compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
         dimension_names=("patch", "field", "y", "x"),
     )
     group.create_array(
@@ -143,8 +178,24 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
     )
 
 
-def _digest_of(path: CellPath) -> str | None:
+def _described_by(path: CellPath, files: Mapping[str, bytes]) -> bool:
+    """Return whether the metadata of what lies there are these."""
+    return all(_json(_content(path, name)) == _json(data) for name, data in files.items())
+
+
+def _content(path: CellPath, name: str) -> bytes | None:
+    """Content of a file below a path; None where there is none. Raises `StoreError` where its bucket can't be reached."""
+    if isinstance(path, BucketPath):
+        found = (path / name).read()
+        return None if found is None else found[0]
     try:
-        return str(open_group(path, "r").attrs.get(_DIGEST))
-    except (FileNotFoundError, ValueError, KeyError):
+        return (path / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _json(data: bytes | None) -> Any:
+    try:
+        return None if data is None else json.loads(data)
+    except (ValueError, RecursionError):  # damaged
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from processors.thematic.results import remove
 
 _RUNS = "runs"
 """Folder below the cubes' bucket, beside the sources. What is there has no `.zarr` at the end of its name: it is no cell."""
+
+
+_NAME = re.compile(rb"[\w-]+-[0-9a-f]{12}")
+"""The name that a run's results get there; what a file that is damaged holds is none."""
 
 
 def results_path(local: Path, shared_name: Path, cubes: CellPath, engine: Engine) -> CellPath:
@@ -28,7 +33,7 @@ def results_path(local: Path, shared_name: Path, cubes: CellPath, engine: Engine
             "the scheduler's workers don't see this machine's files, and the cubes are in a folder of it. Set CROPLINE_CUBES to "
             "s3://bucket/prefix, or correct CROPLINE_SHARED_STORE."
         )
-    if not shared_name.is_file():
+    if not shared_name.is_file() or not _NAME.fullmatch(shared_name.read_bytes()):
         shared_name.write_text(f"{shared_name.parent.name}-{uuid.uuid4().hex[:12]}", encoding="utf-8")
     return _shared(cubes, shared_name)
 
@@ -36,7 +41,8 @@ def results_path(local: Path, shared_name: Path, cubes: CellPath, engine: Engine
 def forget_shared(shared_name: Path, cubes: CellPath) -> None:
     """Remove what a run left in the bucket, once it is delivered. Raises `StoreError`."""
     if isinstance(cubes, BucketPath) and shared_name.is_file():
-        remove(_shared(cubes, shared_name))
+        if _NAME.fullmatch(shared_name.read_bytes()):
+            remove(_shared(cubes, shared_name))
         shared_name.unlink()
 
 

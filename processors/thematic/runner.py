@@ -50,7 +50,7 @@ def run_processor(
     ``processes``: None is one for each GPU of this machine, or one. ``devices``: worker i sees GPU ``devices[i % len(devices)]``
     alone (CUDA_VISIBLE_DEVICES); by default the machine's GPUs. ``engine``: where it is a scheduler, its workers do it all, and
     ``results`` must lie in a bucket where they share nothing else. ``resolve``: see `open_engine`. Results of another job, processor
-    version, model, products, masks or windows are replaced.
+    version, model, products, masks or windows are replaced, and those that are damaged.
     Raises what the processor raises, and `WorkerError` where a shard's workers die again and again: what was done stays done.
     """
     processor = make_processor(name, job)
@@ -65,6 +65,7 @@ def run_processor(
         _origin(patches),
     ]
     stored = open_results(results, (len(patches), len(processor.fields), size, size), digest(run))
+    stored.forget_damaged()
     todo = stored.todo()
     count = _Count(set(range(len(patches))) - set(todo), len(patches), progress or _ignore)
     if not todo:
@@ -121,7 +122,7 @@ def _origin(patches: PatchSource) -> list[Any]:
     if not isinstance(patches, CubePatches):
         return [len(patches)]
     windows = [(window.epsg, window.left, window.top, *window.shape) for window in patches.windows]
-    products = [(acquisition.id, acquisition.products) for acquisition in patches.season.used]
+    products = [(acquisition.id, acquisition.products, acquisition.contents) for acquisition in patches.season.used]
     return [patches.source_id, patches.level, patches.bands, products, windows, patches.season.masks]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import shutil
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
+from catalog.storage.scratch import scratch_folder
 from catalog.storage.store import CellPath, digest
 from processors.engine.scratch import worker_folder
 from processors.thematic.protocol import Job, Processor
@@ -78,8 +78,9 @@ def _made(sent: SentJob) -> Processor:
 
 def _fetched(model: BucketPath, name: str) -> Path:
     """Fetch a model's files into a folder of its name that is gone with this process. Raises `StoreError`."""
-    around = Path(tempfile.mkdtemp(prefix="cropline-model-", dir=worker_folder()))
-    atexit.register(shutil.rmtree, around, ignore_errors=True)
+    until_the_end = ExitStack()
+    atexit.register(until_the_end.close)
+    around = until_the_end.enter_context(scratch_folder("model", worker_folder()))
     folder = around / name
     folder.mkdir()
     files = model.sizes()

@@ -75,7 +75,7 @@ def added(store: Store, tmp_path: Path, day: int = 1, **fields: Any) -> Path:
 
 def choose(store: Store, **changed: Any) -> Path:
     asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND}
-    return registry(store).choose(**{**asked, **changed})
+    return registry(store).choose(**{**asked, **changed}).folder
 
 
 def registry(store: Store) -> Registry:
@@ -89,6 +89,27 @@ def test_the_newest_that_fits_is_chosen(store: Store, tmp_path: Path) -> None:
     added(store, tmp_path, 5)
     assert choose(store) == newest
     assert [entry.created.day for entry in Registry(store).models()] == [12, 5, 1]
+
+
+def scored(miou: float) -> list[dict[str, Any]]:
+    """Scores as a checkpoint's configuration holds them."""
+    return [{"split": "field-disjoint", "oa": 0.5, "miou": miou, "dice": 0.5, "n_pixels": 100, "per_class": []}]
+
+
+def test_a_newer_model_that_does_worse_is_not_chosen(store: Store, tmp_path: Path) -> None:
+    good = added(store, tmp_path, 1, scores=scored(0.6))
+    shuffled = added(store, tmp_path, 2, scores=scored(0.2))
+    choice = registry(store).choose("L2A", BANDS, False, AREA, LEGEND)
+    assert choice.folder == good
+    assert [(model.name, model.taken) for model in choice.compared] == [(shuffled.name, False), (good.name, True)]
+    assert choose(store, name=shuffled.name) == shuffled
+    better = added(store, tmp_path, 3, scores=scored(0.7))
+    assert choose(store) == better
+
+
+def test_scores_that_cannot_be_understood_are_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"config\.json can't be understood: its scores"):
+        added(store, tmp_path, 1, scores=[{"split": "field-disjoint"}])
 
 
 REFUSALS = [

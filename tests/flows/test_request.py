@@ -46,6 +46,11 @@ def _request(**changes: Any) -> dict[str, Any]:
     }
 
 
+def _square(west: float, south: float) -> list[list[float]]:
+    """A ring of about a hectare."""
+    return [[west, south], [west + 0.001, south], [west + 0.001, south + 0.001], [west, south + 0.001], [west, south]]
+
+
 def _polygon(coordinates: Any) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": coordinates}
 
@@ -58,7 +63,28 @@ BAD = {
         {"area": _polygon([[[x * 1e5, y] for x, y in SQUARE[0]]])},
         r"area: .*not \[longitude, latitude\].*Reproject",
     ),
-    "antimeridian": ({"area": [179.9, 51.0, -179.9, 51.1]}, r"area: .*antimeridian.*one request for each side"),
+    "west and east swapped": ({"area": [4.2, 51.0, 4.1, 51.1]}, r"area: west 4.2 lies east of 4.1.*Write \[west"),
+    "a pole": (
+        {"area": _polygon([[[0, 89], [120, 89], [-120, 89], [0, 89]]])},
+        r"area: it goes round a pole.*UTM ends at",
+    ),
+    "too many cells": (
+        {
+            "area": {
+                "type": "MultiPolygon",
+                "coordinates": [[_square(2 + x / 5, 45 + y / 5)] for x in range(20) for y in range(20)],
+            }
+        },
+        r"area: its parts touch 4\d\d cells of 10.24 km.*96 cells are the limit.*CROPLINE_MAX_AREA_KM2",
+    ),
+    "over two oceans": (
+        {"area": {"type": "MultiPolygon", "coordinates": [[_square(-20, 45)], [_square(20, 45)]]}},
+        r"area: it reaches over 1,000 km from the middle of UTM zone 31",
+    ),
+    "far apart": (
+        {"area": {"type": "MultiPolygon", "coordinates": [[_square(3, 10)], [_square(4, 70)], [_square(-8, 40)]]}},
+        r"area: its parts lie so far apart.* 10 thousand million",
+    ),
     "too large": ({"area": [3.0, 50.0, 5.0, 52.0]}, r"area: .*limit of 2,500 km².*CROPLINE_MAX_AREA_KM2"),
     "no pixel's centre": (
         {"area": [4.0630001, 50.7460001, 4.0630101, 50.7460101]},
@@ -210,6 +236,21 @@ def test_folder_with_other_files_is_refused(tmp_path: Path, settings: Settings) 
     (tmp_path / "out" / "thesis.doc").touch()
     with pytest.raises(DeliveryError, match=r"output .*/out: holds files that are no delivery"):
         check_request(_request(output="out"), tmp_path, settings)
+
+
+@pytest.mark.usefixtures("source")
+def test_delivery_of_another_request_is_replaced_only_where_that_is_asked_for(
+    tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "item.json").write_text('{"properties": {"cropline:request_digest": "0123456789ab"}}')
+    with pytest.raises(DeliveryError, match=r"another request .* `cropline run --replace`, or \"replace\": true"):
+        check_request(_request(output="out"), tmp_path, settings)
+    replacing = check_request(_request(output="out", replace=True), tmp_path, settings)
+    # What trains delivers nothing, and so asks for no folder.
+    training = check_request(_request(output="out"), tmp_path, settings, delivers=False)
+    assert replacing.digest == training.digest
+    assert "replace" not in training.model_dump(mode="json")
 
 
 def test_source_of_the_settings_is_taken(source: Path, tmp_path: Path) -> None:

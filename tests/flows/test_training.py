@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from thematic_kit import write_model
+
+from catalog.registry import Registry
+from catalog.storage.store import open_store
+from flows.training import taken_over
 
 PARENT = """
 import sys
@@ -24,6 +31,19 @@ def test_a_training_learns_of_the_end_of_a_killed_parent(tmp_path: Path) -> None
         assert not ended.exists()
         process.kill()
     _wait(ended)
+
+
+def test_a_model_that_was_damaged_before_it_was_added_is_trained_anew(tmp_path: Path) -> None:
+    registry = Registry(open_store(str(tmp_path / "store")))
+    checkpoint = write_model(tmp_path / "checkpoint", ("B04",))
+    assert taken_over(tmp_path / "none", registry) is None
+    added = taken_over(checkpoint, registry)
+    assert added is not None
+    shutil.rmtree(added)
+    weights = checkpoint / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert taken_over(checkpoint, registry) is None
+    assert not checkpoint.exists()
 
 
 def _wait(file: Path) -> None:

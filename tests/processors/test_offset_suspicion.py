@@ -15,6 +15,7 @@ from catalog.grid import Cell, to_lonlat
 from catalog.products import Order
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
+from processors.cube.pixel_source import OffsetFinding, PixelSource
 from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
 from processors.mask.acquisition import mask_acquisition
 from processors.offset_suspicion import OffsetRecord, suspicions
@@ -27,9 +28,21 @@ SUSPECT = "suspicious: nothing darker than 0.12, as if an offset of -1000 were m
 BRIGHT = "not checked: nothing darker than 0.16 in B02, B03, B04"
 
 
+FINDINGS = {
+    SUSPECT: OffsetFinding.MISSING,
+    BRIGHT: OffsetFinding.NOT_TOLD,
+    "ok": OffsetFinding.FITS,
+    "": OffsetFinding.UNCHECKED,
+}
+
+
+def source(check: str, said_by: str = "a flag") -> PixelSource:
+    return PixelSource(product="p", offset_from=(said_by,), finding=FINDINGS[check], check=check)
+
+
 def record(check: str, said_by: str = "a flag") -> OffsetRecord:
     made = OffsetRecord()
-    made.add(said_by, check)
+    made.add(source(check, said_by))
     return made
 
 
@@ -52,7 +65,7 @@ def test_older_dates_that_were_never_checked_are_judged_by_those_alike() -> None
 
 def test_one_suspicious_cell_or_product_is_enough() -> None:
     made = record("ok")
-    made.add("a flag", f"ok; {SUSPECT}")
+    made.add(source(SUSPECT))
     assert (made.agrees, made.suspicion) == (False, SUSPECT)
 
 

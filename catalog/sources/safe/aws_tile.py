@@ -10,6 +10,7 @@ from typing import Any
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import geojson
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
@@ -24,8 +25,6 @@ from catalog.sources.safe.masks import quality_masks
 from catalog.sources.safe.metadata import (
     ProductMetadata,
     TileMetadata,
-    as_geometry,
-    check_antimeridian,
     product_metadata,
     tile_metadata,
 )
@@ -91,7 +90,6 @@ def read_tile(files: Files, path: str) -> SafeProduct:
     if cloud is None:
         cloud = finite(about_tile.get("cloudyPixelPercentage"))
     footprint = _footprint(about_tile, tile, shown)
-    check_antimeridian(footprint, shown)
     with as_declared(lambda why: ProductError(f"{path}: its metadata can't be right: {why}. Get the tile again.")):
         product = Product(
             id=shown,
@@ -108,7 +106,7 @@ def read_tile(files: Files, path: str) -> SafeProduct:
             cloud_cover=cloud,
             sun_zenith=tile.sun.zenith if tile.sun else None,
             sun_azimuth=tile.sun.azimuth if tile.sun else None,
-            footprint=as_geometry(footprint),
+            footprint=geojson(footprint),
         )
     below = [path] if level == "L1C" else [join(path, name) for name in ("R10m", "R20m", "R60m", "qi")]
     return assemble(

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from xml.etree.ElementTree import Element  # a type only: documents are parsed by defusedxml
 
 import numpy as np
 import numpy.typing as npt
-from shapely.geometry import Polygon, mapping
+from shapely.geometry import Polygon, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import cut_geojson
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.guards.numbers import LARGEST_OFFSET
@@ -59,7 +59,7 @@ class ProductMetadata:
     nodata: int
     offsets: Mapping[str, int]
     """Offsets by band, in units of 1e-4 reflectance; empty where the document lists none."""
-    footprint: Polygon
+    footprint: BaseGeometry
     """Longitude and latitude; of all granules together."""
     cloud_cover: float | None
     granules: tuple[str, ...]
@@ -242,7 +242,7 @@ def _band(element: Element) -> str | None:
     return _BAND_OF_ID.get(int(text)) if re.fullmatch(r"[0-9]{1,3}", text) else None
 
 
-def _footprint(document: Document) -> Polygon:
+def _footprint(document: Document) -> BaseGeometry:
     numbers = [document.as_number("EXT_POS_LIST", text) for text in document.text("EXT_POS_LIST").split()]
     points = list(zip(numbers[1::2], numbers[::2], strict=False))  # they go latitude, longitude
     if len(numbers) % 2 or len(points) < 4:
@@ -251,27 +251,10 @@ def _footprint(document: Document) -> Polygon:
         )
     if not all(-180 <= longitude <= 180 and -90 <= latitude <= 90 for longitude, latitude in points):
         raise document.wrong("EXT_POS_LIST", str(points[0]), "a point of it is not on the Earth")
-    polygon = Polygon(points)
-    check_antimeridian(polygon, document.where)
-    return polygon
-
-
-def check_antimeridian(footprint: BaseGeometry, where: str) -> None:
-    """Raise `ProductError` where a footprint in longitude and latitude lies on both sides of 180°."""
-    if footprint.bounds[2] - footprint.bounds[0] > 180:
-        raise ProductError(
-            f"{where}: its footprint crosses the antimeridian (180°), which is not supported. Leave the product out."
-        )
-
-
-def as_geometry(polygon: BaseGeometry) -> dict[str, Any]:
-    """GeoJSON of a polygon, plain lists."""
-    plain = mapping(polygon)
-    return {"type": plain["type"], "coordinates": _lists(plain["coordinates"])}
-
-
-def _lists(value: Any) -> Any:
-    return [_lists(item) for item in value] if isinstance(value, tuple | list) else value
+    try:
+        return shape(cut_geojson(mapping(Polygon(points))))
+    except ValueError as error:
+        raise document.wrong("EXT_POS_LIST", f"a ring of {len(points)} points", str(error)) from error
 
 
 def _failed_checks(document: Document) -> Iterator[str]:

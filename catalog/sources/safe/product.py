@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
@@ -22,11 +23,11 @@ from catalog.sources.safe.metadata import (
     ProductMetadata,
     SunAngles,
     TileMetadata,
-    as_geometry,
     product_metadata,
     tile_metadata,
 )
 from catalog.storage.file_trees import Files, join, name_of, parent
+from catalog.storage.store import digest
 from catalog.storage.zip_files import ZipFiles
 
 NATIVE: dict[str, int] = {name: band.resolution for name, band in BANDS.items()} | {"SCL": 20, "CLD": 20}
@@ -131,7 +132,7 @@ def read_product(files: Files, path: str) -> SafeProduct:
                 cloud_cover=metadata.cloud_cover if tile.cloud_cover is None else tile.cloud_cover,
                 sun_zenith=tile.sun.zenith if tile.sun else None,
                 sun_azimuth=tile.sun.azimuth if tile.sun else None,
-                footprint=as_geometry(_footprint(metadata, tile, shown)),
+                footprint=geojson(_footprint(metadata, tile, shown)),
                 synthetic=metadata.synthetic,
             ),
             tile,
@@ -175,6 +176,8 @@ class BandFile:
 
     path: str
     resolution: int
+    state: str = ""
+    """Changes when the file does; empty where the tree doesn't tell."""
 
 
 def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, BandFile]:
@@ -197,7 +200,7 @@ def find_files(files: Files, folders: Iterable[str], level: Level) -> dict[str, 
             path, native = join(folder, entry.name), NATIVE[asset]
             rank = (metres > native, abs(metres - native), path)
             if asset not in best or rank < best[asset][0]:
-                best[asset] = rank, BandFile(path, metres)
+                best[asset] = rank, BandFile(path, metres, f"{entry.size}:{entry.state}")
     return {asset: best[asset][1] for asset in wanted if asset in best}
 
 
@@ -257,8 +260,10 @@ def assemble(
             *problems,
             f"baseline {product.baseline} says nothing about its age: any numbered one is preferred to it",
         ]
+    read_by = [product.baseline, product.generation_time, offsets, nodata]
+    content = digest([*read_by, {name: file.state for name, file in band_files.items()}])
     return SafeProduct(
-        product=product,
+        product=product.model_copy(update={"content": content}),
         assets={
             name: Asset(
                 href=files.gdal(file.path),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from catalog.antimeridian import bbox
 from catalog.area import Area
 from catalog.errors import ProductError, RequestError
 from catalog.grid import Window
@@ -67,7 +68,9 @@ class SentinelHubSource:
         start, end = period
         collection = COLLECTIONS[level]
         # the service's intervals include their end
-        items = self._service.search(collection, area.bounds, (start, end - timedelta(seconds=1)))
+        interval = (start, end - timedelta(seconds=1))
+        items = [item for side in _sides(area) for item in self._service.search(collection, side, interval)]
+        items = list({str(item.get("id")): item for item in items}.values())
         return select_items(self._named(items, collection), area, period, level, complete=False)
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it
@@ -117,6 +120,12 @@ class SentinelHubSource:
             # The id becomes the name of a folder.
             named = re.fullmatch(r"\w[\w.-]*", name) is not None
             yield href, item if named else "its id is no product's name", False
+
+
+def _sides(area: Area) -> list[tuple[float, float, float, float]]:
+    """Bounds around an area, degrees; two across the antimeridian, where one would go around the Earth."""
+    west, south, east, north = bbox(area)
+    return [(west, south, east, north)] if west <= east else [(west, south, 180.0, north), (-180.0, south, east, north)]
 
 
 def _check_url(name: str, url: str) -> None:

@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+from catalog.antimeridian import cut_geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError, RequestError
 from catalog.guards.geometry import parse_shape
@@ -78,7 +79,7 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
             cloud_cover=finite(properties.get("eo:cloud_cover")),
             sun_zenith=zenith if zenith is not None or elevation is None else 90.0 - elevation,
             sun_azimuth=first_of(properties, "sun azimuth", finite),
-            footprint=_footprint(item),
+            footprint=item_footprint(item),
             synthetic=synthetic or properties.get(SYNTHETIC) is True,
         )
 
@@ -257,10 +258,14 @@ def _generation_time(properties: Item, parts: dict[str, str | None]) -> datetime
     return first_of(properties, "generation time", utc_time) or utc_time(parts.get("generated"))
 
 
-def _footprint(item: Item) -> Any:
+def item_footprint(item: Item) -> dict[str, Any]:
+    """GeoJSON of the footprint, cut at the antimeridian. Raises `ProductError` where it has none that can be used."""
     geometry = item.get("geometry")
     parse_shape(geometry, lambda why: ProductError(f"its geometry is not GeoJSON: {why}"))
-    return geometry
+    try:
+        return cut_geojson(geometry)
+    except ValueError as error:
+        raise ProductError(f"its footprint can't be used: {error}") from error
 
 
 def _properties(item: Item) -> Item:

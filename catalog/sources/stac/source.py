@@ -16,19 +16,21 @@ from pystac import STACError
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from shapely import prepare
+from shapely.geometry import shape
 from urllib3 import Retry
 
-from catalog.area import Area, as_geojson
+from catalog.area import Area, as_geojson, covering
 from catalog.errors import AccessError, NoProductError, ProductError, Reason, RequestError, SourceError
 from catalog.guards.addresses import split_address as split_url
-from catalog.guards.geometry import parse_shape
 from catalog.guards.json_text import parse_json
 from catalog.guards.paths import user_path
 from catalog.products import Asset, LeftOut, Level, Product
 from catalog.quoting import shown
 from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
-from catalog.sources.stac.item import SYNTHETIC, item_assets, item_product, item_time
+from catalog.sources.stac.content import with_content
+from catalog.sources.stac.item import SYNTHETIC, item_assets, item_footprint, item_product, item_time
 from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials, remedy
 from catalog.storage.s3 import split_address
@@ -125,7 +127,7 @@ class StacSource:
             client = Client.open(self._root, stac_io=StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY))
             search = client.search(
                 collections=[collection],
-                intersects=as_geojson(area),
+                intersects=as_geojson(covering(area)),  # what only that meets is left away by `select_items`
                 # STAC intervals include their end
                 datetime=(start, end - timedelta(seconds=1)),
                 limit=100,
@@ -287,6 +289,7 @@ def select_items(
     products: list[Product] = []
     left_out: list[LeftOut] = []
     times: list[datetime] = []
+    prepare(area)
     for href, item, synthetic in candidates:
         if isinstance(item, str):
             left_out.append(LeftOut(product=href, reason=f"not understood: {item}", kind=Reason.NOT_UNDERSTOOD))
@@ -295,7 +298,7 @@ def select_items(
             times.append(item_time(item))
             if not (period[0] <= times[-1] < period[1]) or not _meets(item, area):
                 continue
-            product = item_product(item, href, synthetic=synthetic)
+            product = with_content(item_product(item, href, synthetic=synthetic), item, href)
         except ProductError as error:
             left_out.append(
                 LeftOut(
@@ -315,10 +318,7 @@ def select_items(
 
 
 def _meets(item: Document, area: Area) -> bool:
-    geometry = item.get("geometry")
-    if geometry is None:
-        raise ProductError("no geometry")
-    return bool(parse_shape(geometry, lambda why: ProductError(f"its geometry is not GeoJSON: {why}")).intersects(area))
+    return bool(area.intersects(shape(item_footprint(item))))
 
 
 def _says_synthetic(document: Document) -> bool:

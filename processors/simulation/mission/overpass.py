@@ -13,6 +13,7 @@ import shapely
 from shapely.geometry import MultiPoint, Point, box
 from shapely.geometry.base import BaseGeometry
 
+from catalog.antimeridian import centre
 from catalog.errors import ProductError
 from catalog.grid import PIXEL, Window, to_lonlat, utm_zone
 from catalog.orbits.angles import Angles
@@ -175,8 +176,8 @@ def home_zone(area: BaseGeometry) -> int:
 
     Close to the edge of a zone only the neighbour's tiles exist. Raises `RequestError` outside UTM.
     """
-    centre = area.centroid
-    own, there = utm_zone(centre.x, centre.y), {tile.epsg for tile in tiles_meeting(centre)}
+    longitude, latitude = centre(area)
+    own, there = utm_zone(longitude, latitude), {tile.epsg for tile in tiles_meeting(Point(longitude, latitude))}
     return own if own in there else min(there)
 
 

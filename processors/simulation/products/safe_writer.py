@@ -22,6 +22,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
+from catalog.antimeridian import unbroken
 from catalog.errors import StoreError
 from catalog.grid import PIXEL, to_lonlat
 from catalog.products import BANDS, LEVEL_BANDS, SATURATED
@@ -106,12 +107,12 @@ class _Tile:
         if not seen or not self.seen.any():
             raise StoreError(f"{granule.name}: nothing of the tile was seen, there is no product to write.")
         outline = self.polygons(self.seen, granule).convex_hull
-        ring = to_lonlat(outline, granule.epsg).exterior.coords  # type: ignore[attr-defined]
+        ring = unbroken(to_lonlat(outline, granule.epsg)).exterior.coords  # type: ignore[attr-defined]
         total = (granule.edge // 2) ** 2
         return Content(
             classes={code: 100 * count / seen for code, count in self.classes.items() if code},
             nodata=100 * (total - seen) / total,
-            footprint=tuple((float(x), float(y)) for x, y, *_ in ring),
+            footprint=tuple((float(x) - 360 * (x > 180), float(y)) for x, y, *_ in ring),
             aerosol=self.aerosol,
             vapour=self.vapour,
         )

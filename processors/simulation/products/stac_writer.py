@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from shapely.geometry import box
 
+from catalog.antimeridian import bbox
 from catalog.area import as_geojson
 from catalog.errors import StoreError
 from catalog.grid import Window, to_lonlat
@@ -131,7 +132,7 @@ def _item(window: Window, classes: Counter[int], granule: Granule, assets: dict[
         "type": "Feature",
         "stac_version": "1.1.0",
         "id": granule.name,
-        "bbox": list(outline.bounds),
+        "bbox": list(bbox(outline)),
         "geometry": as_geojson(outline),
         "properties": {
             "title": NOTICE,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +47,27 @@ def test_who_ignores_interrupts_is_left_alone() -> None:
             interruption.finish(1, "done")
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_an_interrupt_while_python_still_imports_ends_in_one_message(seconds: float, tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("cropline")
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execv(command, [str(command), "run", "nowhere.json"])
+    time.sleep(seconds)
+    os.write(terminal, b"\x03")
+    shown = b""
+    while True:
+        try:
+            shown += os.read(terminal, 65536)
+        except OSError:  # the terminal's other end is closed
+            break
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert b"Traceback" not in shown
+    assert (os.waitstatus_to_exitcode(status), b"Stopped." in shown) in [
+        (130, True),
+        (1, False),
+    ]  # or it was done before

@@ -14,7 +14,7 @@ import pystac
 import pytest
 import rasterio
 from PIL import Image
-from shapely.geometry import Polygon
+from shapely.geometry import Polygon, box
 
 from catalog.errors import DeliveryError
 from processors.delivery.areas import count_areas
@@ -128,7 +128,7 @@ def test_a_value_that_the_legend_does_not_name_is_refused(tmp_path: Path) -> Non
     area = delivery_kit.window(4, 4)
     path = delivery_kit.write_raster(tmp_path, delivery_kit.CROP_MAP, area, np.full((4, 4), 17, np.uint8))
     with pytest.raises(DeliveryError, match=r"crop_map.tif holds the values \[17\]"):
-        count_areas(path, delivery_kit.LEGEND, Polygon([(0, 0), (1, 0), (1, 1)]))
+        count_areas(path, delivery_kit.LEGEND, box(*area.bounds))
 
 
 def test_the_item_describes_every_file_with_its_checksum(delivered: Path) -> None:

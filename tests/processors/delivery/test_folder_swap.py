@@ -61,6 +61,15 @@ def test_another_requests_delivery_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_another_requests_delivery_is_replaced_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder = make(tmp_path / "map", OTHER)
+    check_target(folder, MINE, replace=True)
+    with swapped_in(folder, MINE, replace=True) as aside:
+        (aside / "crop_map.tif").write_text("new")
+    assert (folder / "crop_map.tif").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 @pytest.mark.parametrize("item", [None, "not json", "[]", '{"properties": {"title": "another item"}}'])
 def test_files_that_are_no_delivery_are_never_overwritten(tmp_path: Path, item: str | None) -> None:
     (tmp_path / "thesis").mkdir()
@@ -68,7 +77,7 @@ def test_files_that_are_no_delivery_are_never_overwritten(tmp_path: Path, item: 
     if item is not None:
         (tmp_path / "thesis" / "item.json").write_text(item)
     with pytest.raises(DeliveryError, match=r"no delivery; they are never overwritten\. Give another folder"):
-        check_target(tmp_path / "thesis", MINE)
+        check_target(tmp_path / "thesis", MINE, replace=True)
     with pytest.raises(DeliveryError, match="never overwritten"):
         replace(tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"

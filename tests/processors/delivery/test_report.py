@@ -125,6 +125,18 @@ def test_the_options_of_the_masks_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_models_that_were_compared_are_told(tmp_path: Path) -> None:
+    refused = "field-disjoint mIoU 0.200, below 0.600 of good"
+    compared = [
+        {"name": "shuffled", "taken": False, "split": "field-disjoint", "miou": 0.2, "reason": refused},
+        {"name": "good", "taken": True, "split": "field-disjoint", "miou": 0.6},
+    ]
+    model = {"name": "good", "checksum": "00", "compared": compared}
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), model=model))).words
+    assert f"shuffled field-disjoint 0.200 no {refused}" in words
+    assert "good field-disjoint 0.600 yes" in words
+
+
 def test_model_software_timings_and_request_are_told(tmp_path: Path) -> None:
     page = report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))
     words = Seen(page).words

@@ -46,7 +46,7 @@ def checked(files: dict[str, Path], offset: int, baseline: str = "05.09") -> str
         with rasterio.open(path) as file:
             counts[band].add(file.read(1), 0)
     assets = {band: Asset(href=str(path), offset=offset, offset_from="the test") for band, path in files.items()}
-    return check_offset(product(baseline), assets, counts)
+    return check_offset(product(baseline), assets, counts).words
 
 
 def test_real_earth_search_items_are_right_in_their_flag_and_wrong_in_their_band_offset(real_data: Path) -> None:
@@ -85,13 +85,13 @@ def test_a_shift_that_nobody_takes_back_is_suspicious(real_data: Path) -> None:
             raw = file.read(1)
         counts[band].add(np.where(raw > 0, raw + 1000, 0).astype(np.uint16), 0)
     assets = {band: Asset(href=band, offset=0, offset_from="a flag") for band in CHECKED_BANDS}
-    said = check_offset(product(), assets, counts)
+    said = check_offset(product(), assets, counts).words
     assert said.startswith("suspicious: nothing darker than 0.12")
     assert said.endswith("(a flag)")
     before = f"{OFFSET_SINCE[0] - 1:02d}.01"
-    assert check_offset(product(before), assets, counts) == "ok"  # its numbers were never shifted
+    assert check_offset(product(before), assets, counts).words == "ok"  # its numbers were never shifted
     right = {band: asset.model_copy(update={"offset": -1000}) for band, asset in assets.items()}
-    assert check_offset(product(), right, counts) == "ok"
+    assert check_offset(product(), right, counts).words == "ok"
 
 
 def test_all_of_flanders_passes_with_its_own_offset_and_most_of_it_not_with_another(real_data: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_is_said_of_an_offset_of_1000(raw: np.ndarray, expected: str | None
         one.add(raw.astype(np.uint16), 0)
     assets = {band: Asset(href=band, offset=-1000, offset_from="baseline 05.09") for band in CHECKED_BANDS}
     if expected is not None:
-        assert check_offset(product(), assets, counts) == expected
+        assert check_offset(product(), assets, counts).words == expected
         return
     with pytest.raises(ProductError) as raised:
         check_offset(product(), assets, counts)

@@ -140,7 +140,7 @@ def test_without_a_legend_each_code_of_the_window_is_a_class_and_nodata_is_none(
     path = write_raster(tmp_path / "l.tif", CODES, nodata=99)
     assert [entry.name for entry in open_labels(path).legend.mapped] == ["5", "10", "20", "21"]
     upper = Window(ZONE, WINDOW.left, WINDOW.top, 3, 1)
-    assert [entry.name for entry in open_labels(path, window=upper).legend.mapped] == ["5", "10"]
+    assert [entry.name for entry in open_labels(path, windows=[upper]).legend.mapped] == ["5", "10"]
     assert open_labels(path).read(WINDOW).tolist() == [[-1, 0, 1, 2], [3, 2, 1, -1], [0, 0, -1, 1]]
 
 
@@ -198,7 +198,7 @@ def test_without_a_legend_the_codes_of_the_polygons_are_classes(tmp_path: Path) 
     path = write_vector(tmp_path / "l.gpkg", [square(0, 0, 1, 1), square(1, 0, 1, 1)], code=[8, 7])
     assert open_labels(path).read(WINDOW)[0].tolist() == [1, 0, -1, -1]
     alone = Window(ZONE, WINDOW.left, WINDOW.top, 1, 1)
-    assert [entry.name for entry in open_labels(path, window=alone).legend.mapped] == ["8"]
+    assert [entry.name for entry in open_labels(path, windows=[alone]).legend.mapped] == ["8"]
 
 
 def test_what_is_no_polygon_is_left_out(tmp_path: Path, legend: Path) -> None:

@@ -45,6 +45,23 @@ def test_the_same_run_finds_its_results_and_another_one_replaces_them(bucket: Bu
     assert bucket.sizes() == {}
 
 
+def test_a_damaged_result_is_taken_back_and_written_again(bucket: BucketPath) -> None:
+    results = open_results(bucket, SHAPE, "a run")
+    write = results.writer()
+    for index in range(3):
+        write(index, fields(index + 1))
+    chunk = bucket / "fields/c/1/0/0/0"
+    whole = chunk.read()
+    assert whole is not None
+    chunk.put(whole[0][:-5])
+    (bucket / "done/c/2").put(b"")
+    assert results.forget_damaged() == [1, 2]
+    assert results.todo() == [1, 2]
+    results.writer()(1, fields(7))
+    np.testing.assert_array_equal(results.read(1), fields(7))
+    np.testing.assert_array_equal(results.read(0), fields(1))
+
+
 def test_a_model_beside_them_is_fetched_once_and_another_one_is_another(bucket: BucketPath, tmp_path: Path) -> None:
     job = Job(level="L2A", year=2019, months=(1, 7), days=(0,), bands=("B04",), synthetic=True)
     model = write_model(tmp_path / "a model", ("B04",))

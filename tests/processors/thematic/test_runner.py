@@ -239,3 +239,36 @@ def test_a_folder_that_cannot_be_written_is_told(kit: ModuleType, tmp_path: Path
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StoreError, match=r"can't write .*file/r"):
         run_processor("sum", JOB, kit.Made(1), tmp_path / "file" / "r")
+
+
+def damaged(data: bytes, how: str, position: int) -> bytes:
+    """A file's content after a fault of the disk."""
+    if how == "cut":
+        return data[: len(data) // 2]
+    if how == "empty":
+        return b""
+    at = position % len(data)
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "flip"])
+def test_whatever_file_is_damaged_the_next_run_ends_with_the_same_results(
+    kit: ModuleType, tmp_path: Path, how: str
+) -> None:
+    results = tmp_path / "r"
+    run_processor("sum", JOB, kit.Made(2), results)
+    whole = bytes_of(results)
+    assert sorted(whole) == [
+        "done/c/0", "done/c/1", "done/zarr.json", "fields/c/0/0/0/0", "fields/c/1/0/0/0", "fields/zarr.json", "zarr.json",
+    ]  # fmt: skip
+    for name, data in whole.items():
+        for position in range(0, len(data), max(1, len(data) // 12)) if how == "flip" else (0,):
+            (results / name).write_bytes(damaged(data, how, position))
+            run_processor("sum", JOB, kit.Made(2), results)
+            stored = Results(results)
+            for index in range(2):
+                np.testing.assert_array_equal(
+                    stored.read(index), expected(index), err_msg=f"{name} {how} at {position}"
+                )
+            for other, content in whole.items():
+                (results / other).write_bytes(content)

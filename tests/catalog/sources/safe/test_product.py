@@ -149,7 +149,9 @@ def test_an_archive_is_read_as_its_folder_is(l2a: Path, tmp_path: Path, top: boo
     of_folder = read_product(LocalFiles(tmp_path), l2a.name)
     of_archive = read_product(LocalFiles(archive.parent), archive.name)
     assert of_archive.product.href == str(archive)
-    assert of_archive.product.model_copy(update={"href": of_folder.product.href}) == of_folder.product
+    # An archive's files have other times than those they were packed from: to the cube it is another content.
+    where = {"href": of_folder.product.href, "content": of_folder.product.content}
+    assert of_archive.product.model_copy(update=where) == of_folder.product
     assert of_archive.offsets == of_folder.offsets
     assert [mask.kind for mask in of_archive.masks] == [mask.kind for mask in of_folder.masks]
     assert check_sizes(of_archive) == check_sizes(of_folder)
@@ -197,7 +199,7 @@ def refused(path: Path) -> str:
     [
         ({"quantification": 1000}, "BOA_QUANTIFICATION_VALUE is 1000, only 10000 is understood"),
         ({"saturated": 4095}, "saturated pixels have the number 4095"),
-        ({"footprint": "50 179 51 179 51 -179 50 179"}, "crosses the antimeridian"),
+        ({"footprint": "88 0 88 120 88 -120 88 0"}, "it goes round a pole"),
         ({"footprint": "50 3 51 3 51"}, "no latitudes and longitudes of a polygon"),
         ({"footprint": "3 95 3 96 4 96 3 950"}, "not on the Earth"),
         ({"footprint": "3 95 3 96 4 nan 3 95"}, "not finite"),

@@ -1,0 +1,24 @@
+"""The entry point of the command `cropline`: imports nothing before an interrupt is provided for."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted, as shells have it."""
+
+
+def main() -> NoReturn:
+    """Run a command. An interrupt ends it with one message and exit code 130, however early or late it comes."""
+    try:
+        from flows.commands.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        code: int | str | None = INTERRUPTED
+    except SystemExit as end:
+        code = end.code
+    if code == INTERRUPTED:
+        sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
+    sys.exit(code)

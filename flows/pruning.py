@@ -1,0 +1,246 @@
+"""Pruning of a store: what runs left in it, cells that no request has read for long, and scratch of killed processes.
+
+What is removed is made anew by a run that needs it. What a run uses is left, models and deliveries are never touched.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from filelock import FileLock, Timeout
+from pydantic import Field, ValidationError
+
+from catalog.errors import RequestError
+from catalog.products import Frozen
+from catalog.storage.scratch import in_use, is_left, left_behind
+from catalog.storage.store import CellPath, Store
+from catalog.storage.whole import ASIDE
+from catalog.subscriptions import subscribed
+from catalog.zone import Zone
+from flows.request import MapRequest
+from flows.run_folder import RunFolder
+from processors.cube.listing import cell_paths
+from processors.cube.removal import remove_cell
+from processors.thematic.run_results import forget_shared
+
+
+class Kind(StrEnum):
+    """Kind of what can be removed."""
+
+    RUNS = "runs"
+    CUBES = "cubes"
+    SCRATCH = "scratch"
+
+
+class Prunable(Frozen):
+    """One thing that can be removed."""
+
+    kind: Kind
+    name: Annotated[str, Field(description="address, or path")]
+    size: Annotated[int, Field(description="bytes")]
+    last_used: Annotated[datetime, Field(description="UTC")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    shown: Prunable
+    remove: Callable[[], bool]
+    """Removes it unless it is in use; returns whether it did."""
+
+
+def prune(
+    store: Store,
+    kinds: Sequence[Kind],
+    older_than: timedelta | None,
+    keep: int | None,
+    *,
+    dry_run: bool = False,
+) -> tuple[list[Prunable], list[Prunable]]:
+    """Remove what was last used longer ago than ``older_than``, and of each kind the oldest until at most ``keep`` bytes are left.
+
+    Scratch goes where the process that made it is gone, whatever its age and size. ``dry_run``: nothing is removed. Returns what was
+    (or would be) removed, and what was left since something uses it now. Raises `StoreError`.
+    """
+    removed: list[Prunable] = []
+    used: list[Prunable] = []
+    for kind in kinds:
+        candidates = sorted(_CANDIDATES[kind](store), key=lambda candidate: candidate.shown.last_used)
+        for candidate in candidates if kind is Kind.SCRATCH else _due(candidates, older_than, keep):
+            gone = dry_run or candidate.remove()
+            (removed if gone else used).append(candidate.shown)
+    return removed, used
+
+
+def _due(candidates: list[_Candidate], older_than: timedelta | None, keep: int | None) -> list[_Candidate]:
+    """The first of candidates, which are sorted from the least recently used on."""
+    left = sum(candidate.shown.size for candidate in candidates)
+    now = datetime.now(UTC)
+    due = []
+    for candidate in candidates:
+        too_old = older_than is not None and now - candidate.shown.last_used > older_than
+        too_much = keep is not None and left > keep
+        if too_old or too_much:
+            due.append(candidate)
+            left -= candidate.shown.size
+    return due
+
+
+def _runs(store: Store) -> Iterator[_Candidate]:
+    kept = _subscribed_digests(store)
+    for folder in _run_folders(store):
+        files = [path for path in folder.path.rglob("*") if path.is_file()]
+        keeps = folder.delivered if folder.path.name in kept else None
+        size = sum(path.stat().st_size for path in files if path != keeps)
+        if size:
+            shown = Prunable(
+                kind=Kind.RUNS, name=str(folder.path), size=size, last_used=_utc(_last_run(folder) or _newest(files))
+            )
+            yield _Candidate(shown, partial(_remove_run, store, folder, keeps))
+
+
+def _cubes(store: Store) -> Iterator[_Candidate]:
+    requested: dict[str, float] = {}
+    for folder in _run_folders(store):
+        for name in _cells_of(folder):
+            requested[name] = max(requested.get(name, 0.0), _last_run(folder))
+    for path in cell_paths(store):
+        size, written = _cell_state(path)
+        last = max(written, requested.get(_cell_name(path), 0.0))
+        shown = Prunable(kind=Kind.CUBES, name=str(path), size=size, last_used=_utc(last))
+        yield _Candidate(shown, partial(remove_cell, path, partial(_needed_now, store, _cell_name(path))))
+
+
+def _scratch(store: Store) -> Iterator[_Candidate]:
+    for path in [*left_behind(), *_half_written(store)]:
+        files = [file for file in (path, *path.rglob("*")) if file.is_file() and not file.is_symlink()]
+        size = sum(file.stat().st_size for file in files)
+        shown = Prunable(kind=Kind.SCRATCH, name=str(path), size=size, last_used=_utc(path.stat().st_mtime))
+        yield _Candidate(shown, partial(_remove_scratch, path))
+
+
+_CANDIDATES: dict[Kind, Callable[[Store], Iterator[_Candidate]]] = {
+    Kind.RUNS: _runs,
+    Kind.CUBES: _cubes,
+    Kind.SCRATCH: _scratch,
+}
+
+
+def _run_folders(store: Store) -> list[RunFolder]:
+    folders = sorted(store.runs.iterdir()) if store.runs.is_dir() else []
+    return [RunFolder(path) for path in folders if path.is_dir() and not path.name.startswith(".")]
+
+
+def _remove_run(store: Store, folder: RunFolder, keeps: Path | None) -> bool:
+    """Remove what a run left, but for the record of its delivery where a subscription compares it with what is new."""
+    with _free(folder) as free:
+        if not free:
+            return False
+        forget_shared(folder.shared_results, store.cubes)
+        for path in folder.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path not in (folder.lock, keeps):
+                path.unlink(missing_ok=True)
+        if keeps is None:
+            folder.lock.unlink(missing_ok=True)  # who waits for it notices, and makes a new one
+            folder.path.rmdir()
+    return True
+
+
+def _half_written(store: Store) -> list[Path]:
+    """What processes that were killed wrote beside its place in the store and never renamed."""
+    patterns = ["models/.*", "maps/.*", "subscriptions/.*", "runs/*/.*"]
+    paths = [path for pattern in patterns for path in sorted(store.root.glob(pattern))]
+    if isinstance(store.cubes, Path):
+        paths += sorted(store.cubes.glob("*/*/.*"))
+    return [path for path in paths if ASIDE.fullmatch(path.name) and is_left(path)]
+
+
+def _remove_scratch(path: Path) -> bool:
+    if in_use(path):
+        return False
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def _free(folder: RunFolder) -> Iterator[bool]:
+    """Hold a run's lock; False while the run goes on."""
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _needed_now(store: Store, name: str) -> bool:
+    """Return whether a run that goes on now reads or writes cells of that name."""
+    for folder in _run_folders(store):
+        if name in _cells_of(folder):
+            with _free(folder) as free:
+                if not free:
+                    return True
+    return False
+
+
+def _cells_of(folder: RunFolder) -> frozenset[str]:
+    """Names of the cells that a run's area touches; none where its request can't be read."""
+    try:
+        request = MapRequest.model_validate_json(folder.request.read_bytes())
+        return frozenset(cell.name for cell in Zone.of(request.polygon).cells)
+    except (OSError, ValidationError, RequestError):
+        return frozenset()
+
+
+def _subscribed_digests(store: Store) -> frozenset[str]:
+    """Names of the folders of subscribed requests."""
+    digests = []
+    for parameters in subscribed(store).values():
+        try:
+            digests.append(MapRequest.model_validate(parameters).digest)
+        except ValidationError:  # `reprocess` tells of it
+            continue
+    return frozenset(digests)
+
+
+def _last_run(folder: RunFolder) -> float:
+    """Time at which a run began last, s since 1970; 0 where that isn't known."""
+    return folder.request.stat().st_mtime if folder.request.is_file() else 0.0
+
+
+def _cell_state(path: CellPath) -> tuple[int, float]:
+    """Size of a cell in bytes, and the time it was written last."""
+    if not isinstance(path, Path):
+        last = path.last_written()
+        return sum(path.sizes().values()), time.time() if last is None else last.timestamp()
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files), _newest(files)
+
+
+def _newest(files: Sequence[Path]) -> float:
+    return max((file.stat().st_mtime for file in files), default=time.time())
+
+
+def _cell_name(path: CellPath) -> str:
+    return path.name.removesuffix(".zarr")
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

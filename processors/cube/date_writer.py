@@ -1,0 +1,124 @@
+"""What a date of a cell holds, written so that others see the old or the new of it, and only while its claim is held.
+
+On disk a slab is made aside and renamed. In a bucket every object is put whole; under a claim it is put on the condition that it is
+what this writer found or made.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.core.array_spec import ArrayConfig
+from zarr.core.buffer import Buffer
+from zarr.core.chunk_key_encodings import V2ChunkKeyEncoding
+from zarr.storage import LocalStore, MemoryStore, StorePath
+
+from catalog.storage.bucket_path import BucketPath
+from catalog.storage.store import CellPath
+from processors.cube.claim import Claim
+from processors.cube.codecs import plain_codecs, rust_codecs
+
+FLAGS = ("ingested", "masked")
+_AT_ONCE = 8
+"""Objects looked at or put at once: each waits for the network."""
+
+
+def write_slab(path: CellPath, array: zarr.Array[Any], name: str, index: int, slab: Any, claim: Claim | None) -> None:
+    """Write the slab of a date. Raises `LeaseLostError`, and whatever a disk or a bucket raises."""
+    if isinstance(path, BucketPath):
+        if claim is None:
+            array[index] = slab
+        else:
+            _put(path, {name: array}, index, {name: slab}, claim)
+        return
+    aside = claim.aside if claim else path.with_name(f"{path.name}.claims") / f"{index}-{secrets.token_hex(8)}"
+    chunk = (index, *(0,) * (array.ndim - 1))
+    place = path / name / array.metadata.encode_chunk_key(chunk)
+    # All in one folder: making and removing folders takes longer than writing a mask.
+    described: Any = array.metadata  # its types tell Zarr's formats apart, which we needn't
+    metadata: Any = replace(described, chunk_key_encoding=V2ChunkKeyEncoding(separator="."))
+    made = _array(metadata, StorePath(LocalStore(aside)), rust_codecs(), empty=False)
+    file = aside / metadata.encode_chunk_key(chunk)
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+        made[index] = slab
+        with claim.held() if claim else nullcontext():
+            if file.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
+            else:  # nothing but no data takes no room
+                place.unlink(missing_ok=True)
+    finally:
+        if claim is None:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_values(
+    path: CellPath, arrays: Mapping[str, zarr.Array[Any]], index: int, values: Mapping[str, Any], claim: Claim | None
+) -> None:
+    """Write values of one date, in the order given, each whole or not at all. Raises as `write_slab` does."""
+    if claim is not None and isinstance(path, BucketPath):
+        _put(path, arrays, index, values, claim)
+        return
+    held: AbstractContextManager[None] = claim.held() if claim else nullcontext()
+    with held:
+        for name, value in values.items():
+            arrays[name][index : index + 1] = _as_array(arrays[name], value)
+
+
+def _as_array(array: zarr.Array[Any], value: Any) -> npt.NDArray[Any]:
+    return np.array([value], dtype=object if isinstance(value, str) else array.dtype)
+
+
+def _put(
+    path: BucketPath, arrays: Mapping[str, zarr.Array[Any]], index: int, values: Mapping[str, Any], claim: Claim
+) -> None:
+    """Put objects side by side, flags after all others."""
+    objects: dict[str, dict[BucketPath, bytes | None]] = {"values": {}, "flags": {}}
+    for name, value in values.items():
+        array = arrays[name]
+        key = array.metadata.encode_chunk_key((index, *(0,) * (array.ndim - 1)))
+        place = BucketPath(path.bucket, f"{path.key}/{name}/{key}", path.access)
+        if name not in FLAGS:
+            shaped = value[np.newaxis] if isinstance(value, np.ndarray) else _as_array(array, value)
+            objects["values"][place] = _encoded(array, name, key, index, shaped, empty=False)
+            if objects["values"][place] is None and claim.find(place):
+                objects["values"][place] = _encoded(array, name, key, index, shaped, empty=True)
+        else:
+            # Not set is written as another number by each writer: a flag that one who stood still would set then isn't the one that
+            # it knows.
+            objects["flags"][place] = bytes([1 if value else 2 + claim.number % 200])
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for group in objects.values():
+            there = {place: data for place, data in group.items() if data is not None}
+            list(pool.map(claim.find, there))
+            if there:
+                claim.renew(at_once=True)
+                list(pool.map(claim.put, there, there.values()))
+
+
+def _encoded(
+    array: zarr.Array[Any], name: str, key: str, index: int, values: npt.NDArray[Any], *, empty: bool
+) -> bytes | None:
+    """The object of a date; None where it holds nothing but fill values and ``empty`` ones aren't made."""
+    files: dict[str, Buffer] = {}
+    made = _array(array.metadata, StorePath(MemoryStore(files), name), plain_codecs(), empty=empty)
+    made[index : index + 1] = values
+    buffer = files.get(f"{name}/{key}")
+    return None if buffer is None else buffer.to_bytes()
+
+
+def _array(metadata: Any, place: StorePath, codecs: AbstractContextManager[None], *, empty: bool) -> zarr.Array[Any]:
+    """An array elsewhere; ``empty``: chunks of fill values are written too."""
+    with codecs:
+        inner: Any = zarr.AsyncArray(metadata, place, ArrayConfig(order="C", write_empty_chunks=empty))
+    return zarr.Array(inner)
