@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -70,7 +71,7 @@ class SentinelHubSource:
         # the service's intervals include their end
         interval = (start, end - timedelta(seconds=1))
         items = [item for side in _sides(area) for item in self._service.search(collection, side, interval)]
-        items = list({str(item.get("id")): item for item in items}.values())
+        items = list({json.dumps(item, sort_keys=True): item for item in items}.values())  # some lie on both sides
         return select_items(self._named(items, collection), area, period, level, complete=False)
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it

@@ -165,7 +165,12 @@ def test_a_tile_of_the_aws_archive(tmp_path: Path, level: str, document: bool) -
     folder = safe_kit.write_aws(tmp_path, kit, product_document=document)
     safe = read_tile(LocalFiles(tmp_path), str(folder.relative_to(tmp_path)))
     safe_dir = read_product(LocalFiles(tmp_path / "safe"), kit.write(tmp_path / "safe").name)
-    changes = {"href": str(folder), "footprint": safe.product.footprint, "synthetic": False}
+    changes = {
+        "href": str(folder),
+        "footprint": safe.product.footprint,
+        "synthetic": False,
+        "content": safe.product.content,
+    }
     assert safe.product == safe_dir.product.model_copy(update=changes)
     assert shape(safe.product.footprint).symmetric_difference(kit.outline).area < 1e-12
     assert safe.offsets == safe_dir.offsets
