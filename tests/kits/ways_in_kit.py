@@ -288,7 +288,7 @@ def _raster_labels(folder: Path) -> Feed:
         file.write_bytes(
             mutation_kit.mutated_bytes(good[:600], rng) + good[600:] if head else mutation_kit.mutated_bytes(good, rng)
         )
-        opened = open_labels(file, window=WINDOW)
+        opened = open_labels(file, windows=(WINDOW,))
         open_crop_mask(file).read(WINDOW)
         return [opened.legend, opened.read(WINDOW)]
 
@@ -309,7 +309,7 @@ def _vector_labels(folder: Path) -> Feed:
             mutation_kit.mutated_json(json.loads(good), rng) if is_text else mutation_kit.mutated_bytes(good, rng)
         )
         try:
-            opened = open_labels(file, window=WINDOW)
+            opened = open_labels(file, windows=(WINDOW,))
             open_crop_mask(file).read(WINDOW)
             return [opened.legend, opened.read(WINDOW)]
         finally:
