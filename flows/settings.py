@@ -18,6 +18,8 @@ from catalog.quoting import shown
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
 from flows.own_server import store_folder
+from processors.engine.limits import Limits
+from processors.engine.machine import usual_memory
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
 from processors.mask.options import USUAL_MASK, MaskOptions
@@ -64,6 +66,14 @@ class Settings(BaseSettings):
     ] = None
     ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 2
     retry_delay: Annotated[float, Field(ge=0, description="pause before the first of these attempts, s; then x4")] = 5
+    read_timeout: Annotated[
+        float,
+        Field(gt=0, description="longest that one reading of a file of a product may take, s; then it is left out"),
+    ] = 300
+    read_memory: Annotated[
+        float | None,
+        Field(gt=0, description="memory of the process that reads products, GB; by default half of this machine's"),
+    ] = None
     mask: Annotated[
         MaskOptions,
         Field(description="how clear pixels are told: a JSON object of the options that differ, by level (l1c, l2a)"),
@@ -93,6 +103,11 @@ class Settings(BaseSettings):
             in_bucket=not isinstance(store.cubes, Path),
             shared_files=self.shared_store,
         )
+
+    @property
+    def read_limits(self) -> Limits:
+        """Limits of the process that reads products."""
+        return Limits(self.read_timeout, usual_memory() if self.read_memory is None else round(self.read_memory * 1e9))
 
     @property
     def folder(self) -> Path:

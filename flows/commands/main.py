@@ -305,8 +305,9 @@ def inspect(
     from flows.commands.inspect import inspect as look
     from flows.commands.inspect import print_inspection
     from flows.credentials import load_credentials
+    from processors.engine.apart import call_apart
 
-    inspection = look(product, load_credentials())
+    inspection = call_apart(_settings().read_limits, look, product, load_credentials())
     if as_json:
         _say(inspection.model_dump_json())
     else:

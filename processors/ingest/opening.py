@@ -17,6 +17,7 @@ from catalog.errors import ProductError, Reason
 from catalog.guards.addresses import split_address
 from catalog.products import Asset
 from catalog.storage.credentials import remedy
+from processors.engine.limits import uninterruptible
 
 GDAL_ENVIRONMENT: dict[str, Any] = {
     # Bytes, of the process. No block is asked for twice, so GDAL needs no more than those that threads read just now.
@@ -101,7 +102,7 @@ class AssetOpener:
         # Listing the folder of a remote file costs more than reading it; beside a local one its georeference may lie.
         listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR" if is_remote(asset) else "FALSE"}
         try:
-            with rasterio.Env(session=_Given({**asset.gdal_env, **GDAL_ENVIRONMENT}), **listing):
+            with uninterruptible(), rasterio.Env(session=_Given({**asset.gdal_env, **GDAL_ENVIRONMENT}), **listing):
                 dataset = self._stack.enter_context(rasterio.open(asset.href))
         except RasterioError as error:
             reason = cause(error)
