@@ -19,6 +19,7 @@ from shapely.validation import explain_validity
 from catalog.antimeridian import continuous, cut, geojson, rectangle, unbroken
 from catalog.errors import RequestError
 from catalog.lattice import squares_meeting
+from catalog.quoting import shown
 
 Area = Polygon | MultiPolygon
 
@@ -122,11 +123,11 @@ def _squares_around(area: BaseGeometry, edge: float) -> BaseGeometry:
 
 def _from_bbox(value: Sequence[Any]) -> Area:
     if len(value) != 4 or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
-        raise RequestError(f"area: a bbox has four numbers [west, south, east, north], got {list(value)!r}.")
+        raise RequestError(f"area: a bbox has four numbers [west, south, east, north], got {shown(list(value))}.")
     west, south, east, north = (float(number) for number in value)
     _check_coordinates([(west, south), (east, north)])
     if west == east or south >= north:
-        raise RequestError(f"area: the bbox {list(value)!r} has no surface; it goes [west, south, east, north].")
+        raise RequestError(f"area: the bbox {shown(list(value))} has no surface; it goes [west, south, east, north].")
     if west > east and east + 360 - west > 180:
         raise RequestError(
             f"area: west {west:g} lies east of {east:g}, and across the antimeridian (180°) it would go {east + 360 - west:g} degrees "
@@ -134,7 +135,7 @@ def _from_bbox(value: Sequence[Any]) -> Area:
         )
     made = rectangle(west, south, east, north)
     if not isinstance(made, Polygon | MultiPolygon):
-        raise RequestError(f"area: the bbox {list(value)!r} has no surface; it goes [west, south, east, north].")
+        raise RequestError(f"area: the bbox {shown(list(value))} has no surface; it goes [west, south, east, north].")
     return made
 
 
@@ -156,7 +157,7 @@ def _geometries(value: dict[str, Any]) -> list[dict[str, Any]]:
 def _from_geometry(geometry: dict[str, Any]) -> Area:
     kind = geometry.get("type")
     if kind not in ("Polygon", "MultiPolygon"):
-        raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {kind!r}.")
+        raise RequestError(f"area: a Polygon or MultiPolygon is needed, got {shown(kind)}.")
     coordinates = geometry.get("coordinates")
     rings = coordinates if kind == "Polygon" else [ring for part in _listed(coordinates) for ring in _listed(part)]
     _check_vertices([vertex for ring in _listed(rings) for vertex in _listed(ring)])
@@ -195,8 +196,8 @@ def _parts(geometry: dict[str, Any]) -> Iterator[BaseGeometry]:
         for part in _listed(geometry.get("geometries")):
             yield from _parts(part if isinstance(part, dict) else {"type": part})
         return
-    if kind not in _DEPTHS:
-        raise RequestError(f"area: a GeoJSON geometry is needed, such as a Point or a Polygon, got {kind!r}.")
+    if not isinstance(kind, str) or kind not in _DEPTHS:
+        raise RequestError(f"area: a GeoJSON geometry is needed, such as a Point or a Polygon, got {shown(kind)}.")
     coordinates = _without_heights(geometry.get("coordinates"), _DEPTHS[kind])
     if "Polygon" in kind:
         yield _from_geometry({"type": kind, "coordinates": coordinates})
@@ -225,11 +226,11 @@ def _check_vertices(vertices: Sequence[Any]) -> None:
         if not isinstance(vertex, list | tuple) or not all(
             isinstance(number, int | float) and not isinstance(number, bool) for number in vertex
         ):
-            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
+            raise RequestError(f"area: {shown(vertex)} is not a [longitude, latitude] pair.")
         if len(vertex) == 3:
             raise RequestError("area: its coordinates are three-dimensional. Drop the heights: [longitude, latitude].")
         if len(vertex) != 2:
-            raise RequestError(f"area: {vertex!r} is not a [longitude, latitude] pair.")
+            raise RequestError(f"area: {shown(vertex)} is not a [longitude, latitude] pair.")
     _check_coordinates(vertices)
 
 

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import shapely
 from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError
 from shapely.geometry import mapping
 
 from catalog.area import Area, as_geojson
 from catalog.errors import RequestError
+from catalog.guards.json_text import parse_object
+from catalog.guards.paths import user_path
+from catalog.guards.vectors import vector_errors
+from catalog.quoting import shortened
 from catalog.storage.store import Store, digest
 from catalog.storage.whole import write_json
 
@@ -31,18 +34,19 @@ def area_value(area: Any) -> Any:
     """
     if not isinstance(area, str):
         return area
-    path = Path(area)
+    path = Path(area) if "://" in area else user_path(area, lambda why: RequestError(f"area: {why}. {_FORMS}"))
+    if "://" in area or not path.is_file():
+        what = "an address is not read" if "://" in area else "there is no file"
+        raise RequestError(
+            f"area: expected GeoJSON or a bbox [west, south, east, north], or the path of a file; {what}: {shortened(area, 200)}."
+        )
     try:
-        if "://" in area or not path.is_file():
-            what = "an address is not read" if "://" in area else "there is no file"
-            raise RequestError(
-                f"area: expected GeoJSON or a bbox [west, south, east, north], or the path of a file; {what}: {_shown(area)}."
-            )
-        with path.open("rb") as file:
-            is_geopackage = file.read(len(_GEOPACKAGE)) == _GEOPACKAGE
-        return _from_geopackage(path) if is_geopackage else _from_geojson(path)
-    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
-        raise RequestError(f"area: {_shown(area)} can't be read ({error}). {_FORMS}") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"area: {path} can't be read ({error.strerror}). {_FORMS}") from error
+    if content.startswith(_GEOPACKAGE):
+        return _from_geopackage(path)
+    return parse_object(content, lambda why: RequestError(f"area: {path} is no GeoPackage, and {why}. {_FORMS}"))
 
 
 def settled(store: Store, area: Area, given: Any) -> dict[str, Any] | str:
@@ -64,22 +68,11 @@ def settled(store: Store, area: Area, given: Any) -> dict[str, Any] | str:
     return str(path)
 
 
-def _from_geojson(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:  # not UTF-8, not JSON
-        raise RequestError(f"area: {path} is neither GeoJSON nor a GeoPackage ({error}). {_FORMS}") from error
-    if not isinstance(value, dict):
-        raise RequestError(f"area: {path} holds a JSON {type(value).__name__}, no GeoJSON. {_FORMS}")
-    return value
-
-
 def _from_geopackage(path: Path) -> dict[str, Any]:
     """A FeatureCollection of the polygons in the only layer that has any."""
     import pyogrio  # GDAL, which most requests don't need here
-    from pyogrio.errors import DataLayerError, DataSourceError
 
-    try:
+    with vector_errors(lambda why: RequestError(f"area: {path} can't be read ({why}). {_FORMS}")):
         listed = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path)]
         layers = [
             name
@@ -87,24 +80,16 @@ def _from_geopackage(path: Path) -> dict[str, Any]:
             if "Polygon" in kind or "Surface" in kind or kind in ("Unknown", "GeometryCollection")
         ]
         if len(layers) != 1:
-            held = ", ".join(f"{name} ({kind})" for name, kind in listed) or "none"
+            held = shortened(", ".join(f"{name} ({kind})" for name, kind in listed), 200) or "none"
             raise RequestError(f"area: {path} has {len(layers)} layers of polygons, one is needed. Its layers: {held}.")
         meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
-    except (DataSourceError, DataLayerError) as error:
-        raise RequestError(f"area: {path} can't be read ({error}). {_FORMS}") from error
-    try:
+    with vector_errors(
+        lambda why: RequestError(f"area: {path} doesn't say its coordinate system ({why}). Set it, or give GeoJSON.")
+    ):
         system = CRS.from_user_input(meta["crs"])
-    except CRSError as error:
-        raise RequestError(
-            f"area: {path} doesn't say its coordinate system ({error}). Set it, or give GeoJSON."
-        ) from error
+        transform = Transformer.from_crs(system, CRS.from_epsg(4326), always_xy=True).transform
     geometries = shapely.from_wkb(wkb, on_invalid="ignore")
-    transform = Transformer.from_crs(system, CRS.from_epsg(4326), always_xy=True).transform
     there = np.asarray(geometries)[~shapely.is_missing(geometries)]
     moved = shapely.transform(there, transform, interleaved=False)  # type: ignore[arg-type]
     features = [{"type": "Feature", "properties": {}, "geometry": mapping(geometry)} for geometry in moved]
     return {"type": "FeatureCollection", "features": features}
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}…"

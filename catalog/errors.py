@@ -2,9 +2,17 @@
 
 from enum import StrEnum
 
+from catalog.quoting import presentable
+
 
 class CroplineError(Exception):
-    """Base of every error that the cause of which a user can act on; its text is shown without a traceback."""
+    """Base of every error that the cause of which a user can act on; its text is shown without a traceback.
+
+    What it quotes may be anybody's: its text is made presentable, whoever raises it.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(presentable(text))
 
 
 class RequestError(CroplineError):
@@ -48,6 +56,8 @@ class Reason(StrEnum):
     """File that is listed and doesn't exist."""
     UNREADABLE = "unreadable"
     """File that is damaged, or isn't what it should be."""
+    OVER_LIMIT = "over_limit"
+    """File whose reading took more time or memory than is allowed, or ended the process that read it."""
     MISPLACED = "misplaced"
     """File that lies elsewhere than its product."""
     OFFSET_REFUSED = "offset_refused"

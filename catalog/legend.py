@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import colorsys
-import csv
 import re
 from collections.abc import Iterable
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from catalog.errors import RequestError
+from catalog.guards.csv_text import read_rows
+from catalog.guards.numbers import Name
+from catalog.guards.refusal import first_problem, reason
 from catalog.products import Frozen
+from catalog.quoting import shown
 
 Role = Literal["class", "background", "ignore"]
 
@@ -26,6 +28,9 @@ MAP_NO_DATA = 255
 OUTSIDE = "outside the crop mask"
 """Name of a map's background where its legend knows none."""
 
+Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A code of labels: what a raster or a column of integers can hold."""
+
 _COLUMNS = ("source_code", "value", "name", "colour", "role")
 
 
@@ -33,13 +38,13 @@ class LegendClass(Frozen):
     """One entry: what the source calls it, what the map calls it."""
 
     value: Annotated[int, Field(ge=0, le=254, description="map value; 0 for background and ignore")]
-    name: Annotated[str, Field(min_length=1, description="English")]
+    name: Annotated[Name, Field(description="English")]
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", description="#rrggbb")]
     role: Role = "class"
     source_codes: Annotated[
-        tuple[int, ...], Field(description="codes of the labels that mean this; several where merged")
+        tuple[Code, ...], Field(description="codes of the labels that mean this; several where merged")
     ] = ()
-    hcat: Annotated[str | None, Field(description="code of the EuroCrops taxonomy")] = None
+    hcat: Annotated[Name | None, Field(description="code of the EuroCrops taxonomy")] = None
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -108,21 +113,17 @@ def read_legend(path: Path) -> Legend:
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"legend {path} can't be read ({error}). Save it as CSV in UTF-8.") from error
     merged: dict[tuple[int, str], LegendClass] = {}
-    reader = csv.DictReader(StringIO(text, newline=""))
-    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise RequestError(f"legend {path}: no column {', '.join(missing)}; it needs {','.join(_COLUMNS)}.")
-    for line, row in enumerate(reader, start=2):
+    for line, row in read_rows(text, _COLUMNS, lambda why: RequestError(f"legend {path}: {why}.")):
         try:
             entry = LegendClass(
-                value=int(row["value"]),
+                value=_integer(row, "value"),
                 name=row["name"].strip(),
                 colour=row["colour"].strip(),
                 role=row["role"].strip(),  # pydantic checks the literal
-                source_codes=(int(row["source_code"]),),
-                hcat=(row.get("hcat") or "").strip() or None,
+                source_codes=(_integer(row, "source_code"),),
+                hcat=row.get("hcat", "").strip() or None,
             )
-        except (ValidationError, ValueError, AttributeError) as error:
+        except ValueError as error:  # pydantic's own is one
             raise RequestError(f"legend {path}, line {line}: {_first(error)}") from error
         key = (entry.value, entry.role)
         known = merged.get(key)
@@ -165,10 +166,12 @@ def _spread_colour(index: int) -> str:
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def _first(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = re.sub(r"^Value error, ", "", first["msg"])
-        return f"{where}: {message}" if where else message
-    return str(error)
+def _integer(row: dict[str, str], column: str) -> int:
+    text = row[column].strip()
+    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+        raise ValueError(f"{column}: {shown(text)} is no integer that a file of codes can hold")
+    return int(text)
+
+
+def _first(error: ValueError) -> str:
+    return first_problem(error) if isinstance(error, ValidationError) else reason(error)

@@ -9,23 +9,27 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from shapely import GEOSException, make_valid
-from shapely.geometry import shape
 
 from catalog.area import Area
+from catalog.guards.geometry import parse_shape
 from catalog.legend import Legend
 from catalog.products import Level
+
+Month = Annotated[int, Field(ge=1, le=12)]
 
 
 class ModelContract(BaseModel):
     """Purpose that a model was trained for: the part of a checkpoint's ``config.json`` that decides; the rest is the network's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     level: Level
-    bands: tuple[str, ...]
-    months: Annotated[tuple[int, int], Field(description="first and last month of the season it was trained on")]
+    bands: tuple[Annotated[str, Field(pattern=r"^\w{1,10}$")], ...]
+    months: Annotated[tuple[Month, Month], Field(description="first and last month of the season it was trained on")]
     synthetic: bool
-    max_dates: Annotated[int | None, Field(description="longest series that it takes; None: any")] = None
+    max_dates: Annotated[int | None, Field(ge=1, le=10_000, description="longest series that it takes; None: any")] = (
+        None
+    )
     footprint: Annotated[
         dict[str, Any] | None, Field(description="GeoJSON of where it was trained, longitude and latitude")
     ] = None
@@ -105,7 +109,7 @@ def _outside(footprint: dict[str, Any] | None, area: Area) -> str:
     if footprint is None:
         return "doesn't say where it was trained"
     try:
-        meets = make_valid(shape(footprint)).intersection(area).area > 0
-    except (GEOSException, ValueError, TypeError, AttributeError, KeyError):
+        meets = make_valid(parse_shape(footprint, ValueError)).intersection(area).area > 0
+    except (GEOSException, ValueError):
         return "its training footprint is not GeoJSON"
     return "" if meets else "trained elsewhere: its training footprint doesn't meet the area"

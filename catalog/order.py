@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from shapely import GEOSException, make_valid, prepare
-from shapely.geometry import shape
 
 from catalog.antimeridian import bbox, cut_geojson
 from catalog.area import Area
 from catalog.errors import NoProductError, Reason
 from catalog.given_offsets import with_offsets
+from catalog.guards.geometry import parse_shape
 from catalog.products import UNKNOWN, Acquisition, LeftOut, Level, Order, Product, season_period
 from catalog.sources.protocol import SearchResult, Source
 from catalog.versions import by_datatake_known, datatake_start, grouped, newest_versions, runs_of
@@ -88,14 +88,14 @@ def _keep(
 
 def _misses(product: Product, area: Area) -> LeftOut | None:
     try:
-        footprint = make_valid(shape(cut_geojson(product.footprint)))
+        footprint = make_valid(parse_shape(cut_geojson(product.footprint), ValueError))
         if not area.intersects(footprint):
             shared = 0.0
         elif area.covered_by(footprint):
             shared = area.area
         else:
             shared = footprint.intersection(area).area
-    except (GEOSException, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (GEOSException, ValueError) as error:
         reason = f"not understood: its footprint is not a GeoJSON polygon ({error})"
         return LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD)
     if shared > 0:

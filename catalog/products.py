@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from catalog.errors import ProductError, Reason
+from catalog.guards.numbers import Address, Azimuth, Identifier, Offset, Percent, ProductTime, RelativeOrbit, Zenith
 from catalog.networks import Network
+from catalog.quoting import presentable
 
 Level = Literal["L1C", "L2A"]
 
@@ -26,9 +28,9 @@ REFLECTANCE_SCALE = 1e-4
 
 
 class Frozen(BaseModel):
-    """A value: immutable, strict about unknown fields, written to and read from JSON."""
+    """A value: immutable, strict about unknown fields, its numbers finite, written to and read from JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Band(Frozen):
@@ -76,9 +78,9 @@ MASK_ASSETS: dict[str, tuple[str, ...]] = {"L1C": (), "L2A": ("SCL", "CLD")}
 class Asset(Frozen):
     """Address of the pixels of one band of one product for GDAL, and how to read them."""
 
-    href: str
-    nodata: Annotated[float | None, Field(description="raw value that means no data")] = 0
-    offset: Annotated[int, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
+    href: Address
+    nodata: Annotated[float | None, Field(allow_inf_nan=True, description="raw value that means no data")] = 0
+    offset: Annotated[Offset, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
     offset_from: Annotated[str, Field(description="what said so: a flag, the baseline, the metadata")] = UNKNOWN
     warped: Annotated[str, Field(description="what the source itself resampled onto the grid; empty: nothing")] = ""
     networks: Annotated[
@@ -101,25 +103,26 @@ class Reception(Frozen):
 class Product(Frozen):
     """One granule as a source lists it. It carries no pixels' addresses: the source's `assets` makes those."""
 
-    id: str
-    href: Annotated[str, Field(description="where its description lies, for the source that listed it")]
+    id: Identifier
+    href: Annotated[Address, Field(description="where its description lies, for the source that listed it")]
     level: Level
-    time: Annotated[AwareDatetime, Field(description="sensing time, UTC")]
+    time: Annotated[ProductTime, Field(description="sensing time, UTC")]
     tile: Annotated[str, Field(description="MGRS tile such as 31UES")] = UNKNOWN
     platform: Annotated[str, Field(description="S2A, S2B, S2C")] = UNKNOWN
     datatake: Annotated[str, Field(description="datatake start and absolute orbit, e.g. 20230815T095031_042547")] = (
         UNKNOWN
     )
     datastrip: Annotated[str, Field(description="datastrip sensing start, e.g. S20230815T095630")] = UNKNOWN
-    relative_orbit: Annotated[str, Field(description="1 to 143 as R079")] = UNKNOWN
+    relative_orbit: Annotated[RelativeOrbit, Field(description="1 to 143 as R079")] = UNKNOWN
     baseline: Annotated[str, Field(description="processing baseline, e.g. 05.09")] = UNKNOWN
     generation_time: AwareDatetime | None = None
-    cloud_cover: Annotated[float | None, Field(description="of the whole tile, %")] = None
-    sun_zenith: Annotated[float | None, Field(description="mean, degrees")] = None
-    sun_azimuth: Annotated[float | None, Field(description="mean, degrees from north, clockwise")] = None
+    cloud_cover: Annotated[Percent | None, Field(description="of the whole tile, %")] = None
+    sun_zenith: Annotated[Zenith | None, Field(description="mean, degrees")] = None
+    sun_azimuth: Annotated[Azimuth | None, Field(description="mean, degrees from north, clockwise")] = None
     footprint: Annotated[dict[str, Any], Field(description="GeoJSON geometry, longitude and latitude")]
     offset: Annotated[
-        int | None, Field(description="given by a request in place of what the source says, units of 1e-4 reflectance")
+        Offset | None,
+        Field(description="given by a request in place of what the source says, units of 1e-4 reflectance"),
     ] = None
     synthetic: bool = False
     reception: Reception | None = None
@@ -140,21 +143,25 @@ class Acquisition(Frozen):
     id: Annotated[
         str, Field(description="platform, time and orbit: names the acquisition in the cube, in logs and reports")
     ]
-    time: Annotated[AwareDatetime, Field(description="earliest sensing time of its products, UTC")]
+    time: Annotated[ProductTime, Field(description="earliest sensing time of its products, UTC")]
     platform: str = UNKNOWN
     relative_orbit: str = UNKNOWN
     baseline: str = UNKNOWN
-    sun_zenith: float | None = None
-    sun_azimuth: float | None = None
-    cloud_cover: Annotated[float | None, Field(description="mean over its tiles, %")] = None
+    sun_zenith: Zenith | None = None
+    sun_azimuth: Azimuth | None = None
+    cloud_cover: Annotated[Percent | None, Field(description="mean over its tiles, %")] = None
     products: tuple[Product, ...]
 
 
 class LeftOut(Frozen):
     """A product that was found and not taken, and why."""
 
-    product: Annotated[str, Field(description="its id, with the band or the cell behind where that alone is left out")]
-    reason: Annotated[str, Field(description="for people; no code reads it")]
+    product: Annotated[
+        str,
+        AfterValidator(presentable),
+        Field(description="its id, with the band or the cell behind where that alone is left out"),
+    ]
+    reason: Annotated[str, AfterValidator(presentable), Field(description="for people; no code reads it")]
     kind: Reason = Reason.UNKNOWN
     cause: Annotated[Reason | None, Field(description="why an older version is taken, where that is the kind")] = None
 

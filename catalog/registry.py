@@ -7,7 +7,6 @@ The folders are the truth, the catalogues are made of them: ``<store>/models/cat
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,14 +16,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock
-from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel
 
 from catalog.area import Area
 from catalog.errors import ModelError, StoreError
+from catalog.guards.json_text import parse_model, parse_object
+from catalog.guards.paths import user_path
 from catalog.legend import Legend
 from catalog.model_choice import ModelChoice, ModelEntry, best
 from catalog.model_fit import Misfit, ModelContract, Need, misfits
 from catalog.products import Level
+from catalog.quoting import shown
 from catalog.scores import checkpoint_scores
 from catalog.storage.store import Store, digest, sha256
 from catalog.storage.whole import folder_aside, write_json
@@ -34,6 +36,9 @@ WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Checkpoints that come with the software. An installation's own models go before them."""
+
+_IS_NAME = re.compile(r"\w[\w.+-]{0,250}")
+"""What the name of a model of an installation looks like; anything else is a path."""
 
 _MULTIHASH_SHA256 = "1220"  # code 0x12, 0x20 bytes: the STAC file extension's checksums are multihashes
 
@@ -136,6 +141,10 @@ class Registry:
             "request to what a model was trained for."
         )
 
+    def named(self, name: str) -> ModelEntry:
+        """The model of this installation of that name, else the checkpoint in that folder. Raises `ModelError` where it is none."""
+        return _read_entry(self._folder(name))
+
     def add_map(self, item_path: Path) -> Path:
         """List a delivered map; its files stay where they were delivered. Returns the listed item.
 
@@ -143,7 +152,7 @@ class Registry:
         """
         item_path = item_path.resolve()
         try:
-            item = json.loads(item_path.read_text(encoding="utf-8"))
+            item = parse_object(item_path.read_bytes(), ValueError)
             name = str(item["id"])
             assets = {
                 key: {**asset, "href": _absolute(item_path, asset["href"])} for key, asset in item["assets"].items()
@@ -164,12 +173,18 @@ class Registry:
             _write_catalog(self._store.maps, "maps", "Maps made by this installation.", items)
         return listed
 
-    def _named(self, name: str, need: Need) -> Path:
-        known = (self._store.models / name, self._shipped / name)
-        folder = next((path for path in known if path.is_dir()), Path(name).expanduser().resolve())
+    def _folder(self, name: str) -> Path:
+        known = (self._store.models / name, self._shipped / name) if _IS_NAME.fullmatch(name) else ()
+        folder = next(
+            (path for path in known if path.is_dir()), user_path(name, lambda why: ModelError(f"model: {why}."))
+        )
         if not folder.is_dir():
             names = ", ".join(entry.name for entry in [*self.models(), *self.shipped_models()]) or "none yet"
-            raise ModelError(f"model {name!r}: neither a model of this installation ({names}) nor a folder.")
+            raise ModelError(f"model {shown(name)}: neither a model of this installation ({names}) nor a folder.")
+        return folder
+
+    def _named(self, name: str, need: Need) -> Path:
+        folder = self._folder(name)
         reasons = misfits(_read_entry(folder), need)
         if reasons:
             raise ModelError(
@@ -207,8 +222,8 @@ def _read_entry(folder: Path) -> ModelEntry:
         raise ModelError(f"{folder} is not a checkpoint: no {', '.join(missing)}. Train the model again.")
     contract = _parsed(ModelContract, folder / CONFIG)
     try:
-        scores = checkpoint_scores(json.loads((folder / CONFIG).read_bytes()))
-    except (ValidationError, KeyError, TypeError) as error:
+        scores = checkpoint_scores(parse_object((folder / CONFIG).read_bytes(), ValueError))
+    except (ValueError, KeyError, TypeError) as error:  # pydantic's own is a ValueError
         raise ModelError(f"{folder / CONFIG} can't be understood: its scores. Train the model again.") from error
     return ModelEntry(
         name=folder.name,
@@ -220,12 +235,10 @@ def _read_entry(folder: Path) -> ModelEntry:
 
 
 def _parsed(kind: type[_Parsed], path: Path) -> _Parsed:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise ModelError(f"{path} can't be understood: {where}: {first['msg']}. Train the model again.") from error
+    def refuse(why: str) -> ModelError:
+        return ModelError(f"{path} can't be understood: {why}. Train the model again.")
+
+    return parse_model(kind, path.read_bytes(), refuse)
 
 
 def _copy_whole(folder: Path, target: Path) -> None:
@@ -241,7 +254,7 @@ def _copy_whole(folder: Path, target: Path) -> None:
 def _check_weights(copy: Path, original: Path) -> None:
     """The copied weights have to be those that the item describes."""
     try:
-        assets = json.loads((copy / ITEM).read_bytes())["assets"].values()
+        assets = parse_object((copy / ITEM).read_bytes(), ValueError)["assets"].values()
         recorded = next(str(asset["file:checksum"]) for asset in assets if Path(asset["href"]).name == WEIGHTS)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise ModelError(
@@ -261,7 +274,7 @@ def _absolute(item: Path, href: str) -> str:
 
 def _still_delivered(listed: Path) -> bool:
     try:
-        links = json.loads(listed.read_bytes())["links"]
+        links = parse_object(listed.read_bytes(), ValueError)["links"]
         return any(link["rel"] == "canonical" and Path(link["href"]).is_file() for link in links)
     except (ValueError, KeyError, TypeError):
         return False

@@ -13,10 +13,12 @@ class Score(Frozen):
     """Agreement with labels that the model didn't learn from, from one confusion matrix."""
 
     split: Annotated[str, Field(description="within-field, field-disjoint or truth: what was held out")]
-    oa: Annotated[float, Field(description="overall accuracy, 0 to 1")]
-    miou: Annotated[float, Field(description="mean intersection over union of the classes in the truth, 0 to 1")]
-    dice: Annotated[float, Field(description="mean F1 of the classes in the truth, 0 to 1")]
-    n_pixels: Annotated[int, Field(description="pixels compared")]
+    oa: Annotated[float, Field(ge=0, le=1, description="overall accuracy, 0 to 1")]
+    miou: Annotated[
+        float, Field(ge=0, le=1, description="mean intersection over union of the classes in the truth, 0 to 1")
+    ]
+    dice: Annotated[float, Field(ge=0, le=1, description="mean F1 of the classes in the truth, 0 to 1")]
+    n_pixels: Annotated[int, Field(ge=0, description="pixels compared")]
     spread: Annotated[
         dict[str, float],
         Field(description="standard deviation over seeds, by score", exclude_if=lambda spread: not spread),

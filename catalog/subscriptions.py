@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from catalog.errors import RequestError, StoreError
+from catalog.guards.json_text import parse_object
 from catalog.storage.store import Store, digest
 from catalog.storage.whole import write_json
 
@@ -33,10 +34,12 @@ def subscribed(store: Store) -> dict[str, dict[str, Any]]:
     requests: dict[str, dict[str, Any]] = {}
     for path in sorted(store.subscriptions.glob("[0-9a-f]*.json")):
         try:
-            request = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"subscription {path} can't be read ({error}). Remove it and subscribe again.") from error
-        if not isinstance(request, dict):
-            raise StoreError(f"subscription {path} holds no request. Remove it and subscribe again.")
-        requests[path.stem] = request
+            text = path.read_bytes()
+        except OSError as error:
+            raise _damaged(path, f"can't be read: {error.strerror}") from error
+        requests[path.stem] = parse_object(text, partial(_damaged, path))
     return requests
+
+
+def _damaged(path: Path, why: str) -> StoreError:
+    return StoreError(f"subscription {path} {why}. Remove it and subscribe again.")

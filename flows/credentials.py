@@ -6,8 +6,6 @@ CROPLINE_CREDENTIALS_BLOCK names. So a variable set for one command overrules wh
 
 from __future__ import annotations
 
-import json
-import os
 import urllib.error
 import urllib.request
 from typing import Annotated
@@ -16,6 +14,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, SecretStr
 
 from catalog.errors import RequestError, SourceError
+from catalog.guards.environment import variable
+from catalog.guards.json_text import parse_object
 from catalog.storage.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
 from flows.own_server import authorization, own_secret, own_server
 
@@ -62,7 +62,7 @@ def load_credentials() -> Credentials:
     Raises `RequestError` where CROPLINE_CREDENTIALS_BLOCK names a block that isn't there, `SourceError` where no Prefect server answers.
     """
     values = _environment()
-    name = os.environ.get(BLOCK)
+    name = variable(BLOCK)
     if not name or all(key is not None for key in (values.s3_key, values.cdse_key, values.sh_client_id)):
         return as_credentials(values)
     block = _block(name)
@@ -111,7 +111,7 @@ _read: dict[str, CredentialValues] = {}
 def _block(name: str) -> CredentialValues:
     """Ask the server for what a block holds, without Prefect itself: importing that takes seconds, and would fix its settings
     before `cropline run` makes a Prefect of its own."""
-    api = os.environ.get("PREFECT_API_URL") or own_server()
+    api = variable("PREFECT_API_URL") or own_server()
     where = f"{BLOCK}: the block {name!r}"
     if api is None:
         raise SourceError(
@@ -123,7 +123,9 @@ def _block(name: str) -> CredentialValues:
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            values = _read[request.full_url] = CredentialValues.model_validate(json.load(answer)["data"])
+            values = _read[request.full_url] = CredentialValues.model_validate(
+                parse_object(answer.read(), ValueError)["data"]
+            )
             return values
     except urllib.error.HTTPError as error:
         error.close()
@@ -141,9 +143,9 @@ def _block(name: str) -> CredentialValues:
 
 def _authorization(api: str) -> dict[str, str]:
     """Header that this server asks for: the user's own word, else the secret of this store's server, told to no other."""
-    if secret := _text("PREFECT_API_AUTH_STRING"):
+    if secret := variable("PREFECT_API_AUTH_STRING"):
         return authorization(secret)
-    if secret := _text("PREFECT_API_KEY"):
+    if secret := variable("PREFECT_API_KEY"):
         return {"Authorization": f"Bearer {secret}"}
     secret = own_secret() if api == own_server() else None
     return authorization(secret) if secret else {}
@@ -151,26 +153,22 @@ def _authorization(api: str) -> dict[str, str]:
 
 def _environment() -> CredentialValues:
     return CredentialValues(
-        s3_endpoint=_text("AWS_ENDPOINT_URL_S3") or _text("AWS_ENDPOINT_URL"),
-        s3_region=_text("AWS_REGION") or _text("AWS_DEFAULT_REGION"),
+        s3_endpoint=variable("AWS_ENDPOINT_URL_S3") or variable("AWS_ENDPOINT_URL"),
+        s3_region=variable("AWS_REGION") or variable("AWS_DEFAULT_REGION"),
         s3_key=_secret("AWS_ACCESS_KEY_ID"),
         s3_secret=_secret("AWS_SECRET_ACCESS_KEY"),
         s3_token=_secret("AWS_SESSION_TOKEN"),
-        s3_requester_pays=_text("AWS_REQUEST_PAYER") == "requester",
-        cdse_endpoint=_text("CDSE_S3_ENDPOINT"),
+        s3_requester_pays=variable("AWS_REQUEST_PAYER") == "requester",
+        cdse_endpoint=variable("CDSE_S3_ENDPOINT"),
         cdse_key=_secret("CDSE_S3_ACCESS_KEY"),
         cdse_secret=_secret("CDSE_S3_SECRET_KEY"),
         sh_client_id=_secret("SH_CLIENT_ID"),
         sh_client_secret=_secret("SH_CLIENT_SECRET"),
-        sh_base_url=_text("SH_BASE_URL"),
-        sh_token_url=_text("SH_TOKEN_URL"),
+        sh_base_url=variable("SH_BASE_URL"),
+        sh_token_url=variable("SH_TOKEN_URL"),
     )
 
 
-def _text(name: str) -> str | None:
-    return os.environ.get(name) or None
-
-
 def _secret(name: str) -> SecretStr | None:
-    value = _text(name)
+    value = variable(name)
     return None if value is None else SecretStr(value)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import Reason
+from catalog.errors import ModelError, Reason
+from catalog.guards.json_text import parse_object
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
 from catalog.registry import CONFIG, WEIGHTS
@@ -107,8 +107,8 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
 def _model_config(model: Path | None) -> dict[str, Any]:
     if model is None:
         return {}
-    config: dict[str, Any] = json.loads((model / CONFIG).read_text(encoding="utf-8"))
-    return config
+    path = model / CONFIG
+    return parse_object(path.read_bytes(), lambda why: ModelError(f"{path} {why}. Train the model again."))
 
 
 def _model_used(model: ModelChoice | None, config: dict[str, Any]) -> ModelUsed | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from pathlib import Path
+
+from catalog.errors import RequestError
+from catalog.guards.environment import variable
+from catalog.guards.json_text import parse_object
+from catalog.guards.paths import user_path
 
 MARKER = ".cropline"
 """The folder that is a store: in the folder where commands run, or in one above it."""
@@ -23,9 +27,9 @@ def store_folder() -> Path:
     The last may not be there: the first command that writes makes it. Above the working folder only this user's own folders count:
     anybody may make one in a folder such as /tmp.
     """
-    named = os.environ.get("CROPLINE_STORE")
+    named = variable("CROPLINE_STORE")
     if named:
-        return Path(named).expanduser()
+        return user_path(named, lambda why: RequestError(f"CROPLINE_STORE: {why}. Set it to a folder you may write."))
     here = Path.cwd()
     for folder in (here, *here.parents):
         store = folder / MARKER
@@ -37,8 +41,9 @@ def store_folder() -> Path:
 def own_server() -> str | None:
     """Address of the API, or None where `cropline up` didn't run; whether it answers now is not asked."""
     try:
-        return str(json.loads((store_folder() / "prefect" / SERVER_FILE).read_text(encoding="utf-8"))["api"])
-    except (OSError, ValueError, KeyError, TypeError):
+        text = (store_folder() / "prefect" / SERVER_FILE).read_bytes()
+        return str(parse_object(text, ValueError)["api"])
+    except (OSError, ValueError, KeyError):
         return None
 
 

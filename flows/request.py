@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,12 +13,17 @@ from pydantic import Field, ValidationError
 
 from catalog.area import Area, area_km2, as_geojson, check_size, parse_area
 from catalog.area_file import area_value, settled
-from catalog.errors import RequestError
+from catalog.errors import DeliveryError, ModelError, RequestError
 from catalog.grid import PIXEL, holds_pixel
+from catalog.guards.json_text import check_value, parse_object
+from catalog.guards.paths import user_path
+from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
-from catalog.products import Frozen, Level, season_period
+from catalog.products import Frozen, Level
+from catalog.quoting import shortened, shown
 from catalog.storage.store import digest
 from catalog.zone import Zone
+from flows.checks import check_crop_mask, check_disk, check_labels, check_model, check_output, check_season, listed
 from flows.credentials import load_credentials
 from flows.settings import Settings, load_settings
 from processors.delivery.folder_swap import check_target
@@ -35,6 +39,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
+Text = Annotated[str, Field(min_length=1, max_length=8000)]
 
 PATHS = ("labels", "legend", "crop_mask", "output")
 """Parameters that are paths; they become absolute, relative to where the command runs."""
@@ -44,6 +49,8 @@ TRAINING_PARAMETERS = (
     "labels_layer", "legend", "training",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
+
+_PATH_LIKE = (*PATHS, "model", "source", "area")
 
 SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
@@ -69,7 +76,7 @@ class MapRequest(Frozen):
         Level, Field(description="Processing level of the products: L2A (surface) or L1C (top of atmosphere).")
     ] = "L2A"
     source: Annotated[
-        str | None,
+        Text | None,
         Field(
             description="Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE."
         ),
@@ -93,30 +100,30 @@ class MapRequest(Frozen):
         MODEL_PROCESSOR
     )
     labels: Annotated[
-        str | None,
+        Text | None,
         Field(description="GeoTIFF or vector file of known crops; a model is trained from it where none fits."),
     ] = None
     labels_layer: Annotated[
         str | None, Field(description="Layer of the labels' file, where it holds several with polygons.")
     ] = None
     legend: Annotated[
-        str | None,
+        Text | None,
         Field(description="CSV that says what the labels' codes mean; by default the file beside the labels."),
     ] = None
     crop_mask: Annotated[
-        str | None, Field(description="GeoTIFF or vector file of cropland; what lies outside is mapped as background.")
+        Text | None, Field(description="GeoTIFF or vector file of cropland; what lies outside is mapped as background.")
     ] = None
     crop_mask_layer: Annotated[
         str | None, Field(description="Layer of the crop mask's file, where it holds several with polygons.")
     ] = None
     model: Annotated[
-        str | None,
+        Text | None,
         Field(
             description="Name of a model of this installation or folder of a checkpoint; by default the best that fits."
         ),
     ] = None
     output: Annotated[
-        str | None,
+        Text | None,
         Field(description="Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request."),
     ] = None
     replace: Annotated[
@@ -161,37 +168,36 @@ class MapRequest(Frozen):
 
 def read_parameters(file: Path) -> dict[str, Any]:
     """The parameters in a request's file. Raises `RequestError`: no such file, or no JSON object in it."""
+    user_path(file, lambda why: RequestError(f"no request file: {why}. Give the path of a JSON file such as aoi.json."))
     if not file.is_file():
         raise RequestError(f"no request file {file}. Give the path of a JSON file such as aoi.json.")
     try:
-        return parse_parameters(file.read_text(encoding="utf-8-sig"), str(file))
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{file} is not JSON: it is no UTF-8 text. Give the request as a JSON object.") from error
+        text = file.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{file} can't be read: {error.strerror}. Check its permissions.") from error
+    return parse_parameters(text, str(file))
 
 
-def parse_parameters(text: str, where: str) -> dict[str, Any]:
+def parse_parameters(text: str | bytes, where: str) -> dict[str, Any]:
     """The JSON object in a text that came from ``where``. Raises `RequestError`."""
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise RequestError(f"{where} is not JSON: {error}. Give the request as a JSON object.") from error
-    if not isinstance(value, dict):
-        raise RequestError(
-            f'{where} holds a JSON {type(value).__name__}, not an object. A request looks like {{"area": …, "year": 2019}}.'
-        )
-    return value
+    return parse_object(
+        text,
+        lambda why: RequestError(f'{where} {why}. A request looks like {{"area": …, "year": 2019}}.'),
+        unique=True,
+    )
 
 
 def check_request(
     parameters: dict[str, Any], base: Path, settings: Settings | None = None, *, delivers: bool = True
 ) -> MapRequest:
-    """The request that parameters make: complete, its paths absolute, everything checked that needs no product.
+    """The request that parameters make: complete, its paths absolute, everything checked that needs no pixel of a product.
 
     ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
-    checked then. Raises `RequestError` with all that is wrong, one problem a line, and `DeliveryError` where the folder of the delivery
+    checked then. Raises `RequestError` with what is wrong, one problem a line, and `DeliveryError` where the folder of the delivery
     holds something else.
     """
     settings = settings or load_settings()
+    check_value(parameters, lambda why: RequestError(f"request: {why}. Correct it and send the request again."))
     known = {name: value for name, value in parameters.items() if value is not None or name in ("area", "year")}
     problems: list[str] = []
     wrong: set[str] = set()
@@ -205,73 +211,91 @@ def check_request(
         # Bad fields fall back, so that the others are checked as well and the user hears of everything at once.
         rest = {name: value for name, value in known.items() if name not in wrong}
         request = MapRequest.model_construct(**{"area": None, "year": 2019, **rest})
-    request = with_paths(request, base, settings)
-    problems += _problems(request, settings, skip=wrong)
+    paths: dict[str, Any] = {}
+    for name in _PATH_LIKE:
+        try:
+            paths[name] = _path_of(request, name, base, settings)
+        except RequestError as error:
+            problems.append(str(error))
+            wrong.add(name)
+    request = request.model_copy(update=paths)
+    problems += _problems(request, base, settings, skip=wrong)
     if problems:
-        raise RequestError("\n".join(dict.fromkeys(problems)))
+        raise RequestError(listed(list(dict.fromkeys(problems))))
     request = request.model_copy(update={"area": settled(settings.open_store(), request.polygon, request.area)})
     if request.output is None:
         name = f"{request.processor}-{request.year}-{request.digest}"
         request = request.model_copy(update={"output": str(base / "deliveries" / name)})
+        if delivers:
+            _check_output(request, base, settings)
     if delivers:
         check_target(request.delivery_folder, request.digest, replace=request.replace)
     return request
 
 
 def with_paths(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
-    """The request with its paths made absolute, and the source of the settings where it names none."""
-    update: dict[str, str] = {}
-    if isinstance(request.area, str):
-        update["area"] = _absolute(request.area, base)
-    for name in PATHS:
-        value = getattr(request, name)
-        if value is not None:
-            update[name] = _absolute(value, base)
-    if request.model is not None and (base / request.model).is_dir():
-        update["model"] = _absolute(request.model, base)
-    source = request.source or settings.source
-    if source is not None:
-        update["source"] = absolute_source(source, base)
-    return request.model_copy(update=update)
+    """The request with its paths made absolute, and the source of the settings where it names none. Raises `RequestError`."""
+    return request.model_copy(update={name: _path_of(request, name, base, settings) for name in _PATH_LIKE})
 
 
-def _absolute(path: str, base: Path) -> str:
-    if "://" in path or path.startswith("/vsi"):
+def _path_of(request: MapRequest, name: str, base: Path, settings: Settings) -> Any:
+    """The absolute path, address or name that a parameter means; an area that is no path is itself."""
+    value = getattr(request, name)
+    if name == "source":
+        value = value or settings.source
+        return None if value is None else absolute_source(value, base)
+    if not isinstance(value, str):
+        return value
+    path = _absolute(name, value, base)
+    return path if name != "model" or Path(path).is_dir() else value
+
+
+def _absolute(name: str, path: str, base: Path) -> str:
+    if "://" in path:
         return path
-    return str((base / Path(path).expanduser()).resolve())
+    return str(
+        user_path(path, lambda why: RequestError(f"{name}: {why}. Give the path of a file or folder."), base=base)
+    )
 
 
 def absolute_source(address: str, base: Path) -> str:
-    """A source's address with its path made absolute; URLs and what is no path stay as they are."""
+    """A source's address with its path made absolute; URLs and what is no path stay as they are. Raises `RequestError`."""
     match = re.fullmatch(r"(stac|safe):(?!//)(.+)", address)
     if match is None:
         return address
     scheme, path = match.groups()
-    return f"{scheme}:{_absolute(path, base)}"
+    return f"{scheme}:{_absolute('source', path, base)}"
 
 
-def _problems(request: MapRequest, settings: Settings, skip: set[str]) -> list[str]:
-    """Problems that the model can't see by itself, for each field that is not in ``skip``."""
+def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str]) -> list[str]:
+    """Problems that the model can't see by itself, for each field that is not in ``skip``.
+
+    Everything that needs no pixel of a product stands in this list: what fails here has cost no download.
+    """
+    problems: list[str] = []
+    failed: set[str] = set()
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: _check_area(parse_area(area_value(request.area)), settings),
-        "year": lambda: _check_season(request, skip),
+        "year": lambda: check_season(request.year, None if "months" in skip else request.season),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
         "parameters": lambda: _check_parameters(request, skip),
-        "labels": lambda: _check_files(request),
         "legend": lambda: _check_legend(request),
-        "model": lambda: _check_model(request, settings),
-        "output": lambda: _check_output(request),
+        "labels": lambda: _check_labels(request, settings, skip | failed),
+        "crop_mask": lambda: _check_crop_mask(request, skip | failed),
+        "model": lambda: _check_model(request, settings, skip),
+        "output": lambda: _check_output(request, base, settings),
+        "disk": lambda: _check_disk(request, settings, skip | failed),
     }
-    return list(_failures(check for name, check in checks.items() if name not in skip))
-
-
-def _failures(checks: Iterator[Callable[[], None]]) -> Iterator[str]:
-    for check in checks:
+    for name, check in checks.items():
+        if name in skip:
+            continue
         try:
             check()
-        except RequestError as error:
-            yield str(error)
+        except (RequestError, ModelError, DeliveryError) as error:
+            problems.append(str(error))
+            failed.add(name)
+    return problems
 
 
 def _check_area(area: Area, settings: Settings) -> None:
@@ -283,20 +307,6 @@ def _check_area(area: Area, settings: Settings) -> None:
         raise RequestError(
             f"area: no pixel's centre lies in it: it has {1e6 * size:,.0f} m², and a pixel of {PIXEL} m belongs to an area where its "
             f"centre does. Ask for a larger one, such as the same with {PIXEL} m around it."
-        )
-
-
-def _check_season(request: MapRequest, skip: set[str]) -> None:
-    now = datetime.now(UTC)
-    if request.year > now.year:
-        raise RequestError(f"year: {request.year} is in the future. Ask for a year from 2015 to {now.year}.")
-    if "months" in skip:
-        return
-    start, _ = season_period(request.year, request.season)
-    if start > now:
-        raise RequestError(
-            f"months: the season {request.season[0]} to {request.season[1]} of {request.year} begins on {start:%Y-%m-%d}, "
-            "in the future. Ask for an earlier year or other months."
         )
 
 
@@ -320,7 +330,7 @@ def processor_names() -> list[str]:
 def _check_processor(request: MapRequest) -> None:
     names = processor_names()
     if request.processor not in names:
-        raise RequestError(f"processor: there is no {request.processor!r}. Installed are {', '.join(names)}.")
+        raise RequestError(f"processor: there is no {shown(request.processor)}. Installed are {', '.join(names)}.")
 
 
 def _check_parameters(request: MapRequest, skip: set[str]) -> None:
@@ -331,13 +341,6 @@ def _check_parameters(request: MapRequest, skip: set[str]) -> None:
     check_parameters(load_processor(request.processor), request.parameters)
 
 
-def _check_files(request: MapRequest) -> None:
-    for name in ("labels", "crop_mask"):
-        path = getattr(request, name)
-        if path is not None and "://" not in path and not path.startswith("/vsi") and not Path(path).is_file():
-            raise RequestError(f"{name}: no file {path}. Relative paths start from where the command runs.")
-
-
 def _check_legend(request: MapRequest) -> None:
     if request.legend is None:
         return
@@ -346,33 +349,56 @@ def _check_legend(request: MapRequest) -> None:
     read_legend(Path(request.legend))
 
 
-def _check_model(request: MapRequest, settings: Settings) -> None:
-    if request.model is None or Path(request.model).is_dir():
+def _check_labels(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+    if request.labels is None:
         return
-    models = settings.open_store(create=False).models
-    names = sorted(folder.name for folder in models.glob("[!.]*") if folder.is_dir())
-    if request.model not in names:
-        raise RequestError(
-            f"model: {request.model!r} is neither a model of this installation ({', '.join(names) or 'none yet'}) nor a "
-            "folder. `cropline models` lists them; without a name the best that fits is taken."
-        )
+    labels = _file("labels", request.labels)
+    if not failed & {"area", "level", "legend"}:
+        legend = None if request.legend is None else Path(request.legend)
+        check_labels(labels, legend, request.polygon, request.level, settings.open_store(create=False))
 
 
-def _check_output(request: MapRequest) -> None:
-    if request.output is not None and "://" in request.output:
+def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:
+    if request.crop_mask is None:
+        return
+    crop_mask = _file("crop_mask", request.crop_mask)
+    if "area" not in failed:
+        check_crop_mask(crop_mask, request.polygon)
+
+
+def _file(name: str, path: str) -> Path:
+    if "://" in path or not Path(path).exists():  # a geodatabase is a folder
+        raise RequestError(f"{name}: no file {path}. Relative paths start from where the command runs.")
+    return Path(path)
+
+
+def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+    if request.model is not None and not failed & {"level", "months"}:
+        check_model(request.model, request.level, request.season, settings.open_store(create=False))
+
+
+def _check_output(request: MapRequest, base: Path, settings: Settings) -> None:
+    if request.output is None:
+        return
+    if "://" in request.output:
         raise RequestError(f"output: {request.output} is no folder of this machine. Give a path.")
+    check_output(Path(request.output), base.resolve(), settings.open_store(create=False).root)
+
+
+def _check_disk(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+    if not failed & {"area", "level", "min_acquisitions"}:
+        check_disk(settings.open_store(create=False), request.polygon, request.level, request.min_acquisitions)
 
 
 def _worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
     """One pydantic error as a sentence that names the field, the value and the remedy."""
-    where = ".".join(str(part) for part in (*prefix, *problem["loc"]))
+    where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
     if problem["type"] == "missing":
         return f"{where}: missing. It is required."
     if problem["type"] == "extra_forbidden":
         if prefix:
             return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."
         return f"{where}: no such parameter. A request takes {', '.join(MapRequest.model_fields)}."
-    value = json.dumps(problem["input"], default=str)
-    shown = value if len(value) <= 80 else value[:77] + "..."
-    message = re.sub(r"^Value error, ", "", problem["msg"])
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {shown}. Correct it and send the request again."
+    value = shortened(json.dumps(problem["input"], default=str), 80)
+    message = plain_message(problem)
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {value}. Correct it and send the request again."

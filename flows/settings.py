@@ -11,9 +11,15 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
+from catalog.guards.environment import variable
+from catalog.guards.paths import user_path
+from catalog.guards.refusal import plain_message, reason
+from catalog.quoting import shown
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
 from flows.own_server import store_folder
+from processors.engine.limits import Limits
+from processors.engine.machine import usual_memory
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
 from processors.mask.options import USUAL_MASK, MaskOptions
@@ -24,7 +30,7 @@ PREFIX = "CROPLINE_"
 class Settings(BaseSettings):
     """Settings, frozen; each field is the environment variable of its name in capitals, such as CROPLINE_STORE."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", allow_inf_nan=False)
 
     store: Annotated[
         str,
@@ -64,6 +70,14 @@ class Settings(BaseSettings):
     ] = None
     ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 2
     retry_delay: Annotated[float, Field(ge=0, description="pause before the first of these attempts, s; then x4")] = 5
+    read_timeout: Annotated[
+        float,
+        Field(gt=0, description="longest that one reading of a file of a product may take, s; then it is left out"),
+    ] = 300
+    read_memory: Annotated[
+        float | None,
+        Field(gt=0, description="memory of the process that reads products, GB; by default half of this machine's"),
+    ] = None
     mask: Annotated[
         MaskOptions,
         Field(description="how clear pixels are told: a JSON object of the options that differ, by level (l1c, l2a)"),
@@ -95,21 +109,34 @@ class Settings(BaseSettings):
         )
 
     @property
+    def read_limits(self) -> Limits:
+        """Limits of the process that reads products."""
+        return Limits(self.read_timeout, usual_memory() if self.read_memory is None else round(self.read_memory * 1e9))
+
+    @property
     def folder(self) -> Path:
         """Folder that relative paths start from."""
-        return (self.base or Path.cwd()).resolve()
+
+        def refuse(why: str) -> RequestError:
+            return RequestError(f"{PREFIX}BASE: {why}. Correct or unset it.")
+
+        return user_path(self.base or Path.cwd(), refuse)
 
 
 def load_settings() -> Settings:
     """The settings of this process. Raises `RequestError` naming the variable that can't be understood."""
+    for field in Settings.model_fields:
+        variable(PREFIX + field.upper())
     try:
         return Settings()
     except SettingsError as error:  # the mask alone is JSON; the cause says where it breaks
         raise RequestError(
-            f"{PREFIX}MASK: no JSON object ({error.__cause__ or error}). Correct or unset it."
+            f"{PREFIX}MASK: no JSON object ({reason(error.__cause__ or error)}). Correct or unset it."
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         name, *inside = map(str, first["loc"] or ("settings",))
         where = PREFIX + name.upper() + "".join(f" {part}" for part in inside)
-        raise RequestError(f"{where}: {first['msg']}, got {first['input']!r}. Correct or unset it.") from error
+        raise RequestError(
+            f"{where}: {plain_message(first)}, got {shown(first['input'])}. Correct or unset it."
+        ) from error

@@ -27,7 +27,8 @@ from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
 from processors.engine.machine import gpus
-from processors.ingest.acquisition import IngestResult, extend_cells, ingest_acquisition
+from processors.ingest.acquisition import IngestResult, extend_cells
+from processors.ingest.within_limits import ingest_within
 from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
@@ -81,7 +82,16 @@ def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> lis
     goes on without.
     """
     results: list[IngestResult] = [
-        run.engine.run(ingest_acquisition, run.store, order, acquisition, cells, order.source, load_credentials())
+        run.engine.run(
+            ingest_within,
+            run.settings.read_limits,
+            run.store,
+            order,
+            acquisition,
+            cells,
+            order.source,
+            load_credentials(),
+        )
         for acquisition in batch.ids
     ]
     passing = [left for result in results for left in result.dropped if left.passing]

@@ -35,7 +35,7 @@ class Variable(Frozen):
     title: str
     dtype: Literal["uint8", "int16", "uint16", "float32"]
     bands: Annotated[tuple[str, ...], Field(description="description of each band; one band by default")] = ("",)
-    nodata: Annotated[float, Field(description="value that means no data; NaN allowed for float32")]
+    nodata: Annotated[float, Field(allow_inf_nan=True, description="value that means no data; NaN allowed for float32")]
     unit: str = "1"
     legend: Annotated[Legend | None, Field(description="for class values: colours and names")] = None
     limits: Annotated[tuple[float, float], Field(description="range shown in the picture")] = (0.0, 1.0)

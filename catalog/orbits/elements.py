@@ -15,6 +15,7 @@ from sgp4.io import compute_checksum
 from sgp4.io import twoline2rv as check_columns
 
 from catalog.errors import RequestError
+from catalog.guards.paths import user_path
 from catalog.orbits.clock import DAY, time_of
 
 CATALOGUE_NUMBERS: dict[int, str] = {40697: "S2A", 42063: "S2B", 60989: "S2C"}
@@ -50,6 +51,7 @@ def read_elements(file: Path) -> list[Elements]:
     Raises `RequestError` naming file and line: no such file, a line that is no element line or whose checksum is wrong, a pair
     that is torn apart, no set of Sentinel-2.
     """
+    user_path(file, lambda why: RequestError(f"no file of two-line elements: {why}."))
     if not file.is_file():
         raise RequestError(f"no file of two-line elements {file}. Give the path of one, such as CelesTrak publishes.")
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from urllib.parse import urlsplit
+
+from catalog.guards.addresses import split_address
 
 
 def is_url(address: str) -> bool:
@@ -18,8 +19,11 @@ def is_s3(address: str) -> bool:
 
 
 def may_hold_secret(url: str) -> bool:
-    """True of a URL with a user name, a password or a query: addresses end in reports and logs."""
-    parts = urlsplit(url)
+    """True of a URL with a user name, a password or a query, or that can't be understood: addresses end in reports and logs."""
+    try:
+        parts = split_address(url, ValueError)
+    except ValueError:
+        return True
     return bool(parts.username or parts.password or parts.query)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from catalog.errors import ProductError, RequestError, SourceError
+from catalog.guards.addresses import split_address
+from catalog.guards.json_text import parse_json
+from catalog.guards.paths import user_path
 from catalog.products import Asset, Product
 from catalog.sources.address import is_url, may_hold_secret
 from catalog.sources.reach import Reach, networks_for
@@ -43,8 +43,9 @@ def read_product_at(address: str, credentials: Credentials) -> ProductReading:
     Raises `RequestError` where no product is, `ProductError` where it can't be used, `SourceError` where it can't be reached.
     """
     if is_url(address) and may_hold_secret(address):
+        host = split_address(address, RequestError).hostname
         raise RequestError(
-            f"the address of {urlsplit(address).hostname} carries a user name or a query, which may be a secret. Give it without."
+            f"the address of {host} carries a user name or a query, which may be a secret. Give it without."
         )
     if is_url(address) or address.lower().endswith((".json", ".geojson")):
         return _read_item(address, credentials)
@@ -80,7 +81,7 @@ def _kind(files: Files, path: str, address: str) -> Kind:
 def _split(address: str) -> tuple[str, str]:
     """The tree to read from and the path in it: all parts of a product lie in one tree."""
     if "://" not in address:
-        address = str(Path(address).expanduser().resolve())
+        address = str(user_path(address, RequestError))
     parts = address.rstrip("/").split("/")
     at = next(
         (
@@ -104,16 +105,14 @@ def _read_item(address: str, credentials: Credentials) -> ProductReading:
         if is_url(address):
             text: str | bytes = WebReader(networks_for(address, credentials)).read_text(address)
         else:
-            address = address if "://" in address else str(Path(address).expanduser().resolve())
+            address = address if "://" in address else str(user_path(address, RequestError))
             folder, _, name = address.rpartition("/")
             text = open_files(folder or os.sep, credentials).read(name)
-        item = json.loads(text)
     except FileNotFoundError as error:
         raise RequestError(f"{address}: there is no such file.") from error
     except (APIError, OSError) as error:
         raise SourceError(f"{address} can't be read: {refusal(error) or error}. Check the address.") from error
-    except ValueError as error:  # not UTF-8, not JSON
-        raise ProductError(f"{address} is no JSON ({error}). Give a STAC item.") from error
+    item = parse_json(text, lambda why: ProductError(f"{address} {why}. Give a STAC item."))
     if not isinstance(item, dict) or item.get("type") != "Feature":
         raise RequestError(f"{address} is no STAC item. Give an item of a catalogue, not the catalogue.")
     product = item_product(item, address)

@@ -10,9 +10,11 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote
 
 from catalog.errors import ProductError, Reason, RequestError
+from catalog.guards.addresses import join_address
+from catalog.guards.addresses import split_address as split_url
 from catalog.networks import Network, networks_of_host
 from catalog.sources.address import is_s3, is_url
 from catalog.storage.credentials import Credentials
@@ -49,6 +51,7 @@ class Reach:
         if scheme in ("http", "https"):
             return _url(f"{scheme}{href[len(scheme) :]}")
         if scheme == "s3":
+            split_url(href, ProductError)
             return f"s3{href[2:]}"
         if scheme not in ("", "file"):
             raise _refused(href, f"is an address of {scheme}://. Only http(s)://, s3:// and files are read")
@@ -56,8 +59,10 @@ class Reach:
             if scheme:
                 raise _refused(href, f"is a file of this machine, which {base.partition('?')[0]} may not name")
             if is_url(base):
-                return _url(urljoin(base, href))
-            return "s3" + urljoin("http" + base.removeprefix("s3"), href).removeprefix("http")  # urljoin knows no s3
+                return _url(join_address(base, href, ProductError))
+            return "s3" + join_address("http" + base.removeprefix("s3"), href, ProductError).removeprefix(
+                "http"
+            )  # urljoin knows no s3
         return self._file(base, href[len("file:") :] if scheme else href, href)
 
     def _file(self, base: str, path: str, href: str) -> str:
@@ -85,13 +90,13 @@ class Reach:
 def networks_for(document: str, credentials: Credentials) -> tuple[Network, ...]:
     """The networks that a document may name addresses of: the public one, and those that it lies on itself."""
     if is_url(document):
-        host = urlsplit(document).hostname
+        host = split_url(document, RequestError).hostname
     elif is_s3(document):
         try:
             endpoint = credentials.of_bucket(split_address(document)[0]).endpoint
         except RequestError:
             endpoint = None
-        host = urlsplit(endpoint).hostname if endpoint else None
+        host = split_url(endpoint, RequestError).hostname if endpoint else None
     else:
         return _NEAR
     return tuple(sorted({Network.PUBLIC} | (networks_of_host(host) if host else frozenset())))
@@ -99,6 +104,7 @@ def networks_for(document: str, credentials: Credentials) -> tuple[Network, ...]
 
 def _url(address: str) -> str:
     """The address with what no URL may hold encoded."""
+    split_url(address.strip().replace(" ", "%20"), ProductError)
     return quote(address, safe="%/:?#[]@!$&'()*+,;=~-._")
 
 

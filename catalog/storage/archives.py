@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from catalog.errors import RequestError
+from catalog.guards.paths import user_path
 from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials
 from catalog.storage.file_trees import Files, LocalFiles
@@ -19,7 +20,7 @@ def open_files(address: str, credentials: Credentials) -> Files:
         raise RequestError(f"{address}: products are read from a folder or from s3://bucket/prefix.")
     if not address.strip():
         raise RequestError("the path of a folder of products is empty. Give one, e.g. safe:archive.")
-    folder = Path(address).expanduser().resolve()
+    folder = user_path(address, lambda why: RequestError(f"{why}. Give the path of a folder of products."))
     if not folder.is_dir():
         raise RequestError(f"no folder {folder}. Relative paths start in {Path.cwd()}.")
     return LocalFiles(folder)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from catalog.errors import RequestError
+from catalog.guards import addresses
+from catalog.quoting import shown
 from catalog.storage.credentials import S3Access
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def s3_client(access: S3Access, use: Use, asynchronous: bool = False) -> S3FileS
 def split_address(address: str) -> tuple[str, str]:
     """Bucket and key of ``s3://bucket/key``. Raises `RequestError`."""
     match = re.fullmatch(r"s3://([A-Za-z0-9][A-Za-z0-9._-]+)(?:/(.*))?", address)
-    if match is None:
-        raise RequestError(f"{address}: a bucket's address looks like s3://bucket/prefix.")
+    if match is None or not address.isprintable():
+        raise RequestError(f"{shown(address)}: a bucket's address looks like s3://bucket/prefix.")
     return match[1], (match[2] or "").strip("/")
 
 
@@ -68,7 +69,10 @@ def gdal_options(access: S3Access, bucket: str) -> dict[str, str]:
 
     Complete, so that nothing of another endpoint or of the environment is mixed in.
     """
-    endpoint = urlsplit(access.endpoint or "https://s3.amazonaws.com")
+    endpoint = addresses.split_address(
+        access.endpoint or "https://s3.amazonaws.com",
+        lambda why: RequestError(f"AWS_ENDPOINT_URL: {why}. Correct or unset it."),
+    )
     return {
         "AWS_S3_ENDPOINT": endpoint.netloc + endpoint.path.rstrip("/"),
         "AWS_HTTPS": "NO" if endpoint.scheme == "http" else "YES",

@@ -11,7 +11,9 @@ from typing import Any
 
 from catalog.errors import StoreError
 from catalog.grid import Cell
+from catalog.guards.paths import user_path
 from catalog.products import Level
+from catalog.quoting import shown
 from catalog.storage.bucket_path import BucketPath, bucket_path
 from catalog.storage.credentials import S3Access
 
@@ -75,7 +77,7 @@ def open_store(address: str, cubes: str | None = None, access: S3Access | None =
             f"store {address}: models, maps and runs need a folder of this machine. Set CROPLINE_STORE to a folder; "
             "the cubes may go to a bucket: set CROPLINE_CUBES to s3://bucket/prefix."
         )
-    root = Path(address).expanduser().resolve()
+    root = user_path(address, lambda why: StoreError(f"store: {why}. Set CROPLINE_STORE to a folder you may write."))
     try:
         if create or root.exists():
             root.mkdir(parents=True, exist_ok=True)
@@ -90,8 +92,12 @@ def _cubes_at(address: str, access: S3Access) -> CellPath:
     if address.startswith("s3://"):
         return bucket_path(address, access)
     if _SCHEME.match(address):
-        raise StoreError(f"cubes at {address}: unknown. Set CROPLINE_CUBES to a folder or to s3://bucket/prefix.")
-    return Path(address).expanduser().resolve()
+        raise StoreError(
+            f"cubes at {shown(address)}: unknown. Set CROPLINE_CUBES to a folder or to s3://bucket/prefix."
+        )
+    return user_path(
+        address, lambda why: StoreError(f"cubes: {why}. Set CROPLINE_CUBES to a folder or to s3://bucket/prefix.")
+    )
 
 
 def digest(value: Any) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import IO, BinaryIO, cast
 
 from catalog.errors import ProductError
+from catalog.guards.zips import zip_errors
+from catalog.quoting import MOST_QUOTED, shortened, shown
 from catalog.storage.file_trees import DOCUMENT, Entry, Files, join, name_of, parent, too_long
 
 MOST_MEMBERS = 20_000
@@ -38,15 +39,10 @@ class ZipFiles:
         self._files, self._path = files, path
         self.address = join(files.address, path)
         self.gdal_env: Mapping[str, str] = files.gdal_env
-        with files.open(path) as file:
-            try:
-                size = file.seek(0, io.SEEK_END)
-                with zipfile.ZipFile(file) as archive:
-                    members = archive.infolist()
-            except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
-                raise ProductError(
-                    f"{self.address} is no zip archive that can be read, it may be truncated ({error}). Get it again."
-                ) from error
+        with files.open(path) as file, zip_errors(self._damaged):
+            size = file.seek(0, io.SEEK_END)
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
         _check(self.address, members, size)
         self._members = {member.filename: member for member in members if not member.is_dir()}
         self._folders = _tree(members)
@@ -62,18 +58,20 @@ class ZipFiles:
         member = self._member(path)
         if member.file_size > most:
             raise too_long(f"{self.address}/{path}", member.file_size, most)
-        try:
-            with self._files.open(self._path) as file, zipfile.ZipFile(file) as archive, archive.open(member) as inside:
-                return inside.read(most)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise ProductError(
-                f"{path} in {self.address} can't be unpacked: {error}. Get the archive again."
-            ) from error
+        with (
+            self._files.open(self._path) as file,
+            zip_errors(
+                lambda why: ProductError(f"{path} in {self.address} can't be unpacked: {why}. Get the archive again.")
+            ),
+            zipfile.ZipFile(file) as archive,
+            archive.open(member) as inside,
+        ):
+            return inside.read(most)
 
     def open(self, path: str) -> BinaryIO:
         """See `Files`."""
         member = self._member(path)
-        with ExitStack() as stack:
+        with ExitStack() as stack, zip_errors(self._damaged):
             archive = stack.enter_context(zipfile.ZipFile(stack.enter_context(self._files.open(self._path))))
             inside = stack.enter_context(archive.open(member))
             return _Opened(inside, stack.pop_all())
@@ -81,6 +79,11 @@ class ZipFiles:
     def gdal(self, path: str) -> str:
         """See `Files`."""
         return f"/vsizip/{{{self._files.gdal(self._path)}}}/{path}"
+
+    def _damaged(self, why: str) -> ProductError:
+        return ProductError(
+            f"{self.address} is no zip archive that can be read, it may be truncated ({why}). Get it again."
+        )
 
     def _member(self, path: str) -> zipfile.ZipInfo:
         if path not in self._members:
@@ -109,22 +112,31 @@ def _check(address: str, members: list[zipfile.ZipInfo], size: int) -> None:
         raise _unsafe(address, "it holds several files of one name")
     for member in members:
         name = member.filename
-        if name.startswith("/") or "\\" in name or "\0" in member.orig_filename or _DRIVE.match(name):
-            raise _unsafe(address, f"its member {name!r} is no relative path")
+        if (
+            not name.isprintable()
+            or name.startswith("/")
+            or "\\" in name
+            or "\0" in member.orig_filename
+            or _DRIVE.match(name)
+        ):
+            raise _unsafe(address, f"its member {shown(name)} is no relative path")
         if name.count("/") > DEEPEST:
-            raise _unsafe(address, f"its member {name[:80]!r}… lies {name.count('/')} folders deep")
+            raise _unsafe(address, f"its member {shown(name)} lies {name.count('/')} folders deep")
         if ".." in name.split("/"):
-            raise _unsafe(address, f"its member {name!r} leads out of it")
+            raise _unsafe(address, f"its member {shown(name)} leads out of it")
         if member.flag_bits & 0x1:
-            raise ProductError(f"{address} is encrypted ({name}). Pack it again without a password.")
+            raise ProductError(
+                f"{address} is encrypted ({shortened(name, MOST_QUOTED)}). Pack it again without a password."
+            )
         if member.compress_type not in _METHODS:
             raise ProductError(
-                f"{address} packs {name} by method {member.compress_type}, only stored and deflated files are read. "
-                "Pack it again."
+                f"{address} packs {shortened(name, MOST_QUOTED)} by method {member.compress_type}, "
+                "only stored and deflated files are read. Pack it again."
             )
         if member.file_size > _SMALL and member.file_size > MOST_RATIO * member.compress_size:
             raise _unsafe(
-                address, f"its member {name!r} would grow from {member.compress_size:,} to {member.file_size:,} bytes"
+                address,
+                f"its member {shown(name)} would grow from {member.compress_size:,} to {member.file_size:,} bytes",
             )
     if (whole := sum(member.file_size for member in members)) > MOST_BYTES:
         raise _unsafe(address, f"unpacked it would have {whole:,} bytes, more than {MOST_BYTES:,}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from catalog.errors import CroplineError
+from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.prune import prune
@@ -49,7 +49,7 @@ def main() -> NoReturn:
 
 
 def _fail(error: CroplineError) -> NoReturn:
-    if os.environ.get("CROPLINE_DEBUG", "") not in ("", "0", "false"):
+    if (variable("CROPLINE_DEBUG") or "0") not in ("0", "false"):
         traceback.print_exception(error)
     sys.stderr.write(f"{error}\n")
     sys.exit(1)
@@ -305,8 +305,9 @@ def inspect(
     from flows.commands.inspect import inspect as look
     from flows.commands.inspect import print_inspection
     from flows.credentials import load_credentials
+    from processors.engine.apart import call_apart
 
-    inspection = look(product, load_credentials())
+    inspection = call_apart(_settings().read_limits, look, product, load_credentials())
     if as_json:
         _say(inspection.model_dump_json())
     else:

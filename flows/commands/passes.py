@@ -15,11 +15,13 @@ from rich.table import Table
 from catalog.area import parse_geometry
 from catalog.area_file import area_value
 from catalog.errors import RequestError
+from catalog.guards.numbers import EARLIEST, LATEST, any_time
 from catalog.orbits.elements import read_elements
 from catalog.orbits.orbit import Flight, flights
 from catalog.orbits.reference_track import AS_OF
 from catalog.orbits.swath import Pass, passes_over
 from catalog.orbits.timeline import Timeline, timelines
+from catalog.quoting import shown
 from flows.request import read_parameters
 
 
@@ -50,13 +52,13 @@ def forecast(file: Path, days: int, start: str | None = None, tle: Path | None =
 
 def parse_time(text: str, option: str = "start") -> datetime:
     """Parse an ISO date, or date and time; UTC where it names no zone. Raises `RequestError` naming the option."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RequestError(f"{option}: {text!r} is no date. Give one like 2027-03-01 or 2027-03-01T12:00Z.") from error
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    if not 2000 <= time.year <= 2100:
-        raise RequestError(f"{option}: {text!r} lies outside the years 2000 to 2100. Give a nearer date.")
+    time = any_time(text)
+    if time is None:
+        raise RequestError(f"{option}: {shown(text)} is no date. Give one like 2027-03-01 or 2027-03-01T12:00Z.")
+    if not EARLIEST <= time.year <= LATEST:
+        raise RequestError(
+            f"{option}: {shown(text)} lies outside the years {EARLIEST} to {LATEST}. Give a nearer date."
+        )
     return time
 
 

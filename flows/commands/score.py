@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from catalog.errors import DeliveryError
 from catalog.grid import Window
+from catalog.guards.json_text import parse_object
+from catalog.guards.paths import user_path
+from catalog.guards.rasters import open_raster
 from catalog.legend import MAP_NO_DATA, OUTSIDE, Legend, LegendClass
 from catalog.orbits.tiles import Tile
 from catalog.products import Order
+from catalog.storage.pixels import DRIVERS
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.request import MapRequest
@@ -50,7 +52,7 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
 
     Raises `DeliveryError` where the folder is no delivery, or wasn't made from a mission.
     """
-    folder = folder.expanduser().resolve()
+    folder = user_path(folder, lambda why: DeliveryError(f"{why}. Name the folder of a delivery."))
     properties, classes = _read_item(folder)
     kind, _, address = str(properties["cropline:source"]).partition(":")
     if kind != "mission":
@@ -72,7 +74,9 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
 
     def read_map(window: Window) -> npt.NDArray[np.uint8]:
         values = np.full(window.shape, MAP_NO_DATA, np.uint8)
-        with rasterio.open(map_file) as raster:
+        with open_raster(
+            map_file, lambda why: DeliveryError(f"{map_file} can't be read: {why}. Make it again."), DRIVERS
+        ) as raster:
             row, column = raster.index(window.bounds[0] + 5, window.bounds[3] - 5)
             whole = Window(window.epsg, window.left - column, window.top + row, raster.width, raster.height)
             part = whole.intersection(window)
@@ -111,7 +115,7 @@ def _read_item(folder: Path) -> tuple[dict[str, Any], Legend | None]:
     """The item's properties, and the legend of its crop map where it has one."""
     path = folder / ITEM
     try:
-        item = json.loads(path.read_bytes())
+        item = parse_object(path.read_bytes(), ValueError)
         properties: dict[str, Any] = item["properties"]
         _ = properties["cropline:source"], properties["cropline:source_id"], properties["cropline:request"]
         listed = item["assets"].get("crop_map", {}).get("classification:classes")

@@ -7,9 +7,9 @@ as the last line, without a traceback.
 from __future__ import annotations
 
 import logging
-import os
 
 from catalog.errors import CroplineError
+from catalog.guards.environment import variable
 
 TASKS, FLOWS = "prefect.task_runs", "prefect.flow_runs"
 """Prefect's loggers of runs."""
@@ -60,5 +60,5 @@ class _FlowLines(logging.Filter):
 def _error_of(record: logging.LogRecord) -> CroplineError | None:
     """The error of a record where it needs no traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    debug = os.environ.get("CROPLINE_DEBUG", "") not in ("", "0", "false")
+    debug = (variable("CROPLINE_DEBUG") or "0") not in ("0", "false")
     return error if isinstance(error, CroplineError) and not debug else None

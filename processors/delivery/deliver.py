@@ -9,6 +9,7 @@ from shapely.geometry import shape
 
 from catalog.errors import DeliveryError
 from catalog.grid import blocks_meeting, to_zone, window_around
+from catalog.guards.paths import user_path
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.folder_swap import ITEM, swapped_in
@@ -32,7 +33,7 @@ def deliver(
     request (with ``replace``, of any) is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder
     holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
-    folder = folder.expanduser().resolve()
+    folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     missing = [variable.name for variable in declared if variable.name not in variables]
     if missing:
         raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")

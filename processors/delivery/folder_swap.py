@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from catalog.errors import DeliveryError
+from catalog.guards.json_text import parse_object
+from catalog.guards.paths import user_path
 from catalog.storage.scratch import held, in_use
 from catalog.storage.whole import folder_aside
 
@@ -49,7 +50,7 @@ def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> I
     An earlier delivery of the same request (with ``replace``, of any) is replaced, and put back where that fails. What a killed run
     left behind is cleared first. Raises `DeliveryError` as `check_target` does, and where folders can't be made or renamed.
     """
-    folder = folder.expanduser().resolve()
+    folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     check_target(folder, request_digest, replace=replace)
     _clear_leftovers(folder)
     with ExitStack() as in_use:  # until the exchange is over
@@ -78,7 +79,7 @@ def _clear_leftovers(folder: Path) -> None:
 def _digest_of(folder: Path) -> str | None:
     """The digest of the request whose delivery a folder holds; None where it isn't a delivery."""
     try:
-        properties = json.loads((folder / ITEM).read_text(encoding="utf-8"))["properties"]
+        properties = parse_object((folder / ITEM).read_bytes(), ValueError)["properties"]
         return str(properties[DIGEST])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,12 +8,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
+
 _DEVICES = Path("/dev")
 
 
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_memory() -> int:
+    """Bytes that a process may have where nobody says otherwise: half of this machine's."""
+    return psutil.virtual_memory().total // 2  # type: ignore[no-any-return]
 
 
 def share_of_cores(workers: int) -> dict[str, str]:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult
 
 import psutil
 from distributed import Client, Security
 from distributed.comm.core import connect
 
 from catalog.errors import RequestError
+from catalog.guards.addresses import split_address
 from processors.engine.client import ClientEngine, silent
 from processors.engine.packing import Resolve
 
@@ -34,13 +35,13 @@ def scheduler_engine(
     address: str, resolve: Resolve | None, *, insecure: str | None, in_bucket: bool, shared_files: bool | None
 ) -> Iterator[ClientEngine]:
     """Connect to the workers of the scheduler at an address; for the other arguments see `open_engine`. Raises `RequestError`."""
-    host = urlsplit(address).hostname or ""
+    host = _parts(address).hostname or ""
     here = is_here(host)
     _check_encryption(address, here=here, insecure=insecure)
     if not here:
         _check_files(address, f"{address} isn't on this machine", in_bucket, shared_files)
     security: Any = Security()
-    if urlsplit(address).scheme in _ENCRYPTED and not (security.tls_ca_file and security.tls_client_cert):
+    if _parts(address).scheme in _ENCRYPTED and not (security.tls_ca_file and security.tls_client_cert):
         raise RequestError(f"engine {address}: no certificates to be known by. {_CERTIFICATES}.")
     try:
         # A client that fails to start is left behind half open, and may stand in the way of others; so it is tried before.
@@ -52,12 +53,16 @@ def scheduler_engine(
             "its certificates and these may not belong together."
         ) from error
     with silent(), Client(address, timeout=_TIMEOUT, set_as_default=False, security=security) as client:
-        workers = [urlsplit(worker).hostname or "" for worker in client.scheduler_info(n_workers=-1)["workers"]]
+        workers = [_parts(worker).hostname or "" for worker in client.scheduler_info(n_workers=-1)["workers"]]
         away = [worker for worker in workers if not is_here(worker)]
         if away:
             _check_files(address, f"its worker {away[0]} isn't on this machine", in_bucket, shared_files)
         shares = not away and here if shared_files is None else shared_files
         yield ClientEngine(client, resolve, is_scheduler=True, shares_files=shares)
+
+
+def _parts(address: str) -> SplitResult:
+    return split_address(address, lambda why: RequestError(f"engine: {why}. Use an address such as tls://host:8786."))
 
 
 async def _knock(address: str, security: Any) -> None:
@@ -67,7 +72,7 @@ async def _knock(address: str, security: Any) -> None:
 
 
 def _check_encryption(address: str, *, here: bool, insecure: str | None) -> None:
-    if urlsplit(address).scheme in _ENCRYPTED or here or address == insecure:
+    if _parts(address).scheme in _ENCRYPTED or here or address == insecure:
         return
     raise RequestError(
         f"engine {address}: not encrypted and not on this machine, so anybody between could run programs as you. Start it with TLS "

@@ -19,6 +19,7 @@ import rasterio
 from rasterio.windows import Window as RasterWindow
 
 from catalog.errors import StoreError
+from processors.engine.limits import uninterruptible
 
 KEPT_BYTES = 64 * 2**20
 """Limit of what all acquisitions of the process together keep in memory; the rest waits in scratch files."""
@@ -182,7 +183,8 @@ def read_part(dataset: rasterio.DatasetReader, part: Part) -> npt.NDArray[Any]:
     """The only call that decodes; its array is good until this thread reads again. Raises `RasterioError`."""
     height, width = part.shape
     values = _buffer("blocks", part.shape, dataset.dtypes[0])
-    dataset.read(1, window=RasterWindow(part.left, part.top, width, height), out=values)
+    with uninterruptible():
+        dataset.read(1, window=RasterWindow(part.left, part.top, width, height), out=values)
     return values
 
 

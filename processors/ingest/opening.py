@@ -7,16 +7,17 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import rasterio
 from rasterio.errors import RasterioError
 
 from catalog.errors import ProductError, Reason
+from catalog.guards.addresses import split_address
 from catalog.networks import RefusedAddressError
 from catalog.products import Asset
 from catalog.storage.credentials import remedy
 from catalog.storage.pixels import open_pixels
+from processors.engine.limits import uninterruptible
 
 GDAL_ENVIRONMENT: dict[str, Any] = {
     # Bytes, of the process. No block is asked for twice, so GDAL needs no more than those that threads read just now.
@@ -90,7 +91,8 @@ class AssetOpener:
             raise MissingAssetError(f"{asset.href}: no such file", Reason.NOT_THERE)
         options = {**asset.gdal_env, **GDAL_ENVIRONMENT}
         try:
-            dataset = self._stack.enter_context(open_pixels(asset.href, options, asset.networks))
+            with uninterruptible():
+                dataset = self._stack.enter_context(open_pixels(asset.href, options, asset.networks))
         except RefusedAddressError as error:
             raise ProductError(_shown(asset, f"{asset.href}: {error}"), Reason.NOT_ALLOWED) from error
         except RasterioError as error:
@@ -109,7 +111,7 @@ class AssetOpener:
 def _host(asset: Asset) -> str:
     if not is_remote(asset):
         return ""
-    return urlsplit(asset.href).netloc or asset.gdal_env.get("AWS_S3_ENDPOINT", "")
+    return split_address(asset.href, ProductError).netloc or asset.gdal_env.get("AWS_S3_ENDPOINT", "")
 
 
 def _absent(asset: Asset, reason: str) -> MissingAssetError:

@@ -6,25 +6,24 @@ own coordinate system.
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
-from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 from shapely import area
 
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
+from catalog.guards.rasters import open_raster
+from catalog.guards.vectors import vector_errors
+from catalog.quoting import shortened, shown
 from catalog.storage.pixels import DRIVERS
 from processors.patches.polygons import RowFault, polygons_of
 
@@ -43,6 +42,8 @@ _WITHOUT_POLYGONS = (
     "2.5D MultiLine",
 )
 """Beginnings of the kinds of layers that are of no use; of those that may hold anything the rows are looked at."""
+
+_RASTER_SUFFIXES = (".tif", ".tiff", ".jp2")
 
 _NUMBERS_OF_ROWS = ("fid", "id", "gid", "objectid", "ogc_fid")
 
@@ -91,15 +92,23 @@ def open_codes(
     if path.suffix.lower() in _VECTOR_SUFFIXES:
         return _open_vector(path, what, columns, mask, layer)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said below, as an error
-            with _raster(path) as raster:
-                _check_raster(raster, path, what, mask)
-                if layer is not None:
-                    raise RequestError(f"{what}_layer: {path} is a raster, which has no layers. Drop {what}_layer.")
-                return RasterCodes(path, raster.nodata)
-    except RasterioIOError:
+        with open_raster(path, _NotRasterError, DRIVERS) as raster:
+            _check_raster(raster, path, what, mask)
+            if layer is not None:
+                raise RequestError(f"{what}_layer: {path} is a raster, which has no layers. Drop {what}_layer.")
+            return RasterCodes(path, raster.nodata, what)
+    except _NotRasterError as error:
+        if path.suffix.lower() in _RASTER_SUFFIXES:
+            raise _unreadable(what, path, str(error)) from error
         return _open_vector(path, what, columns, mask, layer)
+
+
+class _NotRasterError(Exception):
+    """A file is no raster that can be read."""
+
+
+def _unreadable(what: str, path: Path, why: str) -> RequestError:
+    return RequestError(f"{what} {path}: can't be read, it may be damaged: {why}. Write the file again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +120,11 @@ class RasterCodes:
 
     path: Path
     nodata: float | None
+    what: str = "raster"
 
     def read(self, window: Window) -> Coded:
         codes, known = np.zeros(window.shape, np.int64), np.zeros(window.shape, bool)
-        with _raster(self.path) as raster:
+        with self._opened() as raster:
             zone, own = CRS.from_epsg(window.epsg), CRS.from_user_input(raster.crs)
             transformer = None if zone.equals(own) else Transformer.from_crs(zone, own, always_xy=True)
             for block in window.blocks(_BLOCK):
@@ -123,9 +133,12 @@ class RasterCodes:
         return Coded(codes, known)
 
     def present(self) -> npt.NDArray[np.int64]:
-        with _raster(self.path) as raster:
+        with self._opened() as raster:
             seen = {int(code) for values in _strips(raster) for code in np.unique(values)}
         return np.array(sorted(seen - {self.nodata}), np.int64)
+
+    def _opened(self) -> AbstractContextManager[Any]:
+        return open_raster(self.path, lambda why: _unreadable(self.what, self.path, why), DRIVERS)
 
     def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:  # noqa: ARG002 - as `Codes` has it
         return Counter()
@@ -172,20 +185,17 @@ class VectorCodes:
     def _without_geometry(self) -> int:
         import pyogrio
 
-        _, listed = pyogrio.read_bounds(self.path, layer=self.layer)
+        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
+            _, listed = pyogrio.read_bounds(self.path, layer=self.layer)
         bounds = np.asarray(listed, float)
         # Of an empty geometry all are 0.
         return int((np.isnan(bounds).any(axis=0) | (bounds == 0).all(axis=0)).sum())
 
     def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64], Counter[RowFault]]:
         """Polygons (N,) that may meet the window and their codes, and why other rows have none."""
-        try:
-            frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
+        frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
+        with vector_errors(lambda why: self._misplaced(window, why)):
             held = polygons_of(frame.geometry.to_crs(window.epsg).to_numpy())
-        except ProjError as error:
-            raise RequestError(
-                f"{self.what} {self.path}: can't be brought to EPSG:{window.epsg}: {error}. Reproject it first."
-            ) from error
         if self.column is None:
             return held.shapes, np.ones(len(held.shapes), np.int64), held.faults
         codes, given = self._integers(frame[self.column].iloc[held.rows])
@@ -193,19 +203,24 @@ class VectorCodes:
         return held.shapes[given], codes, faults
 
     def _bounds(self, window: Window) -> tuple[float, float, float, float]:
-        transformer = Transformer.from_crs(window.epsg, self.crs, always_xy=True)
-        west, south, east, north = transformer.transform_bounds(*window.bounds)
+        with vector_errors(lambda why: self._misplaced(window, why)):
+            transformer = Transformer.from_crs(window.epsg, self.crs, always_xy=True)
+            west, south, east, north = transformer.transform_bounds(*window.bounds)
+        if not np.isfinite((west, south, east, north)).all():
+            raise self._misplaced(window, "the area lies outside of its coordinate system")
         return west, south, east, north
+
+    def _misplaced(self, window: Window, why: str) -> RequestError:
+        return RequestError(
+            f"{self.what} {self.path}: can't be brought to EPSG:{window.epsg}: {why}. Reproject it first."
+        )
 
     def _frame(self, **options: Any) -> Any:
         import geopandas  # brings pandas, slowly, and only vector files need it
-        from pyogrio.errors import DataLayerError, DataSourceError
 
-        try:
+        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
             # A geometry that can't be decoded is a row without one.
             return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, on_invalid="ignore", **options)
-        except (DataSourceError, DataLayerError) as error:
-            raise RequestError(f"{self.what} {self.path}: can't be read: {error}. Write the file again.") from error
 
     def _integers(self, column: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """The codes that are given, and (rows,) True where one is. Text that holds integers will do."""
@@ -219,16 +234,10 @@ class VectorCodes:
                 whole = False
             if not whole:
                 raise RequestError(
-                    f"{self.what} {self.path}: {value!r} in column {self.column} is no integer code. "
+                    f"{self.what} {self.path}: {shown(value)} in column {self.column} is no integer code. "
                     "Put integer codes into a column named source_code."
                 )
         return codes, given
-
-
-def _raster(path: Path) -> DatasetReader:
-    """The raster, in one of the formats that are read; what lies beside it counts, as tools write it there."""
-    with rasterio.Env():  # GDAL knows no format before
-        return DatasetReader(str(path), driver=list(DRIVERS))
 
 
 def _check_raster(raster: Any, path: Path, what: str, mask: bool) -> None:
@@ -283,7 +292,8 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool, na
     import pyogrio  # brings geopandas
 
     layer = _the_layer(path, what, named)
-    described = pyogrio.read_info(path, layer=layer)
+    with vector_errors(lambda why: _unreadable(what, path, why)):
+        described = pyogrio.read_info(path, layer=layer)
     if described["crs"] is None:
         raise RequestError(f"{what} {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631.")
     fields, types = [str(name) for name in described["fields"]], [str(name) for name in described["dtypes"]]
@@ -294,22 +304,22 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool, na
 def _the_layer(path: Path, what: str, named: str | None) -> str:
     """The layer that is named, else the only one that may hold polygons."""
     import pyogrio
-    from pyogrio.errors import DataSourceError
 
-    try:
-        # Tables without a geometry (styles, attributes) are of no kind.
-        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
-    except DataSourceError as error:
+    def refuse(why: str) -> RequestError:
         hint = f"It must be {_FORMATS}."
         if path.suffix.lower() in (".parquet", ".geoparquet") and "Parquet" not in pyogrio.list_drivers():
             hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
-        raise RequestError(f"{what} {path}: neither a raster nor a vector file that can be read. {hint}") from error
+        return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
+
+    with vector_errors(refuse):
+        # Tables without a geometry (styles, attributes) are of no kind.
+        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
     layers = [name for name, kind in kinds.items() if not kind.startswith(_WITHOUT_POLYGONS)]
     listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
     if named is not None:
         if named not in layers:
             raise RequestError(
-                f"{what}_layer: {path} has no layer {named!r} that may hold polygons. It has {listed or 'none'}."
+                f"{what}_layer: {path} has no layer {shown(named)} that may hold polygons. It has {shortened(listed, 300) or 'none'}."
             )
         return named
     if not layers:
@@ -318,7 +328,7 @@ def _the_layer(path: Path, what: str, named: str | None) -> str:
         )
     if len(layers) > 1:
         raise RequestError(
-            f"{what} {path}: has several layers of polygons ({', '.join(layers)}). Name the one meant: {what}_layer."
+            f"{what} {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Name the one meant: {what}_layer."
         )
     return layers[0]
 
@@ -327,18 +337,18 @@ def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[st
     """The column by its name, whatever the case (a shapefile cuts names to ten letters), else the only integer one."""
     for wanted in columns:
         for name in types:
-            if name.lower() in (wanted, wanted[:10]):
+            if name and name.lower() in (wanted, wanted[:10]):
                 return name
     if mask:
         return None
     integers = [
         name
         for name, kind in types.items()
-        if kind.startswith(("int", "uint")) and name.lower() not in _NUMBERS_OF_ROWS
+        if name and kind.startswith(("int", "uint")) and name.lower() not in _NUMBERS_OF_ROWS
     ]
     if len(integers) == 1:
         return integers[0]
-    listed = ", ".join(f"{name} ({kind})" for name, kind in types.items()) or "none"
+    listed = shortened(", ".join(f"{name} ({kind})" for name, kind in types.items()), 300) or "none"
     raise RequestError(
         f"{what} {path}: which column holds the codes? There are: {listed}. Rename the one meant to source_code."
     )

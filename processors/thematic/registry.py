@@ -8,8 +8,10 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from catalog.errors import RequestError
+from catalog.guards.refusal import plain_message
 from catalog.plugins import check_made, load_offer, offered, package_of
 from catalog.products import Frozen
+from catalog.quoting import shortened, shown
 from processors.thematic.protocol import Job, Processor
 
 GROUP = "cropline.processors"
@@ -70,10 +72,10 @@ def check_parameters(processor: type[Processor], parameters: dict[str, Any]) -> 
         return processor.Parameters.model_validate(parameters).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(["parameters", *(str(part) for part in first["loc"])])
+        field = shortened(".".join(["parameters", *(str(part) for part in first["loc"])]), 80)
         known = ", ".join(processor.Parameters.model_fields) or "no parameters"
         raise RequestError(
-            f"{field}: {first['msg']} (got {first['input']!r}). Processor {processor.name} takes: {known}."
+            f"{field}: {plain_message(first)} (got {shown(first['input'])}). Processor {processor.name} takes: {known}."
         ) from error
 
 

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
 from catalog.errors import DeliveryError, RequestError
 from catalog.storage.store import digest
@@ -154,7 +157,20 @@ def test_season_that_has_not_begun_is_refused(tmp_path: Path, settings: Settings
 
 
 def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settings: Settings) -> None:
-    (tmp_path / "crops.tif").touch()
+    field = np.ones((32, 32), np.uint8)
+    place = Affine(0.1 / 32, 0, 3.0, 0, -0.1 / 32, 51.1)
+    with rasterio.open(
+        tmp_path / "crops.tif",
+        "w",
+        driver="GTiff",
+        width=32,
+        height=32,
+        count=1,
+        dtype="uint8",
+        crs="EPSG:4326",
+        transform=place,
+    ) as file:
+        file.write(field, 1)
     request = check_request(_request(labels="crops.tif", output="out/map"), tmp_path, settings)
     assert request.source == f"stac:{source}"
     assert request.labels == str(tmp_path / "crops.tif")

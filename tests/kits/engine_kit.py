@@ -18,7 +18,9 @@ from typing import Any
 from distributed import Security
 from pydantic import SecretStr
 
+from catalog.errors import ProductError, Reason, RequestError
 from catalog.storage.credentials import Credentials, S3Access
+from processors.engine.limits import uninterruptible
 from processors.engine.messages import is_wanted, report
 from processors.engine.protocol import Engine
 
@@ -182,3 +184,59 @@ def _ended() -> Iterator[list[subprocess.Popen[bytes]]]:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def own_process(seconds: float = 0) -> int:
+    """Number of the process, after a while."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def refuse(text: str) -> None:
+    raise ProductError(text, Reason.NOT_THERE)
+
+
+def refuse_request() -> None:
+    raise RequestError("no")
+
+
+class _UnpackableError(Exception):
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} {two}")
+
+
+def fail_unpackably() -> None:
+    raise _UnpackableError("so", "it is")
+
+
+def hang() -> None:
+    """Hang as a library does."""
+    with uninterruptible():
+        time.sleep(600)
+
+
+def swallow() -> None:
+    """Take memory, and more of it."""
+    taken = []
+    while True:
+        taken.append(bytearray(b"x" * 20_000_000))
+        time.sleep(0.02)
+
+
+def crash() -> None:
+    """Die as of a fault in a library."""
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(60)
+
+
+def long_work(file: Path) -> str:
+    """Write down that it has begun, and take longer than those do that end the process."""
+    with file.open("a") as begun:
+        begun.write("begun")
+    time.sleep(1.5)
+    return "done"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from shapely import GEOSException
-from shapely.geometry import box, shape
+from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from catalog.antimeridian import geojson
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
+from catalog.guards.geometry import parse_shape
+from catalog.guards.json_text import parse_object
+from catalog.guards.numbers import finite
+from catalog.guards.refusal import as_declared
 from catalog.products import UNKNOWN, Product
 from catalog.sources.product_name import parse_name
 from catalog.sources.safe.documents import read_document
@@ -33,6 +35,9 @@ _FOLDER = re.compile(
     r"(?P<above>(?:.*/)?)tiles/(?P<zone>\d{1,2})/(?P<band>[C-X])/(?P<square>[A-Z]{2})"
     r"/(?P<year>\d{4})/(?P<month>\d{1,2})/(?P<day>\d{1,2})/\d+"
 )
+_ZONE = box(-1e6, -2e6, 2e6, 1.1e7)
+"""Eastings and northings, m, that a zone's tiles may have, with room beyond."""
+
 _JSON = 2**20
 """The most bytes of a JSON document."""
 
@@ -82,26 +87,27 @@ def read_tile(files: Files, path: str) -> SafeProduct:
     start = f"{name.start:%Y%m%dT%H%M%S}" if name else None
     offsets, offset_from, problems = offsets_of(level, baseline, metadata, shown)
     cloud = tile.cloud_cover
-    if cloud is None and isinstance(about_tile.get("cloudyPixelPercentage"), int | float):
-        cloud = float(about_tile["cloudyPixelPercentage"])
+    if cloud is None:
+        cloud = finite(about_tile.get("cloudyPixelPercentage"))
     footprint = _footprint(about_tile, tile, shown)
-    product = Product(
-        id=shown,
-        href=join(files.address, path),
-        level=level,
-        time=tile.time,
-        tile=tile.tile,
-        platform=name.platform if name else parts.get("platform") or UNKNOWN,
-        datatake=datatake.group(0) if datatake else f"{start}_{parts['orbit']}" if start and parts else UNKNOWN,
-        datastrip=tile.datastrip_start,
-        relative_orbit=name.relative_orbit if name else UNKNOWN,
-        baseline=baseline,
-        generation_time=name.generated if name else None,
-        cloud_cover=cloud,
-        sun_zenith=tile.sun.zenith if tile.sun else None,
-        sun_azimuth=tile.sun.azimuth if tile.sun else None,
-        footprint=geojson(footprint),
-    )
+    with as_declared(lambda why: ProductError(f"{path}: its metadata can't be right: {why}. Get the tile again.")):
+        product = Product(
+            id=shown,
+            href=join(files.address, path),
+            level=level,
+            time=tile.time,
+            tile=tile.tile,
+            platform=name.platform if name else parts.get("platform") or UNKNOWN,
+            datatake=datatake.group(0) if datatake else f"{start}_{parts['orbit']}" if start and parts else UNKNOWN,
+            datastrip=tile.datastrip_start,
+            relative_orbit=name.relative_orbit if name else UNKNOWN,
+            baseline=baseline,
+            generation_time=name.generated if name else None,
+            cloud_cover=cloud,
+            sun_zenith=tile.sun.zenith if tile.sun else None,
+            sun_azimuth=tile.sun.azimuth if tile.sun else None,
+            footprint=geojson(footprint),
+        )
     below = [path] if level == "L1C" else [join(path, name) for name in ("R10m", "R20m", "R60m", "qi")]
     return assemble(
         product,
@@ -118,13 +124,8 @@ def read_tile(files: Files, path: str) -> SafeProduct:
 
 
 def _json(files: Files, path: str, shown: str) -> dict[str, Any]:
-    try:
-        document = json.loads(files.read(path, _JSON))
-    except ValueError as error:  # not UTF-8, not JSON
-        raise ProductError(f"{shown}: {path} is no JSON ({error}). Get the tile again.") from error
-    if not isinstance(document, dict):
-        raise ProductError(f"{shown}: {path} is no JSON object. Get the tile again.")
-    return document
+    text = files.read(path, _JSON)
+    return parse_object(text, lambda why: ProductError(f"{shown}: {path} {why}. Get the tile again."))
 
 
 def _product_document(files: Files, path: str, product_path: object, shown: str) -> ProductMetadata | None:
@@ -145,9 +146,14 @@ def _footprint(about_tile: dict[str, Any], tile: TileMetadata, shown: str) -> Ba
     geometry = about_tile.get("tileDataGeometry")
     if not isinstance(geometry, dict):
         return to_lonlat(box(*tile.bounds), tile.epsg)
-    try:
-        return to_lonlat(shape({key: geometry[key] for key in ("type", "coordinates")}), tile.epsg)
-    except (GEOSException, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ProductError(
-            f"{shown}: tileDataGeometry of tileInfo.json is no polygon ({error}). Get the tile again."
-        ) from error
+
+    def refuse(why: str) -> ProductError:
+        return ProductError(f"{shown}: tileDataGeometry of tileInfo.json is no polygon: {why}. Get the tile again.")
+
+    # It names its coordinate system in a member of its own, which GeoJSON doesn't have.
+    outline = parse_shape({key: geometry.get(key) for key in ("type", "coordinates")}, refuse, degrees=False)
+    if outline.is_empty or outline.geom_type not in ("Polygon", "MultiPolygon"):
+        raise refuse(f"it is an empty {outline.geom_type}" if outline.is_empty else f"it is a {outline.geom_type}")
+    if not outline.envelope.within(_ZONE):
+        raise refuse("it lies outside of its zone")
+    return to_lonlat(outline, tile.epsg)

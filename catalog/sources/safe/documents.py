@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from xml.etree.ElementTree import Element, ParseError  # types only: documents are parsed by defusedxml
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from datetime import datetime
+from xml.etree.ElementTree import Element  # a type only: documents are parsed by defusedxml
 
 from catalog.errors import ProductError
+from catalog.guards.numbers import utc_time
+from catalog.guards.xml_text import parse_xml
+from catalog.quoting import shown
 from catalog.storage.file_trees import Files
+
+LARGEST = 1e9
+"""No number in a product's metadata is larger."""
 
 
 def read_document(files: Files, path: str, product: str) -> Element:
@@ -20,18 +23,7 @@ def read_document(files: Files, path: str, product: str) -> Element:
         text = files.read(path)
     except FileNotFoundError as error:
         raise ProductError(f"{product}: {path} is missing. Get the product again.") from error
-    try:
-        root: Element = fromstring(text, forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise ProductError(
-            f"{product}: {path} defines entities or a document type, which metadata of Sentinel-2 never do; it isn't read. "
-            "Get the product from its publisher."
-        ) from error
-    except (ParseError, ValueError, LookupError) as error:  # LookupError: an encoding that doesn't exist
-        raise ProductError(
-            f"{product}: {path} is no XML, it may be truncated ({error}). Get the product again."
-        ) from error
-    return root
+    return parse_xml(text, lambda why: ProductError(f"{product}: {path} {why}. Get the product again."))
 
 
 class Document:
@@ -61,31 +53,28 @@ class Document:
             raise ProductError(f"{self.where} says no {names[0]}, it may be truncated. Get the product again.")
         return value
 
-    def number(self, *names: str) -> float | None:
-        value = self.maybe(*names)
-        if value is None:
-            return None
-        return self.as_number(names[0], value)
+    def number(self, name: str, least: float = -LARGEST, most: float = LARGEST) -> float | None:
+        value = self.maybe(name)
+        return None if value is None else self.as_number(name, value, least, most)
 
-    def as_number(self, name: str, value: str | None) -> float:
+    def as_number(self, name: str, value: str | None, least: float = -LARGEST, most: float = LARGEST) -> float:
+        """The number in a text. Raises `ProductError` where it is none, or lies outside of what it can be."""
         try:
             number = float(value or "")
         except ValueError as error:
             raise self.wrong(name, value, "it is no number") from error
         if not math.isfinite(number):
             raise self.wrong(name, value, "it is not finite")
+        if not least <= number <= most:
+            raise self.wrong(name, value, f"it lies outside of {least:g} to {most:g}")
         return number
 
     def time(self, *names: str) -> datetime | None:
-        try:
-            time = datetime.fromisoformat(self.maybe(*names) or "")
-        except ValueError:
-            return None
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return utc_time(self.maybe(*names))
 
     def all(self, *names: str) -> Iterator[Element]:
         for name in names:
             yield from self._elements.get(name, ())
 
     def wrong(self, name: str, value: str | None, why: str) -> ProductError:
-        return ProductError(f"{self.where}: {name} is {value!r}: {why}. Get the product again.")
+        return ProductError(f"{self.where}: {name} is {shown(value)}: {why}. Get the product again.")

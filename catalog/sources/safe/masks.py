@@ -15,7 +15,9 @@ from shapely import GEOSException
 from shapely.geometry import Polygon
 
 from catalog.errors import ProductError
+from catalog.guards.numbers import finite
 from catalog.products import BANDS
+from catalog.quoting import shown
 from catalog.sources.safe.documents import read_document
 from catalog.storage.file_trees import Files, join
 
@@ -37,6 +39,10 @@ _FILE = re.compile(
     r"(?:^|_)MSK_(?P<kind>[A-Z]{6})(?:_(?P<centre>[A-Z0-9_]{4}_\d{8}T\d{6}_A\d{6}_T\w{5}))?"
     r"_(?:(?P<band>B\d[0-9A])|(?P<metres>[126]0)m)(?:_MSIL(?:1C|2A))?\.(?P<form>gml|jp2)$"
 )
+
+
+_FARTHEST = 1.1e7
+"""Northings are smaller, m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +89,22 @@ def mask_features(files: Files, mask: QualityMask, product: str) -> list[MaskFea
         kind, ring = feature.find(".//{*}maskType"), feature.find(".//{*}exterior//{*}posList")
         if ring is None:
             continue
-        dimensions = int(ring.get("srsDimension", "2"))
         try:
-            numbers = [float(text) for text in (ring.text or "").split()]
+            dimensions = int(ring.get("srsDimension", "2"))
+            numbers = [_metres(text) for text in (ring.text or "").split()]
             polygon = Polygon(list(zip(numbers[::dimensions], numbers[1::dimensions], strict=True)))
-        except (ValueError, GEOSException) as error:
+        except (ValueError, OverflowError, GEOSException) as error:
             raise ProductError(f"{product}: {mask.path} holds a polygon that can't be read: {error}.") from error
         name = next((value for key, value in feature.attrib.items() if key.endswith("id")), "")
         features.append(MaskFeature(((kind.text if kind is not None else "") or "").strip(), name, polygon))
     return features
+
+
+def _metres(text: str) -> float:
+    number = finite(text)
+    if number is None or abs(number) > _FARTHEST:
+        raise ValueError(f"{shown(text)} is no coordinate")
+    return number
 
 
 def _masks(folder: str, names: list[str]) -> Iterator[QualityMask]:

@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.antimeridian import cut_geojson
 from catalog.baseline import normal_baseline
 from catalog.errors import ProductError
+from catalog.guards.numbers import LARGEST_OFFSET
 from catalog.products import BANDS, NO_DATA, SATURATED, UNKNOWN, Level
 from catalog.sources.safe.documents import Document
 
@@ -26,6 +27,9 @@ QUANTIFICATION = 10_000
 """Numbers per unit of reflectance. All products since 2015 have it, and the cube's numbers are of this unit."""
 
 Grid = npt.NDArray[np.float32]
+
+_MOST_PIXELS = 100_000
+"""Pixels along an edge of a granule; real ones have 10,980."""
 
 _BAND_OF_ID = dict(enumerate(BANDS))
 """Metadata count the bands as the instrument does: 8 is B8A, 9 is B09."""
@@ -121,7 +125,7 @@ def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
     datatake = document.first("Datatake")
     identifier = datatake.get("datatakeIdentifier", "") if datatake is not None else ""
     level = _level(document.text("PROCESSING_LEVEL"), document)
-    orbit = document.number("SENSING_ORBIT_NUMBER")
+    orbit = document.number("SENSING_ORBIT_NUMBER", 1, 143)
     footprint = _footprint(document)
     platform = re.fullmatch(r"Sentinel-?2([A-D])", document.maybe("SPACECRAFT_NAME") or "", re.IGNORECASE)
     return ProductMetadata(
@@ -138,7 +142,7 @@ def product_metadata(root: Element, file: str, product: str) -> ProductMetadata:
         nodata=_special_values(document),
         offsets=_offsets(document, level),
         footprint=footprint,
-        cloud_cover=document.number("Cloud_Coverage_Assessment"),
+        cloud_cover=document.number("Cloud_Coverage_Assessment", 0, 100),
         granules=tuple(
             named
             for granule in document.all("Granule", "Granules")
@@ -157,7 +161,7 @@ def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
     tile = _TILE.search(granule)
     if tile is None:
         raise document.wrong("TILE_ID", granule, "it names no tile")
-    code = re.search(r"EPSG:(32[67]\d{2})", document.text("HORIZONTAL_CS_CODE"), re.IGNORECASE)
+    code = re.search(r"EPSG:(32[67](?:0[1-9]|[1-5]\d|60))(?!\d)", document.text("HORIZONTAL_CS_CODE"), re.IGNORECASE)
     if code is None:
         raise document.wrong("HORIZONTAL_CS_CODE", document.text("HORIZONTAL_CS_CODE"), "it is no UTM zone on WGS84")
     time = document.time("SENSING_TIME")
@@ -175,9 +179,9 @@ def tile_metadata(root: Element, file: str, product: str) -> TileMetadata:
         sizes=_sizes(document),
         sun=_sun(document),
         view=_view(document),
-        cloud_cover=document.number("CLOUDY_PIXEL_PERCENTAGE"),
-        nodata_share=document.number("NODATA_PIXEL_PERCENTAGE"),
-        degraded=document.number("DEGRADED_MSI_DATA_PERCENTAGE"),
+        cloud_cover=document.number("CLOUDY_PIXEL_PERCENTAGE", 0, 100),
+        nodata_share=document.number("NODATA_PIXEL_PERCENTAGE", 0, 100),
+        degraded=document.number("DEGRADED_MSI_DATA_PERCENTAGE", 0, 100),
         masks=tuple(
             (mask.get("type", ""), _band(mask) or "", (mask.text or "").strip())
             for mask in document.all("MASK_FILENAME")
@@ -211,7 +215,7 @@ def _special_values(document: Document) -> int:
     for entry in document.all("Special_Values"):
         name, index = entry.find("{*}SPECIAL_VALUE_TEXT"), entry.find("{*}SPECIAL_VALUE_INDEX")
         if name is not None and index is not None:
-            values[(name.text or "").strip()] = int(document.as_number("SPECIAL_VALUE_INDEX", index.text))
+            values[(name.text or "").strip()] = int(document.as_number("SPECIAL_VALUE_INDEX", index.text, 0, SATURATED))
     saturated = values.get("SATURATED", SATURATED)
     if saturated != SATURATED:
         raise ProductError(
@@ -224,7 +228,7 @@ def _offsets(document: Document, level: Level) -> dict[str, int]:
     name = "BOA_ADD_OFFSET" if level == "L2A" else "RADIO_ADD_OFFSET"
     offsets = {}
     for element in document.all(name):
-        value, band = document.as_number(name, element.text), _band(element)
+        value, band = document.as_number(name, element.text, -LARGEST_OFFSET, LARGEST_OFFSET), _band(element)
         if band is None:
             raise document.wrong(name, str(element.attrib), "it names no band")
         if value != round(value):
@@ -235,7 +239,7 @@ def _offsets(document: Document, level: Level) -> dict[str, int]:
 
 def _band(element: Element) -> str | None:
     text = element.get("band_id", element.get("bandId", ""))
-    return _BAND_OF_ID.get(int(text)) if text.isdecimal() else None
+    return _BAND_OF_ID.get(int(text)) if re.fullmatch(r"[0-9]{1,3}", text) else None
 
 
 def _footprint(document: Document) -> BaseGeometry:
@@ -267,17 +271,17 @@ def _sizes(document: Document) -> dict[int, tuple[int, int]]:
     for entry in document.all("Size"):
         rows, columns = entry.find("{*}NROWS"), entry.find("{*}NCOLS")
         if rows is not None and columns is not None:
-            sizes[int(document.as_number("resolution", entry.get("resolution")))] = (
-                int(document.as_number("NROWS", rows.text)),
-                int(document.as_number("NCOLS", columns.text)),
+            sizes[int(document.as_number("resolution", entry.get("resolution"), 1, 1000))] = (
+                int(document.as_number("NROWS", rows.text, 1, _MOST_PIXELS)),
+                int(document.as_number("NCOLS", columns.text, 1, _MOST_PIXELS)),
             )
-    if not sizes or any(min(size) < 1 for size in sizes.values()):
+    if not sizes:
         raise document.wrong("Tile_Geocoding", str(sizes), "it says no size")
     return sizes
 
 
 def _upper_left(document: Document) -> tuple[float, float]:
-    east, north = document.number("ULX"), document.number("ULY")
+    east, north = document.number("ULX", -1e6, 2e6), document.number("ULY", -2e6, 1.1e7)
     if east is None or north is None:
         raise document.wrong("Geoposition", None, "it says no corner")
     return east, north
@@ -288,9 +292,11 @@ def _sun(document: Document) -> SunAngles | None:
     if mean is None:
         return None
     angles = [mean.find(f"{{*}}{name}") for name in ("ZENITH_ANGLE", "AZIMUTH_ANGLE")]
-    zenith, azimuth = (document.as_number("Mean_Sun_Angle", None if angle is None else angle.text) for angle in angles)
+    texts = [None if angle is None else angle.text for angle in angles]
+    zenith = document.as_number("Mean_Sun_Angle", texts[0], 0, 180)
+    azimuth = document.as_number("Mean_Sun_Angle", texts[1], -360, 360)
     step = None if grid is None else grid.find("{*}Zenith/{*}COL_STEP")
-    metres = 5000.0 if step is None else document.as_number("COL_STEP", step.text)
+    metres = 5000.0 if step is None else document.as_number("COL_STEP", step.text, 1, 1e6)
     return SunAngles(zenith, azimuth % 360, _grid(grid, "Zenith", document), _grid(grid, "Azimuth", document), metres)
 
 
@@ -300,9 +306,14 @@ def _grid(grid: Element | None, kind: str, document: Document) -> Grid:
     if not rows:
         return np.zeros((0, 0), np.float32)
     try:
-        return np.array(rows, np.float32)
+        with np.errstate(over="ignore"):
+            angles = np.array(rows, np.float32)
     except ValueError as error:
         raise document.wrong("Sun_Angles_Grid", kind, "its rows are no numbers of one length") from error
+    known = angles[~np.isnan(angles)]
+    if not (np.abs(known) <= 360).all():
+        raise document.wrong("Sun_Angles_Grid", kind, "it has angles over 360 degrees")
+    return angles
 
 
 def _view(document: Document) -> dict[str, tuple[float, float]]:
@@ -310,8 +321,9 @@ def _view(document: Document) -> dict[str, tuple[float, float]]:
     for entry in document.all("Mean_Viewing_Incidence_Angle"):
         band, zenith, azimuth = _band(entry), entry.find("{*}ZENITH_ANGLE"), entry.find("{*}AZIMUTH_ANGLE")
         if band is not None and zenith is not None and azimuth is not None:
-            try:
-                views[band] = float(zenith.text or ""), float(azimuth.text or "")
-            except ValueError as error:
-                raise document.wrong("Mean_Viewing_Incidence_Angle", zenith.text, "it is no number") from error
+            name = "Mean_Viewing_Incidence_Angle"
+            views[band] = (
+                document.as_number(name, zenith.text, 0, 180),
+                document.as_number(name, azimuth.text, -360, 360),
+            )
     return {band: views[band] for band in BANDS if band in views}

@@ -13,6 +13,7 @@ from catalog.antimeridian import geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError
 from catalog.grid import to_lonlat
+from catalog.guards.refusal import as_declared
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, UNKNOWN, Asset, Level, Product
 from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.safe.documents import read_document
@@ -113,36 +114,37 @@ def read_product(files: Files, path: str) -> SafeProduct:
     )
     band_files = find_files(tree, folders, metadata.level)
     offsets, offset_from, problems = offsets_of(metadata.level, metadata.baseline, metadata, shown)
-    return assemble(
-        Product(
-            # Compact names carry the tile; long ones are those of all their granules.
-            id=name.name if name and name.tile != UNKNOWN else tile.granule,
-            href=join(files.address, path),
-            level=metadata.level,
-            time=tile.time,
-            tile=tile.tile,
-            platform=metadata.platform if metadata.platform != UNKNOWN or name is None else name.platform,
-            datatake=metadata.datatake,
-            datastrip=tile.datastrip_start,
-            relative_orbit=metadata.relative_orbit,
-            baseline=metadata.baseline,
-            generation_time=metadata.generation_time,
-            cloud_cover=metadata.cloud_cover if tile.cloud_cover is None else tile.cloud_cover,
-            sun_zenith=tile.sun.zenith if tile.sun else None,
-            sun_azimuth=tile.sun.azimuth if tile.sun else None,
-            footprint=geojson(_footprint(metadata, tile, shown)),
-            synthetic=metadata.synthetic,
-        ),
-        tile,
-        files=tree,
-        band_files=band_files,
-        nodata=metadata.nodata,
-        offsets=offsets,
-        offset_from=offset_from,
-        masks=quality_masks(tree, granule),
-        orbit_direction=metadata.orbit_direction,
-        problems=[*problems, *(f"its own quality check failed: {check}" for check in metadata.failed_checks)],
-    )
+    with as_declared(lambda why: ProductError(f"{shown}: its metadata can't be right: {why}. Get the product again.")):
+        return assemble(
+            Product(
+                # Compact names carry the tile; long ones are those of all their granules.
+                id=name.name if name and name.tile != UNKNOWN else tile.granule,
+                href=join(files.address, path),
+                level=metadata.level,
+                time=tile.time,
+                tile=tile.tile,
+                platform=metadata.platform if metadata.platform != UNKNOWN or name is None else name.platform,
+                datatake=metadata.datatake,
+                datastrip=tile.datastrip_start,
+                relative_orbit=metadata.relative_orbit,
+                baseline=metadata.baseline,
+                generation_time=metadata.generation_time,
+                cloud_cover=metadata.cloud_cover if tile.cloud_cover is None else tile.cloud_cover,
+                sun_zenith=tile.sun.zenith if tile.sun else None,
+                sun_azimuth=tile.sun.azimuth if tile.sun else None,
+                footprint=geojson(_footprint(metadata, tile, shown)),
+                synthetic=metadata.synthetic,
+            ),
+            tile,
+            files=tree,
+            band_files=band_files,
+            nodata=metadata.nodata,
+            offsets=offsets,
+            offset_from=offset_from,
+            masks=quality_masks(tree, granule),
+            orbit_direction=metadata.orbit_direction,
+            problems=[*problems, *(f"its own quality check failed: {check}" for check in metadata.failed_checks)],
+        )
 
 
 def holds_product(entries: Iterable[Entry]) -> bool:

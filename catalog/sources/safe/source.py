@@ -16,6 +16,7 @@ from shapely.geometry import box, shape
 from catalog.area import Area
 from catalog.errors import AccessError, ProductError, Reason, RequestError
 from catalog.grid import to_lonlat
+from catalog.guards.paths import user_path
 from catalog.products import UNKNOWN, Asset, LeftOut, Level, Product
 from catalog.sources.address import source_id
 from catalog.sources.protocol import SearchResult
@@ -185,7 +186,7 @@ def _apart(address: str) -> tuple[str, str]:
     """Folder and name of a single product. Raises `RequestError` where it isn't there."""
     if "://" in address:
         return parent(address.rstrip("/")), name_of(address.rstrip("/"))
-    path = Path(address).expanduser().resolve()
+    path = user_path(address, lambda why: RequestError(f"source: safe: {why}. Give the path of a product."))
     if not path.exists():
         raise RequestError(f"source: there is no {path}. Relative paths start in {Path.cwd()}.")
     return str(path.parent), path.name

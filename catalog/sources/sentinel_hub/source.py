@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from catalog.antimeridian import bbox
 from catalog.area import Area
 from catalog.errors import ProductError, Reason, RequestError
 from catalog.grid import Window
+from catalog.guards.addresses import split_address
 from catalog.products import Asset, Level, Product
+from catalog.quoting import shown
 from catalog.sources.address import may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
 from catalog.sources.sentinel_hub.client import AT_ONCE, RefusedError, SentinelHubService
@@ -55,12 +56,13 @@ class SentinelHubSource:
         self._service = SentinelHubService(access)
         if address.rstrip("/") not in ("", self._service.url):
             # A request may come from anybody; the credentials go nowhere but where they belong.
+            named = split_address(address, RequestError).hostname or shown(address)
             raise RequestError(
-                f"source: sentinelhub:{urlsplit(address).hostname or address} is not the deployment that SH_BASE_URL names, "
+                f"source: sentinelhub:{named} is not the deployment that SH_BASE_URL names, "
                 f"{self._service.url}. Write sentinelhub: alone, or set SH_BASE_URL and SH_TOKEN_URL."
             )
         self.address = f"sentinelhub:{self._service.url}"
-        self.id = source_id("sentinelhub", urlsplit(self._service.url).hostname or "", self.address)
+        self.id = source_id("sentinelhub", split_address(self._service.url, RequestError).hostname or "", self.address)
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
@@ -130,7 +132,7 @@ def _sides(area: Area) -> list[tuple[float, float, float, float]]:
 
 
 def _check_url(name: str, url: str) -> None:
-    parts = urlsplit(url)
+    parts = split_address(url, lambda why: RequestError(f"source: {name}: {why}."))
     local = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if may_hold_secret(url):
         raise RequestError(f"source: {name} carries a user name or a query. Give it without.")

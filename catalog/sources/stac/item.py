@@ -7,14 +7,15 @@ Understands the properties and asset names of Earth Search (also version 0), Dig
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from pydantic import ValidationError
 
 from catalog.antimeridian import cut_geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
 from catalog.errors import ProductError, Reason, RequestError
+from catalog.guards.geometry import parse_shape
+from catalog.guards.numbers import finite, utc_time
+from catalog.guards.refusal import as_declared
 from catalog.networks import Network
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
 from catalog.sources.address import is_s3, is_url
@@ -41,7 +42,7 @@ _NOT_PIXELS = {"thumbnail", "overview", "metadata", "visual"}
 def item_time(item: Item) -> datetime:
     """Sensing time, UTC. Raises `ProductError` where there is none."""
     properties = _properties(item)
-    time, start, end = (_time(properties.get(name)) for name in ("datetime", "start_datetime", "end_datetime"))
+    time, start, end = (utc_time(properties.get(name)) for name in ("datetime", "start_datetime", "end_datetime"))
     if time is None and start is not None and end is not None and end - start > LONGEST_DATATAKE:
         raise ProductError(f"no datetime, and {start:%Y-%m-%d} to {end:%Y-%m-%d} is no single acquisition")
     time = time or start
@@ -56,9 +57,9 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
     names = map(COMPACT.match, map(str, (*values_of(properties, "product"), item.get("id"))))
     name = next((match for match in names if match is not None), None)
     parts: dict[str, str | None] = name.groupdict() if name else {}
-    elevation = first_of(properties, "sun elevation", _number)
-    zenith = first_of(properties, "sun zenith", _number)
-    try:
+    elevation = first_of(properties, "sun elevation", finite)
+    zenith = first_of(properties, "sun zenith", finite)
+    with as_declared(lambda why: ProductError(f"it misses or misspells what every STAC item has: {why}")):
         return Product(
             id=str(item.get("id") or ""),
             href=href,
@@ -71,16 +72,12 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
             relative_orbit=_orbit(properties, parts),
             baseline=item_baseline(item, properties),
             generation_time=_generation_time(properties, parts),
-            cloud_cover=first_of(properties, "cloud cover", _number),
+            cloud_cover=first_of(properties, "cloud cover", finite),
             sun_zenith=zenith if zenith is not None or elevation is None else 90.0 - elevation,
-            sun_azimuth=first_of(properties, "sun azimuth", _number),
-            footprint=cut_geojson(item["geometry"]),
+            sun_azimuth=first_of(properties, "sun azimuth", finite),
+            footprint=item_footprint(item),
             synthetic=synthetic or properties.get(SYNTHETIC) is True,
         )
-    except (ValidationError, KeyError) as error:
-        raise ProductError(f"it misses or misspells what every STAC item has: {error}") from error
-    except ValueError as error:
-        raise ProductError(f"its footprint can't be used: {error}") from error
 
 
 def item_assets(
@@ -149,21 +146,22 @@ def _asset(
         except RequestError as error:
             raise ProductError(f"{product.id}: {name}: {error}") from error
         address, gdal_env = f"/vsis3/{bucket}/{key}", gdal_options(credentials.of_bucket(bucket), bucket)
-    nodata_value = _number(_of_band(asset, "nodata"))
+    nodata_value = finite(_of_band(asset, "nodata"))
     # A cloud probability of 0 % is a value like any other, also where an item lists 0 as the no data of all its assets.
     nodata = None if name == "CLD" else 0 if nodata_value is None else nodata_value
     if name in BANDS:
         offset, said_by = _offset(name, asset, _properties(item), product)
     else:
         offset, said_by = 0, "a mask has none"
-    return Asset(
-        href=address,
-        nodata=nodata,
-        offset=offset,
-        offset_from=said_by,
-        networks=networks if is_url(address) else (Network.PUBLIC,),
-        gdal_env=gdal_env,
-    )
+    with as_declared(lambda why: ProductError(f"{product.id}: {name}: {why}. Correct the item.")):
+        return Asset(
+            href=address,
+            nodata=nodata,
+            offset=offset,
+            offset_from=said_by,
+            networks=networks if is_url(address) else (Network.PUBLIC,),
+            gdal_env=gdal_env,
+        )
 
 
 def _address(asset: Item, href: str, credentials: Credentials, reach: Reach) -> str:
@@ -186,7 +184,7 @@ def _address(asset: Item, href: str, credentials: Credentials, reach: Reach) -> 
 
 def _offset(name: str, asset: Item, properties: Item, product: Product) -> tuple[int, str]:
     """The offset to add to raw numbers, in 1e-4 reflectance, and what said so."""
-    scale, offset = _number(_of_band(asset, "scale")), _number(_of_band(asset, "offset"))
+    scale, offset = finite(_of_band(asset, "scale")), finite(_of_band(asset, "offset"))
     if (scale is not None or offset) and abs((1.0 if scale is None else scale) / REFLECTANCE_SCALE - 1) > 1e-6:
         raise ProductError(
             f"{product.id}: {name} has the scale {1.0 if scale is None else scale:g}, only {REFLECTANCE_SCALE:g} is "
@@ -283,35 +281,26 @@ def _datastrip(properties: Item) -> str:
 
 
 def _orbit(properties: Item, parts: dict[str, str | None]) -> str:
-    orbit = first_of(properties, "orbit", _number)
+    orbit = first_of(properties, "orbit", finite)
     if orbit is not None:
         return f"R{int(orbit):03d}"
     return f"R{parts['orbit']}" if parts.get("orbit") else UNKNOWN
 
 
 def _generation_time(properties: Item, parts: dict[str, str | None]) -> datetime | None:
-    return first_of(properties, "generation time", _time) or _time(parts.get("generated"))
+    return first_of(properties, "generation time", utc_time) or utc_time(parts.get("generated"))
+
+
+def item_footprint(item: Item) -> dict[str, Any]:
+    """GeoJSON of the footprint, cut at the antimeridian. Raises `ProductError` where it has none that can be used."""
+    geometry = item.get("geometry")
+    parse_shape(geometry, lambda why: ProductError(f"its geometry is not GeoJSON: {why}"))
+    try:
+        return cut_geojson(geometry)
+    except ValueError as error:
+        raise ProductError(f"its footprint can't be used: {error}") from error
 
 
 def _properties(item: Item) -> Item:
     properties = item.get("properties")
     return properties if isinstance(properties, dict) else {}
-
-
-def _time(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        return float(str(value))
-    except ValueError:
-        return None

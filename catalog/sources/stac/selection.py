@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from shapely import GEOSException, prepare
+from shapely import prepare
 from shapely.geometry import shape
 
-from catalog.antimeridian import cut_geojson
 from catalog.area import Area
 from catalog.errors import ProductError, Reason
 from catalog.products import LeftOut, Level, Product
 from catalog.sources.protocol import SearchResult
 from catalog.sources.reach import Reach
 from catalog.sources.stac.content import with_content
-from catalog.sources.stac.item import item_product, item_time
+from catalog.sources.stac.item import item_footprint, item_product, item_time
 
 Document = dict[str, Any]
 
@@ -74,10 +73,4 @@ def select_items(
 
 
 def _meets(item: Document, area: Area) -> bool:
-    geometry = item.get("geometry")
-    if not isinstance(geometry, dict):
-        raise ProductError("no geometry")
-    try:
-        return bool(area.intersects(shape(cut_geojson(geometry))))
-    except (GEOSException, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ProductError(f"its footprint can't be used: {error}") from error
+    return bool(area.intersects(shape(item_footprint(item))))

@@ -5,7 +5,6 @@ Static catalogues are walked as plain JSON: building pystac's tree of objects co
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +12,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pystac import STACError
 from pystac_client import Client
@@ -21,6 +19,9 @@ from pystac_client.exceptions import APIError
 
 from catalog.area import Area, as_geojson, covering
 from catalog.errors import AccessError, NoProductError, ProductError, Reason, RequestError, SourceError
+from catalog.guards.addresses import split_address as split_url
+from catalog.guards.json_text import parse_json
+from catalog.guards.paths import user_path
 from catalog.products import Asset, Level, Product
 from catalog.sources.address import is_s3, is_url, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
@@ -209,7 +210,7 @@ class StacSource:
     def _read(self, href: str) -> Document:
         """A JSON object from a file, bucket or URL. Raises `_UnreadableError`; `AccessError` where it is refused."""
         try:
-            document = json.loads(self._text(href))
+            text = self._text(href)
         except FileNotFoundError as error:
             raise _UnreadableError("does not exist", absent=True) from error
         except (OSError, APIError, STACError, ProductError) as error:
@@ -218,8 +219,7 @@ class StacSource:
                 raise _UnreadableError(f"may not be read: {refused}", kind=Reason.NOT_ALLOWED) from error
             absent = getattr(error, "status_code", None) == 404
             raise _UnreadableError(f"can't be read ({_words(error)})", absent=absent) from error
-        except ValueError as error:  # not UTF-8, not JSON
-            raise _UnreadableError(f"is not JSON ({error})") from error
+        document = parse_json(text, _UnreadableError)
         if not isinstance(document, dict):
             raise _UnreadableError("is not a JSON object")
         return document
@@ -230,7 +230,7 @@ class StacSource:
         if is_s3(href):
             bucket, key = split_address(href)
             return self._bucket(bucket).read(key)
-        return Path(href).read_text(encoding="utf-8")
+        return user_path(href, OSError).read_bytes()
 
     def _bucket(self, name: str) -> BucketFiles:
         if name not in self._buckets:
@@ -317,9 +317,10 @@ def _links(document: Document) -> list[dict[str, str]]:
 def _resolved(address: str) -> str:
     """Absolute path or URL, the same for every way to write it."""
     if is_url(address):
+        parts = split_url(address, lambda why: RequestError(f"source: stac: {why}. Give the address of a catalogue."))
         if may_hold_secret(address):
             raise RequestError(
-                f"source: the address of {urlsplit(address).hostname} carries a user name or a query. Give it without; "
+                f"source: the address of {parts.hostname} carries a user name or a query. Give it without; "
                 "credentials come from the environment."
             )
         return address
@@ -333,7 +334,7 @@ def _resolved(address: str) -> str:
         raise RequestError(f"source: stac:{address}: a STAC catalogue is read from a path, from s3:// or from http(s).")
     if not address.strip():
         raise RequestError("source: 'stac:' needs the path or URL of a catalogue, e.g. stac:archive/catalog.json.")
-    path = Path(address).expanduser().resolve()
+    path = user_path(address, lambda why: RequestError(f"source: stac: {why}. Give the path of a catalogue."))
     if path.is_dir():
         path = path / "catalog.json"
     if not path.is_file():
@@ -344,7 +345,7 @@ def _resolved(address: str) -> str:
 def _name(root: str) -> str:
     """The part of an address that a person would call it by."""
     if is_url(root):
-        return urlsplit(root).hostname or ""
+        return split_url(root, RequestError).hostname or ""
     path = Path(root.removeprefix("s3://"))
     return path.parent.name if path.stem in ("catalog", "collection") else path.stem
 

@@ -166,7 +166,7 @@ def test_headers_that_do_not_fit_are_said(tmp_path: Path) -> None:
         ("archive/empty.SAFE", ProductError, "it has no granule"),
         ("catalog.json", RequestError, "is no STAC item"),
         ("none.json", RequestError, "there is no such file"),
-        ("broken.json", ProductError, "is no JSON"),
+        ("broken.json", ProductError, "is not JSON"),
         ("https://user:word@example.org/item.json", RequestError, "example.org carries a user name or a query"),
     ],
 )

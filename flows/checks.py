@@ -1,0 +1,140 @@
+"""Checks of a request that need no pixel of a product: all of them are done before the first download.
+
+Each raises `RequestError`, `ModelError` or `DeliveryError`; `flows.request` has the list of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catalog.area import Area, area_km2
+from catalog.errors import DeliveryError, ModelError, RequestError
+from catalog.grid import PIXEL
+from catalog.model_fit import Need, misfits
+from catalog.products import LEVEL_BANDS, Level, season_period
+from catalog.quoting import presentable, shown
+from catalog.registry import Registry
+from catalog.storage.store import Store
+from catalog.zone import Zone
+
+KEPT_SHARE = 0.5
+"""Of the bytes of pixels, what is left of them at least when they are packed; real land comes to about 0.7."""
+
+ROOM = 200 * 2**20
+"""Bytes that a run takes beside the cubes: results, mosaics, the delivery."""
+
+
+MOST_PROBLEMS, LONGEST_REFUSAL = 10, 3000
+"""Lines of a refusal, and characters of it."""
+
+
+def listed(problems: list[str]) -> str:
+    """One problem a line; of many the first."""
+    lines = [presentable(line) for problem in problems for line in problem.split("\n")]
+    kept = lines[:MOST_PROBLEMS]
+    while len(kept) > 1 and len("".join(kept)) > LONGEST_REFUSAL:
+        kept.pop()
+    if len(kept) < len(lines):
+        kept = kept[: MOST_PROBLEMS - 1]
+        kept.append(f"… and {len(lines) - len(kept)} more. Correct these first.")
+    return "\n".join(kept)
+
+
+def check_season(year: int, months: tuple[int, int] | None) -> None:
+    """See that the season has begun; ``months``: None where they make no sense."""
+    now = datetime.now(UTC)
+    if year > now.year:
+        raise RequestError(f"year: {year} is in the future. Ask for a year from 2015 to {now.year}.")
+    if months is None:
+        return
+    start, _ = season_period(year, months)
+    if start > now:
+        raise RequestError(
+            f"months: the season {months[0]} to {months[1]} of {year} begins on {start:%Y-%m-%d}, "
+            "in the future. Ask for an earlier year or other months."
+        )
+
+
+def check_labels(labels: Path, legend: Path | None, area: Area, level: Level, store: Store) -> None:
+    """Open the labels with their legend, and look what of them lies in the area.
+
+    Labels that hold nothing of it will do where a model that knows their classes is there: they tell which it is.
+    """
+    from processors.patches.labels import open_labels  # imports the raster libraries
+
+    zone = Zone.of(area)
+    opened = open_labels(labels, legend, zone.groups)
+    try:
+        opened.check(zone.geometry, zone.epsg)
+    except RequestError:
+        registry = Registry(store)
+        models = [*registry.models(), *registry.shipped_models()]
+        if not any(model.level == level and model.legend.same_classes(opened.legend) for model in models):
+            raise
+
+
+def check_crop_mask(crop_mask: Path, area: Area) -> None:
+    """Open the crop mask, and look whether it leaves anything of the area."""
+    from processors.patches.labels import open_crop_mask
+
+    zone = Zone.of(area)
+    open_crop_mask(crop_mask).check(zone.geometry, zone.epsg)
+
+
+def check_model(name: str, level: Level, months: tuple[int, int], store: Store) -> None:
+    """Read what a named model was trained for, and compare it with what is known of the request already."""
+    registry = Registry(store)
+    if not Path(name).is_dir():
+        names = [entry.name for entry in [*registry.models(), *registry.shipped_models()]]
+        if name not in names:
+            raise RequestError(
+                f"model: {shown(name)} is neither a model of this installation ({', '.join(names) or 'none yet'}) nor a "
+                "folder. `cropline models` lists them; without a name the newest that fits is taken."
+            )
+    model = registry.named(name)
+    # Which bands the products have, and whether they are synthetic, the source says later.
+    need = Need(level, frozenset(LEVEL_BANDS[level]), model.synthetic, months)
+    if reasons := misfits(model, need):
+        listed = "; ".join(reason.text for reason in reasons)
+        raise ModelError(f"model: {shown(name)} doesn't fit the request: {listed}. Name another, or none.")
+
+
+def check_output(output: Path, base: Path, store: Path) -> None:
+    """See that a delivery may be made at ``output`` and can be: its folder is of its own, and the disk lets it be written.
+
+    ``base``: the folder that relative paths start from.
+    """
+    if base.is_relative_to(output):
+        raise RequestError(f"output: {output} is the folder that paths start from, or holds it. Name one below it.")
+    if output.is_relative_to(store) or store.is_relative_to(output):
+        raise RequestError(f"output: {output} lies in the store {store}, or holds it. Name a folder elsewhere.")
+    above = output.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    try:
+        Path(tempfile.mkdtemp(prefix=".cropline-", dir=above)).rmdir()
+    except OSError as error:
+        raise DeliveryError(
+            f"output {output}: can't be written, for nothing can be made in {above} ({error.strerror}). "
+            "Check the permissions or give another folder."
+        ) from error
+
+
+def check_disk(store: Store, area: Area, level: Level, dates: int) -> None:
+    """Compare the free disk with the least that the request needs: that many dates of its area alone, all bands, packed."""
+    if not isinstance(store.cubes, Path):
+        return
+    pixels = area_km2(area) * 1e6 / PIXEL**2
+    needed = ROOM + round(pixels * len(LEVEL_BANDS[level]) * 2 * dates * KEPT_SHARE)
+    folder = store.cubes
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RequestError(
+            f"disk: {free / 1e9:,.1f} GB are free in {folder}, and {dates} dates of {area_km2(area):,.0f} km² take at least "
+            f"{needed / 1e9:,.1f} GB. Free some space, set CROPLINE_CUBES to a larger disk, or ask for a smaller area."
+        )

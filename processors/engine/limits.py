@@ -1,0 +1,80 @@
+"""Limits of what may be read: seconds of one call into a library that can't be interrupted, and memory of the process that makes it.
+
+A damaged file can keep GDAL busy for hours, or make it take all memory, and nothing in the same process can stop that. So reading is
+done in a process apart (`processors.engine.apart`), which marks the calls that may hang, and is ended by the process that waits for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from catalog.errors import ProductError, Reason
+
+CALLS = 256
+"""Calls that are watched at once; more than there are threads that read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a process that reads."""
+
+    seconds: float
+    """The longest that one call may take: the opening of a file, or the reading of its blocks that one cell needs."""
+    memory: int
+    """Bytes of the process."""
+
+
+class OverLimitError(ProductError):
+    """Reading took more than is allowed, or ended the process that did it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, Reason.OVER_LIMIT)
+
+
+class Marks:
+    """Marks of the calls under way, shared with the process that watches: for each the time at which it began, 0 where there is none."""
+
+    def __init__(self, shared: memoryview) -> None:
+        """``shared``: `CALLS` numbers of 8 bytes."""
+        self._began = shared.cast("d")
+        self._free = list(range(CALLS))
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Mark a call for the length of a block."""
+        try:
+            place = self._free.pop()
+        except IndexError:  # so many others are marked that one that hangs with it is
+            yield
+            return
+        self._began[place] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began[place] = 0.0
+            self._free.append(place)
+
+    def longest(self) -> float:
+        """Seconds of the call that has been under way for the longest; 0 where there is none."""
+        began = [start for start in self._began.tolist() if start > 0]
+        return time.monotonic() - min(began) if began else 0.0
+
+
+_marks = Marks(memoryview(bytearray(8 * CALLS)))
+"""Those of this process; nobody looks at them where it is not one that is watched."""
+
+
+def watch_calls(shared: memoryview) -> None:
+    """From now on mark this process's calls where another process sees them."""
+    global _marks
+    _marks = Marks(shared)
+
+
+@contextmanager
+def uninterruptible() -> Iterator[None]:
+    """Around a call into a library that can't be interrupted and may not come back."""
+    with _marks.call():
+        yield

@@ -1,0 +1,468 @@
+"""The ways in, each with good input that the generator damages: the entry functions of all parsers, called in this process.
+
+A way is made in a folder of its own, and then fed: from a source of chance, it gives what was accepted, to be judged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import geopandas
+import mutation_kit
+import numpy as np
+import rasterio
+import safe_kit
+from affine import Affine
+from shapely.geometry import box, mapping
+
+from catalog.area import parse_geometry
+from catalog.grid import Window, to_lonlat
+from catalog.legend import read_legend
+from catalog.orbits.elements import read_elements
+from catalog.registry import Registry
+from catalog.sources.one_product import read_product_at
+from catalog.sources.registry import open_source
+from catalog.sources.safe.masks import mask_features
+from catalog.storage.credentials import Credentials
+from catalog.storage.store import Store
+from catalog.subscriptions import subscribed
+from flows.request import check_request, parse_parameters
+from flows.settings import Settings, load_settings
+from processors.patches.labels import open_crop_mask, open_labels
+
+Feed = Callable[[random.Random], list[Any]]
+
+SHIPPED = Path(__file__).resolve().parents[2] / "catalog" / "shipped"
+WINDOW = Window(32631, 57_400, 563_200, 64, 64)
+AREA = mapping(to_lonlat(box(*WINDOW.bounds).buffer(-5), WINDOW.epsg))
+LEGEND = b"""source_code,value,name,colour,role
+0,0,none,#aaaaaa,background
+1,1,wheat,#eeee00,class
+2,2,maize,#00ee00,class
+9,0,cloud,#ffffff,ignore
+"""
+ITEM = {
+    "type": "Feature",
+    "stac_version": "1.1.0",
+    "id": "S2A_31UES_20190401_0_L2A",
+    "bbox": [4.0, 50.7, 4.1, 50.9],
+    "geometry": AREA,
+    "collection": "sentinel-2-l2a",
+    "properties": {
+        "datetime": "2019-04-01T10:56:21.024Z",
+        "platform": "sentinel-2a",
+        "constellation": "sentinel-2",
+        "eo:cloud_cover": 12.5,
+        "view:sun_azimuth": 160.2,
+        "view:sun_elevation": 42.1,
+        "s2:mean_solar_zenith": 47.9,
+        "s2:processing_baseline": "05.00",
+        "s2:product_uri": "S2A_MSIL2A_20190401T105621_N0500_R094_T31UES_20230401T160000.SAFE",
+        "sat:relative_orbit": 94,
+        "s2:generation_time": "2023-04-01T16:00:00Z",
+        "grid:code": "MGRS-31UES",
+        "earthsearch:boa_offset_applied": False,
+    },
+    "assets": {
+        "red": {"href": "./B04.tif", "roles": ["data"], "raster:bands": [{"nodata": 0, "scale": 0.0001, "offset": -0.1}]},
+        "B08": {"href": "https://host/B08.tif", "bands": [{"name": "B08", "nodata": 0}], "alternate": {"s3": {"href": "s3://b/k"}}},
+        "scl": {"href": "s3://bucket/SCL.tif"},
+    },
+    "links": [{"rel": "self", "href": "./item.json"}],
+}  # fmt: skip
+CATALOG = {
+    "type": "Catalog",
+    "id": "c",
+    "stac_version": "1.1.0",
+    "description": "d",
+    "links": [{"rel": "item", "href": "./item.json"}, {"rel": "child", "href": "./collection.json"}],
+}
+COLLECTION = {"type": "Collection", "id": "k", "links": [{"rel": "item", "href": "../x/item2.json"}], "summaries": {}}
+TLE = b"""SENTINEL-2A
+1 40697U 15028A   22274.50000000  .00000000  00000-0  10270-3 0  9991
+2 40697  98.5693 348.6170 0001066  91.0830 269.0478 14.30817268378710
+"""
+
+
+def _field_codes() -> np.ndarray[Any, Any]:
+    codes = np.zeros((64, 64), np.uint8)
+    codes[:, :30], codes[:20, 34:] = 1, 2
+    return codes
+
+
+def labels_raster(path: Path) -> Path:
+    """Labels of the window: two classes."""
+    place = Affine(10, 0, WINDOW.left * 10, 0, -10, WINDOW.top * 10)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8", crs="EPSG:32631", transform=place,
+        tiled=True, blockxsize=16, blockysize=16, compress="deflate",
+    ) as file:  # fmt: skip
+        file.write(_field_codes(), 1)
+    return path
+
+
+def labels_vector(path: Path) -> Path:
+    """The same as polygons, in the format that the name asks for."""
+    west, south, _, north = WINDOW.bounds
+    fields = [box(west, south, west + 300, north), box(west + 340, north - 200, west + 640, north)]
+    frame = geopandas.GeoDataFrame({"code": [1, 2]}, geometry=fields, crs="EPSG:32631")
+    (frame.to_crs(4326) if path.suffix == ".geojson" else frame).to_file(path)
+    return path
+
+
+def _request(folder: Path) -> Feed:
+    (folder / "catalog.json").write_text(json.dumps(CATALOG))
+    (folder / "crops.legend.csv").write_bytes(LEGEND)
+    labels_raster(folder / "crops.tif")
+    labels_vector(folder / "mask.geojson")
+    settings = Settings(store=str(folder / "store"))
+    good = {
+        "area": AREA, "year": 2019, "months": [3, 8], "level": "L2A", "source": "stac:catalog.json", "max_cloud": 90, "min_clear": 0.5,
+        "min_acquisitions": 3, "offset": {"S2A_x": -1000}, "processor": "vegetation", "labels": "crops.tif", "legend": "crops.legend.csv",
+        "crop_mask": "mask.geojson", "output": "out/map", "parameters": {}, "training": "quick",
+    }  # fmt: skip
+    forms = (
+        {**good, "area": [4.1, 50.8, 4.11, 50.81]},
+        {"area": {"type": "Feature", "geometry": AREA}, "year": 2019, "source": "mission:"},
+    )
+
+    def feed(rng: random.Random) -> list[Any]:
+        given = parse_parameters(mutation_kit.mutated_json(rng.choice((good, good, *forms)), rng), "aoi.json")
+        return [check_request(given, folder, settings)]
+
+    return feed
+
+
+def _parsed_request(folder: Path) -> Feed:
+    """A request whose parameters a server parsed already."""
+    (folder / "catalog.json").write_text(json.dumps(CATALOG))
+    settings = Settings(store=str(folder / "store"))
+
+    def feed(rng: random.Random) -> list[Any]:
+        good = {"area": AREA, "year": 2019, "source": "stac:catalog.json", "processor": "vegetation", "output": "out"}
+        given = {name: rng.choice((value, value, *mutation_kit.HOSTILE)) for name, value in good.items()}
+        given[rng.choice(("area", "labels", "model", "crop_mask", "legend", "parameters", "offset", "x"))] = rng.choice(
+            mutation_kit.HOSTILE
+        )
+        return [check_request(given, folder, settings)]
+
+    return feed
+
+
+def _geojson(folder: Path) -> Feed:
+    forms = (
+        {
+            "type": "FeatureCollection",
+            "features": [{"type": "Feature", "geometry": AREA}, {"type": "Feature", "geometry": AREA}],
+        },
+        {"type": "Point", "coordinates": [4.1, 50.8, 3]},
+        {"type": "MultiLineString", "coordinates": [[[4, 50], [5, 51]]]},
+        {"type": "GeometryCollection", "geometries": [AREA]},
+    )
+
+    def feed(rng: random.Random) -> list[Any]:
+        given = parse_parameters(mutation_kit.mutated_json(rng.choice(forms), rng), "aoi.geojson")
+        return [parse_geometry(given.get("area", given))]
+
+    return feed
+
+
+def _item(folder: Path) -> Feed:
+    file = folder / "item.json"
+
+    def feed(rng: random.Random) -> list[Any]:
+        file.write_bytes(mutation_kit.mutated_json(ITEM, rng))
+        reading = read_product_at(str(file), Credentials())
+        return [reading.product, *reading.assets.values()]
+
+    return feed
+
+
+def _catalogue(folder: Path) -> Feed:
+    from datetime import UTC, datetime
+
+    from catalog.area import parse_area
+    from catalog.order import make_order
+
+    area, period = parse_area(AREA), (datetime(2019, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC))
+    parts: dict[str, Any] = {"catalog.json": CATALOG, "item.json": ITEM, "collection.json": COLLECTION}
+
+    def feed(rng: random.Random) -> list[Any]:
+        bad = rng.choice(list(parts))
+        for name, value in parts.items():
+            (folder / name).write_bytes(
+                mutation_kit.mutated_json(value, rng) if name == bad else json.dumps(value).encode()
+            )
+        source = open_source(f"stac:{folder}", Credentials())
+        products = source.search(area, period, "L2A").products
+        order = make_order(source, area, 2019, (1, 12), "L2A", 100)
+        return [*products, order, *(asset for product in products for asset in source.assets(product).values())]
+
+    return feed
+
+
+def _safe(folder: Path) -> Feed:
+    product = safe_kit.Kit(leave_out=("B01", "B09")).write(folder)
+    documents = {path: path.read_bytes() for path in (*product.rglob("*.xml"), *product.rglob("*.gml"))}
+
+    def feed(rng: random.Random) -> list[Any]:
+        path = rng.choice(list(documents))
+        path.write_bytes(mutation_kit.mutated_xml(documents[path], rng))
+        try:
+            reading = read_product_at(str(product), Credentials())
+            masks = reading.safe.masks if reading.safe else ()
+            polygons = [
+                mask_features(reading.safe.files, mask, "p") for mask in masks if reading.safe and mask.form == "GML"
+            ]
+            return [reading.product, reading.safe and reading.safe.tile, *reading.assets.values(), *polygons]
+        finally:
+            path.write_bytes(documents[path])
+
+    return feed
+
+
+def _archive(folder: Path) -> Feed:
+    product = safe_kit.Kit(leave_out=tuple(f"B0{number}" for number in (1, 2, 3, 5, 6, 7, 8, 9))).write(folder / "made")
+    file = safe_kit.pack(product, folder / f"{product.name}.zip")
+    good = file.read_bytes()
+    tail = len(good) - 4000
+
+    def feed(rng: random.Random) -> list[Any]:
+        # The directory at its end is a small part of it.
+        bad = (
+            good[:tail] + mutation_kit.mutated_bytes(good[tail:], rng)
+            if rng.random() < 0.6
+            else mutation_kit.mutated_bytes(good, rng)
+        )
+        file.write_bytes(bad)
+        reading = read_product_at(str(file), Credentials())
+        return [reading.product, *reading.assets.values()]
+
+    return feed
+
+
+def _tile(folder: Path) -> Feed:
+    tile = safe_kit.write_aws(folder, safe_kit.Kit(leave_out=("B01",)))
+    documents = {path: path.read_bytes() for path in (*tile.glob("*.json"), tile / "metadata.xml")}
+
+    def feed(rng: random.Random) -> list[Any]:
+        path = rng.choice(list(documents))
+        good = documents[path]
+        path.write_bytes(
+            mutation_kit.mutated_json(json.loads(good), rng)
+            if path.suffix == ".json"
+            else mutation_kit.mutated_xml(good, rng)
+        )
+        try:
+            reading = read_product_at(str(tile), Credentials())
+            return [reading.product, *reading.assets.values()]
+        finally:
+            path.write_bytes(good)
+
+    return feed
+
+
+def _legend(folder: Path) -> Feed:
+    file = folder / "l.csv"
+
+    def feed(rng: random.Random) -> list[Any]:
+        file.write_bytes(mutation_kit.mutated_table(LEGEND, rng))
+        return [read_legend(file)]
+
+    return feed
+
+
+def _raster_labels(folder: Path) -> Feed:
+    file = labels_raster(folder / "crops.tif")
+    good = file.read_bytes()
+
+    def feed(rng: random.Random) -> list[Any]:
+        head = rng.random() < 0.5
+        file.write_bytes(
+            mutation_kit.mutated_bytes(good[:600], rng) + good[600:] if head else mutation_kit.mutated_bytes(good, rng)
+        )
+        opened = open_labels(file, windows=(WINDOW,))
+        open_crop_mask(file).read(WINDOW)
+        return [opened.legend, opened.read(WINDOW)]
+
+    return feed
+
+
+def _vector_labels(folder: Path) -> Feed:
+    names = ("l.geojson", "l.gpkg", "l.shp", "l.fgb")
+    files = {path: path.read_bytes() for path in (labels_vector(folder / name) for name in names)}
+    sides = {path: path.read_bytes() for path in folder.glob("l.*") if path.suffix in (".dbf", ".shx", ".prj")}
+
+    def feed(rng: random.Random) -> list[Any]:
+        file = rng.choice(list(files))
+        bad = rng.choice((file, *sides)) if file.suffix == ".shp" else file
+        good = files.get(bad) or sides[bad]
+        is_text = file.suffix == ".geojson" and rng.random() < 0.7
+        bad.write_bytes(
+            mutation_kit.mutated_json(json.loads(good), rng) if is_text else mutation_kit.mutated_bytes(good, rng)
+        )
+        try:
+            opened = open_labels(file, windows=(WINDOW,))
+            open_crop_mask(file).read(WINDOW)
+            return [opened.legend, opened.read(WINDOW)]
+        finally:
+            bad.write_bytes(good)
+
+    return feed
+
+
+def _subscription(folder: Path) -> Feed:
+    store = Store(folder / "store")
+    store.subscriptions.mkdir(parents=True)
+    settings = Settings(store=str(folder / "store"))
+
+    def feed(rng: random.Random) -> list[Any]:
+        good = {
+            "area": AREA,
+            "year": 2019,
+            "source": "mission:",
+            "processor": "vegetation",
+            "output": str(folder / "out"),
+        }
+        (store.subscriptions / "0123456789ab.json").write_bytes(mutation_kit.mutated_json(good, rng))
+        return [check_request(parameters, folder, settings) for parameters in subscribed(store).values()]
+
+    return feed
+
+
+def _settings(folder: Path) -> Feed:
+    good = {
+        "STORE": str(folder), "CUBES": "s3://bucket/x", "SOURCE": "stac:x", "BASE": ".", "MAX_AREA_KM2": "2500", "WORKERS": "2",
+        "DASK": "threads", "PROCESSES": "1", "INGEST_RETRIES": "2", "RETRY_DELAY": "5", "MASK": '{"l1c": {}}', "DEBUG": "0",
+    }  # fmt: skip
+
+    def feed(rng: random.Random) -> list[Any]:
+        name = rng.choice(list(good))
+        value = mutation_kit.mutated_text(good[name], rng).replace("\0", "")  # the system has none in its environment
+        value = value.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+        with mock.patch.dict(os.environ, {f"CROPLINE_{name}": value}):
+            settings = load_settings()
+            return [settings, settings.folder, settings.open_store(create=False).root]
+
+    return feed
+
+
+def _address(folder: Path) -> Feed:
+    (folder / "catalog.json").write_text(json.dumps(CATALOG))
+    good = (
+        f"stac:{folder}",
+        "stac:https://host:8080/api#collection",
+        "safe:s3://bucket/prefix",
+        f"safe:{folder}",
+        "cdse:https://h/x",
+        "mission:seed=3",
+    )
+
+    def feed(rng: random.Random) -> list[Any]:
+        address = mutation_kit.mutated_text(rng.choice(good), rng)
+        return [open_source(address, Credentials()).address]
+
+    return feed
+
+
+def _model(folder: Path) -> Feed:
+    shipped = next(path for path in SHIPPED.iterdir() if path.is_dir())
+    model = folder / "models" / "m"
+    shutil.copytree(shipped, model)
+    good = {name: (model / name).read_bytes() for name in ("config.json", "item.json")}
+    registry = Registry(Store(folder))
+
+    def feed(rng: random.Random) -> list[Any]:
+        name = rng.choice(list(good))
+        (model / name).write_bytes(mutation_kit.mutated_json(json.loads(good[name]), rng))
+        try:
+            registry.models()
+            return [registry.named("m")]
+        finally:
+            (model / name).write_bytes(good[name])
+
+    return feed
+
+
+def _elements(folder: Path) -> Feed:
+    file = folder / "x.tle"
+
+    def feed(rng: random.Random) -> list[Any]:
+        file.write_bytes(mutation_kit.mutated_bytes(TLE, rng))
+        return [element.epoch for element in read_elements(file)]
+
+    return feed
+
+
+WAYS: dict[str, Callable[[Path], Feed]] = {
+    "request": _request,
+    "parsed request": _parsed_request,
+    "GeoJSON": _geojson,
+    "STAC item": _item,
+    "STAC catalogue": _catalogue,
+    "SAFE product": _safe,
+    "zip archive": _archive,
+    "AWS tile": _tile,
+    "legend": _legend,
+    "raster labels": _raster_labels,
+    "vector labels": _vector_labels,
+    "subscription": _subscription,
+    "settings": _settings,
+    "address": _address,
+    "model": _model,
+    "elements": _elements,
+}
+
+
+def unsound(value: Any) -> Iterator[str]:
+    """What nothing may be that was accepted: numbers that are not finite, or out of their range, and texts that can't be shown."""
+    for path, part in _parts("", value):
+        name = path.rpartition(".")[2]
+        if isinstance(part, float) and not np.isfinite(part) and name not in ("nodata", "zenith_grid", "azimuth_grid"):
+            yield f"{path} is {part}"
+        if (
+            isinstance(part, str)
+            and "footprint" not in path
+            and any(ord(sign) < 32 or 0xD800 <= ord(sign) < 0xE000 for sign in part)
+        ):
+            yield f"{path} is {part[:80]!r}"
+        if isinstance(part, int | float) and name in RANGES and not RANGES[name][0] <= part <= RANGES[name][1]:
+            yield f"{path} is {part}"
+
+
+RANGES = {
+    **dict.fromkeys(("cloud_cover", "nodata_share", "degraded", "max_cloud"), (0, 100)),
+    **dict.fromkeys(("sun_zenith", "zenith"), (0, 180)),
+    **dict.fromkeys(("sun_azimuth", "azimuth"), (-360, 360)),
+    "offset": (-1e4, 1e4),
+    "year": (2015, 2100),
+    "value": (0, 254),
+    "max_dates": (1, 1e5),
+    "min_clear": (0, 1),
+}
+
+
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="python")
+    elif hasattr(value, "__dataclass_fields__"):
+        value = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    elif hasattr(value, "geom_type"):
+        value = np.array(value.bounds)
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _parts(f"{path}.{key}", part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _parts(path, part)
+    elif isinstance(value, np.ndarray):
+        yield from ((path, float(part)) for part in (value.min(), value.max()) if value.size)
+    else:
+        yield path, value
