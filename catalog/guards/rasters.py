@@ -13,6 +13,7 @@ import rasterio
 from pyproj.exceptions import ProjError
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError, RPCError
+from rasterio.io import DatasetReader
 
 from catalog.guards.refusal import Refuse, reason
 
@@ -53,7 +54,7 @@ def open_raster(path: Path, refuse: Refuse, drivers: Sequence[str]) -> Iterator[
     to more than is stated. ``drivers``: GDAL's, of the formats that are read; what lies beside it counts, as tools write it there."""
     with raster_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the caller asks for a coordinate system
-        with rasterio.open(path, driver=list(drivers)) as raster:
+        with rasterio.Env(), DatasetReader(str(path), driver=list(drivers)) as raster:  # GDAL knows no format before
             _check_size(raster, refuse)
             yield raster
 

@@ -12,13 +12,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.session import Session
 
+from catalog.guards.addresses import split_address
 from catalog.networks import Network, RefusedAddressError, allowed_addresses
 from catalog.storage.relay import forget_exceptions, has_own_proxy, the_relay
 from catalog.storage.sidecar import Placed, georeference_in, sidecar_of
@@ -54,7 +54,7 @@ def open_pixels(
     ``options``: of GDAL, may hold secrets; ``networks``: those that a URL, and where it redirects to, may lie on. Raises
     `RasterioIOError` where it can't be opened or is of another format, `RefusedAddressError` where it lies elsewhere.
     """
-    scheme = urlsplit(address).scheme if address.startswith(("http://", "https://")) else ""
+    scheme = split_address(address, RasterioIOError).scheme if address.startswith(("http://", "https://")) else ""
     if not scheme:
         sidecar = sidecar_of(address)
         return _open(address, options) if sidecar is None else _open_beside(sidecar, address, options)
@@ -88,7 +88,7 @@ def _open_beside(sidecar: Path, path: str, options: Mapping[str, str]) -> Datase
 
 def _check_host(address: str, networks: Collection[Network]) -> None:
     """Raise `RefusedAddressError` where the address itself is no allowed one. A proxy may know names that this machine doesn't."""
-    parts = urlsplit(address)
+    parts = split_address(address, RasterioIOError)
     try:
         allowed_addresses(parts.hostname or "", parts.port or 0, networks)
     except OSError:

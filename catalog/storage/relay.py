@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from urllib.request import getproxies_environment
 
+from catalog.guards.environment import variable
 from catalog.networks import Network, RefusedAddressError, allowed_addresses
 
 CONNECT_TIMEOUT = 10.0
@@ -160,10 +161,7 @@ def has_own_proxy(scheme: str) -> bool:
     """True where the environment sends requests of a scheme through a proxy already: what that lets through is its own affair."""
     proxies = getproxies_environment()
     return bool(
-        proxies.get(scheme)
-        or proxies.get("all")
-        or os.environ.get("GDAL_HTTP_PROXY")
-        or os.environ.get("GDAL_HTTPS_PROXY")
+        proxies.get(scheme) or proxies.get("all") or variable("GDAL_HTTP_PROXY") or variable("GDAL_HTTPS_PROXY")
     )
 
 

@@ -9,14 +9,13 @@ import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from xml.etree.ElementTree import ParseError  # documents are parsed by defusedxml
 
 from affine import Affine
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.transform import array_bounds
+
+from catalog.guards.xml_text import parse_xml
 
 _MOST = 2**20
 """Bytes; such files have some thousand."""
@@ -59,10 +58,10 @@ def georeference_in(sidecar: Path) -> Georeference | None:
     """Coordinate system and transform that a sidecar says; None where it says none that can be understood."""
     try:
         with sidecar.open("rb") as file:
-            root = fromstring(file.read(_MOST), forbid_dtd=True)
+            root = parse_xml(file.read(_MOST), ValueError)
         numbers = [float(text) for text in (root.findtext("GeoTransform") or "").split(",")]
         crs = CRS.from_wkt((root.findtext("SRS") or "").strip())
-    except (OSError, ParseError, DefusedXmlException, ValueError, LookupError, CRSError):
+    except (OSError, ValueError, CRSError):
         return None
     if len(numbers) != 6 or not all(map(math.isfinite, numbers)):
         return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.errors import CroplineError
+from catalog.guards.json_text import parse_json
 from flows.own_server import authorization
 
 TIMEOUT = 60.0
@@ -42,7 +43,9 @@ class Api:
         request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310 - written by `cropline up`
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-                return json.loads(answer.read() or b"null")
+                return parse_json(
+                    answer.read() or b"null", lambda why: ServiceError(f"what the server at {address} answers {why}")
+                )
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 404:

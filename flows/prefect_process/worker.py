@@ -11,6 +11,7 @@ import sys
 import time
 from threading import Thread
 
+from catalog.guards.environment import variable
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.crashed_runs import CrashedRuns
 
@@ -30,7 +31,7 @@ def watch(runs: CrashedRuns) -> None:
 
 def main() -> None:
     """Work until this process is ended."""
-    api = Api(os.environ["PREFECT_API_URL"], os.environ.get("PREFECT_API_AUTH_STRING"))
+    api = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
     Thread(target=watch, args=(CrashedRuns(api, _tell),), name="crashed runs", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
@@ -14,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, Retry
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from catalog.guards.addresses import split_address
 from catalog.networks import Network, RefusedAddressError, allowed_addresses, network_of
 from catalog.sources.address import is_url
 
@@ -69,7 +69,7 @@ class _Guarded(HTTPAdapter):
         super().__init__(max_retries=RETRY)
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        parts = urlsplit(request.url or "")
+        parts = split_address(request.url or "", APIError)
         # A name that can't be resolved is told where it is connected to; a proxy may know it.
         with suppress(OSError):
             allowed_addresses(str(parts.hostname or ""), parts.port or 0, self._networks)
