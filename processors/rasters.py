@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy.typing as npt
@@ -23,6 +24,10 @@ from catalog.storage.whole import file_aside
 
 TILE = 512
 """Edge of the tiles, pixels: blocks of this size fill whole tiles, so that each is compressed once."""
+
+MOST_COG = 100_000_000
+"""Pixels of a window, most of them empty, up to which a raster is Cloud Optimized: with six bands of 32 bits 4 thousand million took
+over 300 s, of which the copy of what isn't empty takes 0.1 s."""
 
 CACHE = 64 << 20
 """Raster cache of GDAL while a file is copied, bytes: by default it is a share of the machine's memory."""
@@ -56,7 +61,9 @@ class RasterWriter:
 
 
 @contextmanager
-def raster_writer(path: Path, variable: Variable, window: Window, scale: float = 1.0) -> Iterator[RasterWriter]:
+def raster_writer(
+    path: Path, variable: Variable, window: Window, scale: float = 1.0, tags: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[RasterWriter]:
     """A tiled, compressed GeoTIFF of one variable; whole when the block ends well, else absent.
 
     Tiles that nothing is written into take no room and read as no data.
@@ -72,6 +79,8 @@ def raster_writer(path: Path, variable: Variable, window: Window, scale: float =
                 bigtiff="IF_SAFER", sparse_ok=True, **_compression(variable),
             )  # fmt: skip
             _describe(dataset, variable)
+            if tags:
+                dataset.update_tags(**tags)
             if scale != 1:
                 dataset.scales = (scale,) * len(variable.bands)
         try:
@@ -84,6 +93,20 @@ def raster_writer(path: Path, variable: Variable, window: Window, scale: float =
             dataset.close()
             _check_whole(temporary)
             stack.close()
+
+
+def copy_blocks(
+    source: Path, target: Path, variable: Variable, window: Window, blocks: Iterable[Window], tags: Mapping[str, str]
+) -> None:
+    """Copy those blocks of a raster that hold something, without overviews, with work that grows with these blocks alone.
+
+    For windows of more than `MOST_COG` pixels, nearly all of them empty: the Cloud Optimized driver goes through every one, several
+    times. ``window``: what ``source`` covers. Raises `StoreError` where it can't be written.
+    """
+    with raster_writer(target, variable, window, tags=tags) as writer, rasterio.open(source) as raster:
+        for block in blocks:
+            column, row = block.left - window.left, window.top - block.top
+            writer.write(block, raster.read(window=RasterWindow(column, row, block.width, block.height)))
 
 
 def copy_as_cog(

@@ -16,7 +16,7 @@ from processors.delivery.folder_swap import ITEM, swapped_in
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
-from processors.rasters import TILE, Variable, copy_as_cog
+from processors.rasters import MOST_COG, TILE, Variable, copy_as_cog, copy_blocks
 
 
 def deliver(
@@ -54,11 +54,15 @@ def _write(
     zone_area = to_zone(shape(facts.area), facts.epsg)
     around = window_around(zone_area, facts.epsg)
     # A compact area's raster has all its tiles, which any reader knows; one of far-apart parts would be empty tiles for the most part.
-    tiles = -(-around.width // TILE) * -(-around.height // TILE)
-    sparse = len(blocks_meeting(zone_area, around, TILE)) * 2 < tiles
+    touched = blocks_meeting(zone_area, around, TILE)
+    sparse = len(touched) * 2 < -(-around.width // TILE) * -(-around.height // TILE)
     for variable in declared:
         target = aside / f"{variable.name}.tif"
-        copy_as_cog(variables[variable.name], target, variable, raster_tags(variable, facts), sparse=sparse)
+        tags = raster_tags(variable, facts)
+        if sparse and around.width * around.height > MOST_COG:
+            copy_blocks(variables[variable.name], target, variable, around, touched, tags)
+        else:
+            copy_as_cog(variables[variable.name], target, variable, tags, sparse=sparse)
         files.append(target)
     rasters = dict(zip((variable.name for variable in declared), files, strict=True))
     table = _areas(rasters, declared, facts)

@@ -24,6 +24,7 @@ from processors.delivery.picture_page import (
     draw_map,
     draw_north,
     draw_scale_bar,
+    extent_of,
     fitted,
     read_small,
     shortened,
@@ -63,7 +64,7 @@ def _class_page(
     table: AreaTable,
     zone_area: BaseGeometry,
 ) -> Page:
-    values, extent = read_small(rasters[classes.name], 1, classes=True)
+    values, extent = read_small(rasters[classes.name], 1, zone_area, classes=True)
     width, height = fitted(extent[1] - extent[0], extent[3] - extent[2], _MAP, _MAP)
     needed = 0.9 + _ROW * min(_LEGEND_ROWS, 1 + sum(row.pixels > 0 for row in table.rows))
     beside = max(height + 0.35, needed + _INSET) if other is not None else max(height + 0.35, needed)
@@ -135,7 +136,7 @@ def _inset(
     page: Page, x: float, y: float, height: float, path: Path, variable: Variable, zone_area: BaseGeometry
 ) -> None:
     """A small map of another variable with its colour bar."""
-    values, extent = read_small(path, 1, classes=False)
+    values, extent = read_small(path, 1, zone_area, classes=False)
     width, map_height = fitted(extent[1] - extent[0], extent[3] - extent[2], _SIDE - 0.75, height - 0.3)
     page.text(x, y + 0.1, shortened(variable.title, 44), 10.5, weight="bold")
     low, high = variable.limits
@@ -155,7 +156,7 @@ def _band_page(
     rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts, zone_area: BaseGeometry
 ) -> Page:
     """Every band of every variable, in rows of panels; one colour bar a variable."""
-    west, south, east, north = _bounds(rasters[declared[0].name])
+    west, east, south, north = extent_of(rasters[declared[0].name])
     most = max(min(len(variable.bands), _PANELS) for variable in declared)
     columns = min(_COLUMNS, most)
     cell = (_PAGE - 2 * MARGIN - 1.0) / columns - 0.2
@@ -193,7 +194,7 @@ def _panels(
     for number, name in enumerate(bands):
         left, top = MARGIN + (number % columns) * (cell + 0.2), y + (number // columns) * (height + 0.4)
         page.text(left, top, shortened(name, int(cell * 11)), 9.5, color=SOFT)
-        values, extent = read_small(path, number + 1, classes=False)
+        values, extent = read_small(path, number + 1, zone_area, classes=False)
         axes = page.axes(left, top + 0.08, width, height)
         image = draw_map(axes, values, extent, zone_area, cmap=_palette(variable), vmin=low, vmax=high)
     _colour_bar(page, image, _PAGE - MARGIN - 0.75, y + 0.08, min(height, 3.0), variable)
@@ -218,8 +219,3 @@ def _palette(variable: Variable) -> str:
 def _furniture(page: Page, x: float, y: float, width: float, metres_per_inch: float) -> None:
     draw_scale_bar(page, x, y - 0.07, metres_per_inch, min(2.0, width / 3))
     draw_north(page, x + width - 0.1, y - 0.12)
-
-
-def _bounds(path: Path) -> tuple[float, float, float, float]:
-    _, (west, east, south, north) = read_small(path, 1, classes=False)
-    return west, south, east, north

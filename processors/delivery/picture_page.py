@@ -16,11 +16,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Polygon, Rectangle
 from matplotlib.path import Path as Outline
 from rasterio.enums import Resampling
+from rasterio.windows import Window as RasterWindow
 from shapely import get_num_coordinates
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
+from catalog.grid import PIXEL, Window, blocks_meeting
 from processors.delivery.provenance import DeliveryFacts, location_text, months_text
+from processors.rasters import MOST_COG, TILE
 
 INK, SOFT, LINE, NO_DATA, AMBER = "#1f2a24", "#5d6b63", "#c9d1cb", "#b4bab7", "#ffc53d"
 MARGIN = 0.5
@@ -109,9 +112,11 @@ class Page:
         )  # fmt: skip
 
 
-def read_small(path: Path, band: int, *, classes: bool) -> tuple[npt.NDArray[Any], Extent]:
+def read_small(path: Path, band: int, zone_area: BaseGeometry, *, classes: bool) -> tuple[npt.NDArray[Any], Extent]:
     """A band, at most `LARGEST` pixels a side (nearest for classes, else average), and where it lies."""
     with rasterio.open(path) as raster:
+        if not raster.overviews(band) and raster.width * raster.height > MOST_COG:
+            return _read_touched(raster, band, zone_area, classes=classes), extent_of(path)
         shrink = max(1.0, max(raster.shape) / LARGEST)
         shape = tuple(max(1, round(edge / shrink)) for edge in raster.shape)
         values = raster.read(
@@ -121,6 +126,39 @@ def read_small(path: Path, band: int, *, classes: bool) -> tuple[npt.NDArray[Any
     if not classes:
         values = np.ma.filled(values.astype(np.float32), np.nan)
     return values, (west, east, south, north)
+
+
+def extent_of(path: Path) -> Extent:
+    """Where a raster lies."""
+    with rasterio.open(path) as raster:
+        west, south, east, north = raster.bounds
+    return west, east, south, north
+
+
+def _read_touched(raster: Any, band: int, zone_area: BaseGeometry, *, classes: bool) -> npt.NDArray[Any]:
+    """A band made small, of which only what the area touches is read: there are no overviews, and all else is empty."""
+    window = Window(
+        raster.crs.to_epsg(),
+        round(raster.transform.c / PIXEL),
+        round(raster.transform.f / PIXEL),
+        raster.width,
+        raster.height,
+    )
+    shrink = -(-max(raster.shape) // LARGEST)
+    shape = (-(-raster.height // shrink), -(-raster.width // shrink))
+    small = np.full(shape, raster.nodata, raster.dtypes[band - 1])
+    for block in blocks_meeting(zone_area, window, shrink * max(1, TILE // shrink)):
+        row, column = window.top - block.top, block.left - window.left
+        height, width = -(-block.height // shrink), -(-block.width // shrink)
+        small[row // shrink : row // shrink + height, column // shrink : column // shrink + width] = raster.read(
+            band,
+            window=RasterWindow(column, row, block.width, block.height),
+            out_shape=(height, width),
+            resampling=Resampling.mode if classes else Resampling.average,
+        )
+    if not classes:
+        small = np.where(small == raster.nodata, np.float32("nan"), small.astype(np.float32))
+    return small
 
 
 def draw_map(axes: Axes, pixels: npt.NDArray[Any], extent: Extent, zone_area: BaseGeometry, **options: Any) -> Any:

@@ -108,7 +108,10 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
 
 def _asset(path: Path, variable: Variable | None) -> pystac.Asset:
     if variable is not None:
-        return pystac.Asset(f"./{path.name}", variable.title, media_type=pystac.MediaType.COG, roles=["data"])
+        with rasterio.open(path) as raster:
+            optimized = raster.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
+        kind = pystac.MediaType.COG if optimized else pystac.MediaType.GEOTIFF
+        return pystac.Asset(f"./{path.name}", variable.title, media_type=kind, roles=["data"])
     title, roles = _ABOUT[path.name]
     return pystac.Asset(f"./{path.name}", title, media_type=_MEDIA[path.suffix], roles=roles)
 

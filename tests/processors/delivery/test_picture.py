@@ -145,7 +145,7 @@ def test_large_rasters_are_read_small(tmp_path: Path) -> None:
     values[:, : area.width // 2] = 1
     values[0] = np.nan
     path = delivery_kit.write_raster(tmp_path, delivery_kit.CONFIDENCE, area, values)
-    small, extent = read_small(path, 1, classes=False)
+    small, extent = read_small(path, 1, box(0, 0, 1, 1), classes=False)
     assert small.shape == (10, LARGEST)
     assert (small[:, : LARGEST // 2 - 1] == 1).all()  # what says nothing has no part in the average
     assert extent == (560_000, 560_000 + 30 * LARGEST * 1, 5_620_000 - 300, 5_620_000)
