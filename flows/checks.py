@@ -1,6 +1,6 @@
 """Checks of a request that need no pixel of a product: all of them are done before the first download.
 
-Each raises `RequestError`, `ModelError` or `DeliveryError`; `flows.request` has the list of them.
+Each raises `RequestError`, `ModelError` or `DeliveryError`; `flows.checked_request` has the list of them.
 """
 
 from __future__ import annotations

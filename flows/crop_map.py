@@ -13,23 +13,13 @@ from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import stages
+from flows.checked_request import check_request
 from flows.facts import describe, hand_over
 from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
 from flows.reporting.run_log import make_readable
-from flows.request import (
-    AreaValue,
-    Count,
-    Fraction,
-    MapRequest,
-    Months,
-    Offsets,
-    Percent,
-    Training,
-    Year,
-    check_request,
-)
+from flows.request import AreaValue, Count, Fraction, MapRequest, Months, Offsets, Percent, Training, Year
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings

@@ -12,12 +12,13 @@ from catalog import subscriptions
 from catalog.errors import CroplineError
 from catalog.order import make_order
 from catalog.sources.registry import open_source
+from flows.checked_request import check_request
 from flows.credentials import load_credentials
 from flows.crop_map import crop_map
 from flows.reporting.artifacts import Artifacts
 from flows.reporting.delivery import ordered_contents, ordered_products, read_delivered
 from flows.reporting.run_log import make_readable
-from flows.request import MapRequest, check_request
+from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings, load_settings
 from processors.delivery.folder_swap import ITEM

@@ -13,6 +13,7 @@ from catalog.errors import RequestError
 from catalog.grid import Cell
 from catalog.products import LeftOut, Level, Order
 from flows import stages
+from flows.checked_request import check_request
 from flows.reporting.artifacts import TRAINING_SHARES, Artifacts
 from flows.reporting.progress import Reporter
 from flows.reporting.run_log import make_readable
@@ -27,7 +28,6 @@ from flows.request import (
     Percent,
     Training,
     Year,
-    check_request,
 )
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name

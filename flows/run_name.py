@@ -7,7 +7,8 @@ from shapely.geometry.base import BaseGeometry
 
 from catalog.antimeridian import centre
 from catalog.errors import RequestError
-from flows.request import MapRequest, with_paths
+from flows.request import MapRequest
+from flows.request_paths import with_paths
 from flows.settings import Settings
 
 DIGITS = 6

@@ -9,7 +9,8 @@ from shapely.geometry import box
 from catalog.area import as_geojson
 from catalog.grid import CELL, Cell, Window, to_lonlat
 from catalog.storage.whole import write_json
-from flows.request import MapRequest, check_request
+from flows.checked_request import check_request
+from flows.request import MapRequest
 from flows.settings import Settings
 
 YEAR = 2024

@@ -90,8 +90,9 @@ def run(
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
+        from flows.checked_request import check_request
         from flows.commands.local import run_in_process
-        from flows.request import check_request, read_parameters
+        from flows.request import read_parameters
 
         settings = _settings()
         parameters = read_parameters(file) | ({"replace": True} if replace else {})
@@ -111,8 +112,9 @@ def retrain(
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
+        from flows.checked_request import check_request
         from flows.commands.local import train_in_process
-        from flows.request import check_request, read_parameters
+        from flows.request import read_parameters
 
         settings = _settings()
         request = check_request(read_parameters(file), settings.folder, settings, delivers=False)
@@ -217,7 +219,8 @@ def status(as_json: AsJson = False) -> None:
 def subscribe(file: RequestFile) -> None:
     """Map this request again whenever its source has something new."""
     from catalog.subscriptions import add
-    from flows.request import check_request, read_parameters
+    from flows.checked_request import check_request
+    from flows.request import read_parameters
 
     settings = _settings()
     request = check_request(read_parameters(file), settings.folder, settings)

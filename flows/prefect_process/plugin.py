@@ -133,7 +133,8 @@ def _overridden(argv: list[str]) -> bool:
 
 
 def _checked(parameters: dict[str, object], base: Path, deployment: str) -> dict[str, object]:
-    from flows.request import TRAINING_PARAMETERS, check_request
+    from flows.checked_request import check_request
+    from flows.request import TRAINING_PARAMETERS
 
     if deployment == REQUEST:
         return check_request(parameters, base).model_dump(mode="json")

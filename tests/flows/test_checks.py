@@ -19,7 +19,7 @@ from affine import Affine
 from shapely.geometry import box
 
 from catalog.errors import DeliveryError, ModelError, RequestError
-from flows.request import check_request
+from flows.checked_request import check_request
 from flows.settings import Settings
 
 

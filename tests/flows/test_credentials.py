@@ -17,8 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 from catalog.errors import RequestError, SourceError
+from flows.checked_request import check_request
 from flows.credentials import BLOCK, CredentialValues, load_credentials
-from flows.request import absolute_source, check_request
+from flows.request_paths import absolute_source
 from flows.settings import Settings
 
 NAMES = (

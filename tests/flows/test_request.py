@@ -14,7 +14,9 @@ from affine import Affine
 
 from catalog.errors import DeliveryError, RequestError
 from catalog.storage.store import digest
-from flows.request import MapRequest, absolute_source, check_request, parse_parameters, read_parameters
+from flows.checked_request import check_request
+from flows.request import MapRequest, parse_parameters, read_parameters
+from flows.request_paths import absolute_source
 from flows.settings import Settings
 
 SQUARE = [[[3.0, 51.0], [3.1, 51.0], [3.1, 51.1], [3.0, 51.1], [3.0, 51.0]]]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from shapely.geometry import Point
 
-from flows.request import check_request
+from flows.checked_request import check_request
 from flows.run_name import position, run_name
 from flows.settings import Settings
 

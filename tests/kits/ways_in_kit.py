@@ -33,7 +33,8 @@ from catalog.sources.safe.masks import mask_features
 from catalog.storage.credentials import Credentials
 from catalog.storage.store import Store
 from catalog.subscriptions import subscribed
-from flows.request import check_request, parse_parameters
+from flows.checked_request import check_request
+from flows.request import parse_parameters
 from flows.settings import Settings, load_settings
 from processors.patches.labels import open_crop_mask, open_labels
 
