@@ -22,6 +22,7 @@ from catalog.zone import Zone
 from flows.checks import check_crop_mask, check_disk, check_labels, check_model, check_output, check_season, listed
 from flows.credentials import load_credentials
 from flows.request import MapRequest
+from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from processors.delivery.folder_swap import check_target
 

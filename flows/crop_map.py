@@ -19,7 +19,7 @@ from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
 from flows.reporting.run_log import make_readable
-from flows.request import AreaValue, Count, Fraction, MapRequest, Months, Offsets, Percent, Training, Year
+from flows.request import AreaValue, Count, Fraction, MapRequest, Months, Offsets, Percent, Text, Training, Year
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
@@ -65,19 +65,19 @@ def crop_map(
     year: Year,
     months: Months = [1, 7],  # noqa: B006 - Prefect copies it into the schema; nobody changes it
     level: Level = "L2A",
-    source: str | None = None,
+    source: Text | None = None,
     max_cloud: Percent = 95,
     min_clear: Fraction = 0.5,
     min_acquisitions: Count = 5,
     offset: Offsets = {},  # noqa: B006
     processor: str = "crop-map",
-    labels: str | None = None,
-    labels_layer: str | None = None,
-    legend: str | None = None,
-    crop_mask: str | None = None,
-    crop_mask_layer: str | None = None,
-    model: str | None = None,
-    output: str | None = None,
+    labels: Text | None = None,
+    labels_layer: Text | None = None,
+    legend: Text | None = None,
+    crop_mask: Text | None = None,
+    crop_mask_layer: Text | None = None,
+    model: Text | None = None,
+    output: Text | None = None,
     replace: bool = False,
     parameters: dict[str, Any] = {},  # noqa: B006
     training: Training = "standard",

@@ -83,7 +83,7 @@ class MapRequest(Frozen):
         Field(description="GeoTIFF or vector file of known crops; a model is trained from it where none fits."),
     ] = None
     labels_layer: Annotated[
-        str | None, Field(description="Layer of the labels' file, where it holds several with polygons.")
+        Text | None, Field(description="Layer of the labels' file, where it holds several with polygons.")
     ] = None
     legend: Annotated[
         Text | None,
@@ -93,7 +93,7 @@ class MapRequest(Frozen):
         Text | None, Field(description="GeoTIFF or vector file of cropland; what lies outside is mapped as background.")
     ] = None
     crop_mask_layer: Annotated[
-        str | None, Field(description="Layer of the crop mask's file, where it holds several with polygons.")
+        Text | None, Field(description="Layer of the crop mask's file, where it holds several with polygons.")
     ] = None
     model: Annotated[
         Text | None,

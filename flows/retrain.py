@@ -26,6 +26,7 @@ from flows.request import (
     Months,
     Offsets,
     Percent,
+    Text,
     Training,
     Year,
 )
@@ -65,16 +66,16 @@ def _run_name() -> str:
 def retrain(
     area: AreaValue,
     year: Year,
-    labels: str,
+    labels: Text,
     months: Months = [1, 7],  # noqa: B006 - Prefect copies it into the schema; nobody changes it
     level: Level = "L2A",
-    source: str | None = None,
+    source: Text | None = None,
     max_cloud: Percent = 95,
     min_clear: Fraction = 0.5,
     min_acquisitions: Count = 5,
     offset: Offsets = {},  # noqa: B006
-    labels_layer: str | None = None,
-    legend: str | None = None,
+    labels_layer: Text | None = None,
+    legend: Text | None = None,
     training: Training = "standard",
     processes: Annotated[int, Field(ge=1, le=1024)] = 1,
 ) -> str:
