@@ -50,6 +50,10 @@ class Api:
             error.close()
             if error.code == 404:
                 return None
+            if error.code == 401:
+                raise ServiceError(
+                    f"the server at {self.address} doesn't take this store's secret. `cropline up` puts it right."
+                ) from error
             raise ServiceError(f"the server at {address} answered {error.code}: {error.reason}") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ServiceError(f"no answer from {address}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from catalog.storage.whole import file_aside
@@ -32,10 +32,9 @@ def close_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         for path in folder.iterdir():
-            if not path.is_symlink():
-                path.chmod(0o700 if path.is_dir() else 0o600)
-    except FileNotFoundError:  # a log of SQLite's or a temporary file that went meanwhile
-        return
+            with suppress(FileNotFoundError):  # a file of SQLite's that went meanwhile
+                if not path.is_symlink():
+                    path.chmod(0o700 if path.is_dir() else 0o600)
     except OSError as error:
         raise ServiceError(
             f"can't close {folder} to other users: {error}. Name a folder of your own by CROPLINE_STORE."
