@@ -48,6 +48,8 @@ class Reason(StrEnum):
     NOT_THERE_YET = "not_there_yet"
     ACCESS_DENIED = "access_denied"
     """Refusal by the source with these credentials, or without any."""
+    NOT_ALLOWED = "not_allowed"
+    """Address or file that who named it may not name."""
     NOT_REACHABLE = "not_reachable"
     """Failure that may pass at another attempt: a service too busy, a connection that broke."""
     NOT_THERE = "not_there"

@@ -59,6 +59,7 @@ def make_order(
         end=end,
         synthetic=any(product.synthetic for product in products),
         acquisitions=with_offsets(group_acquisitions(products), offsets),
+        holds=result.holds,
         left_out=tuple(sorted(left_out, key=lambda entry: (entry.product, entry.reason))),
     )
 

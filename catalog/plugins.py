@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import getattr_static
 from typing import Any
@@ -11,6 +13,12 @@ from catalog.errors import RequestError
 
 def offered(group: str) -> dict[str, list[EntryPoint]]:
     """The entry points of a group by their names, sorted. Nothing is imported."""
+    return _offered(group, tuple(sys.path))
+
+
+@cache
+def _offered(group: str, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:  # noqa: ARG001 - what is installed lies there
+    # A source is opened for each acquisition, and reading what all packages offer takes as long as reading a band.
     offers: dict[str, list[EntryPoint]] = {}
     for entry_point in sorted(entry_points(group=group), key=lambda entry: (entry.name, package_of(entry))):
         offers.setdefault(entry_point.name, []).append(entry_point)

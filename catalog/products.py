@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from catalog.errors import ProductError, Reason
 from catalog.guards.numbers import Address, Azimuth, Identifier, Offset, Percent, ProductTime, RelativeOrbit, Zenith
+from catalog.networks import Network
 from catalog.quoting import presentable
 
 Level = Literal["L1C", "L2A"]
@@ -82,6 +83,9 @@ class Asset(Frozen):
     offset: Annotated[Offset, Field(description="added to valid raw numbers, in units of 1e-4 reflectance")] = 0
     offset_from: Annotated[str, Field(description="what said so: a flag, the baseline, the metadata")] = UNKNOWN
     warped: Annotated[str, Field(description="what the source itself resampled onto the grid; empty: nothing")] = ""
+    networks: Annotated[
+        tuple[Network, ...], Field(description="those that a URL, and where it redirects to, may lie on")
+    ] = (Network.PUBLIC,)
     gdal_env: Annotated[dict[str, str], Field(repr=False, exclude=True, description="GDAL options to open it")] = {}
 
 
@@ -188,6 +192,12 @@ class Order(Frozen):
     synthetic: bool
     acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
     left_out: tuple[LeftOut, ...] = ()
+    holds: Annotated[
+        str,
+        Field(
+            description="all that the source holds, and how much of it wasn't asked for, in words; empty where it doesn't tell"
+        ),
+    ] = ""
 
 
 def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:

@@ -6,7 +6,6 @@ CROPLINE_CREDENTIALS_BLOCK names. So a variable set for one command overrules wh
 
 from __future__ import annotations
 
-import base64
 import urllib.error
 import urllib.request
 from typing import Annotated
@@ -18,7 +17,7 @@ from catalog.errors import RequestError, SourceError
 from catalog.guards.environment import variable
 from catalog.guards.json_text import parse_object
 from catalog.storage.credentials import CDSE_ENDPOINT, Credentials, S3Access, SentinelHubAccess
-from flows.own_server import own_server
+from flows.own_server import authorization, own_secret, own_server
 
 BLOCK = "CROPLINE_CREDENTIALS_BLOCK"
 """Names the block of this type to take what the environment lacks from."""
@@ -120,7 +119,7 @@ def _block(name: str) -> CredentialValues:
         )
     request = urllib.request.Request(  # noqa: S310 - the address that this installation is set to
         f"{api.rstrip('/')}/block_types/slug/{BLOCK_SLUG}/block_documents/name/{quote(name, safe='')}?include_secrets=true",
-        headers=_authorization(),
+        headers=_authorization(api),
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
@@ -142,13 +141,14 @@ def _block(name: str) -> CredentialValues:
         raise SourceError(f"{where} can't be had from {api} ({type(error).__name__}). Look at it there.") from None
 
 
-def _authorization() -> dict[str, str]:
-    """Authorization header, as Prefect's own client sends it."""
+def _authorization(api: str) -> dict[str, str]:
+    """Header that this server asks for: the user's own word, else the secret of this store's server, told to no other."""
     if secret := variable("PREFECT_API_AUTH_STRING"):
-        return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
+        return authorization(secret)
     if secret := variable("PREFECT_API_KEY"):
         return {"Authorization": f"Bearer {secret}"}
-    return {}
+    secret = own_secret() if api == own_server() else None
+    return authorization(secret) if secret else {}
 
 
 def _environment() -> CredentialValues:

@@ -82,8 +82,10 @@ def crop_map(
     offset: Offsets = {},  # noqa: B006
     processor: str = "crop-map",
     labels: str | None = None,
+    labels_layer: str | None = None,
     legend: str | None = None,
     crop_mask: str | None = None,
+    crop_mask_layer: str | None = None,
     model: str | None = None,
     output: str | None = None,
     replace: bool = False,
@@ -104,8 +106,10 @@ def crop_map(
         offset: Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs.
         processor: Thematic processor; `cropline processors` lists them.
         labels: GeoTIFF or vector file of known crops; a model is trained from it where none fits.
+        labels_layer: Layer of the labels' file, where it holds several with polygons.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
+        crop_mask_layer: Layer of the crop mask's file, where it holds several with polygons.
         model: Name of a model of this installation or folder of a checkpoint; by default the best that fits.
         output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
         replace: Replace the delivery of another request that the output folder holds.

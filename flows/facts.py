@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from catalog.errors import ModelError
+from catalog.errors import ModelError, Reason
 from catalog.guards.json_text import parse_object
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
@@ -18,9 +18,11 @@ from catalog.storage.store import sha256
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.run import Run
 from flows.stages import Patches
+from flows.training import request_crop_mask, request_labels
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
+from processors.thematic.registry import load_processor
 
 SHOWN_OF_MODEL = (
     "years", "months", "bands", "cloud_input", "min_acquisitions", "hold_out", "code_version", "synthetic",
@@ -41,20 +43,48 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         software_version=version("cropline"),
         source=order.source,
         source_id=order.source_id,
+        source_holds=order.holds,
         level=order.level,
         synthetic=order.synthetic,
         year=request.year,
         period=(order.start, order.end),
         season=season,
-        left_out=(*order.left_out, *unusable),
+        left_out=_left_out(order, unusable, season),
         model=_model_used(patches.model, config),
         scores=checkpoint_scores(config),
-        notes=(*season.notes, *processor.notes),
+        notes=(*season.notes, *_older_versions(unusable, season), *processor.notes, *_notes_on_ground(run)),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
         seconds=run.seconds,
         created=now,
+    )
+
+
+def _notes_on_ground(run: Run) -> tuple[str, ...]:
+    """Sentences about what isn't used of the labels and the crop mask that the request gives."""
+    windows = run.zone.groups
+    learns = load_processor(run.request.processor).needs_model
+    given = (request_labels(run.request, windows) if learns else None, request_crop_mask(run.request))
+    return tuple(note for codes in given if codes is not None for note in codes.notes(windows))
+
+
+def _left_out(order: Order, unusable: Sequence[LeftOut], season: Season) -> tuple[LeftOut, ...]:
+    """All that was left out: an older version that was read in place of the newest isn't."""
+    read = {product for acquisition in season.acquisitions for product in acquisition.products}
+    older = (left for left in order.left_out if not (left.kind is Reason.DUPLICATE and left.product in read))
+    return (*older, *unusable)
+
+
+def _older_versions(unusable: Sequence[LeftOut], season: Season) -> tuple[str, ...]:
+    """A sentence where an acquisition used is read from an older version of a product."""
+    names = {left.product for left in unusable if left.kind is Reason.OLDER_TAKEN}
+    if not names or not season.used:
+        return ()
+    first = min(names)
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"{len(names)} product{'s' * (len(names) > 1)} read in an older version, since the newest can't be read: {first}{more}.",
     )
 
 

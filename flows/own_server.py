@@ -1,7 +1,8 @@
-"""The folder of this process's store and the address of its Prefect server: found without Prefect and without settings."""
+"""This process's store, and the address and the secret of its Prefect server: found without Prefect and without settings."""
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -15,6 +16,9 @@ MARKER = ".cropline"
 
 SERVER_FILE = "server.json"
 """File in the store's folder `prefect`; `cropline up` writes it."""
+
+SECRET_FILE = "secret"  # noqa: S105 - a file's name
+"""File in the same folder: one line, ``name:password``, that the server asks of everybody."""
 
 
 def store_folder() -> Path:
@@ -41,3 +45,21 @@ def own_server() -> str | None:
         return str(parse_object(text, ValueError)["api"])
     except (OSError, ValueError, KeyError):
         return None
+
+
+def own_secret() -> str | None:
+    """Secret of that server, or None where `cropline up` made none or this user may not read it."""
+    return read_secret(store_folder() / "prefect")
+
+
+def read_secret(folder: Path) -> str | None:
+    """Read the secret in a store's folder `prefect`; None where there is none that this user may read."""
+    try:
+        return (folder / SECRET_FILE).read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def authorization(secret: str) -> dict[str, str]:
+    """Header with which a request shows the secret, as Prefect's own client sends it."""
+    return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}

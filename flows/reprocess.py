@@ -15,7 +15,7 @@ from catalog.sources.registry import open_source
 from flows.credentials import load_credentials
 from flows.crop_map import crop_map
 from flows.reporting.artifacts import Artifacts
-from flows.reporting.delivery import ordered_products, read_delivered
+from flows.reporting.delivery import ordered_contents, ordered_products, read_delivered
 from flows.reporting.run_log import make_readable
 from flows.request import MapRequest, check_request
 from flows.run_folder import RunFolder
@@ -83,4 +83,7 @@ def news(settings: Settings, request: MapRequest) -> bool:
     now = make_order(
         source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
     )
-    return ordered_products(now) != delivered.ordered
+    if ordered_products(now) != delivered.ordered:
+        return True
+    contents = delivered.contents
+    return any(content and contents.get(name, content) != content for name, content in ordered_contents(now).items())

@@ -45,7 +45,8 @@ PATHS = ("labels", "legend", "crop_mask", "output")
 """Parameters that are paths; they become absolute, relative to where the command runs."""
 
 TRAINING_PARAMETERS = (
-    "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels", "legend", "training",
+    "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels",
+    "labels_layer", "legend", "training",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
@@ -102,12 +103,18 @@ class MapRequest(Frozen):
         Text | None,
         Field(description="GeoTIFF or vector file of known crops; a model is trained from it where none fits."),
     ] = None
+    labels_layer: Annotated[
+        str | None, Field(description="Layer of the labels' file, where it holds several with polygons.")
+    ] = None
     legend: Annotated[
         Text | None,
         Field(description="CSV that says what the labels' codes mean; by default the file beside the labels."),
     ] = None
     crop_mask: Annotated[
         Text | None, Field(description="GeoTIFF or vector file of cropland; what lies outside is mapped as background.")
+    ] = None
+    crop_mask_layer: Annotated[
+        str | None, Field(description="Layer of the crop mask's file, where it holds several with polygons.")
     ] = None
     model: Annotated[
         Text | None,
@@ -155,7 +162,7 @@ class MapRequest(Frozen):
     def digest(self) -> str:
         """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
-        unused = {name for name in ("offset",) if not getattr(self, name)}
+        unused = {name for name in ("offset", "labels_layer", "crop_mask_layer") if not getattr(self, name)}
         return digest({**self.model_dump(mode="json", exclude={"output", "replace", *unused}), "area": self.geometry})
 
 

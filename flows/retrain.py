@@ -73,6 +73,7 @@ def retrain(
     min_clear: Fraction = 0.5,
     min_acquisitions: Count = 5,
     offset: Offsets = {},  # noqa: B006
+    labels_layer: str | None = None,
     legend: str | None = None,
     training: Training = "standard",
     processes: Annotated[int, Field(ge=1, le=1024)] = 1,
@@ -90,6 +91,7 @@ def retrain(
         min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
         min_acquisitions: Fewest acquisitions to train from; with less the run fails.
         offset: Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs.
+        labels_layer: Layer of the labels' file, where it holds several with polygons.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         training: How the model is trained: standard, or quick for a try.
         processes: Processes that train together, through torchrun; one on a CPU.

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     ] = None
     max_area_km2: Annotated[float, Field(gt=0, description="largest area of a request, km²")] = 2500
     workers: Annotated[int, Field(ge=1, description="acquisitions worked on at once")] = os.cpu_count() or 1
+    runs: Annotated[
+        int | None,
+        Field(ge=1, description="runs at once on the server of `cropline up`; by default from cores and memory"),
+    ] = None
     dask: Annotated[
         str, Field(description="where stages run: 'threads', 'local' (a Dask cluster of processes) or tls://…")
     ] = "threads"

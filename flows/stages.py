@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -21,7 +22,7 @@ from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.run import Run
 from flows.stage import Batch, batch_task, in_batches, stage
-from flows.training import request_labels, train_model
+from flows.training import request_crop_mask, request_labels, train_model
 from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
@@ -31,7 +32,6 @@ from processors.ingest.within_limits import ingest_within
 from processors.mask.acquisition import MaskResult, mask_acquisition
 from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
-from processors.patches.labels import open_crop_mask
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import load_processor, make_processor
@@ -42,7 +42,7 @@ from processors.thematic.runner import run_processor
 @stage(
     "order",
     waits_for="the source's catalogue",
-    outcome=lambda made: f"{len(made.acquisitions)} acquisitions",
+    outcome=lambda made: _ordered(made),
     reads_source=True,
 )
 def order(run: Run) -> Order:
@@ -222,7 +222,7 @@ def thematic(run: Run, patches: Patches) -> CellPath:
 def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
     """Blend the results, and lay the crop mask over them. Returns the raster of each variable over the area."""
     zone, request = run.zone, run.request
-    crop_mask = None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask))
+    crop_mask = request_crop_mask(request)
     if crop_mask is not None:
         crop_mask.check(zone.geometry, zone.epsg)
     run.folder.mosaic.mkdir(exist_ok=True)
@@ -275,6 +275,13 @@ def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) 
     if error.without_data:  # then this is the cause, and stands first
         return NotEnoughAcquisitionsError(f"Nothing could be read: {_first(dropped)}\n{error}", without_data=True)
     return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}")
+
+
+def _ordered(order: Order) -> str:
+    """What was ordered and what was found and left out, by kind."""
+    kinds = Counter(left.kind.words for left in order.left_out)
+    left = f"; left out: {', '.join(f'{count} {words}' for words, count in kinds.most_common())}" if kinds else ""
+    return f"{len(order.acquisitions)} acquisitions{left}"
 
 
 def _first(left: Sequence[LeftOut]) -> str:

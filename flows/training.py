@@ -22,7 +22,7 @@ from flows.run import Run
 from flows.run_folder import TrainingFolder
 from flows.stage import stage
 from processors.patches.cube_patches import CubePatches, training_windows
-from processors.patches.labels import Labels, open_labels
+from processors.patches.labels import CropMask, Labels, open_crop_mask, open_labels
 from processors.patches.training_set import TrainingSeason, write_training_patches
 from processors.season import Season
 
@@ -118,7 +118,14 @@ def request_labels(request: MapRequest, windows: Sequence[Window]) -> Labels | N
     """The request's labels, or None. Raises `RequestError` where they can't be read."""
     if request.labels is None:
         return None
-    return open_labels(Path(request.labels), None if request.legend is None else Path(request.legend), windows)
+    return open_labels(
+        Path(request.labels), None if request.legend is None else Path(request.legend), windows, request.labels_layer
+    )
+
+
+def request_crop_mask(request: MapRequest) -> CropMask | None:
+    """The request's crop mask, or None. Raises `RequestError` where it can't be read."""
+    return None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask), request.crop_mask_layer)
 
 
 def patch_size(window: Window) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,12 @@ def raster_errors(refuse: Refuse) -> Iterator[None]:
 
 
 @contextmanager
-def open_raster(path: Path, refuse: Refuse) -> Iterator[Any]:
+def open_raster(path: Path, refuse: Refuse, drivers: Sequence[str]) -> Iterator[Any]:
     """A user's raster, for the length of a block. Raises what ``refuse`` makes where it can't be opened or read in the block, or unpacks
-    to more than is stated."""
+    to more than is stated. ``drivers``: GDAL's, of the formats that are read; what lies beside it counts, as tools write it there."""
     with raster_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the caller asks for a coordinate system
-        with rasterio.open(path) as raster:
+        with rasterio.open(path, driver=list(drivers)) as raster:
             _check_size(raster, refuse)
             yield raster
 

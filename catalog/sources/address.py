@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from pathlib import Path
 
-from catalog.errors import ProductError
-from catalog.guards.addresses import join_address, split_address
+from catalog.guards.addresses import split_address
 
 
 def is_url(address: str) -> bool:
     """True of an address of http(s)."""
-    return re.match(r"https?://", address) is not None
+    return re.match(r"https?://", address, re.IGNORECASE) is not None
 
 
 def is_s3(address: str) -> bool:
@@ -28,17 +25,6 @@ def may_hold_secret(url: str) -> bool:
     except ValueError:
         return True
     return bool(parts.username or parts.password or parts.query)
-
-
-def join(base: str, href: str) -> str:
-    """The address that ``href`` leads to where it stands in the document ``base``. Raises `ProductError` where it is none."""
-    href = href.removeprefix("file://")
-    if re.match(r"[a-z0-9]+://", href):
-        split_address(href, ProductError)
-        return href
-    if is_s3(base):  # urljoin knows no such scheme
-        return "s3" + join_address("http" + base.removeprefix("s3"), href, ProductError).removeprefix("http")
-    return join_address(base, href, ProductError) if is_url(base) else os.path.normpath(Path(base).parent / href)
 
 
 def source_id(kind: str, name: str, address: str) -> str:

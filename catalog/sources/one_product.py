@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from catalog.errors import ProductError, RequestError, SourceError
 from catalog.guards.addresses import split_address
@@ -14,18 +14,16 @@ from catalog.guards.json_text import parse_json
 from catalog.guards.paths import user_path
 from catalog.products import Asset, Product
 from catalog.sources.address import is_url, may_hold_secret
-from catalog.sources.safe.aws_tile import is_tile
+from catalog.sources.reach import Reach, networks_for
+from catalog.sources.safe.finder import find_products, form_of, is_product
 from catalog.sources.safe.product import SafeProduct
-from catalog.sources.safe.source import find_products, is_product, read_any
+from catalog.sources.safe.source import read_any
 from catalog.sources.stac.item import item_assets, item_product
 from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
 from catalog.storage.file_trees import Files
 
 Kind = Literal["SAFE folder", "SAFE archive", "AWS tile", "STAC item"]
-
-_TIMEOUT = 60.0
-"""Seconds without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +64,10 @@ def _kind(files: Files, path: str, address: str) -> Kind:
         entries = files.list(path)
     except FileNotFoundError as error:
         raise RequestError(f"{address}: there is no such folder, archive or STAC item (.json).") from error
-    if is_tile(entries):
-        return "AWS tile"
-    if is_product(path) or "GRANULE" in {*path.split("/"), *(entry.name for entry in entries)}:
+    form = form_of(entries)
+    if form in ("AWS tile", "SAFE folder"):
+        return form
+    if is_product(path) or "GRANULE" in path.split("/"):
         return "SAFE folder"
     inside = [found.path for found in islice(find_products(files, path), 3)]
     if inside:
@@ -85,7 +84,13 @@ def _split(address: str) -> tuple[str, str]:
         address = str(user_path(address, RequestError))
     parts = address.rstrip("/").split("/")
     at = next(
-        (number for number, part in enumerate(parts) if part == "tiles" or part.lower().endswith((".safe", ".zip"))),
+        (
+            number
+            for number, part in enumerate(parts)
+            if part == "tiles"
+            or part.lower().endswith((".safe", ".zip"))
+            or "GRANULE" in parts[number + 1 : number + 2]
+        ),
         len(parts) - 1,
     )
     return "/".join(parts[:at]) or os.sep, "/".join(parts[at:])
@@ -93,11 +98,12 @@ def _split(address: str) -> tuple[str, str]:
 
 def _read_item(address: str, credentials: Credentials) -> ProductReading:
     from pystac_client.exceptions import APIError  # products as files don't need it
-    from pystac_client.stac_api_io import StacApiIO
+
+    from catalog.sources.stac.web import WebReader, refusal
 
     try:
         if is_url(address):
-            text: str | bytes = StacApiIO(timeout=_TIMEOUT).read_text(address)
+            text: str | bytes = WebReader(networks_for(address, credentials)).read_text(address)
         else:
             address = address if "://" in address else str(user_path(address, RequestError))
             folder, _, name = address.rpartition("/")
@@ -105,9 +111,23 @@ def _read_item(address: str, credentials: Credentials) -> ProductReading:
     except FileNotFoundError as error:
         raise RequestError(f"{address}: there is no such file.") from error
     except (APIError, OSError) as error:
-        raise SourceError(f"{address} can't be read: {error}. Check the address.") from error
+        raise SourceError(f"{address} can't be read: {refusal(error) or error}. Check the address.") from error
     item = parse_json(text, lambda why: ProductError(f"{address} {why}. Give a STAC item."))
     if not isinstance(item, dict) or item.get("type") != "Feature":
         raise RequestError(f"{address} is no STAC item. Give an item of a catalogue, not the catalogue.")
     product = item_product(item, address)
-    return ProductReading("STAC item", product, item_assets(item, address, product, credentials), None)
+    assets = item_assets(item, address, product, credentials, reach=_reach_of(item, address))
+    return ProductReading("STAC item", product, assets, None)
+
+
+def _reach_of(item: dict[str, Any], address: str) -> Reach:
+    """The reach of the catalogue that an item of this machine says it is of, where that lies above it; else the item's own."""
+    own = Reach.of(address)
+    links = item.get("links")
+    for link in links if isinstance(links, list) else ():
+        if own.root is None or not isinstance(link, dict) or link.get("rel") != "root":
+            continue
+        root = (own.root / str(link.get("href"))).resolve()
+        if root.is_file() and own.root.is_relative_to(root.parent):
+            return Reach.of(str(root))
+    return own

@@ -88,8 +88,8 @@ class LocalFiles:
                     is_folder = entry.is_dir()
                     try:
                         stat = None if is_folder else entry.stat()
-                    except FileNotFoundError:  # a link to nothing
-                        continue
+                    except FileNotFoundError:  # a link to nothing, whose reading fails with its name
+                        stat = None
                     size, state = (stat.st_size, str(stat.st_mtime_ns)) if stat else (0, "")
                     entries.append(Entry(entry.name, is_folder, size, state))
         except (FileNotFoundError, NotADirectoryError) as error:

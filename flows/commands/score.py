@@ -21,6 +21,7 @@ from catalog.guards.rasters import open_raster
 from catalog.legend import MAP_NO_DATA, OUTSIDE, Legend, LegendClass
 from catalog.orbits.tiles import Tile
 from catalog.products import Order
+from catalog.storage.pixels import DRIVERS
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.request import MapRequest
@@ -74,7 +75,7 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
     def read_map(window: Window) -> npt.NDArray[np.uint8]:
         values = np.full(window.shape, MAP_NO_DATA, np.uint8)
         with open_raster(
-            map_file, lambda why: DeliveryError(f"{map_file} can't be read: {why}. Make it again.")
+            map_file, lambda why: DeliveryError(f"{map_file} can't be read: {why}. Make it again."), DRIVERS
         ) as raster:
             row, column = raster.index(window.bounds[0] + 5, window.bounds[3] - 5)
             whole = Window(window.epsg, window.left - column, window.top + row, raster.width, raster.height)

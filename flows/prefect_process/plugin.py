@@ -2,7 +2,7 @@
 
 Prefect takes JSON text after ``--params`` and fails on a file's name. For ``prefect deployment run`` this plugin puts the
 file's content in its place, makes its paths absolute, and checks what the server can't. And any ``prefect`` command
-finds the server that `cropline up` started, while that server answers and no other address is set.
+finds the server that `cropline up` started, and its secret, while that server answers and no other address is set.
 
 Prefect imports this module whenever it is imported itself with ``[plugins] enabled = true``, so nothing heavy is imported
 here, and nothing is done in other processes.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from prefect.plugins import SetupResult, register_hook
 
-from flows.own_server import own_server
+from flows.own_server import SECRET_FILE, own_secret, own_server, store_folder
 
 if TYPE_CHECKING:
     from prefect.plugins import HookContext
@@ -29,6 +29,9 @@ REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
 
 MOST_BYTES = 524_288
 """Bytes of a run's parameters that Prefect takes (its setting PREFECT_SERVER_API_MAX_PARAMETER_SIZE)."""
+
+HEALTH_TIMEOUT = 60.0
+"""Seconds for which a server may be busy. Where none is, the connection is refused at once."""
 
 DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal")
 """All that `cropline up` makes."""
@@ -46,18 +49,31 @@ def setup_environment(*, ctx: HookContext) -> SetupResult | None:
             sys.argv[:] = expand(sys.argv, Path.cwd())
         except CroplineError as error:
             _refuse(str(error))
-    if ctx.api_url is not None or sys.argv[1:2] == ["server"]:
+    if sys.argv[1:2] == ["server"]:
         return None
+    if ctx.api_url is not None:  # an address that is set is the user's; ours may be set, too
+        return _access() if ctx.api_url.rstrip("/") == own_server() else None
     address = running_server()
     if sys.argv[1:3] == ["deployment", "run"] and any(word in DEPLOYMENTS for word in sys.argv[3:]):
         _check_services(address)
-    return SetupResult(env={"PREFECT_API_URL": address}) if address else None
+    if address is None:
+        return None
+    return SetupResult(env={"PREFECT_API_URL": address, **_access().env})
+
+
+def _access() -> SetupResult:
+    """What a command needs that asks this store's server."""
+    secret = own_secret()
+    if secret is None and (store_folder() / "prefect" / SECRET_FILE).exists():
+        sys.stderr.write(
+            f"The secret of this store's server can't be read: {store_folder() / 'prefect' / SECRET_FILE}\n"
+        )
+    return SetupResult(env={"PREFECT_API_AUTH_STRING": secret} if secret else {})
 
 
 def _check_services(address: str | None) -> None:
     """End the process where no server runs: Prefect would start an empty one of its own. Warn where no worker does."""
     from catalog.storage.store import open_store
-    from flows.own_server import store_folder
     from flows.prefect_process.processes import services_of
 
     store = open_store(str(store_folder()), create=False)
@@ -133,7 +149,7 @@ def running_server() -> str | None:
     if address is None:
         return None
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 - written by `cropline up`
+        with urllib.request.urlopen(f"{address}/health", timeout=HEALTH_TIMEOUT) as answer:  # noqa: S310 - written by `cropline up`
             return address if answer.status == 200 else None
     except (OSError, ValueError):
         return None

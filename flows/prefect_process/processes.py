@@ -20,6 +20,9 @@ from catalog.storage.store import Store
 
 Service = Literal["server", "worker"]
 
+MODULES: dict[Service, str] = {"server": "flows.prefect_process.server", "worker": "flows.prefect_process.worker"}
+"""What is run with the words ``server start`` and ``worker start``."""
+
 STOP_TIMEOUT = 20.0
 LOGS_KEPT = 5
 """Logs of earlier starts that are kept, by service."""
@@ -62,13 +65,18 @@ def log_of(store: Store, name: Service) -> Path:
     return store.prefect / f"{name}.log"
 
 
-def spawn(words: list[str], store: Store, name: Service, environment: Mapping[str, str]) -> psutil.Process:
-    """Start ``prefect WORDS`` in a session of its own, its output in a new log of the store."""
+def spawn(
+    options: list[str], store: Store, name: Service, environment: Mapping[str, str], umask: int = -1
+) -> psutil.Process:
+    """Start a service in a session of its own, its output in a new log of the store. By default its umask is this process's.
+
+    Secrets go into the environment: everybody on this machine may read a command line.
+    """
     log = log_of(store, name)
     rotate(log)
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
-            [sys.executable, "-m", "prefect", *words],
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, words of this project
+            [sys.executable, "-m", MODULES[name], name, "start", *options],
             env=dict(environment),
             cwd=store.prefect,
             stdin=subprocess.DEVNULL,
@@ -76,6 +84,7 @@ def spawn(words: list[str], store: Store, name: Service, environment: Mapping[st
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=_default_signals,
+            umask=umask,
         )
     return psutil.Process(process.pid)
 
@@ -117,7 +126,8 @@ def _is_service(process: psutil.Process, name: Service) -> bool:
         words: list[str] = process.cmdline()
     except psutil.Error:
         return False
-    start = words.index("prefect") if "prefect" in words else len(words)
+    # `prefect server start` is what an earlier version of this software started.
+    start = next((index for index, word in enumerate(words) if word in ("prefect", MODULES[name])), len(words))
     return words[start + 1 : start + 3] == [name, "start"]
 
 

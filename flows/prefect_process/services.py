@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,23 +17,20 @@ import psutil
 from filelock import FileLock
 from pydantic import Field, ValidationError
 
-from catalog.errors import CroplineError
 from catalog.products import Frozen
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
-from flows.own_server import SERVER_FILE
-from flows.prefect_process import processes
+from flows.own_server import SECRET_FILE, SERVER_FILE, read_secret
+from flows.prefect_process import processes, sqlite_locks, work_pool
+from flows.prefect_process.api import Api, ServiceError
+from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
 from flows.prefect_process.temporary_server import QUIET
+from flows.prefect_process.work_pool import POOL
 from flows.settings import Settings
 
-POOL = "cropline"
 PREFERRED_PORT = 4200
 START_TIMEOUT = 180.0
 PREFECT_FILE = Path(__file__).resolve().parents[2] / "prefect.yaml"
-
-
-class ServiceError(CroplineError):
-    """The server or the worker can't be started or stopped."""
 
 
 class ProcessMark(Frozen):
@@ -48,6 +42,14 @@ class ProcessMark(Frozen):
     @classmethod
     def of(cls, process: psutil.Process) -> ProcessMark:
         return cls(pid=process.pid, started=process.create_time())
+
+    def runs(self) -> bool:
+        """Return whether that process runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.started and processes.running(process)
+        except psutil.Error:
+            return False
 
 
 class Services(Frozen):
@@ -75,40 +77,33 @@ class Status(Frozen):
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
     """Start what isn't running: the server, the work pool, the deployments of prefect.yaml, the worker.
 
-    Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Raises
-    `ServiceError` with the end of the log of what didn't start.
+    Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Both know
+    the store's secret, which is made where there is none. Raises `ServiceError` with the end of the log of what didn't start.
     """
     store = _store(settings, create=True)
-    store.prefect.mkdir(parents=True, exist_ok=True)
-    with FileLock(store.prefect / "services.lock"):
-        environment = _environment(settings, store)
-        server = _only(store, "server", tell)
-        if server is None:
-            server = _start_server(store, _free_port(port, _port_before(store)), environment, tell)
-        ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
-        services = Services(api=f"{ui}/api", ui=ui, server=ProcessMark.of(server))
-        write_json(_file(store), services.model_dump())
-        if not answers(services.api):
-            tell(f"waiting for the server at {ui}")
-            _wait(lambda: answers(services.api), store, "server", server)
-        environment["PREFECT_API_URL"] = services.api
-        tell("work pool and deployments")
-        _deploy(services.api, environment)
-        worker = _only(store, "worker", tell)
-        if worker is not None and worker.environ().get("PREFECT_API_URL") != services.api:
-            tell("stopping the worker, which asks a server that is gone")
-            processes.stop(worker)
-            worker = None
-        if worker is None:
-            tell("starting the worker")
-            started = datetime.now(UTC)
-            worker = processes.spawn(
-                ["worker", "start", "--pool", POOL, "--type", "process"], store, "worker", environment
-            )
-            _wait(lambda: _worker_online(services.api, started), store, "worker", worker)
-        services = services.model_copy(update={"worker": ProcessMark.of(worker)})
-        write_json(_file(store), services.model_dump())
-        return services
+    with private_umask() as usual:
+        close_folder(store.prefect)
+        with FileLock(store.prefect / "services.lock", mode=0o600):
+            secret, new = kept_secret(store.prefect)
+            if new:
+                tell(
+                    f"to sign in, the server's pages ask for a password: it is the line in {store.prefect / SECRET_FILE}"
+                )
+            environment = _environment(settings, store) | _secured(secret)
+            services = _server(store, port, environment, tell)
+            api = Api(services.api, secret)
+            if not api.answers():
+                tell(f"waiting for the server at {services.ui}")
+                _wait(api.answers, store, "server", services.server)
+            environment["PREFECT_API_URL"] = services.api
+            tell("work pool and deployments")
+            runs = settings.runs or work_pool.usual_runs()
+            work_pool.put_right(api, runs)
+            _deploy(environment)
+            worker = _worker(store, api, runs, environment, usual, tell)
+            services = services.model_copy(update={"worker": ProcessMark.of(worker)})
+            write_json(_file(store), services.model_dump())
+            return services
 
 
 def down(settings: Settings, tell: Callable[[str], None]) -> bool:
@@ -138,14 +133,15 @@ def look(settings: Settings) -> Status:
         store=str(store.root), exists=store.root.is_dir(), worker=bool(processes.services_of(store, "worker"))
     )
     services = read_services(store)
-    if services is None or not answers(services.api):
+    api = None if services is None else Api(services.api, read_secret(store.prefect))
+    if services is None or api is None or not api.answers():
         return status
     due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}}
     return status.model_copy(
         update={
             "server": services.ui,
-            "waiting": _runs(services.api, {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}, **due}),
-            "running": _runs(services.api, {"state": {"type": {"any_": ["RUNNING"]}}}),
+            "waiting": _runs(api, {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}, **due}),
+            "running": _runs(api, {"state": {"type": {"any_": ["RUNNING"]}}}),
         }
     )
 
@@ -158,20 +154,12 @@ def read_services(store: Store) -> Services | None:
         return None
 
 
-def answers(api: str) -> bool:
-    """Return whether the server's health check answers."""
-    try:
-        return _call(f"{api}/health") is not None
-    except ServiceError:
-        return False
-
-
 def _file(store: Store) -> Path:
     return store.prefect / SERVER_FILE
 
 
-def _runs(api: str, runs: dict[str, Any]) -> int:
-    return int(_call(f"{api}/flow_runs/count", {"flow_runs": runs}))
+def _runs(api: Api, runs: dict[str, Any]) -> int:
+    return int(api.ask("flow_runs/count", {"flow_runs": runs}))
 
 
 def _store(settings: Settings, *, create: bool = False) -> Store:
@@ -200,6 +188,65 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
     }
 
 
+def _secured(secret: str) -> dict[str, str]:
+    """What the server and those that ask it have in their environment, to refuse everybody who doesn't know the secret."""
+    return {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_API_AUTH_STRING": secret}
+
+
+def _server(store: Store, port: int | None, environment: Mapping[str, str], tell: Callable[[str], None]) -> Services:
+    """The store's server, which runs and may not answer yet."""
+    server = _only(store, "server", tell)
+    if server is not None and not _knows(server, environment):
+        tell("stopping the server, which doesn't ask for this store's secret")
+        processes.stop(server)
+        server = None
+    if server is None:
+        free = _free_port(port, _port_before(store))
+        tell(f"starting the server at http://127.0.0.1:{free}; the first start makes its database")
+        own = {
+            # No page but its own gets an answer, under both names that a browser may be given.
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": sqlite_locks.address_of(store.prefect / "prefect.db"),
+        }
+        options = ["--host", "127.0.0.1", "--port", str(free)]
+        server = processes.spawn(options, store, "server", {**environment, **own})
+    ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
+    services = Services(api=f"{ui}/api", ui=ui, server=ProcessMark.of(server))
+    write_json(_file(store), services.model_dump())
+    return services
+
+
+def _worker(
+    store: Store, api: Api, runs: int, environment: Mapping[str, str], umask: int, tell: Callable[[str], None]
+) -> psutil.Process:
+    """The store's worker, which asks that server. What its runs deliver is as open as the user's other files."""
+    worker = _only(store, "worker", tell)
+    if worker is not None and not _knows(worker, environment):
+        tell("stopping the worker, which asks a server that is gone or doesn't know the secret")
+        processes.stop(worker)
+        worker = None
+    if worker is not None:
+        if (limit := processes.option_of(worker, "--limit")) != str(runs):
+            tell(f"the worker keeps its limit of {limit} runs at once until `cropline down`, then `cropline up`")
+        return worker
+    tell(f"starting the worker, for {runs} {'run' if runs == 1 else 'runs'} at once")
+    started = datetime.now(UTC)
+    options = ["--pool", POOL, "--type", "process", "--limit", str(runs)]
+    worker = processes.spawn(options, store, "worker", environment, umask)
+    _wait(lambda: _worker_online(api, started), store, "worker", ProcessMark.of(worker))
+    return worker
+
+
+def _knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
+    """Return whether a service was started with this secret and, where one is given, this address."""
+    has = process.environ()
+    return all(
+        has.get(name) == environment[name]
+        for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL")
+        if name in environment
+    )
+
+
 def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) -> psutil.Process | None:
     """The server or worker that runs, or None. Where there are several, all but the oldest are stopped."""
     kept, *others = processes.services_of(store, name) or [None]
@@ -207,12 +254,6 @@ def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) ->
         tell(f"stopping a second {name}")
         processes.stop(process)
     return kept
-
-
-def _start_server(store: Store, port: int, environment: Mapping[str, str], tell: Callable[[str], None]) -> Any:
-    tell(f"starting the server at http://127.0.0.1:{port}; the first start makes its database")
-    words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    return processes.spawn(words, store, "server", environment)
 
 
 def _port_before(store: Store) -> int | None:
@@ -234,19 +275,17 @@ def _free_port(wanted: int | None, before: int | None = None) -> int:
     raise ServiceError(f"port {wanted} is taken. Name another with --port, or leave it out.")
 
 
-def _wait(ready: Callable[[], bool], store: Store, name: processes.Service, process: psutil.Process) -> None:
+def _wait(ready: Callable[[], bool], store: Store, name: processes.Service, mark: ProcessMark) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not ready():
-        if not processes.running(process) or time.monotonic() > deadline:
+        if not mark.runs() or time.monotonic() > deadline:
             log = processes.log_of(store, name)
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:] if log.is_file() else []
             raise ServiceError("\n".join([f"the {name} did not start; the end of {log} says:", *lines]))
         time.sleep(0.25)
 
 
-def _deploy(api: str, environment: Mapping[str, str]) -> None:
-    if _call(f"{api}/work_pools/{POOL}") is None:
-        _prefect(["work-pool", "create", POOL, "--type", "process"], environment)
+def _deploy(environment: Mapping[str, str]) -> None:
     if not PREFECT_FILE.is_file():
         raise ServiceError(f"no {PREFECT_FILE}: run `cropline up` from an installation of the checkout (make install).")
     _prefect(["block", "register", "--module", "flows.prefect_process.credentials_block"], environment)
@@ -267,25 +306,10 @@ def _prefect(words: list[str], environment: Mapping[str, str]) -> None:
         raise ServiceError(f"`prefect {' '.join(words)}` failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
 
 
-def _worker_online(api: str, since: datetime) -> bool:
+def _worker_online(api: Api, since: datetime) -> bool:
     """True once a worker has told the server since a time that it is there; one that crashed counts as online for a while."""
-    workers = _call(f"{api}/work_pools/{POOL}/workers/filter", {})
+    workers = api.ask(f"work_pools/{POOL}/workers/filter", {})
     return any(
         worker.get("status") == "ONLINE" and datetime.fromisoformat(worker["last_heartbeat_time"]) >= since
         for worker in workers or []
     )
-
-
-def _call(address: str, body: dict[str, Any] | None = None) -> Any:
-    """The JSON that the server answers; None for what it doesn't know. Raises `ServiceError` when it doesn't answer."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address, data=data, headers={"Content-Type": "application/json"})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - the address is this machine's
-            return json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        raise ServiceError(f"the server at {address} answered {error.code}: {error.reason}") from error
-    except OSError as error:
-        raise ServiceError(f"no answer from {address}: {error}") from error

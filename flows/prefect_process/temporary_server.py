@@ -120,6 +120,7 @@ def _started(home: Path) -> TemporaryServer:
         environment["PREFECT_API_DATABASE_MIGRATE_ON_START"] = "false"
     # Bound and listening here: the address is known at once, nobody else can take it, and who asks too early waits.
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, (home / "server.log").open("wb") as log:
+        environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = f"http://127.0.0.1:{listening.getsockname()[1]}"
         process = subprocess.Popen(  # noqa: S603 - this interpreter, a file of this package
             [
                 sys.executable,

@@ -10,6 +10,7 @@ import base64
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,9 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from catalog.products import LeftOut
 from flows.reporting.delivery import AcquisitionShown, Delivery
+from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
 
@@ -99,7 +102,8 @@ class Artifacts:
         before = names[: names.index(self._name)] if self._name in names else []
         reached = sum(self._shares[name] for name in before) + self._shares.get(self._name, 0) * min(1.0, part)
         self._percent = percent = max(self._percent, min(100.0, reached))
-        self._outbox.put("progress", lambda: self._send_progress(percent, description))
+        text = markdown_text(description)
+        self._outbox.put("progress", lambda: self._send_progress(percent, text))
 
     def _send_progress(self, percent: float, description: str) -> None:
         if self._progress is None:
@@ -109,8 +113,11 @@ class Artifacts:
             update_progress_artifact(self._progress, percent, description=description)
 
     def table(self, key: str, rows: list[dict[str, str]], description: str) -> None:
-        """Show a table."""
-        self._outbox.put(key, lambda: create_table_artifact(rows, key=key, description=description))
+        """Show a table of plain text."""
+        # The UI takes cells for Markdown.
+        cells = [{name: markdown_text(value) for name, value in row.items()} for row in rows]
+        text = markdown_text(description)
+        self._outbox.put(key, lambda: create_table_artifact(cells, key=key, description=text))
 
     def publish(self, delivery: Delivery, facts: DeliveryFacts) -> None:
         """Show what was delivered."""
@@ -119,10 +126,16 @@ class Artifacts:
             acquisition_rows(AcquisitionShown.model_validate(item) for item in facts.season.acquisitions),
             f"Acquisitions of the season; used: {len(delivery.acquisitions)}. Fractions are of the requested area.",
         )
+        if facts.left_out:
+            kinds = Counter(left.kind.words for left in facts.left_out)
+            listed = ", ".join(f"{count} {words}" for words, count in kinds.most_common())
+            self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
         files = {Path(file).name: Path(file) for file in delivery.files}
         if "overview.png" in files:
             address = picture_address(files["overview.png"])
-            self._outbox.put("map", lambda: create_image_artifact(address, key="map", description=facts.notice))
+            self._outbox.put(
+                "map", lambda: create_image_artifact(address, key="map", description=markdown_text(facts.notice))
+            )
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
             self.table("hectares", rows, " ".join(comments))
@@ -152,6 +165,11 @@ def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str,
     ]
 
 
+def left_out_rows(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
+    """One row per product, or part of one, that was found and not taken."""
+    return [{"product": left.product, "kind": left.kind.words, "reason": left.reason} for left in left_out]
+
+
 def picture_address(file: Path) -> str:
     """A picture as a ``data:`` address, made smaller until it is small enough."""
     with Image.open(file) as opened:
@@ -174,16 +192,19 @@ def hectare_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def summary(delivery: Delivery, notice: str) -> str:
-    """Files, scores and notes as Markdown. The files lie on the machine that ran the flow."""
-    parts = [f"**{note}**" for note in (("Synthetic data.",) if delivery.synthetic else ()) + delivery.notes]
-    parts.append(f"Folder: [{delivery.delivery}]({Path(delivery.delivery).as_uri()})")
-    parts.append("\n".join(f"- [{Path(file).name}]({Path(file).as_uri()})" for file in delivery.files))
+    """Files, scores and notes as Markdown; names and notes are plain text in it. The files lie on the machine that ran the flow."""
+    parts = [
+        f"**{markdown_text(note)}**" for note in (("Synthetic data.",) if delivery.synthetic else ()) + delivery.notes
+    ]
+    parts.append(f"Folder: [{markdown_text(delivery.delivery)}]({Path(delivery.delivery).as_uri()})")
+    parts.append("\n".join(f"- [{markdown_text(Path(file).name)}]({Path(file).as_uri()})" for file in delivery.files))
     if delivery.scores:
         rows = [
-            f"| {score.split} | {score.oa:.3f} | {score.miou:.3f} | {score.dice:.3f} | {score.n_pixels} | {score.note} |"
+            f"| {markdown_text(score.split)} | {score.oa:.3f} | {score.miou:.3f} | {score.dice:.3f} | {score.n_pixels} "
+            f"| {markdown_text(score.note)} |"
             for score in delivery.scores
         ]
         parts.append("\n".join(["| split | OA | mIoU | Dice | pixels | note |", "|---|---|---|---|---|---|", *rows]))
     if delivery.model:
-        parts.append(f"Model: {delivery.model}")
-    return "\n\n".join([*parts, notice])
+        parts.append(f"Model: {markdown_text(delivery.model)}")
+    return "\n\n".join([*parts, markdown_text(notice)])

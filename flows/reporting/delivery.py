@@ -64,6 +64,9 @@ class Delivered(Delivery):
     """Record of a delivery in a run's folder."""
 
     ordered: Annotated[tuple[str, ...], Field(description="products that were ordered, with their baselines")]
+    contents: Annotated[
+        dict[str, str], Field(description="names of what their files held, by product; nothing in older runs")
+    ] = {}
     masked_with: Annotated[str, Field(description="version and options of the mask; empty in older runs")] = ""
 
 
@@ -72,9 +75,19 @@ def ordered_products(order: Order) -> tuple[str, ...]:
     return tuple(sorted(f"{product.id} {product.baseline}" for item in order.acquisitions for product in item.products))
 
 
+def ordered_contents(order: Order) -> dict[str, str]:
+    """What names the content of the products of an order, by product."""
+    return {product.id: product.content for item in order.acquisitions for product in item.products}
+
+
 def write_delivered(folder: RunFolder, delivery: Delivery, order: Order, masked_with: str) -> None:
     """Remember in a run's folder what was delivered."""
-    delivered = Delivered(**delivery.model_dump(), ordered=ordered_products(order), masked_with=masked_with)
+    delivered = Delivered(
+        **delivery.model_dump(),
+        ordered=ordered_products(order),
+        contents=ordered_contents(order),
+        masked_with=masked_with,
+    )
     write_json(folder.delivered, delivered.model_dump(mode="json"))
 
 

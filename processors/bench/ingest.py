@@ -33,6 +33,7 @@ from catalog.grid import Cell, cells_of_window, to_lonlat
 from catalog.order import make_order
 from catalog.products import CROP_BANDS, LEVEL_BANDS, Order
 from catalog.sources.registry import open_source
+from catalog.storage.pixels import open_pixels
 from catalog.storage.store import Store
 from processors.bench.archive import ASSETS, DISTINCT, START, TILE_OFFSET, Archive, write_archive
 from processors.bench.rates import IngestRates
@@ -178,7 +179,7 @@ def _decode(archive: Archive, numbers: Sequence[int], threads: int) -> float:
     """Seconds for reading the files of these acquisitions, as wholes, in so many threads."""
 
     def read(path: Path) -> None:
-        with rasterio.Env(**GDAL_ENVIRONMENT), rasterio.open(path) as file:
+        with rasterio.Env(**GDAL_ENVIRONMENT), open_pixels(str(path)) as file:
             file.read(1)
 
     files = [archive.file(number, asset) for number in numbers for asset in ASSETS]
@@ -285,7 +286,7 @@ def _patch_reads(archive: Archive, root: Path, threads: int) -> tuple[float, flo
             from_cube.append(time.perf_counter() - start)
 
             def read(path: Path, raster_window: RasterWindow = raster_window) -> npt.NDArray[Any]:
-                with rasterio.Env(**GDAL_ENVIRONMENT), rasterio.open(path) as file:
+                with rasterio.Env(**GDAL_ENVIRONMENT), open_pixels(str(path)) as file:
                     values: npt.NDArray[Any] = file.read(1, window=raster_window)
                     return values
 

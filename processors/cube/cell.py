@@ -26,7 +26,7 @@ from catalog.storage.store import CellPath
 from catalog.versions import shows_same_pixels
 from processors.cube.claim import Claim, announce, seized
 from processors.cube.date_writer import write_slab, write_values
-from processors.cube.layout import VARIABLES, add_arrays, create_arrays, geozarr_attributes, open_arrays
+from processors.cube.layout import VARIABLES, LocalArrays, add_arrays, create_arrays, geozarr_attributes, open_arrays
 from processors.cube.lock import StillHeld, locked
 from processors.cube.pixel_source import PixelSource, contents_of, older_sources, read_sources
 from processors.cube.storage import create, files_in_memory, open_group
@@ -159,11 +159,11 @@ class Cube:
 
         Others see the old one or the new one. Raises `LeaseLostError`, and `StoreError` where the disk is full.
         """
-        array = self._array(variable)
-        if slab.shape != array.shape[1:]:
-            raise ValueError(f"{variable} of a cell is written whole, {array.shape[1:]}, not {slab.shape}")
+        metadata = self._metadata(variable)
+        if slab.shape != metadata.shape[1:]:
+            raise ValueError(f"{variable} of a cell is written whole, {metadata.shape[1:]}, not {slab.shape}")
         with self._writing(index):
-            write_slab(self.path, array, variable, index, slab, self.claims.get(index))
+            write_slab(self.path, metadata, variable, index, slab, self.claims.get(index))
 
     def set(self, index: int, **values: Any) -> None:
         """Write values of one date, flags last, each whole or not at all; under its claim where it is in `claims`.
@@ -179,7 +179,7 @@ class Cube:
         claim = self.claims.get(index)
         whole = any(self._array(flag)[index] == 1 for flag in flags)
         # Who was there before may set a flag yet, in a bucket: it must not find the one that it knows.
-        if whole or (claim is not None and claim.number > 1):
+        if whole or (claim is not None and claim.contested):
             self.set(index, **dict.fromkeys(flags, 0))
         if whole:
             announce(self.path, index)
@@ -193,6 +193,12 @@ class Cube:
                 if index in self.claims:  # whoever takes a claim over clears away what was made aside
                     self.claims[index].renew()
                 raise
+
+    def _metadata(self, name: str) -> Any:
+        """Metadata of an array, which needn't be made for it."""
+        if isinstance(self.arrays, LocalArrays) and name in self.arrays:
+            return self.arrays.metadata(name)
+        return self._array(name).metadata
 
     def _array(self, name: str) -> zarr.Array[Any]:
         if name in VARIABLES and name not in self.arrays:
@@ -292,9 +298,9 @@ def _renew(cube: Cube, index: int, acquisition: Acquisition) -> None:
     known = {product.id: product for product in cube.products(index)}
     # Numbers are read as their baseline says: another one, or one that is understood now, makes another product of it.
     if not any(_is_other(known.get(product.id), product) for product in acquisition.products):
-        listed = known | {product.id: product for product in acquisition.products}
-        if any(listed[name] != product for name, product in known.items()):  # what older versions there are, say
-            cube.set(index, products=_listed(listed.values()))
+        listed = _listed((known | {product.id: product for product in acquisition.products}).values())
+        if listed != _listed(known.values()):  # what older versions there are, say
+            cube.set(index, products=listed)
         return
     kept = [
         product
@@ -319,7 +325,7 @@ def _is_other(known: Product | None, product: Product) -> bool:
 
 def _listed(products: Iterable[Product]) -> str:
     by_id = sorted(products, key=lambda product: product.id)
-    return json.dumps([product.model_dump(mode="json", exclude_defaults=False) for product in by_id])
+    return json.dumps([product.model_dump(mode="json") for product in by_id])
 
 
 def _axis_values(acquisition: Acquisition, products: Sequence[Product]) -> dict[str, Any]:

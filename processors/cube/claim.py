@@ -1,8 +1,10 @@
 """The claim of a date of a cell: one writer at a time fills it, and whoever lost its claim writes nothing more.
 
 A claim is a lease with a record beside the cell, renewed by a thread while the work goes on. On disk what is written comes into
-its place while the record's gate is shut and its content is looked at, so that nobody can take over in between. In a bucket each
-object is put on the condition that it is still the one that this writer found or made since it has the claim.
+its place while the record's gate is shut and its content is looked at, so that nobody can take over in between: a writer that stood
+still changes nothing. In a bucket each object is put on the condition that it is still the one that this writer found or made while
+it had the claim. What that leaves: a writer that stands still for the length of a lease between this look and its put gets an object
+through where its successor left things as they were, bit by bit: put the very same object, or none where a slab has no data at all.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -48,10 +51,15 @@ class Claim:
         """Fencing number: rises with each holder."""
         return self._lease.number
 
+    @property
+    def contested(self) -> bool:
+        """True where another writer had it that may come back."""
+        return self._lease.contested
+
     def take(self, *, seize: bool = False) -> None:
         """Wait for the claim and take it; ``seize``: from whoever holds it. Raises `StoreError`."""
         self._lease.acquire(seize=seize)
-        if isinstance(self.path, Path) and self.number > 1:  # another writer may have left something
+        if isinstance(self.path, Path) and self.contested:  # the other one may have left something
             for left in _beside(self.path).glob(f"{self.index}-*"):
                 shutil.rmtree(left, ignore_errors=True)
 
@@ -84,10 +92,22 @@ class Claim:
             yield
 
     def find(self, place: BucketPath) -> bool:
-        """Remember what is in a place, unless it is known; to be followed by `renew`. Whether anything is. Raises `StoreError`."""
+        """Look what is in a place, unless it is known; to be followed by `renew`. Whether anything is. Raises `StoreError`."""
         if place.key not in self._known:
             self._known[place.key] = place.etag()
         return self._known[place.key] is not None
+
+    def find_all(self, places: Iterable[BucketPath], pool: ThreadPoolExecutor) -> None:
+        """Look what is in places. Who took nothing over supposes that nothing is: if something is, its put will tell.
+
+        Raises `LeaseLostError`, `StoreError`.
+        """
+        unknown = [place for place in places if place.key not in self._known]
+        if not self.contested:
+            self._known |= {place.key: None for place in unknown}
+        elif unknown:
+            list(pool.map(self.find, unknown))
+            self.renew(at_once=True)
 
     def put(self, place: BucketPath, data: bytes) -> None:
         """Put an object in the place of the one that this writer found or made. Raises `LeaseLostError`, `StoreError`."""

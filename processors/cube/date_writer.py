@@ -26,28 +26,29 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from processors.cube.claim import Claim
 from processors.cube.codecs import plain_codecs, rust_codecs
+from processors.cube.storage import BucketStore
 
 FLAGS = ("ingested", "masked")
 _AT_ONCE = 8
 """Objects looked at or put at once: each waits for the network."""
 
 
-def write_slab(path: CellPath, array: zarr.Array[Any], name: str, index: int, slab: Any, claim: Claim | None) -> None:
-    """Write the slab of a date. Raises `LeaseLostError`, and whatever a disk or a bucket raises."""
+def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, claim: Claim | None) -> None:
+    """Write the slab of a date; ``metadata`` is that of its array. Raises `LeaseLostError`, and whatever a disk or a bucket raises."""
     if isinstance(path, BucketPath):
         if claim is None:
-            array[index] = slab
+            place_of = StorePath(BucketStore(path), name)
+            _array(metadata, place_of, plain_codecs(), empty=False)[index] = slab
         else:
-            _put(path, {name: array}, index, {name: slab}, claim)
+            _put(path, {name: metadata}, index, {name: slab}, claim)
         return
     aside = claim.aside if claim else path.with_name(f"{path.name}.claims") / f"{index}-{secrets.token_hex(8)}"
-    chunk = (index, *(0,) * (array.ndim - 1))
-    place = path / name / array.metadata.encode_chunk_key(chunk)
+    chunk = (index, *(0,) * slab.ndim)
+    place = path / name / metadata.encode_chunk_key(chunk)
     # All in one folder: making and removing folders takes longer than writing a mask.
-    described: Any = array.metadata  # its types tell Zarr's formats apart, which we needn't
-    metadata: Any = replace(described, chunk_key_encoding=V2ChunkKeyEncoding(separator="."))
-    made = _array(metadata, StorePath(LocalStore(aside)), rust_codecs(), empty=False)
-    file = aside / metadata.encode_chunk_key(chunk)
+    flat = replace(metadata, chunk_key_encoding=V2ChunkKeyEncoding(separator="."))
+    made = _array(flat, StorePath(LocalStore(aside)), rust_codecs(), empty=False)
+    file = aside / flat.encode_chunk_key(chunk)
     try:
         aside.mkdir(parents=True, exist_ok=True)
         made[index] = slab
@@ -67,32 +68,35 @@ def write_values(
 ) -> None:
     """Write values of one date, in the order given, each whole or not at all. Raises as `write_slab` does."""
     if claim is not None and isinstance(path, BucketPath):
-        _put(path, arrays, index, values, claim)
+        _put(path, {name: array.metadata for name, array in arrays.items()}, index, values, claim)
         return
     held: AbstractContextManager[None] = claim.held() if claim else nullcontext()
     with held:
         for name, value in values.items():
-            arrays[name][index : index + 1] = _as_array(arrays[name], value)
+            arrays[name][index : index + 1] = _as_array(arrays[name].dtype, value)
 
 
-def _as_array(array: zarr.Array[Any], value: Any) -> npt.NDArray[Any]:
-    return np.array([value], dtype=object if isinstance(value, str) else array.dtype)
+def _as_array(dtype: Any, value: Any) -> npt.NDArray[Any]:
+    return np.array([value], dtype=object if isinstance(value, str) else dtype)
 
 
-def _put(
-    path: BucketPath, arrays: Mapping[str, zarr.Array[Any]], index: int, values: Mapping[str, Any], claim: Claim
-) -> None:
+def _put(path: BucketPath, metadata: Mapping[str, Any], index: int, values: Mapping[str, Any], claim: Claim) -> None:
     """Put objects side by side, flags after all others."""
     objects: dict[str, dict[BucketPath, bytes | None]] = {"values": {}, "flags": {}}
     for name, value in values.items():
-        array = arrays[name]
-        key = array.metadata.encode_chunk_key((index, *(0,) * (array.ndim - 1)))
+        described = metadata[name]
+        key = described.encode_chunk_key((index, *(0,) * (described.ndim - 1)))
         place = BucketPath(path.bucket, f"{path.key}/{name}/{key}", path.access)
         if name not in FLAGS:
-            shaped = value[np.newaxis] if isinstance(value, np.ndarray) else _as_array(array, value)
-            objects["values"][place] = _encoded(array, name, key, index, shaped, empty=False)
+            shaped = (
+                value[np.newaxis]
+                if isinstance(value, np.ndarray)
+                else _as_array(described.dtype.to_native_dtype(), value)
+            )
+            objects["values"][place] = _encoded(described, name, key, index, shaped, empty=False)
             if objects["values"][place] is None and claim.find(place):
-                objects["values"][place] = _encoded(array, name, key, index, shaped, empty=True)
+                claim.renew(at_once=True)
+                objects["values"][place] = _encoded(described, name, key, index, shaped, empty=True)
         else:
             # Not set is written as another number by each writer: a flag that one who stood still would set then isn't the one that
             # it knows.
@@ -100,18 +104,14 @@ def _put(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for group in objects.values():
             there = {place: data for place, data in group.items() if data is not None}
-            list(pool.map(claim.find, there))
-            if there:
-                claim.renew(at_once=True)
-                list(pool.map(claim.put, there, there.values()))
+            claim.find_all(there, pool)
+            list(pool.map(claim.put, there, there.values()))
 
 
-def _encoded(
-    array: zarr.Array[Any], name: str, key: str, index: int, values: npt.NDArray[Any], *, empty: bool
-) -> bytes | None:
+def _encoded(metadata: Any, name: str, key: str, index: int, values: npt.NDArray[Any], *, empty: bool) -> bytes | None:
     """The object of a date; None where it holds nothing but fill values and ``empty`` ones aren't made."""
     files: dict[str, Buffer] = {}
-    made = _array(array.metadata, StorePath(MemoryStore(files), name), plain_codecs(), empty=empty)
+    made = _array(metadata, StorePath(MemoryStore(files), name), plain_codecs(), empty=empty)
     made[index : index + 1] = values
     buffer = files.get(f"{name}/{key}")
     return None if buffer is None else buffer.to_bytes()

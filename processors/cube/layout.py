@@ -20,7 +20,8 @@ import numpy as np
 import zarr
 from pyproj import CRS
 from zarr.codecs import BloscCodec
-from zarr.storage import LocalStore
+from zarr.core.metadata import ArrayV3Metadata
+from zarr.storage import LocalStore, StorePath
 
 from catalog.errors import StoreError
 from catalog.grid import CELL, PIXEL, Cell
@@ -242,11 +243,16 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
                 with rust_codecs() if VARIABLES[name].kind == "slab" else plain_codecs():
                     array = zarr.Array.from_dict(place, metadata)
             except (KeyError, TypeError, ValueError) as error:
-                raise StoreError(
-                    f"{place}: not an array of this project ({type(error).__name__}: {error}). Move the cell away and run again."
-                ) from error
+                raise _no_array(place, error) from error
             self._made.setdefault(name, array)  # one that grows must be the same for all
         return self._made[name]
+
+    def metadata(self, name: str) -> ArrayV3Metadata:
+        """Metadata of an array. Raises `StoreError`."""
+        try:
+            return ArrayV3Metadata.from_dict(self._metadata[name])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _no_array(self._group.store_path / name, error) from error
 
     def __contains__(self, name: object) -> bool:
         return name in self._metadata
@@ -256,6 +262,12 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
 
     def __len__(self) -> int:
         return len(self._metadata)
+
+
+def _no_array(place: StorePath, error: Exception) -> StoreError:
+    return StoreError(
+        f"{place}: not an array of this project ({type(error).__name__}: {error}). Move the cell away and run again."
+    )
 
 
 def open_arrays(group: zarr.Group, level: Level) -> Mapping[str, zarr.Array[Any]]:

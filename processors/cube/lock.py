@@ -69,6 +69,8 @@ class Lease:
         self.record = record
         self.owner = uuid.uuid4().hex
         self.number = 0
+        self.contested = False
+        """True where it was taken from a holder that had not released it, and may come back."""
         self._process, self._has_ended = process, has_ended
         self._etag = ""
         self._written = 0.0
@@ -92,6 +94,7 @@ class Lease:
             free = content.owner in ("", self.owner) or time.monotonic() - since > LEASE
             free = free or seize or self._has_ended(content.process)
             if free and self._write(content.number + 1, IfMatch=etag):
+                self.contested = content.owner != ""
                 return
             if not free:
                 time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - so that those who wait don't ask in step

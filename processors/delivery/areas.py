@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.errors import DeliveryError
 from catalog.grid import PIXEL, Window, blocks_meeting, inside
 from catalog.legend import MAP_BACKGROUND, Legend, LegendClass, background_entry
+from catalog.storage.csv_text import csv_cell, csv_comment
 from catalog.storage.whole import written_whole
 
 HECTARE = 10_000
@@ -111,11 +112,13 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
         *header,
     ]
     text = io.StringIO()
-    text.writelines(f"# {' '.join(line.split())}\n" for line in lines)
+    text.writelines(f"# {csv_comment(line)}\n" for line in lines)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("value", "class", "hectares", "pixels", "percent"))
     for row in table.rows:
-        writer.writerow((row.entry.value, row.entry.name, f"{row.hectares:.2f}", row.pixels, f"{row.percent:.2f}"))
+        writer.writerow(
+            (row.entry.value, csv_cell(row.entry.name), f"{row.hectares:.2f}", row.pixels, f"{row.percent:.2f}")
+        )
     with written_whole(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 

@@ -41,6 +41,9 @@ class DeliveryFacts(Frozen):
     software_version: Annotated[str, Field(description="of Cropline")]
     source: Annotated[str, Field(description="the source's address, without credentials")]
     source_id: str
+    source_holds: Annotated[
+        str, Field(description="all that it holds, and how much of it wasn't asked for, in words")
+    ] = ""
     level: Level
     synthetic: Annotated[bool, Field(description="made of simulated products: said in every file")]
     year: int

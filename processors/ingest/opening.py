@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import rasterio
 from rasterio.errors import RasterioError
-from rasterio.session import Session
 
 from catalog.errors import ProductError, Reason
 from catalog.guards.addresses import split_address
+from catalog.networks import RefusedAddressError
 from catalog.products import Asset
 from catalog.storage.credentials import remedy
+from catalog.storage.pixels import open_pixels
 from processors.engine.limits import uninterruptible
 
 GDAL_ENVIRONMENT: dict[str, Any] = {
@@ -72,16 +72,6 @@ def asset_state(asset: Asset) -> str:
     return f"{stat.st_size}:{stat.st_mtime_ns}"
 
 
-class _Given(Session):  # type: ignore[misc]  # rasterio has no types
-    """The options that an asset brings. rasterio takes secrets from a session only."""
-
-    def __init__(self, options: Mapping[str, str]) -> None:
-        self._options = dict(options)
-
-    def get_credential_options(self) -> dict[str, str]:
-        return self._options
-
-
 class AssetOpener:
     """Opens assets for the length of an `ExitStack`, within an `Env` of `GDAL_ENVIRONMENT`, each with its own options.
 
@@ -99,11 +89,12 @@ class AssetOpener:
             raise _absent(asset, reason)
         if asset_state(asset) == "absent":
             raise MissingAssetError(f"{asset.href}: no such file", Reason.NOT_THERE)
-        # Listing the folder of a remote file costs more than reading it; beside a local one its georeference may lie.
-        listing = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR" if is_remote(asset) else "FALSE"}
+        options = {**asset.gdal_env, **GDAL_ENVIRONMENT}
         try:
-            with uninterruptible(), rasterio.Env(session=_Given({**asset.gdal_env, **GDAL_ENVIRONMENT}), **listing):
-                dataset = self._stack.enter_context(rasterio.open(asset.href))
+            with uninterruptible():
+                dataset = self._stack.enter_context(open_pixels(asset.href, options, asset.networks))
+        except RefusedAddressError as error:
+            raise ProductError(_shown(asset, f"{asset.href}: {error}"), Reason.NOT_ALLOWED) from error
         except RasterioError as error:
             reason = cause(error)
             if is_remote(asset):

@@ -6,7 +6,8 @@ own coordinate system.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +17,33 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import CRS, Transformer
 from rasterio.windows import Window as RasterWindow
-from shapely import area, force_2d
+from shapely import area
 
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
 from catalog.guards.rasters import open_raster
 from catalog.guards.vectors import vector_errors
 from catalog.quoting import shortened, shown
+from catalog.storage.pixels import DRIVERS
+from processors.patches.polygons import RowFault, polygons_of
 
 _BLOCK = 512  # pixels read at once: a fine raster under it stays small
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".parquet", ".geoparquet", ".gdb")
 
-_RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".img", ".vrt")
+_WITHOUT_POLYGONS = (
+    "Point",
+    "MultiPoint",
+    "Line",
+    "MultiLine",
+    "2.5D Point",
+    "2.5D MultiPoint",
+    "2.5D Line",
+    "2.5D MultiLine",
+)
+"""Beginnings of the kinds of layers that are of no use; of those that may hold anything the rows are looked at."""
+
+_RASTER_SUFFIXES = (".tif", ".tiff", ".jp2")
 
 _NUMBERS_OF_ROWS = ("fid", "id", "gid", "objectid", "ogc_fid")
 
@@ -59,25 +74,33 @@ class Codes(Protocol):
     def present(self) -> npt.NDArray[np.int64]:
         """The different codes of the whole file, sorted, without ``nodata``."""
 
+    def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:
+        """Rows of a vector file that can't be used, by kind; none of a raster."""
 
-def open_codes(path: Path, what: str, columns: tuple[str, ...], *, mask: bool = False) -> Codes:
+
+def open_codes(
+    path: Path, what: str, columns: tuple[str, ...], *, mask: bool = False, layer: str | None = None
+) -> Codes:
     """Open a raster or vector file; ``what`` names it in messages, ``columns`` are names that a column of codes may have.
 
-    A ``mask`` may hold fractional numbers, and its polygons need no column. Raises `RequestError`: no such file, neither
-    raster nor vector, several bands or layers, no coordinate system, not integer, no column to be told by its name.
+    A ``mask`` may hold fractional numbers, and its polygons need no column. ``layer``: of a
+    vector file with several. Raises `RequestError`: no such file, neither
+    raster nor vector, several bands or layers, no layer of that name, no coordinate system, not integer, no column to be told by its name.
     """
     if not path.exists():
         raise RequestError(f"{what}: no file {path}. Check the path; it resolves from where the command runs.")
     if path.suffix.lower() in _VECTOR_SUFFIXES:
-        return _open_vector(path, what, columns, mask)
+        return _open_vector(path, what, columns, mask, layer)
     try:
-        with open_raster(path, _NotRasterError) as raster:
+        with open_raster(path, _NotRasterError, DRIVERS) as raster:
             _check_raster(raster, path, what, mask)
+            if layer is not None:
+                raise RequestError(f"{what}_layer: {path} is a raster, which has no layers. Drop {what}_layer.")
             return RasterCodes(path, raster.nodata, what)
     except _NotRasterError as error:
         if path.suffix.lower() in _RASTER_SUFFIXES:
             raise _unreadable(what, path, str(error)) from error
-        return _open_vector(path, what, columns, mask)
+        return _open_vector(path, what, columns, mask, layer)
 
 
 class _NotRasterError(Exception):
@@ -115,7 +138,10 @@ class RasterCodes:
         return np.array(sorted(seen - {self.nodata}), np.int64)
 
     def _opened(self) -> AbstractContextManager[Any]:
-        return open_raster(self.path, lambda why: _unreadable(self.what, self.path, why))
+        return open_raster(self.path, lambda why: _unreadable(self.what, self.path, why), DRIVERS)
+
+    def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:  # noqa: ARG002 - as `Codes` has it
+        return Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +159,7 @@ class VectorCodes:
     nodata: float | None = None
 
     def read(self, window: Window) -> Coded:
-        polygons, codes = self._polygons(window)
+        polygons, codes, _ = self._polygons(window)
         numbered = np.zeros(window.shape, np.int32)
         distinct, numbers = np.unique(codes, return_inverse=True)
         if len(codes):
@@ -150,16 +176,31 @@ class VectorCodes:
         frame = self._frame(columns=[self.column], read_geometry=False)
         return np.unique(self._integers(frame[self.column])[0])
 
-    def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64]]:
+    def unused(self, windows: Sequence[Window]) -> Counter[RowFault]:
+        """Rows that can't be used: of the windows those without polygons or code, of the whole file those without a geometry."""
+        faults = sum((self._polygons(window)[2] for window in windows), Counter[RowFault]())
+        faults[RowFault.NO_GEOMETRY] += self._without_geometry()
+        return +faults
+
+    def _without_geometry(self) -> int:
+        import pyogrio
+
+        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
+            _, listed = pyogrio.read_bounds(self.path, layer=self.layer)
+        bounds = np.asarray(listed, float)
+        # Of an empty geometry all are 0.
+        return int((np.isnan(bounds).any(axis=0) | (bounds == 0).all(axis=0)).sum())
+
+    def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64], Counter[RowFault]]:
+        """Polygons (N,) that may meet the window and their codes, and why other rows have none."""
         frame = self._frame(columns=[self.column] if self.column else [], bbox=self._bounds(window))
         with vector_errors(lambda why: self._misplaced(window, why)):
-            frame = frame[frame.geometry.geom_type.isin(("Polygon", "MultiPolygon")) & ~frame.geometry.is_empty]
-            frame = frame.to_crs(window.epsg)
-        polygons = force_2d(frame.geometry.to_numpy())
+            held = polygons_of(frame.geometry.to_crs(window.epsg).to_numpy())
         if self.column is None:
-            return polygons, np.ones(len(polygons), np.int64)
-        codes, given = self._integers(frame[self.column])
-        return polygons[given], codes
+            return held.shapes, np.ones(len(held.shapes), np.int64), held.faults
+        codes, given = self._integers(frame[self.column].iloc[held.rows])
+        faults = held.faults + Counter({RowFault.NO_CODE: int((~given).sum())})
+        return held.shapes[given], codes, faults
 
     def _bounds(self, window: Window) -> tuple[float, float, float, float]:
         with vector_errors(lambda why: self._misplaced(window, why)):
@@ -178,7 +219,8 @@ class VectorCodes:
         import geopandas  # brings pandas, slowly, and only vector files need it
 
         with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
-            return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, **options)
+            # A geometry that can't be decoded is a row without one.
+            return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, on_invalid="ignore", **options)
 
     def _integers(self, column: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """The codes that are given, and (rows,) True where one is. Text that holds integers will do."""
@@ -246,10 +288,10 @@ def _integers(raster: Any, part: RasterWindow) -> npt.NDArray[np.int64]:
     return integers
 
 
-def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) -> VectorCodes:
+def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool, named: str | None) -> VectorCodes:
     import pyogrio  # brings geopandas
 
-    layer = _only_layer(path, what)
+    layer = _the_layer(path, what, named)
     with vector_errors(lambda why: _unreadable(what, path, why)):
         described = pyogrio.read_info(path, layer=layer)
     if described["crs"] is None:
@@ -259,7 +301,8 @@ def _open_vector(path: Path, what: str, columns: tuple[str, ...], mask: bool) ->
     return VectorCodes(path, layer, described["crs"], column, what)
 
 
-def _only_layer(path: Path, what: str) -> str:
+def _the_layer(path: Path, what: str, named: str | None) -> str:
+    """The layer that is named, else the only one that may hold polygons."""
     import pyogrio
 
     def refuse(why: str) -> RequestError:
@@ -269,16 +312,23 @@ def _only_layer(path: Path, what: str) -> str:
         return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
 
     with vector_errors(refuse):
-        layers = [
-            str(name)
-            for name, kind in pyogrio.list_layers(path)
-            if kind is None or "Polygon" in kind or kind == "Unknown"
-        ]
+        # Tables without a geometry (styles, attributes) are of no kind.
+        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
+    layers = [name for name, kind in kinds.items() if not kind.startswith(_WITHOUT_POLYGONS)]
+    listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    if named is not None:
+        if named not in layers:
+            raise RequestError(
+                f"{what}_layer: {path} has no layer {shown(named)} that may hold polygons. It has {shortened(listed, 300) or 'none'}."
+            )
+        return named
     if not layers:
-        raise RequestError(f"{what} {path}: holds no polygons. Give polygons or a raster.")
+        raise RequestError(
+            f"{what} {path}: holds no polygons{f', but {listed}' if listed else ''}. Give polygons or a raster."
+        )
     if len(layers) > 1:
         raise RequestError(
-            f"{what} {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Put the one meant into its own file."
+            f"{what} {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Name the one meant: {what}_layer."
         )
     return layers[0]
 

@@ -15,9 +15,13 @@ from catalog.grid import Window, inside
 from catalog.legend import Legend, legend_of_codes, read_legend
 from catalog.zone import group_windows
 from processors.patches.ground_codes import Coded, Codes, open_codes
+from processors.patches.polygons import faults_text
 
 UNKNOWN_LABEL = -1
 """Label of a pixel of which nothing is known: no loss, no score."""
+
+_BLOCK = 2048
+"""Edge of what is looked at at once, pixels."""
 
 _CODE_COLUMNS = ("source_code", "code", "crop_code")
 _MASK_COLUMNS = ("crop_mask", "cropland", *_CODE_COLUMNS)
@@ -38,12 +42,27 @@ class Labels:
         """Index into ``legend.mapped`` (H, W); -1 unknown: outside the file, role ignore, codes that no entry names."""
         return _indices(self.codes.read(window), self.legend)
 
+    def notes(self, windows: Sequence[Window]) -> tuple[str, ...]:
+        """Sentences about what of the file isn't used in windows: rows by kind, and codes that the legend doesn't name."""
+        notes = _unused_notes("labels", self.codes, windows)
+        named = {code for entry in self.legend.entries for code in entry.source_codes}
+        present: set[int] = set()
+        for block in (block for window in windows for block in window.blocks(_BLOCK)):
+            coded = self.codes.read(block)
+            present.update(int(code) for code in np.unique(coded.codes[coded.known]))
+        strange = sorted(present - named - {self.codes.nodata})
+        if strange:
+            shown = ", ".join(map(str, strange[:10])) + (" …" if len(strange) > 10 else "")
+            notes += (f"labels {self.path.name}: the legend names no class of {len(strange)} codes: {shown}.",)
+        return notes
+
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the labels don't touch the area, or no pixel of it has a class."""
         read = [(window, self.codes.read(window)) for window in group_windows(zone_area, epsg)]
         if not any((coded.known & inside(zone_area, window)).any() for window, coded in read):
             raise RequestError(
-                f"labels {self.path}: don't overlap the area. Give labels of the area, or an area within the labels."
+                f"labels {self.path}: don't overlap the area{_but_unused(self.codes, [window for window, _ in read])}. "
+                "Give labels of the area, or an area within the labels."
             )
         if not any(self._class_pixels(_indices(coded, self.legend), zone_area, window) for window, coded in read):
             known = np.unique(np.concatenate([coded.codes[coded.known] for _, coded in read]))
@@ -59,15 +78,18 @@ class Labels:
         return int(((read >= first) & inside(zone_area, window)).sum())
 
 
-def open_labels(path: Path, legend: Path | None = None, windows: Sequence[Window] = ()) -> Labels:
+def open_labels(
+    path: Path, legend: Path | None = None, windows: Sequence[Window] = (), layer: str | None = None
+) -> Labels:
     """Open integer codes: a GeoTIFF, or polygons with a column of codes.
 
     The column is the one named source_code, code or crop_code, else the only one of integers. The legend is the CSV given, else
     ``<labels>.legend.csv`` beside the labels, else every non-zero code is a class of its own: of the codes in ``windows`` where
     some are given, of the whole file otherwise. Codes that a legend names count even where the file calls them no-data.
+    ``layer``: of a vector file that holds several.
     Raises `RequestError` where a file is missing or isn't what it should be.
     """
-    codes = open_codes(path, "labels", _CODE_COLUMNS)
+    codes = open_codes(path, "labels", _CODE_COLUMNS, layer=layer)
     found = legend if legend is not None else legend_beside(path)
     if found is not None:
         return Labels(codes, read_legend(found))
@@ -96,22 +118,37 @@ class CropMask:
         cropland: npt.NDArray[np.bool_] = coded.known & (coded.codes != 0) & (coded.codes != self.codes.nodata)
         return cropland
 
+    def notes(self, windows: Sequence[Window]) -> tuple[str, ...]:
+        """Sentences about the rows of the file that aren't used in windows."""
+        return _unused_notes("crop mask", self.codes, windows)
+
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the mask leaves nothing of the area: it lies elsewhere, or calls all of it non-crop."""
         windows = group_windows(zone_area, epsg)
         if not any((self.read(window) & inside(zone_area, window)).any() for window in windows):
             raise RequestError(
-                f"crop_mask {self.path}: no cropland in the area. Give a mask of the area in which cropland is not 0."
+                f"crop_mask {self.path}: no cropland in the area{_but_unused(self.codes, windows)}. "
+                "Give a mask of the area in which cropland is not 0."
             )
 
 
-def open_crop_mask(path: Path) -> CropMask:
+def open_crop_mask(path: Path, layer: str | None = None) -> CropMask:
     """Open a mask: a GeoTIFF that is not 0 on cropland, or polygons.
 
     Polygons are cropland, except where a column named crop_mask, cropland, source_code, code or crop_code says 0.
     Raises `RequestError` where the file is missing or is neither.
     """
-    return CropMask(open_codes(path, "crop_mask", _MASK_COLUMNS, mask=True))
+    return CropMask(open_codes(path, "crop_mask", _MASK_COLUMNS, mask=True, layer=layer))
+
+
+def _unused_notes(what: str, codes: Codes, windows: Sequence[Window]) -> tuple[str, ...]:
+    text = faults_text(codes.unused(windows))
+    return (f"{what} {codes.path.name}: {text}.",) if text else ()
+
+
+def _but_unused(codes: Codes, windows: Sequence[Window]) -> str:
+    text = faults_text(codes.unused(windows))
+    return f" ({text})" if text else ""
 
 
 def _present(codes: Codes, windows: Sequence[Window]) -> Iterable[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -143,6 +144,19 @@ def test_the_environment_overrules_the_block_service_by_service(
             "Basic bWU6cGFzcw==",
         )
     ]
+
+
+def test_the_secret_of_the_store_s_server_is_told_to_that_server_only(
+    server: type[_Api], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path))
+    monkeypatch.setenv(BLOCK, "shared")
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "secret").write_text("me:pass\n")
+    load_credentials()
+    (tmp_path / "prefect" / "server.json").write_text(json.dumps({"api": os.environ["PREFECT_API_URL"]}))
+    load_credentials()
+    assert [header for _, header in server.asked] == [None, "Basic bWU6cGFzcw=="]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from affine import Affine
 from shapely.geometry import box, mapping
 
 from catalog.grid import PIXEL, Cell, Window, to_lonlat
+from catalog.networks import Network
 from catalog.order import group_acquisitions
 from catalog.products import BANDS, Acquisition, Asset, Level, Order, Product
 from catalog.storage.bucket_path import BucketPath, bucket_path
@@ -119,7 +120,9 @@ class Archive:
 
     def _asset(self, band: str, href: str, offset: int) -> dict[str, Any]:
         nodata = None if band == "CLD" else 0
-        return Asset(href=href, nodata=nodata, offset=offset, offset_from="the test").model_dump(mode="json")
+        return Asset(
+            href=href, nodata=nodata, offset=offset, offset_from="the test", networks=(Network.LOOPBACK,)
+        ).model_dump(mode="json")
 
     def order(self, *names: str) -> Order:
         """An order of all products, or of those named."""

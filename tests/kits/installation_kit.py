@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.own_server import authorization, read_secret
 from flows.prefect_process.services import Services
 
 
@@ -25,15 +29,23 @@ class Installation:
     def services(self) -> Services:
         return Services.model_validate_json((self.folder / "store" / "prefect" / "server.json").read_text())
 
+    @property
+    def secret(self) -> str:
+        secret = read_secret(self.folder / "store" / "prefect")
+        assert secret is not None
+        return secret
+
     def run(self, *words: str, text: str | None = None) -> Any:
         return self.command(*words, cwd=self.folder, env=self.env, text=text)
 
     def ask(self, path: str, body: dict[str, Any]) -> Any:
         data = json.dumps(body).encode()
         request = urllib.request.Request(
-            f"{self.services.api}/{path}", data=data, headers={"Content-Type": "application/json"}
+            f"{self.services.api}/{path}",
+            data=data,
+            headers={"Content-Type": "application/json", **authorization(self.secret)},
         )
-        with urllib.request.urlopen(request, timeout=90) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)
 
 
@@ -44,3 +56,36 @@ def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
         time.sleep(0.2)
     return value
+
+
+def _post(installation: Installation, deployment: str, body: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
+    """The run that was made, and what refused it before. Sent again with backoff; by its key it is made once all the same."""
+    refused: Counter[str] = Counter()
+    for attempt in range(8):
+        try:
+            return installation.ask(f"deployments/{deployment}/create_flow_run", body), refused
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            refused["503"] += 1
+        except OSError as error:
+            refused[type(error).__name__] += 1
+        time.sleep(0.5 * 2**attempt)
+    raise AssertionError(f"refused for good: {refused}")
+
+
+def post_at_once(
+    installation: Installation, requests: list[dict[str, Any]], **more: Any
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """The runs of all requests, posted by as many threads within a moment, and how often which refusal came."""
+    deployment = installation.ask("deployments/filter", {"deployments": {"name": {"any_": ["request"]}}})[0]["id"]
+    bodies = [{"parameters": request, "idempotency_key": request["output"], **more} for request in requests]
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        made = list(threads.map(lambda body: _post(installation, deployment, body), bodies))
+    return [run for run, _ in made], sum((refused for _, refused in made), Counter())
+
+
+def requests_of(installation: Installation, count: int, name: str) -> list[dict[str, Any]]:
+    """Requests for the same map, each delivered into a folder of its own."""
+    request = json.loads((installation.folder / "aoi.json").read_text())
+    return [{**request, "output": str(installation.folder / f"{name}-{number:03}")} for number in range(count)]

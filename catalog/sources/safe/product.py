@@ -26,7 +26,7 @@ from catalog.sources.safe.metadata import (
     product_metadata,
     tile_metadata,
 )
-from catalog.storage.file_trees import Files, join, name_of, parent
+from catalog.storage.file_trees import Entry, Files, join, name_of, parent
 from catalog.storage.store import digest
 from catalog.storage.zip_files import ZipFiles
 
@@ -101,7 +101,7 @@ def read_product(files: Files, path: str) -> SafeProduct:
     tree, inside = enter(files, path)
     root, granule = _root_and_granule(tree, inside, path)
     name = parse_name(name_of(root)) or parse_name(path.partition(".zip")[0].rpartition("/")[2])
-    shown = name.name if name else name_of(root) or name_of(path)
+    shown = name.name if name else name_of(root) or name_of(path) or name_of(files.address)
     product_file = _the_file(tree, root, _PRODUCT_FILE, shown, "MTD_MSIL1C.xml or MTD_MSIL2A.xml")
     tile_file = _the_file(tree, granule, _TILE_FILE, shown, "MTD_TL.xml")
     metadata = product_metadata(read_document(tree, product_file, shown), name_of(product_file), shown)
@@ -147,10 +147,18 @@ def read_product(files: Files, path: str) -> SafeProduct:
         )
 
 
+def holds_product(entries: Iterable[Entry]) -> bool:
+    """True of what the folder of a product holds: its metadata beside its granules."""
+    listed = list(entries)
+    return any(_PRODUCT_FILE.fullmatch(entry.name) for entry in listed if not entry.is_folder) and any(
+        entry.is_folder and entry.name == "GRANULE" for entry in listed
+    )
+
+
 def granules(files: Files, path: str) -> list[str]:
     """Paths for `read_product` of all granules of a product. Raises as it does."""
     tree, root = enter(files, path)
-    names = _granule_names(tree, root, name_of(path))
+    names = _granule_names(tree, root, name_of(path) or name_of(files.address))
     if len(names) == 1:
         return [path]
     inside = root if tree is not files else ""
@@ -308,7 +316,7 @@ def _root_of_archive(archive: ZipFiles) -> str:
 def _root_and_granule(tree: Files, inside: str, path: str) -> tuple[str, str]:
     if name_of(parent(inside)) == "GRANULE":
         return parent(parent(inside)), inside
-    names = _granule_names(tree, inside, name_of(path))
+    names = _granule_names(tree, inside, name_of(path) or name_of(tree.address))
     if len(names) > 1:
         raise ProductError(
             f"{path} has {len(names)} granules: {', '.join(names)}. Name one, as {path}/GRANULE/{names[0]}."

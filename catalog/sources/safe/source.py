@@ -1,65 +1,35 @@
-"""SAFE products in a folder or a bucket: ``.SAFE`` folders, zip archives of them, and tiles as AWS lays them out, in any mix.
+"""SAFE products in a folder or a bucket: folders, zip archives of them, and tiles as AWS lays them out, in any mix.
 
 Names tell level and time; only the metadata of products that these leave over are opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from shapely import GEOSException
 from shapely.geometry import box, shape
 
 from catalog.area import Area
-from catalog.errors import AccessError, ProductError, Reason, RequestError, SourceError
+from catalog.errors import AccessError, ProductError, Reason, RequestError
 from catalog.grid import to_lonlat
 from catalog.guards.paths import user_path
 from catalog.products import UNKNOWN, Asset, LeftOut, Level, Product
 from catalog.sources.address import source_id
-from catalog.sources.product_name import ProductName, parse_name
 from catalog.sources.protocol import SearchResult
-from catalog.sources.safe.aws_tile import is_tile, read_tile, tile_and_day
+from catalog.sources.safe.aws_tile import is_tile, read_tile
+from catalog.sources.safe.finder import Candidate, find_products, is_product
 from catalog.sources.safe.product import SafeProduct, granules, read_product
 from catalog.sources.safe.sizes import check_sizes
 from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
-from catalog.storage.file_trees import Entry, Files, join, name_of, parent
+from catalog.storage.file_trees import Files, join, name_of, parent
 
 THREADS = 8
 """Listings and documents read side by side: of a bucket, nearly all of their time is waiting."""
-
-DEEPEST = 16
-"""Folders inside folders; more are a link that leads back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A folder or archive that looks like a product, unopened."""
-
-    path: str
-    is_tile: bool
-    """True of a tile as AWS lays it out."""
-    name: ProductName | None
-
-    @property
-    def tile(self) -> str:
-        """`UNKNOWN` where only its metadata tell."""
-        if self.name is not None:
-            return self.name.tile
-        of_tile = tile_and_day(self.path) if self.is_tile else None
-        return of_tile[0] if of_tile else UNKNOWN
-
-    @property
-    def span(self) -> tuple[datetime, datetime] | None:
-        """First and last instant at which it can have been sensed; None where only its metadata tell."""
-        if self.name is not None:
-            return self.name.start, self.name.end
-        of_tile = tile_and_day(self.path) if self.is_tile else None
-        return (of_tile[1], of_tile[1] + timedelta(days=1)) if of_tile else None
 
 
 class SafeSource:
@@ -93,12 +63,23 @@ class SafeSource:
             read |= dict(zip(others, pool.map(self._granules, others), strict=True))
         products: list[Product] = []
         left_out: list[LeftOut] = []
+        skipped = Counter(
+            {
+                "of other times": len(found) - len(likely),
+                "of the other level": len(likely) - len(of_level),
+                "elsewhere": sum(one not in read for one in of_level),
+            }
+        )
         for result in (result for one in of_level for result in read.get(one, ())):
             if isinstance(result, LeftOut):
                 left_out.append(result)
                 continue
             try:
-                if not (period[0] <= result.time < period[1]) or not shape(result.footprint).intersects(area):
+                if not (period[0] <= result.time < period[1]):
+                    skipped["of other times"] += 1
+                    continue
+                if not shape(result.footprint).intersects(area):
+                    skipped["elsewhere"] += 1
                     continue
             except GEOSException as error:
                 left_out.append(
@@ -122,13 +103,18 @@ class SafeSource:
                 for one in likely
                 if one.name is not None and one.name.level != level
             ]
-        return SearchResult(tuple(products), tuple(left_out), f"the source holds {_in_words(found)}", len(found))
+        # What neither its name nor its content shows to be a product is only left out.
+        known = [
+            one for one in found if one.name or one.is_tile or any(isinstance(it, Product) for it in read.get(one, ()))
+        ]
+        holds = f"the source holds {_in_words(known, skipped)}"
+        return SearchResult(tuple(products), tuple(left_out), holds, len(known))
 
     def assets(self, product: Product) -> dict[str, Asset]:
         """See `Source`. The first bytes of each file are read, to see that it has the size it should have."""
         safe = self._read.get(product.href)
         if safe is None:
-            path = product.href.removeprefix(f"{self._files.address}/")
+            path = product.href.removeprefix(self._files.address).lstrip("/")
             safe = read_any(self._files, path)
         check_sizes(safe)
         return dict(safe.assets)
@@ -144,13 +130,21 @@ class SafeSource:
     def _granules(self, candidate: Candidate) -> list[Product | LeftOut]:
         """All granules of a product, or why not."""
         results: list[Product | LeftOut] = []
+        if candidate.form == "loose files":
+            reason = "not understood: JP2 files without the metadata of a product beside them"
+            where = join(self._files.address, candidate.path)
+            return [LeftOut(product=where, reason=reason, kind=Reason.NOT_UNDERSTOOD)]
         try:
             # The names that carry a tile are of products with one granule.
             one = candidate.is_tile or candidate.tile != UNKNOWN
             paths = [candidate.path] if one else granules(self._files, candidate.path)
         except ProductError as error:
             return [
-                LeftOut(product=name_of(candidate.path), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD)
+                LeftOut(
+                    product=_shown(candidate, candidate.path),
+                    reason=f"not understood: {error}",
+                    kind=Reason.NOT_UNDERSTOOD,
+                )
             ]
         for path in paths:
             try:
@@ -174,12 +168,6 @@ class SafeSource:
         return results
 
 
-def is_product(address: str) -> bool:
-    """True of the path of a ``.SAFE`` folder or a zip archive, by its name alone."""
-    name = address.rstrip("/").lower()
-    return name.endswith((".safe", ".zip"))
-
-
 def read_any(files: Files, path: str) -> SafeProduct:
     """One product or granule of SAFE, or one tile of AWS. Raises as `read_product`."""
     try:
@@ -188,54 +176,6 @@ def read_any(files: Files, path: str) -> SafeProduct:
     except FileNotFoundError as error:
         raise ProductError(f"{join(files.address, path)}: there is no such folder.") from error
     return read_product(files, path)
-
-
-_Listing = tuple[str, list[Entry]]
-_Map = Callable[[Callable[[str], _Listing], Iterable[str]], Iterable[_Listing]]
-
-
-def find_products(files: Files, start: str = "", apply: _Map = map) -> Iterator[Candidate]:
-    """Find what looks like products below a folder of a tree; ``apply`` maps a listing over folders, such as a pool's.
-
-    Raises `SourceError` where a folder can't be listed: an archive half seen would pass for a poorer one.
-    """
-    if is_product(start):
-        yield Candidate(start, False, parse_name(name_of(start)))
-        return
-
-    def listing(folder: str) -> _Listing:
-        try:
-            return folder, files.list(folder)
-        except FileNotFoundError:
-            if folder == start:
-                raise SourceError(
-                    f"{join(files.address, start)}: there is no such folder. Check the address."
-                ) from None
-            return folder, []  # gone since
-
-    folders = [start]
-    for _ in range(DEEPEST):
-        below: list[str] = []
-        for folder, entries in apply(listing, folders):
-            if is_tile(entries):
-                yield Candidate(folder, True, None)
-                continue
-            for entry in entries:
-                path = join(folder, entry.name)
-                name = parse_name(entry.name)
-                if entry.is_folder and entry.name.endswith(".SAFE"):
-                    yield Candidate(path, False, name)
-                elif entry.is_folder and not entry.name.startswith("."):
-                    below.append(path)
-                elif entry.name.endswith(".SAFE.zip") or (entry.name.endswith(".zip") and name is not None):
-                    yield Candidate(path, False, name)
-        folders = below
-        if not folders:
-            return
-    raise SourceError(
-        f"{join(files.address, folders[0])}: folders lie more than {DEEPEST} deep. Is there a link that leads back? Remove it, or "
-        "give a folder below."
-    )
 
 
 def _may_lie_in(candidate: Candidate, period: tuple[datetime, datetime]) -> bool:
@@ -256,15 +196,17 @@ def _shown(candidate: Candidate, path: str) -> str:
     return (
         candidate.name.name
         if candidate.name and path == candidate.path
-        else name_of(path)
+        else name_of(path) or "the folder itself"
         if not candidate.is_tile
         else path
     )
 
 
-def _in_words(candidates: list[Candidate]) -> str:
+def _in_words(candidates: list[Candidate], skipped: Counter[str]) -> str:
+    """What there is, and how much of it wasn't asked for: granules, where those were read."""
     if not candidates:
         return "no product"
     spans = [one.span for one in candidates if one.span is not None]
     when = f" from {min(spans)[0]:%Y-%m-%d} to {max(spans)[0]:%Y-%m-%d}" if spans else ""
-    return f"{len(candidates)} product{'s' if len(candidates) > 1 else ''}{when}"
+    others = ", ".join(f"{count} {why}" for why, count in skipped.items() if count)
+    return f"{len(candidates)} product{'s' if len(candidates) > 1 else ''}{when}{f' ({others})' if others else ''}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from catalog.antimeridian import bbox
 from catalog.area import Area
-from catalog.errors import ProductError, RequestError
+from catalog.errors import ProductError, Reason, RequestError
 from catalog.grid import Window
 from catalog.guards.addresses import split_address
 from catalog.products import Asset, Level, Product
@@ -28,7 +28,7 @@ from catalog.sources.sentinel_hub.process_api import (
     download_request,
     layers,
 )
-from catalog.sources.stac.source import select_items
+from catalog.sources.stac.selection import Candidate, select_items
 from catalog.storage.credentials import Credentials
 from catalog.storage.whole import folder_written_whole
 
@@ -112,15 +112,17 @@ class SentinelHubSource:
             wanted = damaged
         raise ProductError(f"{product.id}: what {self._service.url} sends is damaged, {DAMAGED} times: {problem}.")
 
-    def _named(
-        self, items: Sequence[dict[str, Any]], collection: str
-    ) -> Iterator[tuple[str, dict[str, Any] | str, bool]]:
+    def _named(self, items: Sequence[dict[str, Any]], collection: str) -> Iterator[Candidate]:
         for item in items:
             name = str(item.get("id"))
             href = f"{self._service.url}/api/v1/catalog/1.0.0/collections/{collection}/items/{name}"
             # The id becomes the name of a folder.
             named = re.fullmatch(r"\w[\w.-]*", name) is not None
-            yield href, item if named else "its id is no product's name", False
+            yield (
+                href,
+                item if named else ProductError("its id is no product's name", Reason.NOT_UNDERSTOOD),
+                False,
+            )
 
 
 def _sides(area: Area) -> list[tuple[float, float, float, float]]:

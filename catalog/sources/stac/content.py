@@ -11,17 +11,21 @@ from typing import Any
 
 from catalog.errors import ProductError
 from catalog.products import Asset, Product
-from catalog.sources.address import join
+from catalog.sources.reach import Reach
 from catalog.sources.stac.item import Item, item_assets
 from catalog.storage.store import digest
 
 _TOLD = ("file:checksum", "checksum:multihash", "file:size")
 
 
-def with_content(product: Product, item: Item, href: str) -> Product:
-    """The product with the name of its content; without one where files are gone, which says nothing about what was read of them."""
+def with_content(product: Product, item: Item, href: str, reach: Reach | None = None) -> Product:
+    """The product with the name of its content; without one where files are gone, which says nothing about what was read of them.
+
+    ``reach``: of the item's catalogue, as `item_assets` has it.
+    """
+    reach = reach or Reach.of(href)
     try:
-        assets = item_assets(item, href, product)
+        assets = item_assets(item, href, product, reach=reach)
     except ProductError:
         assets = {}
     properties = item.get("properties")
@@ -29,7 +33,7 @@ def with_content(product: Product, item: Item, href: str) -> Product:
     states = [_state(asset) for asset in assets.values()]
     if "absent" in states:
         return product
-    evidence: list[Any] = [state for state in states if state] or _told(item, href, assets)
+    evidence: list[Any] = [state for state in states if state] or _told(item, href, assets, reach)
     if not evidence and updated is None:
         return product
     offsets = {name: asset.offset for name, asset in assets.items()}
@@ -49,16 +53,23 @@ def _state(asset: Asset) -> str:
     return f"{stat.st_size}:{stat.st_mtime_ns}"
 
 
-def _told(item: Item, href: str, assets: dict[str, Asset]) -> list[Any]:
+def _told(item: Item, href: str, assets: dict[str, Asset], reach: Reach) -> list[Any]:
     """What the item says of the files that are read."""
     read = {_place(asset.href) for asset in assets.values()}
     listed = item.get("assets")
     told = []
     for name, asset in sorted(listed.items()) if isinstance(listed, dict) else ():
-        if isinstance(asset, dict) and isinstance(asset.get("href"), str) and _place(join(href, asset["href"])) in read:
+        if isinstance(asset, dict) and _address(asset, href, reach) in read:
             said = [asset[field] for field in _TOLD if asset.get(field) is not None]
             told += [[name, *said]] if said else []
     return told
+
+
+def _address(asset: Item, href: str, reach: Reach) -> str:
+    try:
+        return _place(reach.address(href, str(asset.get("href", ""))))
+    except ProductError:  # it may not be named, and so isn't read
+        return ""
 
 
 def _place(address: str) -> str:

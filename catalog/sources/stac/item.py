@@ -12,14 +12,16 @@ from typing import Any
 
 from catalog.antimeridian import cut_geojson
 from catalog.baseline import OFFSET_SINCE, baseline_number
-from catalog.errors import ProductError, RequestError
+from catalog.errors import ProductError, Reason, RequestError
 from catalog.guards.geometry import parse_shape
 from catalog.guards.numbers import finite, utc_time
 from catalog.guards.refusal import as_declared
+from catalog.networks import Network
 from catalog.products import BANDS, LEVEL_BANDS, MASK_ASSETS, REFLECTANCE_SCALE, UNKNOWN, Asset, Level, Product
-from catalog.sources.address import is_s3, join
+from catalog.sources.address import is_s3, is_url
 from catalog.sources.product_name import COMPACT, LONGEST_DATATAKE
-from catalog.sources.stac.synonyms import SYNONYMS, first_of, item_baseline, values_of
+from catalog.sources.reach import Reach, networks_for
+from catalog.sources.stac.synonyms import SYNONYMS, band_named, first_of, item_baseline, values_of
 from catalog.storage.credentials import Credentials
 from catalog.storage.s3 import gdal_options, split_address
 
@@ -31,12 +33,6 @@ SYNTHETIC = "cropline:synthetic"
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
 
-_KEY_OF_COMMON_NAME = {band.common_name: name for name, band in BANDS.items()}
-_ASSET_KEYS = (
-    {name.lower(): name for name in BANDS}
-    | _KEY_OF_COMMON_NAME
-    | {"scl": "SCL", "cld": "CLD", "cloud": "CLD", "msk_cldprb": "CLD"}
-)
 _RESOLUTION = re.compile(r"(?P<name>.+?)_(?P<metres>10|20|60)m")
 _ORIGINAL = 1000
 _NO_CREDENTIALS = Credentials()
@@ -61,7 +57,7 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
     names = map(COMPACT.match, map(str, (*values_of(properties, "product"), item.get("id"))))
     name = next((match for match in names if match is not None), None)
     parts: dict[str, str | None] = name.groupdict() if name else {}
-    elevation = finite(properties.get("view:sun_elevation"))
+    elevation = first_of(properties, "sun elevation", finite)
     zenith = first_of(properties, "sun zenith", finite)
     with as_declared(lambda why: ProductError(f"it misses or misspells what every STAC item has: {why}")):
         return Product(
@@ -76,7 +72,7 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
             relative_orbit=_orbit(properties, parts),
             baseline=item_baseline(item, properties),
             generation_time=_generation_time(properties, parts),
-            cloud_cover=finite(properties.get("eo:cloud_cover")),
+            cloud_cover=first_of(properties, "cloud cover", finite),
             sun_zenith=zenith if zenith is not None or elevation is None else 90.0 - elevation,
             sun_azimuth=first_of(properties, "sun azimuth", finite),
             footprint=item_footprint(item),
@@ -85,36 +81,64 @@ def item_product(item: Item, href: str, *, synthetic: bool = False) -> Product:
 
 
 def item_assets(
-    item: Item, href: str, product: Product, credentials: Credentials = _NO_CREDENTIALS
+    item: Item, href: str, product: Product, credentials: Credentials = _NO_CREDENTIALS, *, reach: Reach | None = None
 ) -> dict[str, Asset]:
     """Bands and masks by name; relative addresses start at the item. Raises `ProductError`.
 
     Files in buckets are entered with ``credentials``; an alternate address in a bucket that they have a key of is preferred to
-    one that isn't in a bucket.
+    one that isn't in a bucket. ``reach``: of the item's catalogue; by default the item is one by itself.
     """
     listed = item.get("assets")
     if not isinstance(listed, dict):
         raise ProductError(f"{product.id}: its item {href} has no assets.")
     wanted = LEVEL_BANDS[product.level] + MASK_ASSETS[product.level]
-    best: dict[str, tuple[tuple[int, str], Item]] = {}
+    candidates: dict[str, list[tuple[int, str, Item]]] = {}
     for key, asset in listed.items():
         if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
             continue
         named = _band_of(key, asset)
-        if named is None or named[0] not in wanted:
-            continue
-        name, rank = named
-        if name not in best or (rank, key) < best[name][0]:
-            best[name] = (rank, key), asset
-    if not best:
+        if named is not None and named[0] in wanted:
+            candidates.setdefault(named[0], []).append((named[1], key, asset))
+    if not candidates:
         raise ProductError(
             f"{product.id}: none of its assets is a band of Sentinel-2: {', '.join(sorted(listed)) or 'it has none'}."
         )
-    return {name: _asset(name, best[name][1], item, href, product, credentials) for name in wanted if name in best}
+    networks = networks_for(href, credentials)
+    assets = {}
+    for name in wanted:
+        if name in candidates:
+            asset, address = _best(name, candidates[name], href, product, credentials, reach or Reach.of(href))
+            assets[name] = _asset(name, asset, address, item, product, credentials, networks)
+    return assets
 
 
-def _asset(name: str, asset: Item, item: Item, href: str, product: Product, credentials: Credentials) -> Asset:
-    address = _address(asset, href, credentials)
+def _best(
+    name: str,
+    candidates: list[tuple[int, str, Item]],
+    href: str,
+    product: Product,
+    credentials: Credentials,
+    reach: Reach,
+) -> tuple[Item, str]:
+    """The best of a band's assets that the item may name, and its address. Raises `ProductError` where it may name none."""
+    refused: ProductError | None = None
+    for _, _, asset in sorted(candidates, key=lambda candidate: candidate[:2]):
+        try:
+            return asset, _address(asset, href, credentials, reach)
+        except ProductError as error:
+            refused = refused or error
+    raise ProductError(f"{product.id}: {name}: {refused}", refused.kind if refused else Reason.NOT_ALLOWED)
+
+
+def _asset(
+    name: str,
+    asset: Item,
+    address: str,
+    item: Item,
+    product: Product,
+    credentials: Credentials,
+    networks: tuple[Network, ...],
+) -> Asset:
     gdal_env: dict[str, str] = {}
     if is_s3(address):
         try:
@@ -135,20 +159,27 @@ def _asset(name: str, asset: Item, item: Item, href: str, product: Product, cred
             nodata=nodata,
             offset=offset,
             offset_from=said_by,
+            networks=networks if is_url(address) else (Network.PUBLIC,),
             gdal_env=gdal_env,
         )
 
 
-def _address(asset: Item, href: str, credentials: Credentials) -> str:
-    address = join(href, asset["href"])
+def _address(asset: Item, href: str, credentials: Credentials, reach: Reach) -> str:
+    """The address of an asset's file, else an alternate one that the item may name. Raises `ProductError`."""
     alternate = asset.get("alternate")
-    if is_s3(address) or not isinstance(alternate, dict):
-        return address
-    for other in alternate.values():
-        there = str(other.get("href") or "") if isinstance(other, dict) else ""
-        if is_s3(there) and credentials.of_bucket(there.split("/")[2]).key is not None:
-            return there
-    return address
+    others = [
+        str(other["href"])
+        for other in (alternate.values() if isinstance(alternate, dict) else ())
+        if isinstance(other, dict) and isinstance(other.get("href"), str)
+    ]
+    entered = [there for there in others if is_s3(there) and credentials.of_bucket(there.split("/")[2]).key is not None]
+    try:
+        address = reach.address(href, asset["href"])
+    except ProductError:
+        if not entered:
+            raise
+        return entered[0]
+    return entered[0] if entered and not is_s3(address) else address
 
 
 def _offset(name: str, asset: Item, properties: Item, product: Product) -> tuple[int, str]:
@@ -188,23 +219,23 @@ def _band_of(key: str, asset: Item) -> tuple[str, int] | None:
     if (plain := key.removesuffix("-jp2")) != key:  # Earth Search's originals beside its COGs, which are read faster
         named = _band_of(plain, asset)
         return named and (named[0], named[1] + _ORIGINAL)
-    if key.lower() in _ASSET_KEYS:
-        return _ASSET_KEYS[key.lower()], 0
+    if (name := band_named(key)) is not None:
+        return name, 0
     match = _RESOLUTION.fullmatch(key)
-    if match and match["name"].lower() in _ASSET_KEYS:
-        return _ASSET_KEYS[match["name"].lower()], int(match["metres"])
+    if match and (name := band_named(match["name"])) is not None:
+        return name, int(match["metres"])
     for field in ("eo:bands", "bands"):
         bands = asset.get(field)
         if isinstance(bands, list) and len(bands) == 1 and isinstance(bands[0], dict):
-            name = str(bands[0].get("name", "")).lower()
-            if name in _ASSET_KEYS:
-                return _ASSET_KEYS[name], 100
+            for field_name in ("name", "eo:common_name", "common_name"):
+                if (name := band_named(str(bands[0].get(field_name, "")))) is not None:
+                    return name, 100
     return None
 
 
 def _level(item: Item, properties: Item, parts: dict[str, str | None]) -> Level:
-    makers = [str(properties[key]).lower() for key in ("constellation", "platform") if properties.get(key)]
-    if makers and not any(re.match(r"sentinel-?2|s2[a-d]$", maker) for maker in makers):
+    makers = [str(made).lower() for key in ("constellation", "platform") for made in values_of(properties, key)]
+    if makers and not any(re.match(r"sentinel[-_ ]?2|s2[a-d]$", maker) for maker in makers):
         raise ProductError(f"not Sentinel-2 but {', '.join(makers)}")
     values = (
         *values_of(properties, "level"),
@@ -227,8 +258,10 @@ def _tile(item: Item, properties: Item, parts: dict[str, str | None]) -> str:
 
 
 def _platform(properties: Item, parts: dict[str, str | None]) -> str:
-    match = re.fullmatch(r"(?:sentinel-?|s)2([a-d])", str(properties.get("platform") or "").lower())
-    return f"S2{match.group(1).upper()}" if match else parts.get("platform") or UNKNOWN
+    letter = first_of(
+        properties, "platform", lambda text: re.fullmatch(r"(?:sentinel[-_ ]?|s)2([a-d])", str(text).lower())
+    )
+    return f"S2{letter.group(1).upper()}" if letter else parts.get("platform") or UNKNOWN
 
 
 def _datatake(properties: Item, parts: dict[str, str | None]) -> str:

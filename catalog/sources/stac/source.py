@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,52 +16,31 @@ from typing import Any
 from pystac import STACError
 from pystac_client import Client
 from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
-from shapely import prepare
-from shapely.geometry import shape
-from urllib3 import Retry
 
 from catalog.area import Area, as_geojson, covering
 from catalog.errors import AccessError, NoProductError, ProductError, Reason, RequestError, SourceError
 from catalog.guards.addresses import split_address as split_url
 from catalog.guards.json_text import parse_json
 from catalog.guards.paths import user_path
-from catalog.products import Asset, LeftOut, Level, Product
-from catalog.quoting import shown
-from catalog.sources.address import is_s3, is_url, join, may_hold_secret, source_id
+from catalog.products import Asset, Level, Product
+from catalog.sources.address import is_s3, is_url, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
-from catalog.sources.stac.content import with_content
-from catalog.sources.stac.item import SYNTHETIC, item_assets, item_footprint, item_product, item_time
+from catalog.sources.reach import Reach, networks_for
+from catalog.sources.stac.item import SYNTHETIC, item_assets
+from catalog.sources.stac.selection import Candidate, Document, select_items
+from catalog.sources.stac.synonyms import COLLECTIONS
+from catalog.sources.stac.web import WebReader, refusal
 from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import Credentials, remedy
 from catalog.storage.s3 import split_address
 
-Document = dict[str, Any]
-
 _ITEMS = ("Feature", "FeatureCollection")
 """Types of documents that are an item, or hold items themselves."""
-
-_COLLECTIONS: dict[Level, tuple[str, ...]] = {
-    "L1C": ("sentinel-2-l1c", "sentinel-s2-l1c", "sentinel-2-c1-l1c", "s2_l1c"),
-    "L2A": ("sentinel-2-l2a", "sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "sentinel-s2-l2a", "s2_l2a"),
-}
-"""What the collections of APIs are known to be called: Earth Search (v1, its Collection 1, v0), Digital Earth Africa."""
 
 _MOST_LISTED = 40
 """Collections that an error lists."""
 
 _PART_OF_API = re.compile(r"(?P<api>https?://.+?)/collections/(?P<collection>[^/?#]+)/?")
-_TIMEOUT = 60.0
-"""Seconds without an answer."""
-
-_RETRY = Retry(
-    total=3,
-    backoff_factor=0.5,
-    status_forcelist=(429, 500, 502, 503, 504),
-    allowed_methods=("GET", "POST"),  # a search changes nothing
-    retry_after_max=30,  # a service may ask for an hour
-    raise_on_status=False,
-)
 
 
 class StacSource:
@@ -76,6 +56,7 @@ class StacSource:
         self._root, _, collection = named.partition("#") if is_url(named) else (named, "", "")
         self._collection: str | None = collection or None
         self._credentials = credentials
+        self._reach = Reach.of(self._root)
         self.address = f"stac:{named}"
         self.id = source_id("stac", _name(self._root), self.address)
         self._found: dict[str, Document] = {}
@@ -86,7 +67,7 @@ class StacSource:
         self._enter_api_of_collection()
         if self._is_api:
             candidates = ((href, item, False) for href, item in self._search_api(area, period, level))
-            return select_items(candidates, area, period, level, complete=False)
+            return select_items(candidates, area, period, level, complete=False, reach=self._reach)
         if not isinstance(self._document.get("links"), list) and self._document.get("type") not in _ITEMS:
             what = ", ".join(sorted(map(str, self._document))[:8]) or "nothing"
             raise NoProductError(
@@ -94,7 +75,12 @@ class StacSource:
                 "Give the address of a catalogue, a collection, an API or an ItemCollection."
             )
         return select_items(
-            self._walk(self._root, self._document, False, {self._root}), area, period, level, complete=True
+            self._walk(self._root, self._document, False, {self._root}),
+            area,
+            period,
+            level,
+            complete=True,
+            reach=self._reach,
         )
 
     def assets(self, product: Product) -> dict[str, Asset]:
@@ -105,7 +91,7 @@ class StacSource:
                 item = self._read_item(product.href)
             except _UnreadableError as error:
                 raise ProductError(f"{product.id}: its description {product.href} {error}.") from error
-        return item_assets(item, product.href, product, self._credentials)
+        return item_assets(item, product.href, product, self._credentials, reach=self._reach)
 
     @cached_property
     def _document(self) -> Document:
@@ -118,13 +104,26 @@ class StacSource:
     def _is_api(self) -> bool:
         return _searches(self._document)
 
+    @cached_property
+    def _web(self) -> WebReader:
+        return WebReader(networks_for(self._root, self._credentials))
+
+    def _own_address(self, item: Document) -> str:
+        """Where an item of the API lies: as it says itself, where it may, else by its collection and name. Raises `KeyError`."""
+        base = f"{self._root.rstrip('/')}/"
+        for link in _links(item):
+            if link["rel"] == "self":
+                with suppress(ProductError):
+                    return self._reach.address(base, link["href"])
+        return self._reach.address(base, f"collections/{item['collection']}/items/{item['id']}")
+
     def _search_api(
         self, area: Area, period: tuple[datetime, datetime], level: Level
     ) -> Iterator[tuple[str, Document]]:
         start, end = period
         collection = self._collection_for(level)
         try:
-            client = Client.open(self._root, stac_io=StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY))
+            client = Client.open(self._root, stac_io=self._web)
             search = client.search(
                 collections=[collection],
                 intersects=as_geojson(covering(area)),  # what only that meets is left away by `select_items`
@@ -133,17 +132,14 @@ class StacSource:
                 limit=100,
             )
             for item in search.items_as_dicts():
-                href = next(
-                    (link["href"] for link in _links(item) if link["rel"] == "self"),
-                    f"collections/{item['collection']}/items/{item['id']}",
-                )
-                href = join(f"{self._root.rstrip('/')}/", href)
+                href = self._own_address(item)
                 self._found[href] = item
                 yield href, item
         except (APIError, STACError, OSError, KeyError, ValueError) as error:
             _raise_refusal(error, self._root)
+            what = _words(refusal(error) or error)
             raise SourceError(
-                f"source {self.address}: the search failed: {_words(error)}. Check that it is a STAC API and can be reached."
+                f"source {self.address}: the search failed: {what}. Check that it is a STAC API and can be reached."
             ) from error
 
     def _enter_api_of_collection(self) -> None:
@@ -164,7 +160,7 @@ class StacSource:
 
         Raises `NoProductError` with what the API has instead.
         """
-        wanted = (self._collection,) if self._collection else _COLLECTIONS[level]
+        wanted = (self._collection,) if self._collection else COLLECTIONS[level]
         for name in wanted:
             try:
                 self._read(f"{self._root.rstrip('/')}/collections/{name}")
@@ -194,7 +190,11 @@ class StacSource:
                 break
             entries = page.get("collections")
             names |= {str(entry["id"]) for entry in entries or () if isinstance(entry, dict) and "id" in entry}
-            href = next((join(href, link["href"]) for link in _links(page) if link["rel"] == "next"), None)
+            following = next((link["href"] for link in _links(page) if link["rel"] == "next"), None)
+            try:
+                href = self._reach.address(href, following) if following is not None else None
+            except ProductError:
+                break
         return sorted(names)
 
     def _read_item(self, href: str) -> Document:
@@ -202,8 +202,8 @@ class StacSource:
         document, _, name = href.partition("#")
         if not name or Path(href).exists():
             return self._read(href)
-        for member in _features(self._read(document)):
-            if str(member.get("id")) == name:
+        for member in _members(self._read(document)):
+            if isinstance(member, dict) and str(member.get("id")) == name:
                 return member
         raise _UnreadableError("is not in its ItemCollection any more")
 
@@ -215,6 +215,8 @@ class StacSource:
             raise _UnreadableError("does not exist", absent=True) from error
         except (OSError, APIError, STACError, ProductError) as error:
             _raise_refusal(error, href)
+            if (refused := refusal(error)) is not None:
+                raise _UnreadableError(f"may not be read: {refused}", kind=Reason.NOT_ALLOWED) from error
             absent = getattr(error, "status_code", None) == 404
             raise _UnreadableError(f"can't be read ({_words(error)})", absent=absent) from error
         document = parse_json(text, _UnreadableError)
@@ -224,7 +226,7 @@ class StacSource:
 
     def _text(self, href: str) -> str | bytes:
         if is_url(href):
-            return StacApiIO(timeout=_TIMEOUT, max_retries=_RETRY).read_text(href)
+            return self._web.read_text(href)
         if is_s3(href):
             bucket, key = split_address(href)
             return self._bucket(bucket).read(key)
@@ -235,90 +237,55 @@ class StacSource:
             self._buckets[name] = BucketFiles(f"s3://{name}", self._credentials.of_bucket(name))
         return self._buckets[name]
 
-    def _walk(
-        self, href: str, document: Document, synthetic: bool, seen: set[str]
-    ) -> Iterator[tuple[str, Document | str, bool]]:
+    def _walk(self, href: str, document: Document, synthetic: bool, seen: set[str]) -> Iterator[Candidate]:
         """(address, item or why it can't be read, synthetic) of every item below a catalogue."""
         synthetic = synthetic or _says_synthetic(document)
         if document.get("type") in _ITEMS:
-            members = [document] if document["type"] == "Feature" else _features(document)
-            for member in members:
-                yield (href if member is document else f"{href}#{member.get('id')}"), member, synthetic
+            members = [document] if document["type"] == "Feature" else _members(document)
+            for number, member in enumerate(members):
+                if not isinstance(member, dict):
+                    yield f"{href}#{number}", ProductError("it is no JSON object", Reason.NOT_UNDERSTOOD), synthetic
+                else:
+                    yield (href if member is document else f"{href}#{member.get('id')}"), member, synthetic
             return
-        for link in _links(document):
-            if link["rel"] not in ("child", "item"):
+        links = document.get("links")
+        if not isinstance(links, list):
+            yield href, ProductError("it is neither an item nor a catalogue", Reason.NOT_UNDERSTOOD), synthetic
+            return
+        for link in links:
+            if not isinstance(link, dict) or link.get("rel") not in ("child", "item"):
+                continue
+            if not isinstance(link.get("href"), str):
+                why = f"its link of kind {link['rel']} has no address"
+                yield href, ProductError(why, Reason.NOT_UNDERSTOOD), synthetic
                 continue
             try:
-                target = join(href, link["href"])
-            except ProductError as error:
-                yield shown(link["href"]), str(error), synthetic
-                continue
-            if target in seen:
-                continue
-            seen.add(target)
-            try:
+                target = self._reach.address(href, link["href"])
+                if target in seen:
+                    continue
+                seen.add(target)
                 below = self._read(target)
-            except (_UnreadableError, SourceError) as error:
+            except (_UnreadableError, ProductError, SourceError) as error:
                 if link["rel"] == "item":
-                    yield target, str(error), synthetic
+                    kind = error.kind if isinstance(error, _UnreadableError | ProductError) else Reason.NOT_REACHABLE
+                    named = link["href"] if isinstance(error, ProductError) else target
+                    yield named, ProductError(str(error), kind), synthetic
                     continue
                 if isinstance(error, SourceError):
                     raise
-                raise SourceError(f"source {self.address}: its part {target} {error}. Repair the catalogue.") from error
-                continue
+                raise SourceError(
+                    f"source {self.address}: its part {link['href']} {error}. Repair the catalogue."
+                ) from error
             yield from self._walk(target, below, synthetic, seen)
 
 
 class _UnreadableError(Exception):
     """A document can't be read; the text goes on after the document's name. ``absent``: there is none."""
 
-    def __init__(self, text: str, *, absent: bool = False) -> None:
+    def __init__(self, text: str, *, absent: bool = False, kind: Reason = Reason.NOT_UNDERSTOOD) -> None:
         super().__init__(text)
         self.absent = absent
-
-
-def select_items(
-    candidates: Iterator[tuple[str, Document | str, bool]],
-    area: Area,
-    period: tuple[datetime, datetime],
-    level: Level,
-    *,
-    complete: bool,
-) -> SearchResult:
-    """Sort out what meets area, period and level. ``complete``: ``candidates`` is all that the source holds."""
-    products: list[Product] = []
-    left_out: list[LeftOut] = []
-    times: list[datetime] = []
-    prepare(area)
-    for href, item, synthetic in candidates:
-        if isinstance(item, str):
-            left_out.append(LeftOut(product=href, reason=f"not understood: {item}", kind=Reason.NOT_UNDERSTOOD))
-            continue
-        try:
-            times.append(item_time(item))
-            if not (period[0] <= times[-1] < period[1]) or not _meets(item, area):
-                continue
-            product = with_content(item_product(item, href, synthetic=synthetic), item, href)
-        except ProductError as error:
-            left_out.append(
-                LeftOut(
-                    product=str(item.get("id", href)), reason=f"not understood: {error}", kind=Reason.NOT_UNDERSTOOD
-                )
-            )
-            continue
-        if product.level == level:
-            products.append(product)
-        else:
-            left_out.append(
-                LeftOut(product=product.id, reason=f"other level: {product.level}", kind=Reason.OTHER_LEVEL)
-            )
-    holds = f"{len(times)} items from {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}" if times else "no item"
-    count = len(times) if complete else None
-    return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if complete else "", count)
-
-
-def _meets(item: Document, area: Area) -> bool:
-    return bool(area.intersects(shape(item_footprint(item))))
+        self.kind = kind
 
 
 def _says_synthetic(document: Document) -> bool:
@@ -331,9 +298,9 @@ def _searches(document: Document) -> bool:
     return "conformsTo" in document or any(link["rel"] == "search" for link in _links(document))
 
 
-def _features(document: Document) -> list[Document]:
+def _members(document: Document) -> list[Any]:
     listed = document.get("features")
-    return [member for member in listed if isinstance(member, dict)] if isinstance(listed, list) else []
+    return listed if isinstance(listed, list) else []
 
 
 def _links(document: Document) -> list[dict[str, str]]:

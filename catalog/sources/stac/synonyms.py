@@ -1,4 +1,4 @@
-"""Synonyms of what STAC items say: one table of property names per concept, and the first usable value of them.
+"""Synonyms of what STAC says: one table per concept (properties, collections, assets), and the first usable value of them.
 
 Providers describe the same products with prefixes of their own: Earth Search ``earthsearch:``, ``s2:`` and, in its version 0,
 ``sentinel:``, which Digital Earth Africa keeps; the Planetary Computer ``s2:``; the Copernicus Data Space ``eopf:`` and
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from catalog.baseline import normal_baseline
-from catalog.products import UNKNOWN
+from catalog.products import BANDS, UNKNOWN, Level
 
 Value = TypeVar("Value")
 
@@ -30,17 +30,58 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "utm zone": ("mgrs:utm_zone", *_prefixed("utm_zone")),
     "latitude band": ("mgrs:latitude_band", *_prefixed("latitude_band")),
     "grid square": ("mgrs:grid_square", *_prefixed("grid_square")),
-    "datatake": _prefixed("datatake_id"),
-    "datastrip": _prefixed("datastrip_id"),
+    "platform": ("platform", "eo:platform", *_prefixed("spacecraft"), "platformShortName"),
+    "constellation": ("constellation", "eo:constellation"),
+    "cloud cover": ("eo:cloud_cover", *_prefixed("cloud_cover", "cloudy_pixel_percentage"), "cloudCover"),
+    "datatake": _prefixed("datatake_id", "data_take_id"),
+    "datastrip": _prefixed("datastrip_id", "data_strip_id"),
     "granule": _prefixed("granule_id"),
     "orbit": ("sat:relative_orbit", *_prefixed("relative_orbit"), "relativeOrbitNumber"),
-    "level": ("processing:level", *_prefixed("product_type"), "product:type"),
+    "level": ("processing:level", *_prefixed("product_type", "processing_level"), "product:type", "processingLevel"),
     "generation time": (*_prefixed("generation_time"), "processing:datetime"),
     "sun zenith": _prefixed("mean_solar_zenith"),
-    "sun azimuth": (*_prefixed("mean_solar_azimuth"), "view:sun_azimuth"),
+    "sun elevation": ("view:sun_elevation", "eo:sun_elevation"),
+    "sun azimuth": (*_prefixed("mean_solar_azimuth"), "view:sun_azimuth", "eo:sun_azimuth"),
     "offset applied": (*(f"{prefix}:boa_offset_applied" for prefix in ("earthsearch", "sentinel", "s2", "sentinel2")),),
 }  # fmt: skip
 """Names of properties by concept, those first that are believed first."""
+
+COLLECTIONS: dict[Level, tuple[str, ...]] = {
+    "L1C": ("sentinel-2-l1c", "sentinel-s2-l1c", "sentinel-2-c1-l1c", "s2_l1c", "SENTINEL-2"),
+    "L2A": (
+        "sentinel-2-l2a", "sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "sentinel-s2-l2a", "s2_l2a", "s2_l2a_c1", "sentinel-2-pre-c1-l2a",
+        "S2_L2A-1", "SENTINEL-2",
+    ),
+}  # fmt: skip
+"""Collections of APIs, those first that are asked for first: Earth Search (v1, its Collection 1, v0), the Planetary Computer and the
+Copernicus Data Space, Digital Earth Africa, the Brazil Data Cube."""
+
+_ASSETS: dict[str, tuple[str, ...]] = {
+    "B01": ("coastalaerosol",),
+    "B05": ("rededge071",),
+    "B06": ("rededge075",),
+    "B07": ("rededge078",),
+    "B08": ("nirbroad", "nir1", "nirwide"),
+    "B8A": ("nirnarrow", "nir2"),
+    "B11": ("swir1",),
+    "B12": ("swir2",),
+    "SCL": ("scl", "sceneclassification", "sceneclassificationmap"),
+    "CLD": ("cld", "cloud", "cldprb", "mskcldprb", "cloudprobability"),
+}
+"""What assets are called beside the bands' own names and the common ones, without what separates words."""
+
+_NAME_OF_ASSET = (
+    {name.lower(): name for name in BANDS}
+    | {name.lower().replace("b0", "b"): name for name in BANDS}
+    | {band.common_name: name for name, band in BANDS.items()}
+    | {synonym: name for name, synonyms in _ASSETS.items() for synonym in synonyms}
+)
+
+
+def band_named(text: str) -> str | None:
+    """The band or mask that a name means (``B04``, ``b4``, ``red``, ``red_edge_1``, ``scl``); None where it means none."""
+    return _NAME_OF_ASSET.get(re.sub(r"[-_ ]", "", text.lower()))
+
 
 _MAKERS_OF_PRODUCTS = re.compile(r"baseline|\bipf\b|^sentinel[- _]?2([- _](ipf|processor|pdgs|msi))?$", re.IGNORECASE)
 """Keys of `processing:software` that stand for ESA's processor; others name the tool that wrote the item."""

@@ -145,13 +145,20 @@ def test_address_of_the_server_is_used_while_it_answers(
             assert plugin.setup_environment(ctx=_context(None)) == found
             assert "the run waits until `cropline up` starts one" in capsys.readouterr().err, "there is no worker"
             monkeypatch.setattr("sys.argv", ["prefect", "flow-run", "ls"])
+            (tmp_path / "prefect" / "secret").write_text("cropline:hush\n")
+            secured = plugin.setup_environment(ctx=_context(None))
+            named = plugin.setup_environment(ctx=_context(address))
             chosen = plugin.setup_environment(ctx=_context("http://elsewhere/api"))
         finally:
             server.shutdown()
             thread.join()
     assert found is not None
     assert found.env == {"PREFECT_API_URL": address}
-    assert chosen is None, "an address that is set stays"
+    assert secured is not None
+    assert secured.env == {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": "cropline:hush"}
+    assert named is not None
+    assert named.env == {"PREFECT_API_AUTH_STRING": "cropline:hush"}, "its address may be set"
+    assert chosen is None, "an address that is set stays, and isn't told the secret"
     assert plugin.setup_environment(ctx=_context(None)) is None, "the server is gone"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from installation_kit import Installation
+from installation_kit import Installation, post_at_once, requests_of
 
 from flows.prefect_process.services import Services
+from flows.prefect_process.work_pool import POOL, usual_runs
 
 pytestmark = pytest.mark.server
 
@@ -37,7 +39,8 @@ def test_stock_forms_of_the_parameters_work(form: str, installation: Installatio
 
 def test_bad_parameter_is_refused_when_the_run_is_created(installation: Installation) -> None:
     """By the server itself: the plugin is off."""
-    env = {**installation.env, "PREFECT_PLUGINS_ENABLED": "false", "PREFECT_API_URL": installation.services.api}
+    own = {"PREFECT_API_URL": installation.services.api, "PREFECT_API_AUTH_STRING": installation.secret}
+    env = {**installation.env, "PREFECT_PLUGINS_ENABLED": "false", **own}
     done = installation.command(
         *RUN, "--params", '{"area": [3, 51, 4, 52], "year": 2014}', cwd=installation.folder, env=env
     )
@@ -74,7 +77,8 @@ def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> 
 
 def test_credentials_block_is_registered_and_read(installation: Installation) -> None:
     """Saved by Prefect itself, as its pages do; read by this project's own question."""
-    env = {**installation.env, "PREFECT_API_URL": installation.services.api}
+    own = {"PREFECT_API_URL": installation.services.api, "PREFECT_API_AUTH_STRING": installation.secret}
+    env = {**installation.env, **own}
     save = (
         "from flows.prefect_process.credentials_block import CroplineCredentials\n"
         "CroplineCredentials(cdse_key='the-key', cdse_secret='the-secret', s3_requester_pays=True).save('shared')"
@@ -95,6 +99,25 @@ def test_credentials_block_is_registered_and_read(installation: Installation) ->
     done = installation.command("python", "-c", read, cwd=installation.folder, env=env)
     assert done.stdout.startswith("the-secret True "), done.stderr
     assert done.stdout.count("the-secret") == 1
+
+
+def test_a_hundred_posts_at_once_are_taken_and_wait(installation: Installation) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": later}}
+    runs, refused = post_at_once(installation, requests_of(installation, 100, "later"), state=state)
+    try:
+        assert len({run["id"] for run in runs}) == 100
+        assert refused == {}, "SQLite's locks are waited for"
+        assert {run["state_type"] for run in runs} == {"SCHEDULED"}
+        assert {run["work_pool_name"] for run in runs} == {POOL}
+    finally:
+        for run in runs:
+            installation.ask(f"flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+
+
+def test_the_pool_has_as_many_runs_at_once_as_the_machine_carries(installation: Installation) -> None:
+    pool = installation.ask("work_pools/filter", {"work_pools": {"name": {"any_": [POOL]}}})[0]
+    assert pool["concurrency_limit"] == usual_runs()
 
 
 def test_status_and_up_say_where_the_store_is_from_a_folder_below(installation: Installation) -> None:
@@ -120,7 +143,9 @@ def test_down_leaves_no_process_and_up_and_down_repeat_safely(
     installation: Installation, processes_of: Callable[[Path], list[list[str]]]
 ) -> None:
     """Last: it ends what the other tests use."""
-    assert installation.run("cropline", "up").returncode == 0, "what runs already is kept"
+    done = installation.run("cropline", "up")
+    assert done.returncode == 0, "what runs already is kept"
+    assert "sign in" not in done.stdout + done.stderr, "it is said once"
     again = Services.model_validate_json((installation.folder / "store" / "prefect" / "server.json").read_text())
     assert again == installation.services
     assert installation.run("cropline", "down").stdout == "Stopped.\n"

@@ -86,6 +86,9 @@ def test_two_servers_at_once_share_nothing_and_refuse_strangers() -> None:
             assert (server.home / "prefect.db").is_file()
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 _ask(server)
+            foreign = urllib.request.Request(f"{server.api}/health", headers={"Origin": "http://evil.example"})
+            with urllib.request.urlopen(foreign, timeout=60) as answer:
+                assert answer.headers["Access-Control-Allow-Origin"] is None
         homes = (one.home, other.home)
     assert not any(home.exists() for home in homes)
     assert not any(psutil.pid_exists(server.process.pid) for server in (one, other))

@@ -17,7 +17,8 @@ from PIL import Image
 from shapely.geometry import Polygon, box
 
 from catalog.errors import DeliveryError
-from processors.delivery.areas import count_areas
+from catalog.legend import LegendClass
+from processors.delivery.areas import AreaTable, ClassArea, count_areas, write_areas
 from processors.delivery.deliver import deliver
 
 NOTICE = "Contains modified Copernicus Sentinel data 2019"
@@ -98,6 +99,14 @@ def test_hectares_are_pixels_counted(delivered: Path) -> None:
         ("2", "maize", "1.80", "180", "33.33"),
         ("5", "sugar beet", "1.20", "120", "22.22"),
     ]
+
+
+def test_no_cell_of_the_hectares_is_a_formula(tmp_path: Path) -> None:
+    entry = LegendClass(value=1, name="=cmd|' /C calc'!A0", colour="#112233", source_codes=(1,))
+    write_areas(tmp_path / "areas.csv", AreaTable((ClassArea(entry, 100, 100.0),), 0), ("labels x, =1+1",))
+    lines = (tmp_path / "areas.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[-1] == "1,'=cmd|' /C calc'!A0,1.00,100,100.00", "numbers stay numbers"
+    assert "# labels x,' =1+1" in lines
 
 
 def test_no_data_outside_the_area_is_not_counted_as_unmapped(tmp_path: Path) -> None:

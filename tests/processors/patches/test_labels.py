@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import struct
+from contextlib import closing
 from pathlib import Path
 
 import geopandas
@@ -13,7 +16,7 @@ import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
-from shapely.geometry import Point, Polygon, box
+from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
 from catalog.errors import RequestError
 from catalog.grid import Window
@@ -230,8 +233,96 @@ def test_a_file_of_several_layers_is_refused(tmp_path: Path) -> None:
     frame = geopandas.GeoDataFrame({"code": [1]}, geometry=[square(0, 0, 1, 1)], crs=f"EPSG:{ZONE}")
     frame.to_file(path, layer="one", engine="pyogrio")
     frame.to_file(path, layer="two", engine="pyogrio")
-    with pytest.raises(RequestError, match=r"several layers of polygons \(one, two\)"):
+    with pytest.raises(
+        RequestError, match=r"several layers of polygons \(one, two\)\. Name the one meant: labels_layer"
+    ):
         open_labels(path)
+
+
+def test_a_layer_of_several_can_be_named(tmp_path: Path, legend: Path) -> None:
+    path = tmp_path / "l.gpkg"
+    for number, (layer, code) in enumerate({"one": 10, "two": 20}.items()):
+        frame = geopandas.GeoDataFrame({"code": [code]}, geometry=[square(number, 0, 1, 1)], crs=f"EPSG:{ZONE}")
+        frame.to_file(path, layer=layer, engine="pyogrio")
+    assert open_labels(path, legend, layer="two").read(WINDOW)[0].tolist() == [-1, 2, -1, -1]
+    assert open_crop_mask(path, layer="one").read(WINDOW)[0].tolist() == [True, False, False, False]
+    with pytest.raises(RequestError, match=r"no layer 'three' that may hold polygons. It has one \(Polygon\), two"):
+        open_labels(path, legend, layer="three")
+    with pytest.raises(RequestError, match=r"crop_mask_layer: .* is a raster"):
+        open_crop_mask(write_raster(tmp_path / "m.tif", np.ones((2, 2), np.uint8)), layer="one")
+
+
+def test_tables_without_geometry_and_layers_of_lines_are_no_layers_of_polygons(tmp_path: Path, legend: Path) -> None:
+    path = tmp_path / "l.gpkg"
+    write_vector(path, [square(0, 0, 1, 1)], code=[10])
+    lines = geopandas.GeoDataFrame(
+        {"code": [1]}, geometry=[LineString(square(0, 0, 1, 1).exterior)], crs=f"EPSG:{ZONE}"
+    )
+    lines.to_file(path, layer="roads", engine="pyogrio")
+    with closing(sqlite3.connect(path)) as database, database:
+        # As QGIS keeps a layer's style beside it.
+        database.execute("CREATE TABLE layer_styles (id INTEGER PRIMARY KEY, f_table_name TEXT, styleQML TEXT)")
+        database.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'layer_styles')"
+        )
+    assert "layer_styles" in [name for name, _ in pyogrio.list_layers(path)]
+    assert open_labels(path, legend).read(WINDOW)[0].tolist() == [1, -1, -1, -1]
+    with closing(sqlite3.connect(path)) as database, database:
+        for table in ("gpkg_geometry_columns", "gpkg_contents"):
+            database.execute(f"DELETE FROM {table} WHERE table_name IN ('l', 'roads')")
+    with pytest.raises(RequestError, match="holds no polygons"):
+        open_labels(path)
+
+
+def test_polygons_in_collections_are_used_and_what_cannot_be_is_counted(tmp_path: Path, legend: Path) -> None:
+    bow_tie = Polygon([(WEST + 10, NORTH), (WEST + 30, NORTH - 10), (WEST + 30, NORTH), (WEST + 10, NORTH - 10)])
+    line = LineString([(WEST, NORTH), (WEST + 40, NORTH)])
+    shapes = [
+        GeometryCollection([square(0, 1, 1, 1), line, MultiPolygon([square(1, 1, 1, 1)])]),
+        GeometryCollection([GeometryCollection([square(2, 1, 1, 1)])]),
+        bow_tie,
+        GeometryCollection([line]),
+        line,
+        Point(WEST + 5, NORTH - 5),
+        Polygon([(WEST, NORTH), (WEST + 5, NORTH), (WEST, NORTH)]),
+        square(3, 1, 1, 1),
+        square(0, 2, 1, 1),
+        Polygon(),
+        None,
+    ]
+    codes = [10, 20, 21, 10, 10, 10, 10, None, 77, 10, 10]
+    path = write_vector(tmp_path / "l.gpkg", shapes, code=codes)
+    labels = open_labels(path, legend)
+    assert labels.read(WINDOW).tolist() == [[-1, 2, 2, -1], [1, 1, 2, -1], [-1, -1, -1, -1]]
+    assert labels.notes([WINDOW]) == (
+        "labels l.gpkg: 7 rows can't be used: 1 polygons that enclose nothing, 1 without a code, 2 without a geometry, "
+        "3 points or lines only.",
+        "labels l.gpkg: the legend names no class of 1 codes: 77.",
+    )
+    assert open_crop_mask(path).notes([WINDOW])[0].startswith("crop mask l.gpkg: 7 rows can't be used")
+    alone = write_vector(tmp_path / "m.gpkg", [square(0, 0, 1, 1)], code=[10])
+    assert open_labels(alone, legend).notes([WINDOW]) == ()
+    useless = open_labels(write_vector(tmp_path / "n.gpkg", [GeometryCollection([line])], code=[10]), legend)
+    with pytest.raises(RequestError, match=r"don't overlap the area \(1 row can't be used: 1 points or lines only\)"):
+        useless.check(AREA, ZONE)
+
+
+@pytest.mark.parametrize("kind", ["CURVEPOLYGON", "MULTISURFACE"])
+def test_curved_and_mixed_surfaces_are_polygons(tmp_path: Path, legend: Path, kind: str) -> None:
+    path = write_vector(tmp_path / "l.gpkg", [square(0, 0, 2, 1)], code=[10])
+    ring = [(WEST, NORTH - 10), (WEST + 20, NORTH - 10), (WEST + 20, NORTH), (WEST, NORTH), (WEST, NORTH - 10)]
+    # A CurvePolygon with a LineString as its ring, as ArcGIS writes parcels; a MultiSurface of it.
+    wkb = struct.pack("<BIIBII", 1, 10, 1, 1, 2, 5) + b"".join(struct.pack("<dd", *point) for point in ring)
+    wkb = struct.pack("<BII", 1, 12, 1) + wkb if kind == "MULTISURFACE" else wkb
+    header = b"GP\0\3" + struct.pack("<idddd", ZONE, WEST, WEST + 20, NORTH - 10, NORTH)
+    with closing(sqlite3.connect(path)) as database, database:
+        for trigger, *_ in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{trigger}"')
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET sql = replace(sql, ' POLYGON', ' ' || ?) WHERE name = 'l'", (kind,))
+        database.execute("UPDATE gpkg_geometry_columns SET geometry_type_name = ?", (kind,))
+        database.execute("UPDATE l SET geom = ?", (header + wkb,))
+    assert open_labels(path, legend).read(WINDOW)[0].tolist() == [1, 1, -1, -1]
 
 
 def test_geoparquet_says_what_to_do_where_gdal_lacks_it(tmp_path: Path) -> None:

@@ -224,4 +224,4 @@ def test_they_are_found_as_an_archive(real_data: Path) -> None:
     found = source.search(world, always, "L2A")
     assert [product.id for product in found.products] == [UNU, UCF2]
     assert found.left_out == ()
-    assert found.holds == "the source holds 4 products from 2018-06-29 to 2023-08-23"
+    assert found.holds == "the source holds 4 products from 2018-06-29 to 2023-08-23 (2 of the other level)"

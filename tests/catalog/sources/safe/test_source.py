@@ -12,8 +12,9 @@ import pytest
 import safe_kit
 from shapely.geometry import box
 
-from catalog.errors import ProductError, RequestError, SourceError
+from catalog.errors import ProductError, Reason, RequestError, SourceError
 from catalog.order import make_order
+from catalog.sources.one_product import read_product_at
 from catalog.sources.registry import Source, open_source
 from catalog.storage.credentials import Credentials, S3Access
 from catalog.storage.file_trees import LocalFiles
@@ -40,6 +41,50 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
+@pytest.mark.parametrize("called", ["{name}", "my product", "{name}.safe", "{name}/{name}.SAFE", "{name}/{name}"])
+def test_a_product_is_known_by_what_its_folder_holds(tmp_path: Path, called: str) -> None:
+    kit = small()
+    kit.write(tmp_path / "aside")
+    folder = tmp_path / "archive" / called.format(name=kit.name)
+    folder.parent.mkdir(parents=True)
+    (tmp_path / "aside" / f"{kit.name}.SAFE").rename(folder)
+    # The archive, and the product alone, from above and inspected: one finder.
+    for address in (tmp_path / "archive", folder):
+        source = open_source(f"safe:{address}")
+        found = source.search(AREA, JUNE, "L2A")
+        assert ([product.id for product in found.products], found.left_out) == ([kit.name], ())
+        assert set(source.assets(found.products[0])) == set(open_source(f"safe:{address}").assets(found.products[0]))
+    assert read_product_at(str(folder), Credentials()).product.id == kit.name
+    assert read_product_at(f"{folder}/GRANULE/{kit.granule}", Credentials()).product.id == kit.name
+
+
+@pytest.mark.parametrize("packed", ["{name}.SAFE.zip", "{name}.ZIP", "download (1).zip"])
+@pytest.mark.parametrize("top", [True, False])
+def test_an_archive_is_known_by_what_it_holds(tmp_path: Path, packed: str, top: bool) -> None:
+    kit = small()
+    inner = kit.write(tmp_path / "aside").rename(tmp_path / "aside" / kit.name)  # without .SAFE inside either
+    safe_kit.pack(inner, tmp_path / "archive" / packed.format(name=kit.name), top=top)
+    found = open_source(f"safe:{tmp_path / 'archive'}").search(AREA, JUNE, "L2A")
+    assert ([product.id for product in found.products], found.left_out) == ([kit.name], ())
+
+
+def test_what_looks_like_a_product_and_is_none_is_counted(tmp_path: Path) -> None:
+    kit = small()
+    kit.write(tmp_path)
+    (tmp_path / "bands").mkdir()
+    (tmp_path / "bands" / "T31UES_B04.jp2").touch()
+    other, gone = (small(start=datetime(2023, 6, day, 10, 56, 21, tzinfo=UTC)) for day in (9, 8))
+    (tmp_path / other.name).mkdir()
+    (tmp_path / f"{gone.name}.SAFE").symlink_to("/a disk that is not mounted")
+    found = open_source(f"safe:{tmp_path}").search(AREA, JUNE, "L2A")
+    assert [product.id for product in found.products] == [kit.name]
+    assert {left.product for left in found.left_out} == {other.name, gone.name, str(tmp_path / "bands")}
+    assert {left.kind for left in found.left_out} == {Reason.NOT_UNDERSTOOD}
+    later = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
+    holds = open_source(f"safe:{tmp_path}").search(AREA, later, "L2A").holds
+    assert holds == "the source holds 3 products from 2023-06-01 to 2023-06-09 (3 of other times)"
+
+
 def test_any_mix_in_nested_folders_is_found(tmp_path: Path) -> None:
     archive, aside = tmp_path / "archive", tmp_path / "aside"
     day = timedelta(days=1)
@@ -55,7 +100,7 @@ def test_any_mix_in_nested_folders_is_found(tmp_path: Path) -> None:
     source = open_source(f"safe:{archive}")
     found = source.search(AREA, JUNE, "L2A")
     assert sorted(product.id for product in found.products) == [kit.name for kit in kits]
-    assert found.left_out == ()
+    assert [(left.product, left.kind) for left in found.left_out] == [("notes.zip", Reason.NOT_UNDERSTOOD)]
     assert found.holds == "the source holds 5 products from 2023-06-01 to 2023-06-05"
     again = open_source(source.address)  # as another process does, without a search before
     for product in found.products:

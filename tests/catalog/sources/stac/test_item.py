@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from catalog.errors import ProductError
 from catalog.products import Asset, Product
+from catalog.sources.reach import Reach
 from catalog.sources.stac.item import item_assets, item_product
 
 SQUARE = {"type": "Polygon", "coordinates": [[[4, 50], [5, 50], [5, 51], [4, 50]]]}
@@ -29,7 +31,7 @@ def one_band(
     asset: dict[str, Any], properties: dict[str, Any] | None = None, key: str = "B04", href: str = "/archive/item.json"
 ) -> Asset:
     described = item(properties, assets={key: {"href": "B04.tif", **asset}})
-    return item_assets(described, href, item_product(described, href))["B04"]
+    return item_assets(described, href, item_product(described, href), reach=Reach(Path("/")))["B04"]
 
 
 def test_what_an_item_does_not_say_is_unknown() -> None:

@@ -68,7 +68,7 @@ def test_a_nested_catalogue_is_searched_by_area_period_and_level(tmp_path: Path)
     found = open_source(f"stac:{catalog}").search(AREA, YEAR, "L2A")
     assert [product.id for product in found.products] == ["good", "first-instant"]
     assert [(left.product, left.reason) for left in found.left_out] == [("l1c", "other level: L1C")]
-    assert found.holds == "the source holds 5 items from 2019-01-01 to 2020-01-01"
+    assert found.holds == "the source holds 5 items from 2019-01-01 to 2020-01-01 (1 of other times, 1 elsewhere)"
 
 
 def test_what_cannot_be_understood_is_left_out_with_its_reason(tmp_path: Path) -> None:

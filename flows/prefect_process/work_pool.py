@@ -1,0 +1,56 @@
+"""The work pool: what a run may say about how it is started, which is nothing, and how many run at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from flows.prefect_process.api import Api
+from processors.engine.machine import cores
+
+POOL = "cropline"
+
+TEMPLATE: dict[str, Any] = {
+    "job_configuration": {"stream_output": True},  # Prefect wants something in it; this is its own default
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
+"""The pool's base job template: no command, folder, name or environment comes from a deployment or a run.
+
+The server refuses what isn't among the properties; what it doesn't check, as in a run without a deployment, goes nowhere, since the
+configuration has no place for it. Prefect would merge a run's ``env`` into one of the configuration, so there is no such key. The
+settings of a run are the worker's environment.
+"""
+
+MEMORY_OF_A_RUN = 4_000_000_000
+"""Bytes that a run should find: training and inference take most."""
+
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Files in which the system tells a container how much it may take."""
+
+
+def usual_runs() -> int:
+    """Runs that this machine has at once: one per core, and no more than find their memory; at least one."""
+    return max(1, min(cores(), memory() // MEMORY_OF_A_RUN))
+
+
+def memory() -> int:
+    """Bytes of memory that this process and its children may use."""
+    limits = [int(psutil.virtual_memory().total)]
+    for file in _LIMITS:
+        try:
+            limits.append(int(file.read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return min(limits)
+
+
+def put_right(api: Api, runs: int) -> None:
+    """Make the pool as it should be, whatever it was before. Raises `ServiceError` where the server refuses."""
+    wanted: dict[str, Any] = {"base_job_template": TEMPLATE, "concurrency_limit": runs}
+    pool = api.ask(f"work_pools/{POOL}")
+    if pool is None:
+        api.ask("work_pools/", {"name": POOL, "type": "process", **wanted})
+    elif any(pool.get(name) != value for name, value in wanted.items()):
+        api.ask(f"work_pools/{POOL}", wanted, method="PATCH")

@@ -1,0 +1,43 @@
+"""The process of this store's worker: ``python -m flows.prefect_process.worker worker start …``, with the words of ``prefect``.
+
+It is Prefect's own worker. Beside it a thread takes up again what crashed: with the worker it starts and ends, and needs no care.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import time
+from threading import Thread
+
+from flows.prefect_process.api import Api, ServiceError
+from flows.prefect_process.crashed_runs import CrashedRuns
+
+PAUSE = 10.0
+"""Seconds between two looks at the runs."""
+
+
+def watch(runs: CrashedRuns) -> None:
+    """Look at the runs for ever. While the server is away nothing can be told, and nothing is."""
+    while True:
+        try:
+            runs.look()
+        except ServiceError as error:
+            _tell(str(error))
+        time.sleep(PAUSE)
+
+
+def main() -> None:
+    """Work until this process is ended."""
+    api = Api(os.environ["PREFECT_API_URL"], os.environ.get("PREFECT_API_AUTH_STRING"))
+    Thread(target=watch, args=(CrashedRuns(api, _tell),), name="crashed runs", daemon=True).start()
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Polygons out of the geometries of a vector file, whatever holds them, and why a row has none that can be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from shapely import GeometryType, GEOSException
+
+
+class RowFault(StrEnum):
+    """The kinds of reasons for not using a row."""
+
+    NO_GEOMETRY = "no_geometry"
+    """Geometry that is missing, empty, or can't be decoded."""
+    NO_POLYGON = "no_polygon"
+    """Points or lines only."""
+    DAMAGED = "damaged"
+    """Polygons that enclose nothing, or with coordinates that are no finite numbers."""
+    NO_CODE = "no_code"
+
+    @property
+    def words(self) -> str:
+        """Kind as a text shows it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    RowFault.NO_GEOMETRY: "without a geometry",
+    RowFault.NO_POLYGON: "points or lines only",
+    RowFault.DAMAGED: "polygons that enclose nothing",
+    RowFault.NO_CODE: "without a code",
+}
+
+_POLYGONS = (GeometryType.POLYGON, GeometryType.MULTIPOLYGON)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polygons:
+    """Polygons (N,) of rows, flat, and the row (N,) that each is of."""
+
+    shapes: npt.NDArray[Any]
+    rows: npt.NDArray[np.int64]
+    faults: Counter[RowFault]
+    """Rows without any, by kind."""
+
+
+def polygons_of(geometries: npt.NDArray[Any]) -> Polygons:
+    """The polygons in geometries (rows,): of collections those inside, of damaged ones what can be repaired."""
+    shapes = shapely.force_2d(geometries)
+    rows = np.arange(len(shapes))
+    faults: Counter[RowFault] = Counter()
+    nothing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
+    faults[RowFault.NO_GEOMETRY] = int(nothing.sum())
+    shapes, rows = shapes[~nothing], rows[~nothing]
+    finite = _finite(shapes)
+    sound = shapely.is_valid(shapes)
+    for number in np.flatnonzero(~sound & finite):
+        shapes[number] = _repaired(shapes[number])
+    areal = np.isin(shapely.get_type_id(shapes), _POLYGONS)
+    for number in np.flatnonzero(~areal):
+        shapes[number] = _inside(shapes[number])
+    enclosing = finite & (shapely.area(shapes) > 0)
+    faults[RowFault.DAMAGED] = int((~enclosing & (areal | ~sound)).sum())
+    faults[RowFault.NO_POLYGON] = int((~enclosing & ~areal & sound).sum())
+    return Polygons(shapes[enclosing], rows[enclosing], +faults)
+
+
+def faults_text(faults: Counter[RowFault]) -> str:
+    """Faults in words: ``3 rows can't be used: 2 without a geometry, 1 points or lines only``; empty where there is none."""
+    total = faults.total()
+    if not total:
+        return ""
+    listed = ", ".join(f"{count} {kind.words}" for kind, count in sorted(faults.items()) if count)
+    return f"{total} row{'s' if total > 1 else ''} can't be used: {listed}"
+
+
+def _finite(shapes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    coordinates, of_shape = shapely.get_coordinates(shapes, return_index=True)
+    finite = np.ones(len(shapes), bool)
+    finite[of_shape[~np.isfinite(coordinates).all(axis=1)]] = False
+    return finite
+
+
+def _repaired(shape: Any) -> Any:
+    try:
+        return shapely.make_valid(shape)
+    except GEOSException:
+        return shapely.Polygon()
+
+
+def _inside(shape: Any) -> Any:
+    """The polygons in a collection, as one shape; an empty one where there are none."""
+    return shapely.MultiPolygon(list(_parts([shape])))
+
+
+def _parts(shapes: Iterable[Any]) -> Iterable[Any]:
+    for shape in shapes:
+        kind = shapely.get_type_id(shape)
+        if kind == GeometryType.POLYGON:
+            if not shape.is_empty:
+                yield shape
+        elif kind in (GeometryType.MULTIPOLYGON, GeometryType.GEOMETRYCOLLECTION):
+            yield from _parts(shape.geoms)
