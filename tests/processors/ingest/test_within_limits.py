@@ -1,4 +1,4 @@
-"""A file whose reading never ends, or takes all memory, costs its own acquisition and no other; a product like that can't hold `inspect`."""
+"""A file whose reading never ends costs its own acquisition and no other, and can't hold who looks at a product."""
 
 from __future__ import annotations
 
