@@ -19,6 +19,7 @@ from catalog.sources.one_product import Kind, ProductReading, read_product_at
 from catalog.sources.safe.masks import KINDS, QualityMask, mask_features
 from catalog.sources.safe.product import NATIVE, SafeProduct
 from catalog.storage.credentials import Credentials
+from processors.engine.limits import uninterruptible
 from processors.ingest.raster_headers import Header, header_problems, read_headers
 
 _COUNTED = ("DEFECT", "NODATA", "SATURA", "TECQUA")
@@ -71,7 +72,8 @@ class Inspection(Frozen):
 
 def inspect(address: str, credentials: Credentials) -> Inspection:
     """Read a product's metadata and the headers of its files; no pixel is read. Raises as `read_product_at`."""
-    reading = read_product_at(address, credentials)
+    with uninterruptible():
+        reading = read_product_at(address, credentials)
     headers = read_headers(reading.assets)
     missing = tuple(band for band in LEVEL_BANDS[reading.product.level] if band not in reading.assets)
     safe = reading.safe

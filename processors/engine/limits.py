@@ -22,7 +22,7 @@ class Limits:
     """Limits of a process that reads."""
 
     seconds: float
-    """The longest that one call may take: the opening of a file, or the reading of its blocks that one cell needs."""
+    """The longest that one call may take: to read a product's description, to open a file, to read the blocks of it that a cell needs."""
     memory: int
     """Bytes of the process."""
 
@@ -75,6 +75,6 @@ def watch_calls(shared: memoryview) -> None:
 
 @contextmanager
 def uninterruptible() -> Iterator[None]:
-    """Around a call into a library that can't be interrupted and may not come back."""
+    """Around a call that can't be interrupted and may not come back, into a library or to a disk."""
     with _marks.call():
         yield

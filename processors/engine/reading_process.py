@@ -8,16 +8,22 @@ import pickle
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
 from catalog.errors import WorkerError
 from processors.engine.limits import CALLS, watch_calls
 
+_MOST_CALLS = 1000
+"""Calls made at once: as many as are sent."""
+
 
 def serve(connection: Connection) -> None:
     """Make calls until the other end is closed."""
     sending = threading.Lock()
+    # Threads that stay: what PROJ and GDAL prepare is a thread's own, and takes longer than a small acquisition.
+    threads = ThreadPoolExecutor(_MOST_CALLS)
 
     def make(number: int, data: bytes) -> None:
         failed, value = False, None
@@ -35,7 +41,7 @@ def serve(connection: Connection) -> None:
             number, data = pickle.loads(connection.recv_bytes())  # noqa: S301
         except (EOFError, OSError):
             return
-        threading.Thread(target=make, args=(number, data), daemon=True).start()
+        threads.submit(make, number, data)
 
 
 def _packed(number: int, failed: bool, value: Any) -> bytes:

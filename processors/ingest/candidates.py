@@ -10,6 +10,7 @@ from catalog.products import BANDS, Asset, LeftOut, Level, Product
 from catalog.sources.protocol import Downloading, Source
 from catalog.versions import versions_of
 from processors.cube.cell_acquisition import CellAcquisition
+from processors.engine.limits import uninterruptible
 from processors.ingest.opening import AssetOpener
 from processors.ingest.product_bands import Readers, open_products
 
@@ -107,7 +108,8 @@ class Candidates:
             windows = [target.cube.window for target in self._targets if product in all_versions(target)]
             assets = self._source.download(product, windows, self._scratch / product.id)
         else:
-            assets = self._source.assets(product)
+            with uninterruptible():
+                assets = self._source.assets(product)
         if product.offset is None:
             return assets
         given = {"offset": product.offset, "offset_from": f"the request: {product.offset}"}

@@ -13,6 +13,7 @@ from catalog.errors import ProductError, Reason, SourceError
 from catalog.products import BANDS, Asset, LeftOut, Product
 from catalog.sources.protocol import Downloading, Source
 from catalog.storage.store import digest
+from processors.engine.limits import uninterruptible
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
 
 
@@ -96,7 +97,8 @@ class Availability:
         """The product's assets; None where its description isn't understood."""
         if product.id not in self._assets:
             try:
-                self._assets[product.id] = self._source.assets(product)
+                with uninterruptible():
+                    self._assets[product.id] = self._source.assets(product)
             except ProductError:
                 return None
         return self._assets[product.id]
