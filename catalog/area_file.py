@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def area_value(area: Any) -> Any:
             is_geopackage = file.read(len(_GEOPACKAGE)) == _GEOPACKAGE
         return _from_geopackage(path) if is_geopackage else _from_geojson(path)
     except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
-        raise RequestError(f"area: {_shown(area)} can't be read ({error}). {_FORMS}") from error
+        raise RequestError(
+            f"area: {_shown(area)} can't be read ({getattr(error, 'strerror', None) or error}). {_FORMS}"
+        ) from error
 
 
 def settled(store: Store, area: Area, given: Any) -> dict[str, Any] | str:
@@ -80,16 +83,20 @@ def _from_geopackage(path: Path) -> dict[str, Any]:
     from pyogrio.errors import DataLayerError, DataSourceError
 
     try:
-        listed = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path)]
-        layers = [
-            name
-            for name, kind in listed
-            if "Polygon" in kind or "Surface" in kind or kind in ("Unknown", "GeometryCollection")
-        ]
-        if len(layers) != 1:
-            held = ", ".join(f"{name} ({kind})" for name, kind in listed) or "none"
-            raise RequestError(f"area: {path} has {len(layers)} layers of polygons, one is needed. Its layers: {held}.")
-        meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
+            listed = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path)]
+            layers = [
+                name
+                for name, kind in listed
+                if "Polygon" in kind or "Surface" in kind or kind in ("Unknown", "GeometryCollection")
+            ]
+            if len(layers) != 1:
+                held = ", ".join(f"{name} ({kind})" for name, kind in listed) or "none"
+                raise RequestError(
+                    f"area: {path} has {len(layers)} layers of polygons, one is needed. Its layers: {held}."
+                )
+            meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
     except (DataSourceError, DataLayerError) as error:
         raise RequestError(f"area: {path} can't be read ({error}). {_FORMS}") from error
     try:
