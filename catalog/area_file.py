@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,11 @@ def _from_geopackage(path: Path) -> dict[str, Any]:
     """A FeatureCollection of the polygons in the only layer that has any."""
     import pyogrio  # GDAL, which most requests don't need here
 
-    with vector_errors(lambda why: RequestError(f"area: {path} can't be read ({why}). {_FORMS}")):
+    with (
+        vector_errors(lambda why: RequestError(f"area: {path} can't be read ({why}). {_FORMS}")),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
         listed = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path)]
         layers = [
             name

@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import pytest
+import shapes_kit
+from shapely import get_num_coordinates
 from shapely.geometry import MultiPolygon, Polygon, box
 
-from catalog.area import area_km2, as_geojson, check_size, parse_area
+from catalog.antimeridian import rectangle
+from catalog.area import area_km2, as_geojson, check_size, covering, parse_area
 from catalog.errors import RequestError
 
 SQUARE = [[4.0, 50.0], [5.0, 50.0], [5.0, 51.0], [4.0, 51.0], [4.0, 50.0]]
@@ -102,6 +105,63 @@ def test_an_area_over_the_limit_is_refused_with_both_sizes() -> None:
     check_size(box(0, 0, 0.1, 0.1), 124)
     with pytest.raises(RequestError, match=r"12,\d{3} km² is over the limit of 2,500 km².*Split"):
         check_size(box(0, 0, 1, 1), 2500)
+
+
+def test_size_does_not_depend_on_how_rings_are_wound() -> None:
+    hole = [[0.2, 0.2], [0.4, 0.2], [0.4, 0.4], [0.2, 0.4]]
+    outer, other = list(box(0, 0, 1, 1).exterior.coords), box(3, 0, 4, 1)
+    sizes = {
+        round(area_km2(MultiPolygon([Polygon(ring, [inner]), part])), 6)
+        for ring in (outer, outer[::-1])
+        for inner in (hole, hole[::-1])
+        for part in (other, Polygon(other.exterior.coords[::-1]))
+    }
+    assert sizes == {round(area_km2(box(0, 0, 1, 1)) - area_km2(Polygon(hole)) + area_km2(other), 6)}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [179, 0, -179, 1],
+        [179, 0, 181, 1],
+        [-181, 0, -179, 1],
+        {"type": "Polygon", "coordinates": [[[-179, 0], [179, 0], [179, 1], [-179, 1], [-179, 0]]]},
+        {"type": "Polygon", "coordinates": [[[179, 0], [181, 0], [181, 1], [179, 1], [179, 0]]]},
+        {"type": "MultiPolygon", "coordinates": as_geojson(rectangle(179, 0, -179, 1))["coordinates"]},
+        {"type": "FeatureCollection", "features": [
+            {"type": "Feature", "properties": {}, "geometry": as_geojson(box(179, 0, 180, 1))},
+            {"type": "Feature", "properties": {}, "geometry": as_geojson(box(180, 0, 181, 1))},
+        ]},
+    ],
+    ids=["bbox", "bbox beyond 180", "bbox beyond -180", "jumping ring", "ring beyond 180", "cut", "two features"],
+)  # fmt: skip
+def test_an_area_across_the_antimeridian_is_cut_there(value: Any) -> None:
+    area = parse_area(value)
+    assert area.equals(MultiPolygon([box(179, 0, 180, 1), box(-180, 0, -179, 1)]))
+    assert parse_area(as_geojson(area)).equals(area)
+
+
+def test_areas_of_many_vertices_and_fields_are_read_and_covered() -> None:
+    ring = shapes_kit.wavy_ring(4.0, 50.0, 0.2, 50_000)
+    long = parse_area({"type": "Polygon", "coordinates": [ring]})
+    fields = [
+        box(4 + n % 50 / 100, 50 + n // 50 / 100, 4.008 + n % 50 / 100, 50.008 + n // 50 / 100) for n in range(2000)
+    ]
+    many = parse_area(
+        {
+            "type": "FeatureCollection",
+            "features": [{"type": "Feature", "geometry": as_geojson(field)} for field in fields],
+        }
+    )
+    far = MultiPolygon([Polygon(ring), box(20, 40, 20.1, 40.1)])
+    for area in (long, many, far):
+        around = covering(area)
+        assert get_num_coordinates(around) <= 200
+        assert around.covers(area)
+        assert around.area < 1.7 * area.envelope.area
+    assert covering(far).area < 0.5
+    few = box(4, 50, 5, 51)
+    assert covering(few) is few
 
 
 def test_geojson_goes_round() -> None:
