@@ -16,6 +16,9 @@ _RUST = "zarrs.ZarrsCodecPipeline"
 _PLAIN = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 _LOCK = threading.RLock()
 
+DAMAGE = (ValueError, RuntimeError, OSError, KeyError, TypeError, IndexError)
+"""What codecs, and those who parse what they give, raise of a chunk that is cut, changed or half written."""
+
 zarr.config.set({"codec_pipeline.path": _RUST})
 
 

@@ -32,6 +32,12 @@ class CellSummary(Frozen):
     problem: Annotated[str, Field(description="why it can't be read; empty where it can")] = ""
 
 
+def cell_paths(store: Store) -> Iterator[CellPath]:
+    """The cells of a store, sorted as `summaries` has them. Raises `StoreError` where its bucket can't be reached."""
+    for _, _, path in _cells(store):
+        yield path
+
+
 def summaries(store: Store) -> Iterator[CellSummary]:
     """The cells of a store, sorted by source, level and name. Raises `StoreError` where its bucket can't be reached."""
     for source, level, path in _cells(store):

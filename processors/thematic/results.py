@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.core.sync import sync
 
@@ -19,7 +19,7 @@ from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole
-from processors.cube.codecs import plain_codecs
+from processors.cube.codecs import DAMAGE, plain_codecs
 from processors.cube.storage import BucketStore, create, files_in_memory, open_group
 from processors.thematic.protocol import Fields
 
@@ -92,7 +92,7 @@ def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) 
 
     What lies there of another run is replaced. Raises `StoreError` where that can't be written.
     """
-    if _digest_of(path) == digest:
+    if _digest_of(path) == digest and _is_readable(Results(path)):
         return Results(path)
     if isinstance(path, BucketPath):
         remove(path)
@@ -129,7 +129,7 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
         chunks=(1, *shape[1:]),
         dtype="float32",
         fill_value=float("nan"),
-        compressors=BloscCodec(cname="lz4", shuffle="shuffle"),
+        compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
         dimension_names=("patch", "field", "y", "x"),
     )
     group.create_array(
@@ -138,13 +138,26 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
         chunks=(1,),
         dtype="uint8",
         fill_value=0,
-        compressors=None,
+        compressors=Crc32cCodec(),
         dimension_names=("patch",),
     )
+
+
+def _is_readable(results: Results) -> bool:
+    """True where nothing that is done is damaged; else all is made anew."""
+    try:
+        todo = set(results.todo())
+        fields, done = results._arrays()
+        for index in range(done.shape[0]):
+            if index not in todo:
+                np.asarray(fields[index])
+    except DAMAGE:
+        return False
+    return True
 
 
 def _digest_of(path: CellPath) -> str | None:
     try:
         return str(open_group(path, "r").attrs.get(_DIGEST))
-    except (FileNotFoundError, ValueError, KeyError):
+    except DAMAGE:  # FileNotFoundError among them
         return None
