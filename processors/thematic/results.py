@@ -15,7 +15,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 from zarr.core.sync import sync
 
-from catalog.errors import StoreError
+from catalog.errors import RewrittenError, StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole
@@ -38,11 +38,20 @@ class Results:
     path: CellPath
 
     def read(self, index: int) -> Fields:
-        """Fields of one patch, (K, size, size). Raises `StoreError` where it isn't done."""
-        fields, done = self._arrays()
-        if not int(done[index]):
-            raise StoreError(f"{self.path}: patch {index} has no result yet. Run the processor again; it resumes.")
-        return np.asarray(fields[index], np.float32)
+        """Fields of one patch, (K, size, size). Raises `StoreError` where it isn't done.
+
+        Raises `RewrittenError` where it is damaged, after all results were removed: who begins again makes them anew.
+        """
+        try:
+            fields, done = self._arrays()
+            if int(done[index]):
+                return np.asarray(fields[index], np.float32)
+        except DAMAGE as error:
+            remove(self.path)
+            raise RewrittenError(
+                f"{self.path}: patch {index} is damaged ({error}). The results are made anew."
+            ) from error
+        raise StoreError(f"{self.path}: patch {index} has no result yet. Run the processor again; it resumes.")
 
     def todo(self, among: Sequence[int] | None = None) -> list[int]:
         """Numbers of the patches, or of these among them, that have no result yet."""
@@ -92,7 +101,7 @@ def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) 
 
     What lies there of another run is replaced. Raises `StoreError` where that can't be written.
     """
-    if _digest_of(path) == digest and _is_readable(Results(path)):
+    if _digest_of(path) == digest and _tells_what_is_done(Results(path)):
         return Results(path)
     if isinstance(path, BucketPath):
         remove(path)
@@ -143,14 +152,9 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
     )
 
 
-def _is_readable(results: Results) -> bool:
-    """True where nothing that is done is damaged; else all is made anew."""
+def _tells_what_is_done(results: Results) -> bool:
     try:
-        todo = set(results.todo())
-        fields, done = results._arrays()
-        for index in range(done.shape[0]):
-            if index not in todo:
-                np.asarray(fields[index])
+        results.todo()
     except DAMAGE:
         return False
     return True
