@@ -23,8 +23,8 @@ from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
+from processors.cube.healing import healed
 from processors.cube.pixel_source import OffsetFinding, PixelSource
-from processors.cube.undisturbed import undisturbed
 from processors.ingest.offset import SHIFT
 from processors.offset_suspicion import OffsetRecord, suspicions
 
@@ -257,7 +257,7 @@ def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tu
                 index = cube.index_of(acquisition)
                 if index is not None:
                     count = partial(_count_in_cell, cube, index, part, mask)
-                    counts[acquisition.id].add(cell, undisturbed({path: [index]}, count))
+                    counts[acquisition.id].add(cell, healed({path: [index]}, count))
     return counts, pixels
 
 
@@ -268,9 +268,9 @@ def _window_in(cell: Cell, zone_area: BaseGeometry) -> Window | None:
 
 
 def _count_in_cell(cube: Cube, index: int, part: Window, mask: npt.NDArray[np.bool_]) -> _CellCounts:
-    if cube.arrays["ingested"][index] != 1:
+    if not cube.flag("ingested", index):
         return _CellCounts()
-    if cube.arrays["masked"][index] != 1:
+    if not cube.flag("masked", index):
         return _CellCounts(unmasked=True)
     clear = cube.read("clear", index, *cube.window.slices(part))[mask]
     valid = int((clear <= 1).sum())

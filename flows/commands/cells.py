@@ -6,19 +6,34 @@ import json
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from catalog.storage.store import Store
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 
 
-def cells(as_json: AsJson = False) -> None:
-    """List the cells of the cubes: their dates and their size."""
+def cells(
+    as_json: AsJson = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read all that the cells hold, and name what is damaged.")
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="The same, and make it so that the next run reads it from the source again."),
+    ] = False,
+) -> None:
+    """List the cells of the cubes: their dates and their size; or look for damage in them."""
     from flows.settings import load_settings
     from processors.cube.listing import summaries
 
     store = load_settings().open_store(create=False)
+    if check or repair:
+        _look_for_damage(store, as_json, repair)
+        return
     summarised = list(summaries(store))
     if as_json:
         typer.echo(json.dumps([entry.model_dump(mode="json") for entry in summarised]))
@@ -32,6 +47,31 @@ def cells(as_json: AsJson = False) -> None:
         )
     if not summarised:
         typer.echo(f"No cells in {store.cubes} yet. `cropline run aoi.json` makes them.", err=True)
+
+
+def _look_for_damage(store: Store, as_json: bool, repair: bool) -> None:
+    """Name what is damaged; exit code 1 where something is and stays so."""
+    from processors.cube.healing import find_damage
+    from processors.cube.healing import repair as repair_cell
+    from processors.cube.listing import cell_paths
+
+    found = {str(path): (path, damage) for path in cell_paths(store) if (damage := find_damage(path)[1])}
+    done = {address: repair_cell(path) for address, (path, _) in found.items()} if repair else {}
+    if as_json:
+        listed = [
+            {"cell": name, "damage": damage, "repaired": done.get(name, "")} for name, (_, damage) in found.items()
+        ]
+        typer.echo(json.dumps(listed))
+    else:
+        for address, (_, damage) in found.items():
+            for entry in damage:
+                typer.echo(f"{address}: {entry}")
+            if address in done:
+                typer.echo(f"{address}: {done[address]}")
+        if not found:
+            typer.echo("No damage found.", err=True)
+    if found and not repair:
+        raise typer.Exit(1)
 
 
 class ExportFormat(StrEnum):

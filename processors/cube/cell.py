@@ -25,6 +25,7 @@ from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
 from catalog.storage.store import CellPath
 from catalog.versions import shows_same_pixels
 from processors.cube.claim import Claim, announce, seized
+from processors.cube.codecs import DAMAGE
 from processors.cube.date_writer import write_slab, write_values
 from processors.cube.layout import VARIABLES, LocalArrays, add_arrays, create_arrays, geozarr_attributes, open_arrays
 from processors.cube.lock import StillHeld, locked
@@ -82,7 +83,7 @@ class Cube:
 
     @cached_property
     def _microseconds(self) -> npt.NDArray[np.int64]:
-        values: npt.NDArray[np.int64] = np.asarray(self.arrays["time"][:])
+        values: npt.NDArray[np.int64] = self._axis("time")[:]
         unset = np.flatnonzero(values == 0)
         return values[: unset[0]] if unset.size else values
 
@@ -101,16 +102,44 @@ class Cube:
 
     def values(self, variable: str) -> npt.NDArray[Any]:
         """A variable that has one value (or one per band) a date: (T,) or (T, B)."""
+        if variable in VARIABLES and VARIABLES[variable].kind == "axis":
+            return self._axis(variable)[: len(self)]
         return np.asarray(self._array(variable)[: len(self)])
 
     def flags(self, variable: Literal["ingested", "masked"]) -> npt.NDArray[np.bool_]:
         """(T,): True where the slab (or its mask) is whole."""
-        return np.asarray(self.values(variable) == 1)
+        try:
+            return np.asarray(self.values(variable) == 1)
+        except DAMAGE:
+            return np.array([self.flag(variable, index) for index in range(len(self))], bool)
+
+    def flag(self, variable: Literal["ingested", "masked"], index: int) -> bool:
+        """True where the slab of a date (or its mask) is whole. A damaged flag is none."""
+        try:
+            return bool(self.arrays[variable][index] == 1)
+        except DAMAGE:
+            return False
 
     def products(self, index: int) -> tuple[Product, ...]:
         """The products of a date that touch the cell, as their source described them."""
-        listed = json.loads(str(self.arrays["products"][index]))
-        return tuple(Product.model_validate(product) for product in listed)
+        try:
+            listed = json.loads(str(self._axis("products")[index]))
+            return tuple(Product.model_validate(product) for product in listed)
+        except ValueError as error:
+            raise self._damaged("products", error) from error
+
+    def _axis(self, name: str) -> npt.NDArray[Any]:
+        """A variable of the time axis. Raises `StoreError` where it is damaged."""
+        try:
+            return np.asarray(self.arrays[name][:])
+        except DAMAGE as error:
+            raise self._damaged(name, error) from error
+
+    def _damaged(self, name: str, error: Exception) -> StoreError:
+        return StoreError(
+            f"{self.path}: its {name} is damaged ({error}). `cropline cells --repair` moves the cell away, and the next run reads from "
+            "the source what it needs."
+        )
 
     def sources(self, index: int) -> tuple[PixelSource, ...]:
         """What the pixels of a date were read from."""
@@ -122,7 +151,7 @@ class Cube:
 
     def contents(self, index: int) -> str:
         """Name of what a date holds, pixels and mask; empty where either isn't whole."""
-        if self.arrays["ingested"][index] != 1 or self.arrays["masked"][index] != 1:
+        if not (self.flag("ingested", index) and self.flag("masked", index)):
             return ""
         with_ = str(self.arrays["masked_with"][index]) if "masked_with" in self.arrays else ""
         return contents_of(self.sources(index), with_)
@@ -177,7 +206,7 @@ class Cube:
     def take_back(self, index: int, *flags: Literal["ingested", "masked"]) -> None:
         """Clear flags before a date's slabs are written anew, and tell readers where they were set. Raises as `set` does."""
         claim = self.claims.get(index)
-        whole = any(self._array(flag)[index] == 1 for flag in flags)
+        whole = any(self.flag(flag, index) for flag in flags)
         # Who was there before may set a flag yet, in a bucket: it must not find the one that it knows.
         if whole or (claim is not None and claim.contested):
             self.set(index, **dict.fromkeys(flags, 0))

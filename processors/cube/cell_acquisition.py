@@ -15,6 +15,7 @@ from catalog.products import Acquisition, Order, Product
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.cube.claim import claimed
+from processors.cube.codecs import DAMAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,18 +36,21 @@ class CellAcquisition:
 
     @property
     def ingested(self) -> bool:
-        return bool(self.cube.arrays["ingested"][self.index] == 1)
+        return self.cube.flag("ingested", self.index)
 
     @property
     def masked(self) -> bool:
-        return bool(self.cube.arrays["masked"][self.index] == 1)
+        return self.cube.flag("masked", self.index)
 
     @property
     def masked_with(self) -> str:
-        """The record of its mask; empty where it has none, or one of before there were records."""
+        """The record of its mask; empty where it has none, a damaged one, or one of before there were records."""
         if not self.masked or "masked_with" not in self.cube.arrays:
             return ""
-        return str(self.cube.arrays["masked_with"][self.index])
+        try:
+            return str(self.cube.arrays["masked_with"][self.index])
+        except DAMAGE:
+            return ""
 
     @property
     def bands_present(self) -> npt.NDArray[np.bool_]:

@@ -16,10 +16,10 @@ _RUST = "zarrs.ZarrsCodecPipeline"
 _PLAIN = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 _LOCK = threading.RLock()
 
-zarr.config.set({"codec_pipeline.path": _RUST})
+DAMAGE = (ValueError, RuntimeError, OSError, KeyError, TypeError, IndexError)
+"""What codecs, and those who parse what they give, raise of a chunk that is cut, changed or half written."""
 
-DAMAGE = (RuntimeError, ValueError)
-"""Errors of reading a chunk whose bytes are not those that were written: of the Rust codecs, and of zarr-python's."""
+zarr.config.set({"codec_pipeline.path": _RUST})
 
 
 def rust_codecs() -> AbstractContextManager[None]:

@@ -100,7 +100,8 @@ def _put(path: BucketPath, metadata: Mapping[str, Any], index: int, values: Mapp
         else:
             # Not set is written as another number by each writer: a flag that one who stood still would set then isn't the one that
             # it knows.
-            objects["flags"][place] = bytes([1 if value else 2 + claim.number % 200])
+            flag = np.array([1 if value else 2 + claim.number % 200], np.uint8)
+            objects["flags"][place] = _encoded(described, name, key, index, flag, empty=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for group in objects.values():
             there = {place: data for place, data in group.items() if data is not None}

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 from pyproj import CRS
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import LocalStore, StorePath
 
@@ -143,6 +143,7 @@ def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0)
     shards = None
     if slab:
         chunks, shards = (*chunks[:-2], BLOCK, BLOCK), chunks
+    compressors = (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),) if slab else ()
     dims = ("time", *(("band",) if by_band else ()), *(("y", "x") if slab else ()))
     group.create_array(
         variable.name,
@@ -151,7 +152,8 @@ def _create(group: zarr.Group, variable: Variable, level: Level, dates: int = 0)
         shards=shards,
         dtype=variable.dtype,
         fill_value=variable.fill,
-        compressors=BloscCodec(cname="lz4", clevel=5, shuffle="shuffle") if slab else None,
+        # The checksum last: what is cut or changed at rest is an error, and no wrong number.
+        compressors=(*compressors, Crc32cCodec()),
         dimension_names=dims,
         attributes=_attributes(variable),
     )

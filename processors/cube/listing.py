@@ -32,6 +32,12 @@ class CellSummary(Frozen):
     problem: Annotated[str, Field(description="why it can't be read; empty where it can")] = ""
 
 
+def cell_paths(store: Store) -> Iterator[CellPath]:
+    """The cells of a store, sorted as `summaries` has them. Raises `StoreError` where its bucket can't be reached."""
+    for _, _, path in _cells(store):
+        yield path
+
+
 def summaries(store: Store) -> Iterator[CellSummary]:
     """The cells of a store, sorted by source, level and name. Raises `StoreError` where its bucket can't be reached."""
     for source, level, path in _cells(store):
@@ -67,11 +73,6 @@ def find_cell(store: Store, name: str, source: str | None = None, level: Level |
     names = sorted({_name(path) for _, _, path in there})
     some = f" There are {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}." if names else ""
     raise StoreError(f"no {asked} in {store.cubes}.{some} `cropline cells` lists all.")
-
-
-def cell_paths(store: Store) -> Iterator[CellPath]:
-    """Addresses of the cells of a store, sorted. Raises `StoreError` where its bucket can't be reached."""
-    return (path for _, _, path in _cells(store))
 
 
 def _cells(store: Store) -> Iterator[tuple[str, str, CellPath]]:

@@ -29,6 +29,7 @@ from catalog.storage.scratch import scratch_folder
 from catalog.storage.store import Store
 from processors.cube.cell import ensure_cell, extend
 from processors.cube.cell_acquisition import CellAcquisition, claimed_for_writing, find_in_cell
+from processors.cube.codecs import DAMAGE
 from processors.cube.lock import LeaseLostError
 from processors.cube.pixel_source import OffsetFinding, PixelSource, sources_text
 from processors.ingest.blocks import Scratch
@@ -149,11 +150,14 @@ def _records(target: CellAcquisition) -> list[LeftOutRecord]:
 
 
 def _is_whole(target: CellAcquisition, availability: Availability) -> bool:
-    return (
-        target.ingested
-        and not availability.changed(_records(target), all_versions(target))
-        and not _says_otherwise_now(target, availability)
-    )
+    try:
+        return (
+            target.ingested
+            and not availability.changed(_records(target), all_versions(target))
+            and not _says_otherwise_now(target, availability)
+        )
+    except DAMAGE:  # of what is known of it; read anew, it is written anew
+        return False
 
 
 def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> bool:

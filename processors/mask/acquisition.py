@@ -18,9 +18,9 @@ from catalog.grid import PIXEL, Cell, cells_of_window
 from catalog.products import Frozen, LeftOut, Order
 from catalog.storage.store import Store
 from processors.cube.cell_acquisition import CellAcquisition, claimed_for_writing, find_in_cell
+from processors.cube.healing import healed
 from processors.cube.layout import CLEAR_NO_DATA
 from processors.cube.lock import LeaseLostError
-from processors.cube.undisturbed import undisturbed
 from processors.ingest.acquisition import ATTEMPTS, acquisition_of
 from processors.mask.clear_layer import begin_mask, clear_at_most, finish_mask
 from processors.mask.clouds import Mask, dilated
@@ -106,10 +106,12 @@ def _clear_l2a(
     def layers() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
         return read("scl", 0), None if options.cloud_threshold is None else read("cloud_probability", CLEAR_NO_DATA)
 
-    scl, probability = undisturbed({there.cube.path: [there.index] for there in found.values()}, layers)
+    scl, probability = healed({there.cube.path: [there.index] for there in found.values()}, layers)
     inner = around.slices(window)
     clear = clear_by_classes(scl, probability, options)[inner]
-    state = clear_at_most(target, target.cube.read("reflectance", target.index))
+    state = healed(
+        {target.cube.path: [target.index]}, lambda: clear_at_most(target, target.cube.read("reflectance", target.index))
+    )
     state[scl[inner] == 0] = CLEAR_NO_DATA
     return np.where(state == 1, clear, state)
 

@@ -17,8 +17,8 @@ from catalog.grid import CELL, PIXEL, Cell, Window, cells_of_window, to_lonlat
 from catalog.orbits.sun import sun_angles
 from catalog.products import REFLECTANCE_SCALE, Acquisition, LeftOut
 from processors.cube.cell_acquisition import CellAcquisition
+from processors.cube.healing import healed
 from processors.cube.layout import CLEAR_NO_DATA
-from processors.cube.undisturbed import undisturbed
 from processors.mask.clear_layer import begin_mask, clear_at_most, finish_mask
 from processors.mask.clouds import (
     NEEDED_BANDS,
@@ -85,9 +85,10 @@ def mask_l1c(
     coarse: dict[Cell, _Coarse] = {}
     states: dict[Cell, npt.NDArray[np.uint8]] = {}
     for target in waiting:
-        blocks = _blocks(target, options.l1c)
+        blocks = healed({target.cube.path: [target.index]}, partial(_blocks, target, options.l1c))
         if options.shares_clouds(target.masked_with):  # another threshold doesn't change the probability
-            percent = _stored_probability(target, blocks.known, options.l1c)
+            stored = partial(_stored_probability, target, blocks.known, options.l1c)
+            percent = healed({target.cube.path: [target.index]}, stored)
             begin_mask(target)
         else:
             begin_mask(target)
@@ -99,7 +100,7 @@ def mask_l1c(
     for cell in sorted(around - coarse.keys()):
         there = neighbour(cell)
         if there is not None and (
-            layers := undisturbed({there.cube.path: [there.index]}, partial(_neighbour, there, options))
+            layers := healed({there.cube.path: [there.index]}, partial(_neighbour, there, options))
         ):
             coarse[cell] = layers
     for target in waiting:

@@ -20,6 +20,8 @@ from catalog.lattice import squares_meeting
 from catalog.products import LEVEL_BANDS, Level
 from catalog.storage.store import CellPath, Store
 from processors.cube.cell import Cube
+from processors.cube.codecs import DAMAGE
+from processors.cube.healing import take_back_damaged
 from processors.cube.layout import BLOCK
 from processors.cube.undisturbed import state_of
 from processors.season import Season
@@ -189,9 +191,12 @@ class CubePatches:
             return None
         try:
             block = self._decode(opened, chunk)
-        except Exception as error:
+        except DAMAGE as error:
             self._check_unchanged(opened, error)
-            raise
+            named = take_back_damaged(opened.cube.path, opened.indices.tolist())
+            if not named:
+                raise
+            raise _rewritten(opened.cube.path, f"since it is damaged: {'; '.join(named)} ({error})") from error
         self._check_unchanged(opened)
         size = block.values.nbytes + block.clear.nbytes
         with self._lock:

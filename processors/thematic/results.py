@@ -18,7 +18,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer
 
-from catalog.errors import StoreError
+from catalog.errors import RewrittenError, StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole
@@ -45,11 +45,18 @@ class Results:
     path: CellPath
 
     def read(self, index: int) -> Fields:
-        """Fields of one patch, (K, size, size). Raises `StoreError` where it isn't done."""
-        fields, done = self._arrays()
-        if not int(done[index]):
-            raise StoreError(f"{self.path}: patch {index} has no result yet. Run the processor again; it resumes.")
-        return np.asarray(fields[index], np.float32)
+        """Fields of one patch, (K, size, size). Raises `StoreError` where it isn't done.
+
+        Raises `RewrittenError` where it is damaged, and takes it back: who begins again makes it anew.
+        """
+        try:
+            fields, done = self._arrays()
+            if int(done[index]):
+                return np.asarray(fields[index], np.float32)
+        except DAMAGE as error:
+            self._forget(index)
+            raise RewrittenError(f"{self.path}: patch {index} is damaged ({error}). It is made anew.") from error
+        raise StoreError(f"{self.path}: patch {index} has no result yet. Run the processor again; it resumes.")
 
     def todo(self, among: Sequence[int] | None = None) -> list[int]:
         """Numbers of the patches, or of these among them, that have no result yet."""
@@ -137,7 +144,9 @@ def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) 
     with plain_codecs():
         files = files_in_memory(lambda group: _fill(group, shape, digest))
     if _described_by(path, files):
-        return Results(path)
+        results = Results(path)
+        results.forget_damaged()
+        return results
     if isinstance(path, BucketPath):
         remove(path)
         create(path, files)
@@ -173,7 +182,7 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
         chunks=(1,),
         dtype="uint8",
         fill_value=0,
-        compressors=None,
+        compressors=Crc32cCodec(),
         dimension_names=("patch",),
     )
 

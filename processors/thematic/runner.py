@@ -65,7 +65,6 @@ def run_processor(
         _origin(patches),
     ]
     stored = open_results(results, (len(patches), len(processor.fields), size, size), digest(run))
-    stored.forget_damaged()
     todo = stored.todo()
     count = _Count(set(range(len(patches))) - set(todo), len(patches), progress or _ignore)
     if not todo:

@@ -95,6 +95,13 @@ def test_cells_are_listed_and_exported(cropline: Run, tmp_path: Path) -> None:
     extend(path, [Acquisition(id="a", time=time, platform="S2A", products=(product,))])
     cube = Cube(path, "r+")
     cube.set(0, bands_present=np.ones(12, np.uint8), ingested=1)
+    assert "No damage found." in cropline("cells", "--check").stderr
+    present = path / "bands_present" / "c" / "0" / "0"
+    whole = present.read_bytes()
+    present.write_bytes(whole[:5])
+    checked = cropline("cells", "--check", "--json")
+    assert (checked.returncode, json.loads(checked.stdout)[0]["damage"]) == (1, ["bands_present of a"])
+    present.write_bytes(whole)
     done = cropline("export", "32631_0056_0549", "-o", "out", "--date", "2019-04-01", "--bands", "B02,B8A", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"files": ["out/32631_0056_0549_20190401T110000_S2A.tif"]}

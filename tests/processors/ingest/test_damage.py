@@ -1,0 +1,158 @@
+"""What is cut or changed at rest is noticed, named and read again from the source, or left out where that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cube_kit
+import numpy as np
+import pytest
+from shapely.geometry import box
+
+from catalog.errors import NotEnoughAcquisitionsError, RewrittenError, StoreError
+from catalog.grid import Cell, to_lonlat
+from catalog.products import Order
+from catalog.storage.store import Store
+from flows.run import again_where_rewritten
+from processors.cube.cell import Cube
+from processors.cube.healing import find_damage, repair
+from processors.ingest.acquisition import extend_cells, ingest_acquisition
+from processors.mask.acquisition import mask_acquisition
+from processors.patches.cube_patches import CubePatches
+from processors.season import choose_season
+
+pytestmark = pytest.mark.usefixtures("folder_source")
+
+CELL = Cell(32631, 56, 549)
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda _: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "changed": lambda data: data[:20] + bytes([data[20 % len(data)] ^ 255]) + data[21:],
+    "zeroed": lambda data: bytes(len(data)),
+}
+
+
+@pytest.fixture
+def archive(store: Store) -> cube_kit.Archive:
+    made = cube_kit.Archive(store.root / "archive")
+    for day in (1, 2):
+        raw = np.random.default_rng(day).integers(300, 9000, (120, 120))
+        made.add(f"p{day}", {"B02": raw, "SCL": 4}, time=cube_kit.day(day))
+    return made
+
+
+@again_where_rewritten
+def walk(store: Store, order: Order) -> np.ndarray[Any, Any]:
+    """The stages from order to patches, as a run has them."""
+    cells = extend_cells(store, order, [CELL])
+    for one in order.acquisitions:
+        ingest_acquisition(store, order, one.id, cells, order.source)
+    for one in order.acquisitions:
+        mask_acquisition(store, order, one.id, cells)
+    season = choose_season(store, order, to_lonlat(box(*cube_kit.square().bounds), 32631), 32631, 0.5, 1)
+    return CubePatches(store, "kit", "L2A", season, [cube_kit.square()], ("B02",)).read(0).values
+
+
+def cell_of(store: Store) -> Path:
+    path = store.cube("kit", "L2A", CELL)
+    assert isinstance(path, Path)
+    return path
+
+
+def chunks(path: Path, kind: str) -> list[Path]:
+    return [file for file in sorted((path / kind / "c").rglob("*")) if file.is_file()]
+
+
+TASKS = ("pixels_from", "bands_present", "masked_with", "offset_from", "ingested", "masked")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("reflectance", how) for how in DAMAGES),
+        *((name, how) for name in ("clear", "scl", *TASKS) for how in ("cut", "changed")),
+    ],
+)
+def test_a_damaged_chunk_of_a_date_is_made_anew_with_the_same_bits(
+    store: Store, archive: cube_kit.Archive, name: str, how: str
+) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    whole = cube_kit.files_of(store.cubes)
+    file = chunks(cell_of(store), name)[0]
+    data = file.read_bytes()
+    file.write_bytes(DAMAGES[how](data) if len(data) > 21 else bytes(byte ^ 255 for byte in DAMAGES[how](data)))
+    np.testing.assert_array_equal(walk(store, order), expected)
+    if name not in ("scl", "offset_from"):  # those are noticed when somebody needs them
+        assert cube_kit.files_of(store.cubes) == whole
+    else:
+        repair(cell_of(store))
+        walk(store, order)
+        assert cube_kit.files_of(store.cubes) == whole
+
+
+@pytest.mark.parametrize("name", ["reflectance", "clear"])
+def test_a_damaged_date_whose_source_is_gone_is_left_out_or_only_masked_again(
+    store: Store, archive: cube_kit.Archive, name: str
+) -> None:
+    order = archive.order()
+    walk(store, order)
+    file = chunks(cell_of(store), name)[0]
+    file.write_bytes(file.read_bytes()[:100])
+    for source in archive.folder.glob("*.tif"):
+        source.unlink()
+    dates = len(walk(store, order))
+    assert dates == (2 if name == "clear" else 1)
+    if name == "reflectance":
+        result = ingest_acquisition(store, order, order.acquisitions[0].id, [CELL], order.source)
+        assert "no such file" in result.dropped[0].reason
+
+
+@pytest.mark.parametrize("how", ["cut", "changed"])
+@pytest.mark.parametrize("name", ["time", "acquisition", "products", "reflectance/zarr.json", "zarr.json"])
+def test_a_cell_without_its_axis_or_metadata_is_named_and_repaired(
+    store: Store, archive: cube_kit.Archive, name: str, how: str
+) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    path = cell_of(store)
+    file = path / name if name.endswith("json") else chunks(path, name)[0]
+    file.write_bytes(DAMAGES[how](file.read_bytes()))
+    whole, named = find_damage(path)
+    assert (whole, len(named)) == (False, 1)
+    assert CELL.name in named[0]
+    with pytest.raises(StoreError, match=CELL.name):
+        walk(store, order)
+    assert "moved to" in repair(path)
+    np.testing.assert_array_equal(walk(store, order), expected)
+
+
+def test_all_damage_is_found_and_repaired_for_the_next_run(store: Store, archive: cube_kit.Archive) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    path = cell_of(store)
+    assert find_damage(path) == (True, [])
+    assert repair(path) == ""
+    for file in (chunks(path, "scl")[0], chunks(path, "clear")[1]):
+        file.write_bytes(file.read_bytes()[:50])
+    first, second = (one.id for one in order.acquisitions)
+    assert find_damage(path) == (True, [f"scl of {first}", f"clear of {second}"])
+    assert "the next run reads these dates" in repair(path)
+    assert Cube(path).flags("ingested").tolist() == [False, True]
+    assert find_damage(path) == (True, [f"clear of {second}"])  # whose mask is made anew
+    np.testing.assert_array_equal(walk(store, order), expected)
+    assert find_damage(path) == (True, [])
+
+
+def test_errors_that_damage_leads_to_are_those_of_this_project(store: Store, archive: cube_kit.Archive) -> None:
+    order = archive.order()
+    walk(store, order)
+    file = chunks(cell_of(store), "clear")[0]
+    file.write_bytes(b"")
+    area = to_lonlat(box(*cube_kit.square().bounds), 32631)
+    with pytest.raises(RewrittenError, match=f"clear of {order.acquisitions[0].id}"):
+        choose_season(store, order, area, 32631, 0.5, 1)
+    with pytest.raises(NotEnoughAcquisitionsError):
+        choose_season(store, order, area, 32631, 0.5, 2)
