@@ -47,6 +47,15 @@ def parse_area(value: Any) -> Area:
     return united
 
 
+def around(bounds: Iterable[Sequence[float]]) -> tuple[float, float, float, float] | None:
+    """West, south, east, north of all of several such bounds; None of none."""
+    listed = list(bounds)
+    if not listed:
+        return None
+    west, south, east, north = zip(*listed, strict=True)
+    return min(west), min(south), max(east), max(north)
+
+
 def parse_geometry(value: Any) -> BaseGeometry:
     """Make one geometry (longitude, latitude, degrees) of any GeoJSON, points and lines too, or of a bbox.
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from shapely import GEOSException, make_valid, prepare
+from shapely import GEOSException, make_valid, prepare, transform
+from shapely.geometry import box
 
 from catalog.antimeridian import bbox, cut_geojson
 from catalog.area import Area
@@ -156,6 +157,9 @@ def _no_product_text(
         cause = "it holds no product at all. There is "
     elif left_out and set(kinds) == {Reason.NOT_UNDERSTOOD} and not result.count:
         cause = f"none of its {len(left_out)} products can be understood ({first}). There is "
+    elsewhere = _elsewhere(area, result)
+    if elsewhere:
+        cause = f"the area lies outside of what it holds, {elsewhere}. There is "
     text = (
         f"source {source.address}: {cause}no {level} product to take from {start:%Y-%m-%d} to "
         f"{end - timedelta(days=1):%Y-%m-%d} in longitude {west:.4f} to {east:.4f}, latitude {south:.4f} to {north:.4f}"
@@ -165,10 +169,23 @@ def _no_product_text(
         text += f"; {len(left_out)} left out ({commonest}; first: {first})"
     if result.holds:
         text += f"; {result.holds}"
-    return f"{text}. {_remedy(kinds, result)}"
+    return f"{text}. {_remedy(kinds, result, area)}"
 
 
-def _remedy(kinds: Counter[Reason], result: SearchResult) -> str:
+def _elsewhere(area: Area, result: SearchResult) -> str:
+    """Where a source lies, if the area lies elsewhere."""
+    if result.extent is None or box(*result.extent).intersects(area):
+        return ""
+    west, south, east, north = result.extent
+    return f"longitude {west:.4f} to {east:.4f}, latitude {south:.4f} to {north:.4f}"
+
+
+def _remedy(kinds: Counter[Reason], result: SearchResult, area: Area) -> str:
+    if result.extent is not None and _elsewhere(area, result):
+        swapped = transform(area, lambda coordinates: coordinates[:, ::-1])
+        if box(*result.extent).intersects(swapped):
+            return "With longitude and latitude swapped it would lie there: longitude comes first."
+        return "Ask for an area that lies there, or give another source."
     if result.count == 0 and not kinds:
         return "Check that it is the catalogue or folder you mean: nothing in it leads to a product."
     commonest = next((kind for kind, _ in kinds.most_common(1)), Reason.UNKNOWN)

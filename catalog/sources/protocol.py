@@ -26,6 +26,8 @@ class SearchResult:
     """All that the source holds, in words, for the message when nothing is found; empty where it can't be told."""
     count: int | None = None
     """Products that the source holds of any place and time; None where it can't be told."""
+    extent: tuple[float, float, float, float] | None = None
+    """West, south, east, north of what the source holds of that period; None where it can't be told."""
 
 
 class Source(Protocol):

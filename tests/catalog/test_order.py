@@ -337,3 +337,33 @@ def test_structural_causes_stand_first_and_have_remedies_of_their_own() -> None:
     with pytest.raises(NoProductError, match="Ask for other months"):
         make_order(Bare(12), AREA, 2019, (1, 7), "L2A", 95)
     assert all("months" not in str(failure.value) for failure in (empty, unclear))
+
+
+@pytest.mark.parametrize(
+    ("extent", "said", "remedy"),
+    [
+        (
+            (50.5, 4.0, 51.0, 4.5),
+            "the area lies outside of what it holds, longitude 50.5000 to 51.0000",
+            "swapped it would",
+        ),
+        (
+            (5.0, 60.0, 6.0, 61.0),
+            "outside of what it holds, longitude 5.0000 to 6.0000, latitude 60",
+            "Ask for an area",
+        ),
+        ((4.0, 50.0, 5.0, 51.0), "no L2A product to take", "Ask for other months"),
+        (None, "no L2A product to take", "Ask for other months"),
+    ],
+)
+def test_an_area_elsewhere_is_told_where_the_source_lies(
+    extent: tuple[float, float, float, float] | None, said: str, remedy: str
+) -> None:
+    class Elsewhere(Shelf):
+        def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:  # noqa: ARG002
+            return SearchResult((), count=4, extent=extent)
+
+    with pytest.raises(NoProductError) as refusal:
+        make_order(Elsewhere(()), box(4.2, 50.6, 4.3, 50.7), 2019, (1, 7), "L2A", 95)
+    assert said in str(refusal.value)
+    assert remedy in str(refusal.value)

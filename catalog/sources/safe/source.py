@@ -13,7 +13,7 @@ from pathlib import Path
 from shapely import GEOSException
 from shapely.geometry import box, shape
 
-from catalog.area import Area
+from catalog.area import Area, around
 from catalog.errors import AccessError, ProductError, Reason, RequestError
 from catalog.grid import to_lonlat
 from catalog.guards.paths import user_path
@@ -108,7 +108,9 @@ class SafeSource:
             one for one in found if one.name or one.is_tile or any(isinstance(it, Product) for it in read.get(one, ()))
         ]
         holds = f"the source holds {_in_words(known, skipped)}"
-        return SearchResult(tuple(products), tuple(left_out), holds, len(known))
+        there = [one for results in read.values() for one in results if isinstance(one, Product)]
+        extent = around(shape(product.footprint).bounds for product in there if period[0] <= product.time < period[1])
+        return SearchResult(tuple(products), tuple(left_out), holds, len(known), extent)
 
     def assets(self, product: Product) -> dict[str, Asset]:
         """See `Source`. The first bytes of each file are read, to see that it has the size it should have."""

@@ -9,7 +9,7 @@ from typing import Any
 from shapely import prepare
 from shapely.geometry import shape
 
-from catalog.area import Area
+from catalog.area import Area, around
 from catalog.errors import ProductError, Reason
 from catalog.products import LeftOut, Level, Product
 from catalog.sources.protocol import SearchResult
@@ -40,6 +40,7 @@ def select_items(
     left_out: list[LeftOut] = []
     times: list[datetime] = []
     of_other_times = elsewhere = 0
+    bounds: list[tuple[float, ...]] = []
     prepare(area)
     for href, item, synthetic in candidates:
         try:
@@ -49,7 +50,9 @@ def select_items(
             if not (period[0] <= times[-1] < period[1]):
                 of_other_times += 1
                 continue
-            if not _meets(item, area):
+            footprint = shape(item_footprint(item))
+            bounds.append(footprint.bounds)
+            if not area.intersects(footprint):
                 elsewhere += 1
                 continue
             product = with_content(item_product(item, href, synthetic=synthetic), item, href, reach)
@@ -69,8 +72,10 @@ def select_items(
     if of_other_times or elsewhere:
         holds += f" ({of_other_times} of other times, {elsewhere} elsewhere)"
     count = len(times) if complete else None
-    return SearchResult(tuple(products), tuple(left_out), f"the source holds {holds}" if complete else "", count)
-
-
-def _meets(item: Document, area: Area) -> bool:
-    return bool(area.intersects(shape(item_footprint(item))))
+    return SearchResult(
+        tuple(products),
+        tuple(left_out),
+        f"the source holds {holds}" if complete else "",
+        count,
+        around(bounds) if complete else None,
+    )
