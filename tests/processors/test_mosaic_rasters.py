@@ -14,20 +14,23 @@ import numpy.typing as npt
 import plug_kit
 import pytest
 import rasterio
-from shapely.geometry import Polygon, box
+from rasterio.windows import Window as RasterWindow
+from shapely.geometry import MultiPolygon, Polygon, box
 
 from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
-from catalog.grid import Window, to_lonlat
+from catalog.grid import Window, blocks_meeting, to_lonlat
 from catalog.storage.store import sha256
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
 from processors.mosaic import IN_FLIGHT, in_batches, mosaic
 from processors.patches.cube_patches import PatchGrid, cover
+from processors.rasters import TILE, Variable, copy_blocks
 from processors.thematic.protocol import Fields, Job
 from processors.thematic.results import open_results
 
 LEFT, TOP = 56_000, 562_000
+BOTH = Variable(name="both", title="Both", dtype="float32", bands=("wheat", "maize"), nodata=float("nan"))
 
 
 @pytest.fixture
@@ -131,6 +134,38 @@ def test_pixels_whose_centre_is_outside_the_area_say_nothing(kit: ModuleType, tm
     assert (read(paths["kind"])[0] == np.where(inside, 1, 255)).all()
     assert (np.isnan(read(paths["both"])[0]) == ~inside).all()
     assert (read(paths["count"])[0] == np.where(inside, 36, -1)).all()  # nor are they summarised
+
+
+def test_blocks_between_far_apart_parts_are_neither_computed_nor_stored(kit: ModuleType, tmp_path: Path) -> None:
+    area_window = window(40_000, 30_000)
+    west, south, east, north = area_window.bounds
+    parts = MultiPolygon([box(west, north - 80, west + 80, north), box(east - 80, south, east, south + 80)])
+    windows = cover(area_window, PatchGrid(8, 2), zone_area=parts)
+    assert len(windows) == 8
+    write = open_results(tmp_path / "results", (8, 2, 8, 8), "test").writer()
+    for number in range(8):
+        write(number, np.full((2, 8, 8), 0.25, np.float32))
+    told: list[tuple[int, int]] = []
+    with open_engine("threads", 1) as engine:
+        paths = mosaic(
+            "plain", job(), windows, tmp_path / "results", to_lonlat(parts, 32631), area_window, tmp_path / "out", engine,
+            progress=lambda done, count: told.append((done, count)),
+        )  # fmt: skip
+    assert told == [(1, 2), (2, 2)]
+    for path in paths.values():
+        assert path.stat().st_size < 500_000  # 1.2 thousand million pixels
+        with rasterio.open(path) as raster:
+            corner, empty = (raster.read(1, window=RasterWindow(at, at, 2, 2)) for at in (0, 20_000))
+            assert raster.shape == (30_000, 40_000)
+            assert np.array_equal(empty, np.full((2, 2), raster.nodata), equal_nan=True)
+            assert not np.array_equal(corner, empty, equal_nan=True)
+    copy_blocks(
+        paths["both"], tmp_path / "copy.tif", BOTH, area_window, blocks_meeting(parts, area_window, TILE), {"A": "b"}
+    )
+    with rasterio.open(tmp_path / "copy.tif") as copied, rasterio.open(paths["both"]) as raster:
+        assert copied.tags()["A"] == "b"
+        for at in (RasterWindow(0, 0, 9, 9), RasterWindow(39_990, 29_990, 10, 10)):
+            np.testing.assert_array_equal(copied.read(window=at), raster.read(window=at))
 
 
 class LeftHalf:

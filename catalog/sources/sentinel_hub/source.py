@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -70,8 +69,10 @@ class SentinelHubSource:
         collection = COLLECTIONS[level]
         # the service's intervals include their end
         interval = (start, end - timedelta(seconds=1))
-        items = [item for side in _sides(area) for item in self._service.search(collection, side, interval)]
-        items = list({json.dumps(item, sort_keys=True): item for item in items}.values())  # some lie on both sides
+        items: list[dict[str, Any]] = []
+        for side in _sides(area):
+            known = {item.get("id") for item in items}  # what lies on both sides is answered twice
+            items += [item for item in self._service.search(collection, side, interval) if item.get("id") not in known]
         return select_items(self._named(items, collection), area, period, level, complete=False)
 
     def assets(self, product: Product) -> dict[str, Asset]:  # noqa: ARG002 - as `Source` has it

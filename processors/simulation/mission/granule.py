@@ -64,8 +64,12 @@ class Granule:
             raise RequestError(f"{self.tile!r} is no tile. Tiles are named like 33TWM.")
         if baseline_number(self.baseline) is None:
             raise RequestError(f"{self.baseline!r} is no processing baseline. They look like 05.09.")
-        if any(metres % 60 for metres in self.upper_left):
-            raise RequestError(f"the corner of a tile lies at multiples of 60 m, not {self.upper_left}.")
+        # Southern tiles are laid out from the equator, whose northing of 10,000,000 m is no multiple of 60.
+        west, north = self.upper_left
+        if west % 60 or (north - (10_000_000 if self.epsg >= 32700 else 0)) % 60:
+            raise RequestError(
+                f"the corner of a tile lies at multiples of 60 m from easting 0 and the equator, not {self.upper_left}."
+            )
 
     def at(self, level: Level, generated: datetime) -> Granule:
         """The same at another level."""

@@ -13,7 +13,7 @@ import shapely
 from shapely.geometry import MultiPoint, Point, box
 from shapely.geometry.base import BaseGeometry
 
-from catalog.antimeridian import centre
+from catalog.antimeridian import centre, unbroken
 from catalog.errors import ProductError
 from catalog.grid import PIXEL, Window, to_lonlat, utm_zone
 from catalog.orbits.angles import Angles
@@ -203,7 +203,7 @@ def _seen_point(flight: Flight, relative_orbit: int, tile: Tile, sensed: datetim
     for approach in approaches(track_of(flight.orbit), earth_fixed(*lattice.T)):
         late = (approach.seconds - seconds_of(sensed) + CYCLE / 2) % CYCLE - CYCLE / 2
         if approach.relative_orbit == relative_orbit and np.abs(late).min() < _SAME_PASS:
-            return Point(lattice[approach.distances <= HALF_SWATH].mean(axis=0))
+            return unbroken(MultiPoint(lattice[approach.distances <= HALF_SWATH])).centroid
     raise ProductError(f"{flight.platform} didn't see {tile.name} on {sensed:%Y-%m-%d %H:%M} UTC. Order again.")
 
 

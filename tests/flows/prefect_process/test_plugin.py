@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import shapes_kit
 from prefect.plugins import HookContext
 
 from catalog.errors import RequestError
@@ -52,6 +53,32 @@ def test_request_is_completed_in_every_form(
     sent = _expanded(["crop-map/request", "--params", value], tmp_path)
     assert sent["output"] == str(tmp_path / "map")
     assert sent["min_acquisitions"] == 5
+
+
+def test_a_long_area_travels_as_a_file_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
+    polygon = {"type": "Polygon", "coordinates": [shapes_kit.wavy_ring(4.06, 50.75, 0.01, 24_000)]}
+    (tmp_path / "boundary.geojson").write_text(json.dumps(polygon))
+    sent = []
+    for area in (polygon, "boundary.geojson"):
+        (tmp_path / "aoi.json").write_text(json.dumps({**parameters, "area": area}))
+        text = plugin.expand([*RUN, plugin.REQUEST, "--params", "aoi.json"], tmp_path)[-1]
+        assert len(text) < 10_000
+        sent.append(json.loads(text))
+    assert sent[0] == sent[1]
+    kept = Path(sent[0]["area"])
+    assert kept.parent == tmp_path / "store" / "areas"
+    assert json.loads(kept.read_text()) == polygon
+
+
+def test_more_than_prefect_takes_is_one_message(tmp_path: Path, parameters: dict[str, Any]) -> None:
+    polygon = {"type": "Polygon", "coordinates": [shapes_kit.wavy_ring(4.06, 50.75, 0.01, 24_000)]}
+    (tmp_path / "aoi.json").write_text(json.dumps({**parameters, "area": polygon}))
+    with pytest.raises(RequestError, match=r"^--params: [\d,]+ bytes, and Prefect takes 524,288\.") as refused:
+        plugin.expand([*RUN, plugin.REQUEST, "--params", "aoi.json", "-p", "year=2019"], tmp_path)
+    assert len(str(refused.value)) < 300
 
 
 def test_bad_request_is_refused(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+import shapely
+import shapes_kit
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from shapely.geometry import MultiPolygon, box
 
 from agrunet.data.patches import PatchSource
 from catalog.errors import RequestError
-from catalog.grid import Cell, Window
+from catalog.grid import Cell, Window, inside, window_around
 from catalog.products import LEVEL_BANDS, Acquisition, Product
 from catalog.storage.store import Store
 from processors.cube.cell import Cube, ensure_cell, extend
@@ -53,6 +56,27 @@ def test_patches_cover_every_pixel_and_all_meet_the_area(area: Window, grid: Pat
             assert max(np.diff(starts)) <= step  # overlaps at least as asked
         else:
             assert len(starts) == 1
+
+
+@given(shapes_kit.scattered(reach=3000, radius=150), grids.filter(lambda grid: grid.size - grid.overlap >= 10))
+@settings(max_examples=20)
+def test_of_scattered_parts_only_patches_that_meet_them_are_made(zone_area: MultiPolygon, grid: PatchGrid) -> None:
+    area = window_around(zone_area, 32631)
+    every, chosen = cover(area, grid), cover(area, grid, zone_area=zone_area)
+    assert chosen == [window for window in every if window in set(chosen)]
+    within = inside(zone_area, area)
+    for window in set(every) - set(chosen):
+        assert not within[area.slices(area.intersection(window))].any()  # type: ignore[arg-type]
+    touched = shapely.union_all([box(*window.bounds) for window in chosen])
+    assert zone_area.difference(touched.buffer(0.01)).area < 1
+
+
+def test_two_parcels_60_km_apart_are_a_few_patches() -> None:
+    parcels = MultiPolygon([box(x, x, x + 300, x + 300) for x in (500_000, 540_000)])
+    area = window_around(parcels, 32631)
+    assert len(cover(area, PatchGrid(128, 32))) > 1000
+    assert len(cover(area, PatchGrid(128, 32), zone_area=parcels)) == 2
+    assert len(training_windows(area, 64, parcels)) == 2
 
 
 def test_patches_without_a_shift_stay_inside_the_area() -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.windows import Window as RasterWindow
 from scene_kit import joined
 from shapely.geometry import box, shape
 
+from catalog.area import parse_area
 from catalog.errors import ProductError, RequestError, StoreError
 from catalog.grid import Window, to_lonlat
+from catalog.order import make_order
 from catalog.products import LEVEL_BANDS, Product
 from catalog.sources.protocol import Downloading
 from catalog.sources.registry import open_source
@@ -32,6 +35,30 @@ def source() -> MissionSource:
 @pytest.fixture(scope="module")
 def products(source: MissionSource) -> tuple[Product, ...]:
     return source.search(AREA, PERIOD, "L2A").products
+
+
+def test_an_area_across_the_antimeridian_is_seen_from_both_sides(source: MissionSource) -> None:
+    area = parse_area([179.9, -16.6, -179.9, -16.5])
+    order = make_order(source, area, 2019, (5, 5), "L2A", 100)
+    assert len(order.acquisitions) >= 4
+    for acquisition in order.acquisitions:
+        for product in acquisition.products:
+            west, _, east, _ = shape(product.footprint).bounds
+            assert -180 <= west <= east <= 180
+            assert shape(product.footprint).intersects(area)
+
+
+def test_the_southern_hemisphere_is_seen_as_the_northern(source: MissionSource, tmp_path: Path) -> None:
+    product = source.search(box(18.8, -33.4, 18.81, -33.39), PERIOD, "L2A").products[0]
+    assert product.tile.startswith("34H")
+    window = Window(32734, 30_000, 630_400, 60, 60)
+    assets = source.download(product, [window], tmp_path / "south")
+    for name, pixels in (("B04", 60), ("B05", 30), ("B01", 10)):
+        with rasterio.open(assets[name].href) as raster:
+            row, column = raster.index(window.bounds[0] + 1, window.bounds[3] - 1)
+            values = raster.read(1, window=RasterWindow(column, row, pixels, pixels))
+            assert raster.transform.f == 6_400_000
+        assert (values > 0).all()
 
 
 def test_an_address_names_one_mission_and_opens_it_again() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safe_kit
-from shapely.geometry import shape
+from shapely.geometry import MultiPolygon, box, shape
 
 from catalog.errors import ProductError
 from catalog.products import LEVEL_BANDS
@@ -190,6 +190,12 @@ def test_polygons_of_a_mask(l2a: Path) -> None:
     (feature,) = mask_features(safe.files, mask, safe.product.id)
     assert (feature.type, feature.id) == ("QT_DEFECTIVE_PIXELS", "QT_DEFECTIVE_PIXELS-D10.0")
     assert feature.polygon.area == 100 * 100 / 2
+
+
+def test_a_footprint_across_the_antimeridian_is_cut_there(tmp_path: Path) -> None:
+    path = safe_kit.Kit(footprint="50 179 51 179 51 -179 50 -179 50 179").write(tmp_path)
+    product = read_product(LocalFiles(path.parent), path.name).product
+    assert shape(product.footprint).equals(MultiPolygon([box(179, 50, 180, 51), box(-180, 50, -179, 51)]))
 
 
 def refused(path: Path) -> str:

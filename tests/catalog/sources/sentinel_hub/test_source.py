@@ -12,10 +12,12 @@ import pytest
 import sentinel_hub_kit
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely.geometry import box, mapping
+from shapely.geometry import box, mapping, shape
 
+from catalog.antimeridian import rectangle
+from catalog.area import parse_area
 from catalog.errors import RequestError, SourceError
-from catalog.grid import Window, to_lonlat
+from catalog.grid import Window, to_lonlat, to_zone, window_around
 from catalog.order import make_order
 from catalog.products import LEVEL_BANDS, Product
 from catalog.sources.registry import open_source
@@ -90,6 +92,17 @@ def test_the_catalogue_is_searched_by_level_place_and_time_over_pages(sentinel_h
     assert asked[0]["collections"] == ["sentinel-2-l2a"]
     np.testing.assert_allclose(asked[0]["bbox"], sentinel_hub_kit.area_of(sentinel_hub_kit.CELL).bounds)
     assert [product.level for product in sentinel_hub_kit.found(sentinel_hub, "L1C")] == ["L1C"]
+
+
+def test_across_the_antimeridian_both_sides_are_asked_for(sentinel_hub: Any) -> None:
+    window = window_around(to_zone(rectangle(179.9, -16.7, -179.9, -16.5), 32760), 32760)
+    sentinel_hub.scenes.append(sentinel_hub_kit.scene(window=window, tile="60KXF"))
+    area = parse_area([179.95, -16.62, -179.95, -16.6])
+    source = open_source("sentinelhub:", sentinel_hub.credentials)
+    (product,) = source.search(area, sentinel_hub_kit.AUGUST, "L2A").products
+    assert shape(product.footprint).bounds[::2] == (-180, 180)
+    asked = [body["bbox"] for body in sentinel_hub.requests("/search")]
+    np.testing.assert_allclose(asked, [[179.95, -16.62, 180, -16.6], [-180, -16.62, -179.95, -16.6]])
 
 
 def test_an_item_says_what_its_name_does(sentinel_hub: Any) -> None:

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shapely.geometry import box, mapping
+import shapes_kit
+from shapely import get_num_coordinates
+from shapely.geometry import Polygon, box, mapping, shape
 
-from catalog.errors import NoProductError, ProductError, RequestError, SourceError
+from catalog.antimeridian import rectangle
+from catalog.errors import NoProductError, ProductError, Reason, RequestError, SourceError
+from catalog.order import make_order
 from catalog.sources.registry import open_source
 
 AREA = box(4.2, 50.2, 4.3, 50.3)
@@ -69,6 +73,43 @@ def test_a_nested_catalogue_is_searched_by_area_period_and_level(tmp_path: Path)
     assert [product.id for product in found.products] == ["good", "first-instant"]
     assert [(left.product, left.reason) for left in found.left_out] == [("l1c", "other level: L1C")]
     assert found.holds == "the source holds 5 items from 2019-01-01 to 2020-01-01 (1 of other times, 1 elsewhere)"
+
+
+RING = [[179, -17], [-179.9, -17], [-179.9, -16], [179, -16], [179, -17]]
+
+
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        {"type": "Polygon", "coordinates": [RING]},
+        {"type": "Polygon", "coordinates": [[[x % 360, y] for x, y in RING]]},
+        {"type": "Polygon", "coordinates": [[[x - 360 if x > 0 else x, y] for x, y in RING]]},
+        {"type": "MultiPolygon", "coordinates": [
+            mapping(box(179, -17, 180, -16))["coordinates"], mapping(box(-180, -17, -179.9, -16))["coordinates"],
+        ]},
+    ],
+    ids=["jumping ring", "beyond 180", "beyond -180", "cut"],
+)  # fmt: skip
+def test_a_footprint_across_the_antimeridian_is_found_on_both_sides(footprint: dict[str, Any], tmp_path: Path) -> None:
+    source = open_source(f"stac:{archive(tmp_path, [item('across', geometry=footprint)])}")
+    for area in (
+        box(179.5, -16.8, 179.6, -16.7),
+        box(-179.99, -16.8, -179.95, -16.7),
+        rectangle(179.9, -16.8, -179.95, -16.7),
+    ):
+        (product,) = source.search(area, YEAR, "L2A").products  # type: ignore[arg-type]
+        assert shape(product.footprint).equals(rectangle(179, -17, -179.9, -16))
+        assert make_order(source, area, 2019, (1, 12), "L2A", 100).acquisitions  # type: ignore[arg-type]
+    for area in (box(178, -16.8, 178.9, -16.7), box(-179.8, -16.8, -179, -16.7), box(0, -16.8, 1, -16.7)):
+        assert not source.search(area, YEAR, "L2A").products
+
+
+def test_a_footprint_drawn_around_the_earth_is_left_out_with_that_reason(tmp_path: Path) -> None:
+    ring = [[x, -17.0] for x in range(179, -180, -1)] + [[x, -16.0] for x in range(-179, 180)]
+    broken = item("around", geometry={"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
+    result = open_source(f"stac:{archive(tmp_path, [broken])}").search(box(179.5, -16.8, 179.6, -16.7), YEAR, "L2A")
+    assert [entry.kind for entry in result.left_out] == [Reason.NOT_UNDERSTOOD]
+    assert "more than half of the Earth" in result.left_out[0].reason
 
 
 def test_what_cannot_be_understood_is_left_out_with_its_reason(tmp_path: Path) -> None:
@@ -268,6 +309,15 @@ def test_an_api_is_asked_for_area_period_and_collection(api: tuple[str, type[_Ap
         assert product.href == expected
         for opened in (source, again):
             assert opened.assets(product)["B04"].href == f"{address}/collections/sentinel-2-l2a/items/B04.tif"
+
+
+def test_an_api_is_asked_for_a_covering_of_few_vertices(api: tuple[str, type[_Api]]) -> None:
+    address, handler = api
+    area = Polygon(shapes_kit.wavy_ring(4.25, 50.25, 0.05, 50_000))
+    assert len(open_source(f"stac:{address}").search(area, YEAR, "L2A").products) == 2
+    asked = shape(handler.asked[0]["intersects"])
+    assert asked.covers(area)
+    assert get_num_coordinates(asked) <= 200
 
 
 def test_an_api_that_fails_is_a_source_error(api: tuple[str, type[_Api]]) -> None:
