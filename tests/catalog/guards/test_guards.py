@@ -145,7 +145,7 @@ def test_geometries_that_are_none(value: Any) -> None:
         (Name, ("maize", "Weizen (Winter) é"), ("", "a\0", "a\x1b[31m", "x" * 201)),
         (ProductTime, ("2015-06-23T00:00:00Z",), ("1999-01-01T00:00:00Z", "9999-12-31T00:00:00Z")),
     ],
-    ids=str,
+    ids=["percent", "zenith", "azimuth", "orbit", "name", "time"],
 )
 def test_physical_ranges_are_declared(declared: Any, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
     adapter = TypeAdapter(declared)
