@@ -28,6 +28,7 @@ from catalog.subscriptions import subscribed
 from catalog.zone import Zone
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
+from processors.cube.healing import DAMAGED
 from processors.cube.listing import cell_paths
 from processors.cube.removal import remove_cell
 from processors.thematic.run_results import forget_shared
@@ -157,12 +158,13 @@ def _remove_run(store: Store, folder: RunFolder, keeps: Path | None) -> bool:
 
 
 def _half_written(store: Store) -> list[Path]:
-    """What processes that were killed wrote beside its place in the store and never renamed."""
+    """What killed processes wrote beside its place in the store and never renamed, and damaged cells that were made anew."""
     patterns = ["models/.*", "maps/.*", "subscriptions/.*", "runs/*/.*"]
     paths = [path for pattern in patterns for path in sorted(store.root.glob(pattern))]
     if isinstance(store.cubes, Path):
         paths += sorted(store.cubes.glob("*/*/.*"))
-    return [path for path in paths if ASIDE.fullmatch(path.name) and is_left(path)]
+        paths += sorted(store.cubes.glob(f"*/*/*{DAMAGED}*"))
+    return [path for path in paths if (ASIDE.fullmatch(path.name) or DAMAGED in path.name) and is_left(path)]
 
 
 def _remove_scratch(path: Path) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from pydantic import Field
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from catalog.errors import StoreError
 from catalog.grid import CELL
@@ -162,7 +162,7 @@ def _create(path: Path, layout: Layout, pipeline: Pipeline, dates: int) -> zarr.
             shards=whole if layout.shard else None,
             dtype=np.uint16,
             fill_value=0,
-            compressors=BloscCodec(cname=layout.codec, clevel=layout.level, shuffle="shuffle"),
+            compressors=(BloscCodec(cname=layout.codec, clevel=layout.level, shuffle="shuffle"), Crc32cCodec()),
         )
 
 

@@ -204,6 +204,14 @@ def announced(path: CellPath) -> dict[str, str]:
     return _parse(_record(path, _REWRITTEN).read())
 
 
+def forget_claims(path: CellPath) -> None:
+    """Remove the records beside a cell that is removed. Raises `StoreError`."""
+    if isinstance(path, BucketPath):
+        BucketPath(path.bucket, f"{path.key}.claims", path.access).remove()
+    else:
+        shutil.rmtree(_beside(path), ignore_errors=True)
+
+
 def _parse(there: tuple[bytes, str] | None) -> dict[str, str]:
     try:
         listed = json.loads(there[0]) if there is not None else {}

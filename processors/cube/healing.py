@@ -16,6 +16,9 @@ from processors.cube.undisturbed import undisturbed
 
 Read = TypeVar("Read")
 
+DAMAGED = ".damaged-"
+"""In the name of a cell that was moved aside, since what it says of itself can't be read, and another one was made in its place."""
+
 _OF_MASK = ("clear", "clear_fraction", "masked_with")
 _FLAGS = ("ingested", "masked")
 
@@ -85,7 +88,7 @@ def repair(path: CellPath) -> str:
         return "the next run reads these dates from the source again"
     if not isinstance(path, Path):
         raise StoreError(f"{path}: delete what lies below, and the next run reads from the source what it needs.")
-    aside = path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}")
+    aside = path.with_name(f"{path.name}{DAMAGED}{secrets.token_hex(4)}")
     try:
         path.rename(aside)
     except OSError as error:

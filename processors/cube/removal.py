@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from catalog.storage.store import CellPath
+from processors.cube.claim import forget_claims
 from processors.cube.lock import locked
 
 
@@ -19,6 +20,7 @@ def remove_cell(path: CellPath, in_use: Callable[[], bool]) -> bool:
     with locked(path):
         if in_use():
             return False
+        forget_claims(path)
         if not isinstance(path, Path):
             path.remove()
             return True

@@ -132,9 +132,13 @@ def test_cells_go_unless_a_run_needs_them(kind: str, request: pytest.FixtureRequ
         removed, used = prune(store, [Kind.CUBES], None, 0)
         assert (names(removed), names(used)) == ([], [path.name])
     assert path.exists()
+    if isinstance(path, Path):
+        path.with_name(f"{path.name}.claims").mkdir()
     removed, used = prune(store, [Kind.CUBES], None, 0)
     assert (names(removed), names(used)) == ([path.name], [])
     assert not path.exists()
+    if isinstance(path, Path):
+        assert [left.name for left in path.parent.iterdir()] == [f"{path.name}.lock"]
     assert prune(store, [Kind.CUBES], None, 0) == ([], [])
 
 
@@ -156,12 +160,15 @@ def test_scratch_of_killed_processes_goes(store: Store, tmp_path: Path) -> None:
     (tmp_path / "tmp" / "cropline-link").symlink_to(elsewhere)
     aged(left, 2)
     aged(store.root / "models" / ".mine-0123abcd", 2)
+    damaged = store.root / "cubes" / "source" / "L2A" / "32631_0056_0549.zarr.damaged-0123abcd"
+    damaged.mkdir(parents=True)
+    aged(damaged, 2)
     with scratch_folder() as held:
         aged(held, 2)
         removed, used = prune(store, [Kind.SCRATCH], None, None)
         assert held.is_dir()
     assert not held.exists()
-    assert sorted(names(removed)) == [".mine-0123abcd", "cropline-dead"]
+    assert sorted(names(removed)) == [".mine-0123abcd", damaged.name, "cropline-dead"]
     assert used == []
     assert not left.exists()
     assert (elsewhere / "file").is_file()

@@ -45,4 +45,4 @@ def test_plugin_of_prefect_adds_nothing_to_its_commands(tmp_path: Path) -> None:
     """It is loaded by every `prefect` command; in a folder without prefect.toml by none."""
     alone = _imported("import prefect.plugins", tmp_path)
     added = _imported("import flows.prefect_process.plugin", tmp_path) - alone
-    assert added <= {"flows", "pluggy"}, "pluggy is what Prefect loads plugins with"
+    assert added <= {"catalog", "flows", "pluggy"}, "this project's own, and what Prefect loads plugins with"

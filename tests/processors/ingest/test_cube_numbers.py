@@ -23,7 +23,7 @@ def by_formula(raw: int, nodata: float | None, offset: int) -> int:
 @given(
     arrays(np.uint16, (3, 5), elements=NUMBERS),
     st.sampled_from([0, 0.0, 65535, 7, None, -1, 0.5, float("nan"), 70000]),
-    st.one_of(st.sampled_from([0, -1000, 1000, -70000, 70000]), st.integers(-70000, 70000)),
+    st.one_of(st.sampled_from([0, -1000, 1000]), st.integers(-10_000, 10_000)),
 )
 def test_sixteen_bits_are_what_the_formula_says(raw: np.ndarray, nodata: float | None, offset: int) -> None:
     asset = Asset(href="x", nodata=nodata, offset=offset)
