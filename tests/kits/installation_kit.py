@@ -85,7 +85,11 @@ def post_at_once(
     return [run for run, _ in made], sum((refused for _, refused in made), Counter())
 
 
-def requests_of(installation: Installation, count: int, name: str) -> list[dict[str, Any]]:
-    """Requests for the same map, each delivered into a folder of its own."""
+def requests_of(installation: Installation, count: int, name: str, first: int = 1) -> list[dict[str, Any]]:
+    """So many different requests for the same map, each delivered into a folder of its own."""
     request = json.loads((installation.folder / "aoi.json").read_text())
-    return [{**request, "output": str(installation.folder / f"{name}-{number:03}")} for number in range(count)]
+    return [
+        # Too small a difference for another acquisition to be used; the same request twice at a time is another matter.
+        {**request, "output": str(installation.folder / f"{name}-{number:03}"), "min_clear": 0.5 + number * 1e-7}
+        for number in range(first, first + count)
+    ]
