@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from catalog.guards.refusal import Refuse, refusing
+
+_BEGINNINGS = (
+    b"SQLite format 3\0",  # GeoPackage
+    b"{",  # GeoJSON
+    b"\0\0\x27\x0a",  # Shapefile
+    b"fgb",  # FlatGeobuf
+    b"PAR1",  # GeoParquet
+)
 
 
 @contextmanager
@@ -25,3 +34,17 @@ def vector_errors(refuse: Refuse) -> Iterator[None]:
     )
     with refusing(foreign, refuse):
         yield
+
+
+def check_form(path: Path, refuse: Refuse) -> None:
+    """Raise what ``refuse`` makes of a file that is none of the forms that are read: GDAL's others lead to other files and addresses."""
+    if path.is_dir():  # an ESRI geodatabase
+        return
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n") or b"-"
+    except OSError as error:
+        raise refuse(error.strerror or str(error)) from error
+    if start.startswith(_BEGINNINGS) or (start.startswith(b"<") and b"http://www.opengis.net/gml" in start):
+        return
+    raise refuse("it is no GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or GML")

@@ -22,7 +22,7 @@ from shapely import area
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
 from catalog.guards.rasters import open_raster
-from catalog.guards.vectors import vector_errors
+from catalog.guards.vectors import check_form, vector_errors
 from catalog.quoting import shortened, shown
 from catalog.storage.pixels import DRIVERS
 from processors.patches.polygons import RowFault, polygons_of
@@ -311,6 +311,7 @@ def _the_layer(path: Path, what: str, named: str | None) -> str:
             hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
         return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
 
+    check_form(path, refuse)
     with vector_errors(refuse):
         # Tables without a geometry (styles, attributes) are of no kind.
         kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}

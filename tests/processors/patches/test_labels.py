@@ -375,3 +375,16 @@ def test_the_farmers_declarations_have_their_published_counts(real_data: Path) -
     counts = {name: int((read == index).sum()) for index, name in enumerate(names)}
     assert counts == {"1110": 1378, "1200": 413, "1500": 72, "1510": 294, "5100": 27, "8100": 154, "9120": 1387}
     assert int((read == -1).sum()) == 371
+
+
+def test_descriptions_that_lead_to_other_files_are_no_labels(tmp_path: Path) -> None:
+    geopandas.GeoDataFrame({"code": [1]}, geometry=[box(*WINDOW.bounds)], crs=WINDOW.epsg).to_file(
+        tmp_path / "secret.gpkg"
+    )
+    path = tmp_path / "labels.geojson"
+    path.write_text(
+        f'<OGRVRTDataSource><OGRVRTLayer name="secret"><SrcDataSource>{tmp_path / "secret.gpkg"}</SrcDataSource>'
+        "</OGRVRTLayer></OGRVRTDataSource>"
+    )
+    with pytest.raises(RequestError, match=r"labels\.geojson: neither a raster nor a vector file.*it is no GeoPackage"):
+        open_labels(path)
