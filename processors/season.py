@@ -272,6 +272,8 @@ def _count_in_cell(cube: Cube, index: int, part: Window, mask: npt.NDArray[np.bo
         return _CellCounts()
     if not cube.flag("masked", index):
         return _CellCounts(unmasked=True)
+    if lost := cube.lost(index):
+        raise FileNotFoundError(f"no file holds its {', '.join(lost)}")
     clear = cube.read("clear", index, *cube.window.slices(part))[mask]
     valid = int((clear <= 1).sum())
     if not valid:

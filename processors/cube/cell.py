@@ -22,6 +22,7 @@ from catalog.errors import StoreError
 from catalog.given_offsets import variant
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
+from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from catalog.versions import shows_same_pixels
 from processors.cube.claim import Claim, announce, seized
@@ -68,7 +69,7 @@ class Cube:
             self.source = str(attributes["source"])
             self.synthetic = bool(attributes["synthetic"])
             self.arrays = open_arrays(group, self.level)
-        except (OSError, KeyError, ValueError) as error:
+        except (*DAMAGE, AttributeError) as error:  # Zarr asks what isn't an object for its members
             raise StoreError(
                 f"{path}: not a cell of this project ({type(error).__name__}: {error}). Move it away and run again."
             ) from error
@@ -182,6 +183,26 @@ class Cube:
         """Part of one date's slab: (B, H, W) of `reflectance`, (H, W) of the others."""
         array = self._array(variable)
         return np.asarray(array[index, :, rows, columns] if array.ndim == 4 else array[index, rows, columns])
+
+    def lost(self, index: int) -> list[str]:
+        """What a whole date holds for sure and has no file: what was removed or not copied would read as no data.
+
+        Raises one of `DAMAGE` where what tells it is damaged.
+        """
+        lost = []
+        if self.flag("ingested", index) and float(np.asarray(self.arrays["valid_fraction"][index])) > 0:
+            lost += [name for name in ("reflectance", "bands_present") if not self._has_chunk(name, index)]
+        if self.flag("masked", index) and float(np.asarray(self.arrays["clear_fraction"][index])) > 0:
+            lost += ["clear"] if not self._has_chunk("clear", index) else []
+        return lost
+
+    def _has_chunk(self, name: str, index: int) -> bool:
+        """True where a date has its chunk (or shard) of a variable. Raises `StoreError`."""
+        metadata = self._metadata(name)
+        key = f"{name}/{metadata.encode_chunk_key((index, *(0,) * (len(metadata.shape) - 1)))}"
+        if isinstance(self.path, BucketPath):
+            return BucketPath(self.path.bucket, f"{self.path.key}/{key}", self.path.access).etag() is not None
+        return (self.path / key).exists()
 
     def write_slab(self, variable: str, index: int, slab: npt.NDArray[Any]) -> None:
         """Write a whole shard, under the date's claim where it is in `claims`; a slab of nothing but no data takes no room.

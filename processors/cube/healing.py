@@ -67,10 +67,13 @@ def find_damage(path: CellPath) -> tuple[bool, list[str]]:
     except (StoreError, *DAMAGE) as error:
         return False, [str(error)]
     named = []
-    for index, name in enumerate(cube.acquisition_ids):
-        # What was never whole may be half written: nobody reads it.
-        if cube.flag("ingested", index) and (variables := list(damaged(cube, index))):
-            named.append(f"{', '.join(variables)} of {name}")
+    try:
+        for index, name in enumerate(cube.acquisition_ids):
+            # What was never whole may be half written: nobody reads it.
+            if cube.flag("ingested", index) and (variables := list(damaged(cube, index))):
+                named.append(f"{', '.join(variables)} of {name}")
+    except StoreError as error:  # an array isn't what its name says
+        return False, [str(error)]
     return True, named
 
 
@@ -97,7 +100,12 @@ def repair(path: CellPath) -> str:
 
 
 def damaged(cube: Cube, index: int) -> Iterator[str]:
-    """Names of the variables that can't be read back of a date: of its own chunks, flags aside."""
+    """Names of the variables that can't be read back of a date, or are gone: of its own chunks, flags aside."""
+    try:
+        lost = cube.lost(index)
+    except DAMAGE:  # what tells it is named below
+        lost = []
+    yield from lost
     for name, variable in VARIABLES.items():
         if variable.kind == "axis" or name in _FLAGS or name not in cube.arrays:
             continue

@@ -93,6 +93,28 @@ def test_a_damaged_chunk_of_a_date_is_made_anew_with_the_same_bits(
         assert cube_kit.files_of(store.cubes) == whole
 
 
+@pytest.mark.parametrize("name", ["reflectance", "clear", "bands_present"])
+def test_a_chunk_that_is_gone_is_named_and_made_anew(store: Store, archive: cube_kit.Archive, name: str) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    whole = cube_kit.files_of(store.cubes)
+    chunks(cell_of(store), name)[0].unlink()
+    assert find_damage(cell_of(store)) == (True, [f"{name} of {Cube(cell_of(store)).acquisition_ids[0]}"])
+    np.testing.assert_array_equal(walk(store, order), expected)
+    assert cube_kit.files_of(store.cubes) == whole
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "3", '{"node_type": "array"}'])
+@pytest.mark.parametrize("name", ["", "time", "scl", "left_out"])
+def test_metadata_of_another_shape_is_named(store: Store, archive: cube_kit.Archive, name: str, text: str) -> None:
+    walk(store, archive.order())
+    (cell_of(store) / name / "zarr.json").write_text(text)
+    whole, named = find_damage(cell_of(store))
+    assert not whole
+    assert len(named) == 1
+    assert str(cell_of(store)) in named[0]
+
+
 @pytest.mark.parametrize("name", ["reflectance", "clear"])
 def test_a_damaged_date_whose_source_is_gone_is_left_out_or_only_masked_again(
     store: Store, archive: cube_kit.Archive, name: str
