@@ -391,5 +391,11 @@ def _remedy(candidates: Sequence[SeasonAcquisition], min_clear: float, min_acqui
     if len(clearest) >= min_acquisitions and clearest[min_acquisitions - 1] > 0:
         enough = np.floor(clearest[min_acquisitions - 1] * 1000) / 1000
         if 0 < enough < min_clear:
-            return f"With min_clear {enough:g} instead of {min_clear:g} there are enough. {others}"
+            others = f"With min_clear {enough:g} instead of {min_clear:g} there are enough. {others}"
+    covered = max(candidate.valid_fraction for candidate in candidates)
+    if covered < min_clear:  # no sky is clear enough for that
+        return (
+            f"None of them has data over more than {covered:.3f} of the area: each misses the rest, cloudy or not. Ask for the part "
+            f"that the source covers. {others}"
+        )
     return others

@@ -219,3 +219,17 @@ def test_where_no_date_has_data_nobody_is_sent_to_other_months(store: Store) -> 
         choose_season(store, order, area, 32631, 0.5, 1)
     assert raised.value.without_data
     assert "Ask for more months" not in str(raised.value)
+
+
+def test_where_the_source_covers_a_part_that_is_what_is_said_first(store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    blue = np.full((100, 100), 500)
+    blue[:, 40:] = 0
+    archive.add("p", {"B02": blue, "SCL": 4}, window=cube_kit.square(size=100))
+    order, area = archive.order(), area_of(cube_kit.square(size=100))
+    prepare(store, order, area)
+    with pytest.raises(NotEnoughAcquisitionsError) as raised:
+        choose_season(store, order, area, 32631, 0.5, 1)
+    first = str(raised.value).splitlines()[0]
+    assert "None of them has data over more than 0.400 of the area: each misses the rest, cloudy or not." in first
+    assert "With min_clear 0.4 instead of 0.5 there are enough" in first
