@@ -151,5 +151,5 @@ def _parse(data: bytes) -> _Content:
     try:
         read = json.loads(data)
         return _Content(str(read["owner"]), int(read.get("number", 0)), str(read.get("process", "")))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return _Content("", 0, "")
