@@ -78,7 +78,13 @@ def batch_task(name: str) -> Callable[[Callable[Given, Made]], Task[Given, Made]
 
 
 def in_batches(
-    run: Run, work: Task[Any, list[Made]], order: Order, *given: Any, waits_for: str, reads_source: bool = False
+    run: Run,
+    work: Task[Any, list[Made]],
+    order: Order,
+    *given: Any,
+    waits_for: str,
+    outcome: Callable[[list[Made]], str] = lambda results: f"{len(results)} acquisitions",
+    reads_source: bool = False,
 ) -> list[Made]:
     """Call ``work(run, order, *given, batch)`` for all acquisitions, several task runs at once.
 
@@ -98,7 +104,7 @@ def in_batches(
             done += len(submitted[future].ids)
             step.advance(done)
         results = [result for future in submitted for result in future.result()]
-        step.outcome = f"{len(results)} acquisitions"
+        step.outcome = outcome(results)
     return results
 
 

@@ -68,7 +68,9 @@ def ingest(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
 
     Raises `AccessError` or `SourceError` where nothing at all can.
     """
-    results = in_batches(run, ingest_batch, order, cells, waits_for="pixels from the source", reads_source=True)
+    results = in_batches(
+        run, ingest_batch, order, cells, waits_for="pixels from the source", outcome=done_text, reads_source=True
+    )
     run.reached.update({result.acquisition: result.done for result in results})
     refuse_nothing(results, order.source)
     return [left for result in results for left in result.dropped]
@@ -102,7 +104,7 @@ def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> lis
 
 def mask(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
     """Write where the acquisitions are clear into the cells. Returns what can't be masked."""
-    results = in_batches(run, mask_batch, order, cells, waits_for="cloud masks")
+    results = in_batches(run, mask_batch, order, cells, waits_for="cloud masks", outcome=done_text)
     return [left for result in results for left in result.dropped]
 
 
@@ -255,6 +257,12 @@ def _chosen_text(choice: ModelChoice) -> str:
     newer = list(takewhile(lambda model: not model.taken, choice.compared))
     against = "".join(f"; not {model.name}: {model.reason}" for model in newer)
     return f"{choice.folder.name}{against}"
+
+
+def done_text(results: Sequence[IngestResult | MaskResult]) -> str:
+    """Number of acquisitions, and what of them is left out, by its first example."""
+    dropped = [left for result in results for left in result.dropped]
+    return f"{len(results)} acquisitions" + (f"; left out: {_first(dropped)}" if dropped else "")
 
 
 def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:

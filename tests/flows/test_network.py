@@ -15,7 +15,7 @@ from prefect.states import Failed
 from catalog.errors import AccessError, NoProductError, NotEnoughAcquisitionsError, ProductError, Reason, SourceError
 from catalog.products import LEVEL_BANDS, LeftOut
 from flows.stage import worth_retrying
-from flows.stages import ingest_batch, refuse_nothing, with_reasons
+from flows.stages import done_text, ingest_batch, refuse_nothing, with_reasons
 from processors.ingest.acquisition import IngestResult
 
 SECRETS = ("the-aws-key", "the-aws-secret", "the-aws-token")
@@ -139,6 +139,12 @@ def test_a_source_of_which_nothing_can_be_had_is_an_error() -> None:
     refuse_nothing([result(denied), result(passing, written=("a cell",))], "stac:x")
     refuse_nothing([result(denied), result(gone)], "stac:x")  # the season says then that too little is left
     refuse_nothing([], "stac:x")
+
+
+def test_the_line_of_the_stage_says_what_is_left_out() -> None:
+    denied = ("p", "s3://b/B04.jp2: no", Reason.ACCESS_DENIED)
+    assert done_text([result(), result()]) == "2 acquisitions"
+    assert done_text([result(denied), result(denied)]) == "2 acquisitions; left out: p and 1 more: s3://b/B04.jp2: no."
 
 
 def test_what_cannot_be_had_is_tried_again_and_a_refusal_is_not() -> None:

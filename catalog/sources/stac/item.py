@@ -94,7 +94,7 @@ def item_assets(
     wanted = LEVEL_BANDS[product.level] + MASK_ASSETS[product.level]
     candidates: dict[str, list[tuple[int, str, Item]]] = {}
     for key, asset in listed.items():
-        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+        if not isinstance(asset, dict):
             continue
         named = _band_of(key, asset)
         if named is not None and named[0] in wanted:
@@ -174,6 +174,8 @@ def _address(asset: Item, href: str, credentials: Credentials, reach: Reach) -> 
     ]
     entered = [there for there in others if is_s3(there) and credentials.of_bucket(there.split("/")[2]).key is not None]
     try:
+        if not isinstance(asset.get("href"), str):
+            raise ProductError("its asset has no address (href).", Reason.NOT_UNDERSTOOD)
         address = reach.address(href, asset["href"])
     except ProductError:
         if not entered:

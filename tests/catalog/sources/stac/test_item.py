@@ -308,6 +308,13 @@ def test_the_level_says_which_bands_there_are() -> None:
     assert list(names(assets, "L2A")) == ["B04", "SCL"]
 
 
+@pytest.mark.parametrize("without", [{}, {"href": None}, {"href": 5}])
+def test_a_band_without_an_address_is_no_band_that_is_missing(without: dict[str, Any]) -> None:
+    with pytest.raises(ProductError, match=r"an-item: B04: its asset has no address \(href\)"):
+        names({"B04": without, "B08": {"href": "B08.tif"}})
+    assert names({"B04": {"href": "B04.tif"}, "red": without}) == {"B04": "B04.tif"}
+
+
 def test_masks_have_no_offset() -> None:
     described = item(
         {"s2:processing_baseline": "05.09"}, assets={"SCL": {"href": "SCL.tif", "raster:bands": [{"scale": 1}]}}
