@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AwareDatetime, Field
-from shapely.geometry import box
-from shapely.geometry.base import BaseGeometry
 
 from catalog.antimeridian import centre
 from catalog.area import Area
 from catalog.errors import NotEnoughAcquisitionsError, Reason
-from catalog.grid import Cell, Window, cells_meeting, inside, to_zone, window_around
+from catalog.grid import to_zone
 from catalog.orbits.sun import sun_angles
 from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
-from processors.cube.cell import Cube
-from processors.cube.healing import healed
-from processors.cube.pixel_source import OffsetFinding, PixelSource
+from processors.cube.pixel_source import OffsetFinding
 from processors.ingest.offset import SHIFT
-from processors.offset_suspicion import OffsetRecord, suspicions
+from processors.offset_suspicion import suspicions
+from processors.season_counts import AreaCounts, count_over_area
 
 NO_STATEMENT = "nothing says so"
 """Beginning of what sources write where an offset of 0 is not said by anything."""
@@ -126,49 +120,6 @@ class Season(Frozen):
         return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _CellCounts:
-    """Counts in one cell, of one acquisition."""
-
-    valid: int = 0
-    clear: int = 0
-    unmasked: bool = False
-    masked_with: str | None = None
-    bands: npt.NDArray[np.bool_] | None = None
-    sources: tuple[PixelSource, ...] = ()
-    contents: str = ""
-
-
-@dataclass(slots=True)
-class _AreaCounts:
-    """Counts over the cells, of one acquisition."""
-
-    valid: int = 0
-    clear: int = 0
-    bands: npt.NDArray[np.bool_] | None = None
-    unmasked: int = 0
-    masks: set[str] = field(default_factory=set)
-    contents: dict[str, str] = field(default_factory=dict)
-    """By cell."""
-    sources: dict[str, PixelSource] = field(default_factory=dict)
-    """By product."""
-    offset: OffsetRecord = field(default_factory=OffsetRecord)
-
-    def add(self, cell: Cell, counted: _CellCounts) -> None:
-        self.unmasked += counted.unmasked
-        if counted.bands is None:
-            return
-        self.valid += counted.valid
-        self.clear += counted.clear
-        self.bands = counted.bands if self.bands is None else self.bands & counted.bands
-        if counted.masked_with is not None:
-            self.masks.add(counted.masked_with)
-        self.contents[cell.name] = counted.contents
-        for source in counted.sources:
-            self.offset.add(source)
-            self.sources[source.product] = source
-
-
 def choose_season(
     store: Store,
     order: Order,
@@ -187,7 +138,7 @@ def choose_season(
     Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
     """
     zone_area = to_zone(area, epsg)
-    counts, pixels = _count(store, order, zone_area, epsg)
+    counts, pixels = count_over_area(store, order, zone_area, epsg)
     suspect = suspicions({name: counted.offset for name, counted in counts.items()})
     ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
 
@@ -229,7 +180,7 @@ def choose_season(
 
 
 def _usual_bands(
-    candidates: Sequence[SeasonAcquisition], counts: dict[str, _AreaCounts], level: Level
+    candidates: Sequence[SeasonAcquisition], counts: dict[str, AreaCounts], level: Level
 ) -> tuple[str, ...]:
     """The bands that more than half of the acquisitions hold that are clear enough."""
     used = (counts[candidate.id].bands for candidate in candidates if candidate.used)
@@ -240,57 +191,9 @@ def _usual_bands(
     return tuple(name for name, wanted in zip(LEVEL_BANDS[level], usual, strict=True) if wanted)
 
 
-def _count(store: Store, order: Order, zone_area: BaseGeometry, epsg: int) -> tuple[dict[str, _AreaCounts], int]:
-    """Counts by acquisition, and the number of pixels of the area."""
-    counts = {acquisition.id: _AreaCounts() for acquisition in order.acquisitions}
-    pixels = 0
-    for cell in cells_meeting(zone_area, epsg):
-        part = _window_in(cell, zone_area)
-        if part is None:
-            continue
-        mask = inside(zone_area, part)
-        pixels += int(mask.sum())
-        path = store.cube(order.source_id, order.level, cell)
-        if mask.any() and path.exists():
-            cube = Cube(path)
-            for acquisition in order.acquisitions:
-                index = cube.index_of(acquisition)
-                if index is not None:
-                    count = partial(_count_in_cell, cube, index, part, mask)
-                    counts[acquisition.id].add(cell, healed({path: [index]}, count))
-    return counts, pixels
-
-
-def _window_in(cell: Cell, zone_area: BaseGeometry) -> Window | None:
-    """Window around the part of an area that lies in a cell."""
-    here = zone_area.intersection(box(*cell.window.bounds))
-    return None if here.is_empty else window_around(here, cell.epsg).intersection(cell.window)
-
-
-def _count_in_cell(cube: Cube, index: int, part: Window, mask: npt.NDArray[np.bool_]) -> _CellCounts:
-    if not cube.flag("ingested", index):
-        return _CellCounts()
-    if not cube.flag("masked", index):
-        return _CellCounts(unmasked=True)
-    if lost := cube.lost(index):
-        raise FileNotFoundError(f"no file holds its {', '.join(lost)}")
-    clear = cube.read("clear", index, *cube.window.slices(part))[mask]
-    valid = int((clear <= 1).sum())
-    if not valid:
-        return _CellCounts()
-    return _CellCounts(
-        valid=valid,
-        clear=int((clear == 1).sum()),
-        masked_with=str(cube.arrays["masked_with"][index]) if "masked_with" in cube.arrays else None,
-        bands=np.asarray(cube.arrays["bands_present"][index]) == 1,
-        sources=cube.sources(index),
-        contents=cube.contents(index),
-    )
-
-
 def _judge(
     acquisition: Acquisition,
-    counts: _AreaCounts,
+    counts: AreaCounts,
     pixels: int,
     min_clear: float,
     needed: Sequence[str],
@@ -332,7 +235,7 @@ def _judge(
     )
 
 
-def _products(acquisition: Acquisition, counts: _AreaCounts) -> tuple[str, ...]:
+def _products(acquisition: Acquisition, counts: AreaCounts) -> tuple[str, ...]:
     """Ids of those that the pixels are from, whatever the catalogue lists now; of those ordered where there are no pixels."""
     ordered = [product.id for product in acquisition.products]
     if not counts.sources:
