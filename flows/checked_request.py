@@ -19,7 +19,7 @@ from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
 from catalog.quoting import shortened, shown
 from catalog.zone import Zone
-from flows.checks import check_crop_mask, check_disk, check_labels, check_model, check_output, check_season, listed
+from flows.checks import check_disk, check_labels, check_model, check_output, check_season, listed
 from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.request_paths import PATH_LIKE, path_of
@@ -161,24 +161,30 @@ def _check_legend(request: MapRequest) -> None:
 def _check_labels(request: MapRequest, settings: Settings, failed: set[str]) -> None:
     if request.labels is None:
         return
-    labels = _file("labels", request.labels)
+    _check_file("labels", request.labels)
     if not failed & {"area", "level", "legend"}:
-        legend = None if request.legend is None else Path(request.legend)
-        check_labels(labels, legend, request.polygon, request.level, settings.open_store(create=False))
+        from flows.request_ground import request_labels  # imports the raster libraries
+
+        zone = Zone.of(request.polygon)
+        if labels := request_labels(request, zone.groups):
+            check_labels(labels, zone, request.level, settings.open_store(create=False))
 
 
 def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:
     if request.crop_mask is None:
         return
-    crop_mask = _file("crop_mask", request.crop_mask)
+    _check_file("crop_mask", request.crop_mask)
     if "area" not in failed:
-        check_crop_mask(crop_mask, request.polygon)
+        from flows.request_ground import request_crop_mask
+
+        zone = Zone.of(request.polygon)
+        if crop_mask := request_crop_mask(request):
+            crop_mask.check(zone.geometry, zone.epsg)
 
 
-def _file(name: str, path: str) -> Path:
+def _check_file(name: str, path: str) -> None:
     if "://" in path or not Path(path).exists():  # a geodatabase is a folder
         raise RequestError(f"{name}: no file {path}. Relative paths start from where the command runs.")
-    return Path(path)
 
 
 def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> None:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from catalog.area import Area, area_km2
 from catalog.errors import DeliveryError, ModelError, RequestError
@@ -19,6 +20,9 @@ from catalog.quoting import presentable, shown
 from catalog.registry import Registry
 from catalog.storage.store import Store
 from catalog.zone import Zone
+
+if TYPE_CHECKING:
+    from processors.patches.labels import Labels
 
 KEPT_SHARE = 0.5
 """Of the bytes of pixels, what is left of them at least when they are packed; real land comes to about 0.7."""
@@ -58,30 +62,18 @@ def check_season(year: int, months: tuple[int, int] | None) -> None:
         )
 
 
-def check_labels(labels: Path, legend: Path | None, area: Area, level: Level, store: Store) -> None:
-    """Open the labels with their legend, and look what of them lies in the area.
+def check_labels(labels: Labels, zone: Zone, level: Level, store: Store) -> None:
+    """Look what of the labels lies in the area.
 
     Labels that hold nothing of it will do where a model that knows their classes is there: they tell which it is.
     """
-    from processors.patches.labels import open_labels  # imports the raster libraries
-
-    zone = Zone.of(area)
-    opened = open_labels(labels, legend, zone.groups)
     try:
-        opened.check(zone.geometry, zone.epsg)
+        labels.check(zone.geometry, zone.epsg)
     except RequestError:
         registry = Registry(store)
         models = [*registry.models(), *registry.shipped_models()]
-        if not any(model.level == level and model.legend.same_classes(opened.legend) for model in models):
+        if not any(model.level == level and model.legend.same_classes(labels.legend) for model in models):
             raise
-
-
-def check_crop_mask(crop_mask: Path, area: Area) -> None:
-    """Open the crop mask, and look whether it leaves anything of the area."""
-    from processors.patches.labels import open_crop_mask
-
-    zone = Zone.of(area)
-    open_crop_mask(crop_mask).check(zone.geometry, zone.epsg)
 
 
 def check_model(name: str, level: Level, months: tuple[int, int], store: Store) -> None:
@@ -92,14 +84,14 @@ def check_model(name: str, level: Level, months: tuple[int, int], store: Store) 
         if name not in names:
             raise RequestError(
                 f"model: {shown(name)} is neither a model of this installation ({', '.join(names) or 'none yet'}) nor a "
-                "folder. `cropline models` lists them; without a name the newest that fits is taken."
+                "folder. `cropline models` lists them; without a name the best that fits is taken."
             )
     model = registry.named(name)
     # Which bands the products have, and whether they are synthetic, the source says later.
     need = Need(level, frozenset(LEVEL_BANDS[level]), model.synthetic, months)
     if reasons := misfits(model, need):
-        listed = "; ".join(reason.text for reason in reasons)
-        raise ModelError(f"model: {shown(name)} doesn't fit the request: {listed}. Name another, or none.")
+        against = "; ".join(reason.text for reason in reasons)
+        raise ModelError(f"model: {shown(name)} doesn't fit the request: {against}. Name another, or none.")
 
 
 def check_output(output: Path, base: Path, store: Path) -> None:
@@ -111,9 +103,7 @@ def check_output(output: Path, base: Path, store: Path) -> None:
         raise RequestError(f"output: {output} is the folder that paths start from, or holds it. Name one below it.")
     if output.is_relative_to(store) or store.is_relative_to(output):
         raise RequestError(f"output: {output} lies in the store {store}, or holds it. Name a folder elsewhere.")
-    above = output.parent
-    while not above.exists() and above != above.parent:
-        above = above.parent
+    above = _nearest_there(output.parent)
     try:
         Path(tempfile.mkdtemp(prefix=".cropline-", dir=above)).rmdir()
     except OSError as error:
@@ -129,12 +119,17 @@ def check_disk(store: Store, area: Area, level: Level, dates: int) -> None:
         return
     pixels = area_km2(area) * 1e6 / PIXEL**2
     needed = ROOM + round(pixels * len(LEVEL_BANDS[level]) * 2 * dates * KEPT_SHARE)
-    folder = store.cubes
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
+    folder = _nearest_there(store.cubes)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise RequestError(
             f"disk: {free / 1e9:,.1f} GB are free in {folder}, and {dates} dates of {area_km2(area):,.0f} km² take at least "
             f"{needed / 1e9:,.1f} GB. Free some space, set CROPLINE_CUBES to a larger disk, or ask for a smaller area."
         )
+
+
+def _nearest_there(folder: Path) -> Path:
+    """The folder, or the nearest above it that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

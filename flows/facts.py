@@ -16,9 +16,9 @@ from catalog.registry import CONFIG, WEIGHTS
 from catalog.scores import checkpoint_scores
 from catalog.storage.store import sha256
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
+from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.stages import Patches
-from flows.training import request_crop_mask, request_labels
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.timelines import timelines_of
 from processors.season import Season

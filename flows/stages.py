@@ -20,9 +20,10 @@ from catalog.sources.registry import open_source
 from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
+from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.stage import Batch, batch_task, in_batches, stage
-from flows.training import request_crop_mask, request_labels, train_model
+from flows.training import train_model
 from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
 from pathlib import Path
 
 from catalog.errors import ModelError
@@ -17,12 +16,12 @@ from catalog.products import CROP_BANDS, Order
 from catalog.registry import ITEM, Registry
 from catalog.storage.store import digest
 from flows.reporting.progress import Advance
-from flows.request import MapRequest, Training
+from flows.request import Training
+from flows.request_ground import request_labels
 from flows.run import Run
 from flows.run_folder import TrainingFolder
 from flows.stage import stage
 from processors.patches.cube_patches import CubePatches, training_windows
-from processors.patches.labels import CropMask, Labels, open_crop_mask, open_labels
 from processors.patches.training_set import TrainingSeason, write_training_patches
 from processors.season import Season
 
@@ -112,20 +111,6 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
     options = ["--data", str(patches), "--output", str(checkpoint), "--preset", training, "--end-with-input"]
     return [sys.executable, *launcher, *options]
-
-
-def request_labels(request: MapRequest, windows: Sequence[Window]) -> Labels | None:
-    """The request's labels, or None. Raises `RequestError` where they can't be read."""
-    if request.labels is None:
-        return None
-    return open_labels(
-        Path(request.labels), None if request.legend is None else Path(request.legend), windows, request.labels_layer
-    )
-
-
-def request_crop_mask(request: MapRequest) -> CropMask | None:
-    """The request's crop mask, or None. Raises `RequestError` where it can't be read."""
-    return None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask), request.crop_mask_layer)
 
 
 def patch_size(window: Window) -> int:

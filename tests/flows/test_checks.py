@@ -142,6 +142,14 @@ def test_all_that_is_good_is_taken(folder: Path, settings: Settings) -> None:
     assert not (folder / "out").exists(), "the delivery's folder is made when there is a delivery"
 
 
+@pytest.mark.parametrize("field", ["labels", "crop_mask"])
+def test_of_several_layers_the_one_that_is_named_is_checked(field: str, folder: Path, settings: Settings) -> None:
+    named = {field: "layers.gpkg", f"{field}_layer": "b"}
+    assert check_request(_request(**named), folder, settings).model_dump()[f"{field}_layer"] == "b"
+    with pytest.raises(RequestError, match=f"{field}_layer: .*has no layer 'c'"):
+        check_request(_request(**{**named, f"{field}_layer": "c"}), folder, settings)
+
+
 def test_labels_elsewhere_will_do_where_a_model_knows_their_classes(folder: Path, settings: Settings) -> None:
     shipped = json.loads(next(ways_in_kit.SHIPPED.glob("*/config.json")).read_text())
     with (folder / "known.csv").open("w", newline="") as file:

@@ -1,0 +1,24 @@
+"""Labels and crop mask of a request, opened: the one way from its fields to them, for its check as for its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from catalog.grid import Window
+from flows.request import MapRequest
+from processors.patches.labels import CropMask, Labels, open_crop_mask, open_labels
+
+
+def request_labels(request: MapRequest, windows: Sequence[Window]) -> Labels | None:
+    """The request's labels, or None. Raises `RequestError` where they can't be read."""
+    if request.labels is None:
+        return None
+    return open_labels(
+        Path(request.labels), None if request.legend is None else Path(request.legend), windows, request.labels_layer
+    )
+
+
+def request_crop_mask(request: MapRequest) -> CropMask | None:
+    """The request's crop mask, or None. Raises `RequestError` where it can't be read."""
+    return None if request.crop_mask is None else open_crop_mask(Path(request.crop_mask), request.crop_mask_layer)
