@@ -170,6 +170,11 @@ class LeftOut(Frozen):
         """A product that an error makes unusable."""
         return cls(product=product, reason=str(error), kind=error.kind)
 
+    @classmethod
+    def of_other_level(cls, product: str, level: str) -> LeftOut:
+        """A product of another level than the one asked for."""
+        return cls(product=product, reason=f"other level: {level}", kind=Reason.OTHER_LEVEL)
+
     @property
     def denied(self) -> bool:
         """True where the source refuses it: asking again changes nothing."""

@@ -6,7 +6,6 @@ What is removed is made anew by a run that needs it. What a run uses is left, mo
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,14 +21,14 @@ from pydantic import Field, ValidationError
 from catalog.errors import RequestError
 from catalog.products import Frozen
 from catalog.storage.scratch import in_use, is_left, left_behind
-from catalog.storage.store import CellPath, Store
+from catalog.storage.store import Store
 from catalog.storage.whole import ASIDE
 from catalog.subscriptions import subscribed
 from catalog.zone import Zone
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from processors.cube.healing import DAMAGED
-from processors.cube.listing import cell_paths
+from processors.cube.listing import cell_name, cell_paths, cell_state
 from processors.cube.removal import remove_cell
 from processors.thematic.run_results import forget_shared
 
@@ -102,29 +101,29 @@ def _runs(store: Store) -> Iterator[_Candidate]:
         keeps = folder.delivered if folder.path.name in kept else None
         size = sum(path.stat().st_size for path in files if path != keeps)
         if size:
-            shown = Prunable(
-                kind=Kind.RUNS, name=str(folder.path), size=size, last_used=_utc(_last_run(folder) or _newest(files))
-            )
+            last = _last_run(folder) or max(map(_written, files))
+            shown = Prunable(kind=Kind.RUNS, name=str(folder.path), size=size, last_used=last)
             yield _Candidate(shown, partial(_remove_run, store, folder, keeps))
 
 
 def _cubes(store: Store) -> Iterator[_Candidate]:
-    requested: dict[str, float] = {}
+    requested: dict[str, datetime] = {}
     for folder in _run_folders(store):
-        for name in _cells_of(folder):
-            requested[name] = max(requested.get(name, 0.0), _last_run(folder))
+        if began := _last_run(folder):
+            requested |= {name: max(began, requested.get(name, began)) for name in _cells_of(folder)}
     for path in cell_paths(store):
-        size, written = _cell_state(path)
-        last = max(written, requested.get(_cell_name(path), 0.0))
-        shown = Prunable(kind=Kind.CUBES, name=str(path), size=size, last_used=_utc(last))
-        yield _Candidate(shown, partial(remove_cell, path, partial(_needed_now, store, _cell_name(path))))
+        name = cell_name(path)
+        size, written = cell_state(path)
+        last = max(time for time in (written or datetime.now(UTC), requested.get(name)) if time)
+        shown = Prunable(kind=Kind.CUBES, name=str(path), size=size, last_used=last)
+        yield _Candidate(shown, partial(remove_cell, path, partial(_needed_now, store, name)))
 
 
 def _scratch(store: Store) -> Iterator[_Candidate]:
     for path in [*left_behind(), *_half_written(store)]:
         files = [file for file in (path, *path.rglob("*")) if file.is_file() and not file.is_symlink()]
         size = sum(file.stat().st_size for file in files)
-        shown = Prunable(kind=Kind.SCRATCH, name=str(path), size=size, last_used=_utc(path.stat().st_mtime))
+        shown = Prunable(kind=Kind.SCRATCH, name=str(path), size=size, last_used=_written(path))
         yield _Candidate(shown, partial(_remove_scratch, path))
 
 
@@ -194,12 +193,12 @@ def _free(folder: RunFolder) -> Iterator[bool]:
 
 def _needed_now(store: Store, name: str) -> bool:
     """Return whether a run that goes on now reads or writes cells of that name."""
-    for folder in _run_folders(store):
-        if name in _cells_of(folder):
-            with _free(folder) as free:
-                if not free:
-                    return True
-    return False
+    return any(_goes_on(folder) and name in _cells_of(folder) for folder in _run_folders(store))
+
+
+def _goes_on(folder: RunFolder) -> bool:
+    with _free(folder) as free:
+        return not free
 
 
 def _cells_of(folder: RunFolder) -> frozenset[str]:
@@ -222,27 +221,10 @@ def _subscribed_digests(store: Store) -> frozenset[str]:
     return frozenset(digests)
 
 
-def _last_run(folder: RunFolder) -> float:
-    """Time at which a run began last, s since 1970; 0 where that isn't known."""
-    return folder.request.stat().st_mtime if folder.request.is_file() else 0.0
+def _last_run(folder: RunFolder) -> datetime | None:
+    """Time at which a run began last; None where that isn't known."""
+    return _written(folder.request) if folder.request.is_file() else None
 
 
-def _cell_state(path: CellPath) -> tuple[int, float]:
-    """Size of a cell in bytes, and the time it was written last."""
-    if not isinstance(path, Path):
-        last = path.last_written()
-        return sum(path.sizes().values()), time.time() if last is None else last.timestamp()
-    files = [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files), _newest(files)
-
-
-def _newest(files: Sequence[Path]) -> float:
-    return max((file.stat().st_mtime for file in files), default=time.time())
-
-
-def _cell_name(path: CellPath) -> str:
-    return path.name.removesuffix(".zarr")
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _written(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from catalog.guards.refusal import Refuse, reason
+from catalog.guards.refusal import Refuse, reason, refusing
 
 _FOREIGN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError, struct.error)
 
@@ -17,11 +17,10 @@ _FOREIGN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Value
 @contextmanager
 def zip_errors(refuse: Refuse) -> Iterator[None]:
     """Turn what a damaged archive raises into the caller's error; what the disk or the network raises stays."""
-    try:
-        yield
-    except _FOREIGN as error:
-        raise refuse(reason(error)) from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a place before the archive's start, where its tail is damaged
-            raise
-        raise refuse(reason(error)) from error
+    with refusing(_FOREIGN, refuse):
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a place before the archive's start, where its tail is damaged
+                raise
+            raise refuse(reason(error)) from error

@@ -45,9 +45,9 @@ class BucketPath:
         """Size in bytes of each object below, by its address relative to this one. Raises `StoreError`."""
         return {name: int(entry["size"]) for name, entry in self._objects().items()}
 
-    def last_written(self) -> datetime | None:
-        """Time at which the newest object below was written; None where there is none. Raises `StoreError`."""
-        return max((entry["LastModified"] for entry in self._objects().values()), default=None)
+    def states(self) -> dict[str, tuple[int, datetime]]:
+        """Size in bytes of each object below and when it was written, by its address relative to this one. Raises `StoreError`."""
+        return {name: (int(entry["size"]), entry["LastModified"]) for name, entry in self._objects().items()}
 
     def delete(self) -> None:
         """Delete one object, if it is there. Raises `StoreError`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +41,13 @@ def cell_paths(store: Store) -> Iterator[CellPath]:
 def summaries(store: Store) -> Iterator[CellSummary]:
     """The cells of a store, sorted by source, level and name. Raises `StoreError` where its bucket can't be reached."""
     for source, level, path in _cells(store):
-        named = {"cell": _name(path), "level": level, "source": source, "address": str(path), "size": _size(path)}
+        named = {
+            "cell": cell_name(path),
+            "level": level,
+            "source": source,
+            "address": str(path),
+            "size": cell_state(path)[0],
+        }
         try:
             cube = Cube(path)
             times = sorted(cube.times)
@@ -62,7 +68,9 @@ def find_cell(store: Store, name: str, source: str | None = None, level: Level |
     """The one cell of that name, source and level. Raises `StoreError` where there is none, or several."""
     there = list(_cells(store))
     found = [
-        (of, at, path) for of, at, path in there if _name(path) == name and source in (None, of) and level in (None, at)
+        (of, at, path)
+        for of, at, path in there
+        if cell_name(path) == name and source in (None, of) and level in (None, at)
     ]
     if len(found) == 1:
         return found[0][2]
@@ -70,7 +78,7 @@ def find_cell(store: Store, name: str, source: str | None = None, level: Level |
         lines = [f"  --source {of} --level {at}" for of, at, _ in found]
         raise StoreError("\n".join([f"cell {name} is there {len(found)} times; say which is meant:", *lines]))
     asked = " ".join(filter(None, [f"cell {name}", source and f"of source {source}", level and f"at level {level}"]))
-    names = sorted({_name(path) for _, _, path in there})
+    names = sorted({cell_name(path) for _, _, path in there})
     some = f" There are {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}." if names else ""
     raise StoreError(f"no {asked} in {store.cubes}.{some} `cropline cells` lists all.")
 
@@ -91,11 +99,16 @@ def _folders(path: CellPath) -> Sequence[CellPath]:
     return sorted(one for one in found if one.is_dir() and not one.name.startswith("."))
 
 
-def _name(path: CellPath) -> str:
+def cell_name(path: CellPath) -> str:
+    """Name of the cell at an address."""
     return path.name.removesuffix(".zarr")
 
 
-def _size(path: CellPath) -> int:
-    if not isinstance(path, Path):
-        return sum(path.sizes().values())
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+def cell_state(path: CellPath) -> tuple[int, datetime | None]:
+    """Bytes stored of a cell, and when it was written last; None where nothing is. Raises `StoreError`."""
+    if isinstance(path, Path):
+        stats = [file.stat() for file in path.rglob("*") if file.is_file()]
+        states = [(stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)) for stat in stats]
+    else:
+        states = list(path.states().values())
+    return sum(size for size, _ in states), max((written for _, written in states), default=None)

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -70,8 +70,7 @@ class Results:
         fields, done = self._arrays()
         patches = range(done.shape[0])
         with ThreadPoolExecutor(_READERS) as pool:
-            fates = list(pool.map(partial(_fate, fields, done), patches))
-        damaged = [index for index, fate in zip(patches, fates, strict=True) if fate is _Fate.DAMAGED]
+            damaged = list(compress(patches, pool.map(partial(_is_damaged, fields, done), patches)))
         for index in damaged:
             self._forget(index)
         return damaged
@@ -107,20 +106,13 @@ class Results:
         return group[FIELDS], group[DONE]
 
 
-class _Fate(Enum):
-    TODO = auto()
-    DONE = auto()
-    DAMAGED = auto()
-
-
-def _fate(fields: Any, done: Any, index: int) -> _Fate:
+def _is_damaged(fields: Any, done: Any, index: int) -> bool:
     try:
-        if not int(done[index]):
-            return _Fate.TODO
-        fields[index]
+        if int(done[index]):
+            fields[index]
     except DAMAGE:
-        return _Fate.DAMAGED
-    return _Fate.DONE
+        return True
+    return False
 
 
 class _FirstPut(BucketStore):

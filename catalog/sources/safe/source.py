@@ -93,13 +93,11 @@ class SafeSource:
             if result.level == level:
                 products.append(result)
             else:
-                left_out.append(
-                    LeftOut(product=result.id, reason=f"other level: {result.level}", kind=Reason.OTHER_LEVEL)
-                )
+                left_out.append(LeftOut.of_other_level(result.id, result.level))
         if not products:
             # Said only then: half of many archives is the other level.
             left_out += [
-                LeftOut(product=one.name.name, reason=f"other level: {one.name.level}", kind=Reason.OTHER_LEVEL)
+                LeftOut.of_other_level(one.name.name, one.name.level)
                 for one in likely
                 if one.name is not None and one.name.level != level
             ]

@@ -65,9 +65,7 @@ def select_items(
         if product.level == level:
             products.append(product)
         else:
-            left_out.append(
-                LeftOut(product=product.id, reason=f"other level: {product.level}", kind=Reason.OTHER_LEVEL)
-            )
+            left_out.append(LeftOut.of_other_level(product.id, product.level))
     holds = f"{len(times)} items from {min(times):%Y-%m-%d} to {max(times):%Y-%m-%d}" if times else "no item"
     if of_other_times or elsewhere:
         holds += f" ({of_other_times} of other times, {elsewhere} elsewhere)"
