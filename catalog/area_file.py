@@ -16,7 +16,7 @@ from catalog.area import Area, as_geojson
 from catalog.errors import RequestError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
-from catalog.guards.vectors import vector_errors
+from catalog.guards.vectors import polygon_layers, vector_errors
 from catalog.quoting import shortened
 from catalog.storage.store import Store, digest
 from catalog.storage.whole import write_json
@@ -73,19 +73,14 @@ def _from_geopackage(path: Path) -> dict[str, Any]:
     """A FeatureCollection of the polygons in the only layer that has any."""
     import pyogrio  # GDAL, which most requests don't need here
 
-    with (
-        vector_errors(lambda why: RequestError(f"area: {path} can't be read ({why}). {_FORMS}")),
-        warnings.catch_warnings(),
-    ):
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"area: {path} can't be read ({why}). {_FORMS}")
+
+    with vector_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
-        listed = [(str(name), str(kind)) for name, kind in pyogrio.list_layers(path)]
-        layers = [
-            name
-            for name, kind in listed
-            if "Polygon" in kind or "Surface" in kind or kind in ("Unknown", "GeometryCollection")
-        ]
+        layers, listed = polygon_layers(path, refuse)
         if len(layers) != 1:
-            held = shortened(", ".join(f"{name} ({kind})" for name, kind in listed), 200) or "none"
+            held = shortened(listed, 200) or "none"
             raise RequestError(f"area: {path} has {len(layers)} layers of polygons, one is needed. Its layers: {held}.")
         meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
     with vector_errors(

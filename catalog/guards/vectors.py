@@ -17,6 +17,19 @@ _BEGINNINGS = (
 )
 
 
+_WITHOUT_POLYGONS = (
+    "Point",
+    "MultiPoint",
+    "Line",
+    "MultiLine",
+    "2.5D Point",
+    "2.5D MultiPoint",
+    "2.5D Line",
+    "2.5D MultiLine",
+)
+"""Beginnings of the kinds of layers that are of no use; of those that may hold anything the rows are looked at."""
+
+
 @contextmanager
 def vector_errors(refuse: Refuse) -> Iterator[None]:
     """Turn what GDAL, GEOS and PROJ raise of a file that is damaged or isn't what it says into the caller's error."""
@@ -48,3 +61,14 @@ def check_form(path: Path, refuse: Refuse) -> None:
     if start.startswith(_BEGINNINGS) or (start.startswith(b"<") and b"http://www.opengis.net/gml" in start):
         return
     raise refuse("it is no GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or GML")
+
+
+def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
+    """Names of the layers that may hold polygons, and all layers with a geometry in words. Raises what ``refuse`` makes."""
+    import pyogrio  # brings geopandas, slowly
+
+    with vector_errors(refuse):
+        # Tables without a geometry (styles, attributes) are of no kind.
+        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
+    layers = [name for name, kind in kinds.items() if not kind.startswith(_WITHOUT_POLYGONS)]
+    return layers, ", ".join(f"{name} ({kind})" for name, kind in kinds.items())

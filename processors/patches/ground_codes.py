@@ -22,7 +22,7 @@ from shapely import area
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
 from catalog.guards.rasters import open_raster
-from catalog.guards.vectors import check_form, vector_errors
+from catalog.guards.vectors import check_form, polygon_layers, vector_errors
 from catalog.quoting import shortened, shown
 from catalog.storage.pixels import DRIVERS
 from processors.patches.polygons import RowFault, polygons_of
@@ -30,18 +30,6 @@ from processors.patches.polygons import RowFault, polygons_of
 _BLOCK = 512  # pixels read at once: a fine raster under it stays small
 
 _VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".parquet", ".geoparquet", ".gdb")
-
-_WITHOUT_POLYGONS = (
-    "Point",
-    "MultiPoint",
-    "Line",
-    "MultiLine",
-    "2.5D Point",
-    "2.5D MultiPoint",
-    "2.5D Line",
-    "2.5D MultiLine",
-)
-"""Beginnings of the kinds of layers that are of no use; of those that may hold anything the rows are looked at."""
 
 _RASTER_SUFFIXES = (".tif", ".tiff", ".jp2")
 
@@ -312,11 +300,7 @@ def _the_layer(path: Path, what: str, named: str | None) -> str:
         return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
 
     check_form(path, refuse)
-    with vector_errors(refuse):
-        # Tables without a geometry (styles, attributes) are of no kind.
-        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
-    layers = [name for name, kind in kinds.items() if not kind.startswith(_WITHOUT_POLYGONS)]
-    listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    layers, listed = polygon_layers(path, refuse)
     if named is not None:
         if named not in layers:
             raise RequestError(
