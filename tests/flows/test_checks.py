@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import geopandas
+import good_input_kit
 import numpy as np
 import pytest
 import rasterio
-import ways_in_kit
 from affine import Affine
 from shapely.geometry import box
 
@@ -41,15 +41,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalogue, labels with their legend, a mask, and files that are none of these."""
     tmp_path = tmp_path_factory.mktemp("made")
-    (tmp_path / "catalog.json").write_text(json.dumps(ways_in_kit.CATALOG))
-    ways_in_kit.labels_raster(tmp_path / "crops.tif")
-    ways_in_kit.labels_vector(tmp_path / "crops.gpkg")
-    (tmp_path / "legend.csv").write_bytes(ways_in_kit.LEGEND)
+    (tmp_path / "catalog.json").write_text(json.dumps(good_input_kit.CATALOG))
+    good_input_kit.labels_raster(tmp_path / "crops.tif")
+    good_input_kit.labels_vector(tmp_path / "crops.gpkg")
+    (tmp_path / "legend.csv").write_bytes(good_input_kit.LEGEND)
     (tmp_path / "other.csv").write_text("source_code,value,name,colour,role\n77,1,rice,#112233,class\n")
     (tmp_path / "damaged.csv").write_text("source_code,value\n1\n")
     good = (tmp_path / "crops.tif").read_bytes()
     (tmp_path / "damaged.tif").write_bytes(good[:600] + bytes(len(good) - 600))
-    west, south, _, _ = ways_in_kit.WINDOW.bounds
+    west, south, _, _ = good_input_kit.WINDOW.bounds
     field = geopandas.GeoDataFrame(
         {"name": ["a"]}, geometry=[box(west, south, west + 300, south + 300)], crs="EPSG:32631"
     )
@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with rasterio.open(tmp_path / "nothing.tif", "w", **profile) as file:
         file.write(np.zeros((64, 64), np.uint8), 1)
     (tmp_path / "file").touch()
-    shutil.copytree(next(path for path in ways_in_kit.SHIPPED.iterdir() if path.is_dir()), tmp_path / "model")
+    shutil.copytree(next(path for path in good_input_kit.SHIPPED.iterdir() if path.is_dir()), tmp_path / "model")
     (tmp_path / "model" / "config.json").write_text("{")
     return tmp_path
 
@@ -110,7 +110,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def _request(**changes: Any) -> dict[str, Any]:
-    return {"area": ways_in_kit.AREA, "year": 2019, "source": "stac:catalog.json", "processor": "vegetation", **changes}
+    return {
+        "area": good_input_kit.AREA,
+        "year": 2019,
+        "source": "stac:catalog.json",
+        "processor": "vegetation",
+        **changes,
+    }
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -151,7 +157,7 @@ def test_of_several_layers_the_one_that_is_named_is_checked(field: str, folder: 
 
 
 def test_labels_elsewhere_will_do_where_a_model_knows_their_classes(folder: Path, settings: Settings) -> None:
-    shipped = json.loads(next(ways_in_kit.SHIPPED.glob("*/config.json")).read_text())
+    shipped = json.loads(next(good_input_kit.SHIPPED.glob("*/config.json")).read_text())
     with (folder / "known.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("source_code", "value", "name", "colour", "role"))
