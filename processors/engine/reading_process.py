@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from catalog.errors import WorkerError
-from processors.engine.limits import CALLS, watch_calls
+from processors.engine.limits import MARKS, watch_calls
 
 _MOST_CALLS = 1000
 """Calls made at once: as many as are sent."""
@@ -60,7 +60,7 @@ def main(ends: list[str]) -> None:
     connection, shared = map(int, ends)
     there = Connection(connection)
     sys.path[:] = pickle.loads(there.recv_bytes())  # noqa: S301 - functions are found where the other process found them
-    watch_calls(memoryview(mmap.mmap(shared, 8 * CALLS)))
+    watch_calls(memoryview(mmap.mmap(shared, MARKS)))
     serve(there)
     os._exit(0)  # a call that hangs must not keep it
 
