@@ -7,7 +7,6 @@ import struct
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -16,6 +15,7 @@ from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.checkpoint.model_card import model_item
 from agrunet.errors import AgrunetError
 from agrunet.files import folder_written_whole, sha256
+from agrunet.json_text import read_model, read_object
 from agrunet.networks.registry import TITLES, Network, make_network
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
@@ -75,22 +75,15 @@ def read_config(folder: Path) -> CheckpointConfig:
                 "pickled weights are not read. Train again, or copy the whole folder."
             )
     path = folder / CONFIG
-    try:
-        return CheckpointConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        reason = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()[:3])
-    except UnicodeDecodeError as error:
-        reason = str(error)
-    raise AgrunetError(
-        f"{path} is not a configuration this version reads ({reason}). Train again, or use the version that wrote it."
-    )
+    remedy = "Train again, or use the version that wrote it."
+    return read_model(path, CheckpointConfig, lambda why: AgrunetError(f"{path} {why}. {remedy}"))
 
 
 def _verify(folder: Path) -> None:
+    item = read_object(folder / ITEM, lambda why: AgrunetError(f"{folder / ITEM} {why}. Copy the checkpoint again."))
     try:
-        item = json.loads((folder / ITEM).read_text(encoding="utf-8"))
         wanted = str(item["assets"]["weights"]["file:checksum"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise AgrunetError(f"{folder / ITEM} states no checksum of the weights. Copy the checkpoint again.") from error
     found = "1220" + sha256(folder / WEIGHTS)
     if found != wanted:

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
 from agrunet.files import file_written_whole, write_whole
-from agrunet.settings import first_problem
+from agrunet.json_text import read_model
 
 HEADER = "patches.json"
 
@@ -70,12 +69,11 @@ class PatchFolder:
         """Read the header. Raises `AgrunetError` where the folder is not whole."""
         self.folder = folder
         path = folder / HEADER
-        try:
-            self.header = FolderHeader.model_validate_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.") from error
-        except ValidationError as error:
-            raise AgrunetError(f"{path}: {first_problem(error)}. Write the patches again.") from error
+        if not path.is_file():
+            raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.")
+        self.header = read_model(
+            path, FolderHeader, lambda why: AgrunetError(f"{path} {why}. Write the patches again.")
+        )
         missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
         if missing:
             raise AgrunetError(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from agrunet.checkpoint.config import CheckpointConfig, describe
@@ -24,9 +24,10 @@ from agrunet.data.public.datasets import open_dataset
 from agrunet.data.random_crops import RandomCrops
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
+from agrunet.json_text import read_model
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.registry import Network, fresh_network
-from agrunet.settings import Frozen, first_problem
+from agrunet.settings import Frozen
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import evaluate
 from agrunet.training.learner import Learner, TrainingPrecision
@@ -101,12 +102,9 @@ def read_training_config(path: Path | None, preset: str) -> TrainingConfig:
         raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(PRESETS))}.")
     if path is None:
         return PRESETS[preset]
-    try:
-        given = TrainingConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AgrunetError(f"settings {path} can't be read: {error}. Give a JSON file.") from error
-    except ValidationError as error:
-        raise AgrunetError(f"settings {path}: {first_problem(error)}. Correct it.") from error
+    given = read_model(
+        path, TrainingConfig, lambda why: AgrunetError(f"settings {path} {why}. Give another JSON file.")
+    )
     return PRESETS[preset].model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 
