@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from catalog.errors import RequestError
+from catalog.guards.json_text import parse_object
 from catalog.products import Frozen
 from catalog.storage.scratch import in_use, is_left, left_behind
 from catalog.storage.store import Store
@@ -104,6 +105,18 @@ def _runs(store: Store) -> Iterator[_Candidate]:
             last = _last_run(folder) or max(map(_written, files))
             shown = Prunable(kind=Kind.RUNS, name=str(folder.path), size=size, last_used=last)
             yield _Candidate(shown, partial(_remove_run, store, folder, keeps))
+    yield from _areas(store)
+
+
+def _areas(store: Store) -> Iterator[_Candidate]:
+    """Areas kept in files, which go after the last run that names them."""
+    subscribed_areas = [parameters.get("area") for parameters in subscribed(store).values()]
+    lately = {area: _last_run(folder) for folder in _run_folders(store) if (area := _area_file(folder))}
+    for path in sorted(store.areas.glob("*.geojson")):
+        if str(path) not in subscribed_areas:
+            last = max(time for time in (_written(path), lately.get(str(path))) if time)
+            shown = Prunable(kind=Kind.RUNS, name=str(path), size=path.stat().st_size, last_used=last)
+            yield _Candidate(shown, partial(_remove_area, store, path))
 
 
 def _cubes(store: Store) -> Iterator[_Candidate]:
@@ -154,6 +167,28 @@ def _remove_run(store: Store, folder: RunFolder, keeps: Path | None) -> bool:
             folder.lock.unlink(missing_ok=True)  # who waits for it notices, and makes a new one
             folder.path.rmdir()
     return True
+
+
+def _remove_area(store: Store, path: Path) -> bool:
+    """Remove the file of an area unless the folder of a run names it."""
+    if any(_area_file(folder) == str(path) for folder in _run_folders(store)):
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _area_file(folder: RunFolder) -> str | None:
+    """Path of the file that holds a run's area, where its request names one."""
+    area = _request_of(folder).get("area")
+    return area if isinstance(area, str) else None
+
+
+def _request_of(folder: RunFolder) -> dict[str, Any]:
+    """The request of a run as it is written there; empty where it can't be read."""
+    try:
+        return parse_object(folder.request.read_bytes(), RequestError)
+    except (OSError, RequestError):
+        return {}
 
 
 def _half_written(store: Store) -> list[Path]:
