@@ -31,7 +31,7 @@ from processors.cube.cell import ensure_cell, extend
 from processors.cube.cell_acquisition import CellAcquisition, claimed_for_writing, find_in_cell
 from processors.cube.codecs import DAMAGE
 from processors.cube.lock import LeaseLostError
-from processors.cube.pixel_source import OffsetFinding, PixelSource, sources_text
+from processors.cube.pixel_source import OffsetFinding, PixelSource, checks_text, offsets_text, sources_text
 from processors.ingest.blocks import Scratch
 from processors.ingest.candidates import Candidates, all_versions
 from processors.ingest.left_out import (
@@ -296,8 +296,8 @@ def _finish(
         )
     target.cube.set(
         target.index,
-        offset_from="; ".join(sorted({said_by for source in sources for said_by in source.offset_from})),
-        offset_check="; ".join(sorted({source.check for source in sources})),
+        offset_from=offsets_text(sources),
+        offset_check=checks_text(sources),
         pixels_from=sources_text(sources),
         off_grid=json.dumps(facts.off_grid) if facts.off_grid else "",
         left_out=records_text(records),
