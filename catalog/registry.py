@@ -29,6 +29,7 @@ from catalog.products import Level
 from catalog.quoting import shown
 from catalog.scores import checkpoint_scores
 from catalog.storage.store import Store, digest, sha256
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import folder_aside, write_json
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
@@ -92,9 +93,7 @@ class Registry:
             if not target.exists():
                 _copy_whole(folder, target)
         except OSError as error:
-            raise StoreError(
-                f"can't copy the model to {target}: {error.strerror or error}. Free some space or check the permissions."
-            ) from error
+            raise StoreError(f"can't copy the model to {target}: {refusal(error, target)}.") from error
         self._list_models()
         return target
 

@@ -19,6 +19,7 @@ from catalog.products import LEVEL_BANDS, Level, season_period
 from catalog.quoting import presentable, shown
 from catalog.registry import Registry
 from catalog.storage.store import Store
+from catalog.storage.system_errors import refusal
 from catalog.zone import Zone
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ def check_output(output: Path, base: Path, store: Path) -> None:
         Path(tempfile.mkdtemp(prefix=".cropline-", dir=above)).rmdir()
     except OSError as error:
         raise DeliveryError(
-            f"output {output}: can't be written, for nothing can be made in {above} ({error.strerror}). "
-            "Check the permissions or give another folder."
+            f"output {output}: can't be written, for nothing can be made in {above}: {refusal(error, above)}, or give another folder."
         ) from error
 
 

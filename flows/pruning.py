@@ -54,6 +54,7 @@ class Prunable(Frozen):
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     shown: Prunable
+    in_use: Callable[[], bool]
     remove: Callable[[], bool]
     """Removes it unless it is in use; returns whether it did."""
 
@@ -76,7 +77,7 @@ def prune(
     for kind in kinds:
         candidates = sorted(_CANDIDATES[kind](store), key=lambda candidate: candidate.shown.last_used)
         for candidate in candidates if kind is Kind.SCRATCH else _due(candidates, older_than, keep):
-            gone = dry_run or candidate.remove()
+            gone = not candidate.in_use() if dry_run else candidate.remove()
             (removed if gone else used).append(candidate.shown)
     return removed, used
 
@@ -104,7 +105,7 @@ def _runs(store: Store) -> Iterator[_Candidate]:
         if size:
             last = _last_run(folder) or max(map(_written, files))
             shown = Prunable(kind=Kind.RUNS, name=str(folder.path), size=size, last_used=last)
-            yield _Candidate(shown, partial(_remove_run, store, folder, keeps))
+            yield _Candidate(shown, partial(_goes_on, folder), partial(_remove_run, store, folder, keeps))
     yield from _areas(store)
 
 
@@ -116,7 +117,7 @@ def _areas(store: Store) -> Iterator[_Candidate]:
         if str(path) not in subscribed_areas:
             last = max(time for time in (_written(path), lately.get(str(path))) if time)
             shown = Prunable(kind=Kind.RUNS, name=str(path), size=path.stat().st_size, last_used=last)
-            yield _Candidate(shown, partial(_remove_area, store, path))
+            yield _Candidate(shown, lambda: False, partial(_remove_area, store, path))
 
 
 def _cubes(store: Store) -> Iterator[_Candidate]:
@@ -129,7 +130,8 @@ def _cubes(store: Store) -> Iterator[_Candidate]:
         size, written = cell_state(path)
         last = max(time for time in (written or datetime.now(UTC), requested.get(name)) if time)
         shown = Prunable(kind=Kind.CUBES, name=str(path), size=size, last_used=last)
-        yield _Candidate(shown, partial(remove_cell, path, partial(_needed_now, store, name)))
+        needed = partial(_needed_now, store, name)
+        yield _Candidate(shown, needed, partial(remove_cell, path, needed))
 
 
 def _scratch(store: Store) -> Iterator[_Candidate]:
@@ -137,7 +139,7 @@ def _scratch(store: Store) -> Iterator[_Candidate]:
         files = [file for file in (path, *path.rglob("*")) if file.is_file() and not file.is_symlink()]
         size = sum(file.stat().st_size for file in files)
         shown = Prunable(kind=Kind.SCRATCH, name=str(path), size=size, last_used=_written(path))
-        yield _Candidate(shown, partial(_remove_scratch, path))
+        yield _Candidate(shown, partial(in_use, path), partial(_remove_scratch, path))
 
 
 _CANDIDATES: dict[Kind, Callable[[Store], Iterator[_Candidate]]] = {

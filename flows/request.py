@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from catalog.area import Area, as_geojson, parse_area
 from catalog.area_file import area_value
@@ -14,6 +14,7 @@ from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
 from catalog.products import Frozen, Level
 from catalog.storage.store import digest
+from catalog.storage.system_errors import refusal
 
 # The same annotations stand at the flow's parameters: Prefect takes bounds from here and descriptions from the flow's
 # docstring, and a test compares both with this model.
@@ -117,6 +118,15 @@ class MapRequest(Frozen):
         Training, Field(description="How a missing model is trained: standard, or quick for a try.")
     ] = "standard"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes true for 1, and a request with it for one of January."""
+        inside = value if isinstance(value, list) else value.values() if info.field_name == "offset" else [value]
+        if info.field_name != "replace" and any(isinstance(entry, bool) for entry in inside):
+            raise ValueError("true and false are no numbers")
+        return value
+
     @property
     def season(self) -> tuple[int, int]:
         """First and last month."""
@@ -153,7 +163,7 @@ def read_parameters(file: Path) -> dict[str, Any]:
     try:
         text = file.read_bytes()
     except OSError as error:
-        raise RequestError(f"{file} can't be read: {error.strerror}. Check its permissions.") from error
+        raise RequestError(f"{file} can't be read: {refusal(error)}.") from error
     return parse_parameters(text, str(file))
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from catalog.errors import RewrittenError, StoreError
 from catalog.storage.store import Store
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.reporting.progress import Reporter, Several, Step, step
@@ -105,5 +106,5 @@ def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:
                 lock.acquire(poll_interval=0.5)
                 under_way.outcome = "the same request has ended"
     except OSError as error:
-        raise StoreError(f"can't write {folder.path}: {error}. Free some space or check the permissions.") from error
+        raise StoreError(f"can't write {folder.path}: {refusal(error, folder.path)}.") from error
     return lock

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from catalog.errors import StoreError
+from catalog.storage.system_errors import refusal
 
 ASIDE = re.compile(r"\..+-[0-9a-f]{8}(\.\w+)?")
 """Names of what is being written beside its place, or was when its process was killed."""
@@ -104,6 +105,4 @@ def _rename_unless_there(new: Path, path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"can't write {path}: {error.strerror or error}. Free some space or check the permissions, and run again."
-    )
+    return StoreError(f"can't write {path}: {refusal(error, path)}, and run again.")

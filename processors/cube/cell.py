@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from catalog.given_offsets import variant
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
 from catalog.storage.store import CellPath
+from catalog.storage.system_errors import refusal
 from catalog.versions import shows_same_pixels
 from processors.cube.claim import Claim, announce, seized
 from processors.cube.codecs import DAMAGE
@@ -260,8 +262,7 @@ def _writing(path: CellPath) -> Iterator[None]:
         raise
     except (OSError, RuntimeError) as error:  # the Rust codecs raise RuntimeError for the system's errors
         raise StoreError(
-            f"can't write {path}: {error}. Free some space or check the permissions, and run again; "
-            "what was finished is kept."
+            f"can't write {path}: {refusal(error, path if isinstance(path, Path) else None)}, and run again; what was finished is kept."
         ) from error
 
 

@@ -11,6 +11,7 @@ from catalog.errors import RewrittenError, StoreError, StoreUnreachableError
 from catalog.grid import Cell
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
+from catalog.storage.system_errors import refusal
 from processors.cube.cell import Cube
 from processors.cube.codecs import DAMAGE
 from processors.cube.layout import VARIABLES, Variable
@@ -111,7 +112,7 @@ def repair(path: CellPath) -> str:
     try:
         path.rename(aside)
     except OSError as error:
-        raise StoreError(f"{path} can't be moved away: {error.strerror}. Check the permissions.") from error
+        raise StoreError(f"{path} can't be moved away: {refusal(error, path)}.") from error
     return f"moved to {aside.name}; the next run reads from the source what it needs"
 
 

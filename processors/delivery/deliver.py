@@ -12,7 +12,7 @@ from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
-from processors.delivery.folder_swap import ITEM, swapped_in
+from processors.delivery.folder_swap import ITEM, swapped_in, unwritable
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
@@ -41,9 +41,7 @@ def deliver(
         try:
             files = _write(aside, variables, declared, facts)
         except OSError as error:
-            raise DeliveryError(
-                f"output {folder}: can't be written ({error.strerror or error}). Free some space and run again."
-            ) from error
+            raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
 
 

@@ -12,6 +12,7 @@ from catalog.errors import DeliveryError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
 from catalog.storage.scratch import held, in_use
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import folder_aside
 
 ITEM = "item.json"
@@ -62,7 +63,7 @@ def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> I
                 if folder.exists():
                     in_use.enter_context(held(folder))
         except OSError as error:
-            raise _refused(folder, error) from error
+            raise unwritable(folder, error) from error
 
 
 def _clear_leftovers(folder: Path) -> None:
@@ -85,8 +86,6 @@ def _digest_of(folder: Path) -> str | None:
         return None
 
 
-def _refused(folder: Path, error: OSError) -> DeliveryError:
-    return DeliveryError(
-        f"output {folder}: can't be written ({error.strerror or error}). "
-        "Free some space, check the permissions or give another folder."
-    )
+def unwritable(folder: Path, error: Exception) -> DeliveryError:
+    """Error for a delivery that the system doesn't let be written."""
+    return DeliveryError(f"output {folder}: can't be written: {refusal(error, folder)}, or give another folder.")

@@ -88,7 +88,7 @@ class _Apart:
             self._marks = Marks(memoryview(mmap.mmap(shared, MARKS)))
             ends = there.fileno(), shared
             command = [sys.executable, "-P", "-m", "processors.engine.reading_process", *map(str, ends)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=ends)  # noqa: S603 - this interpreter
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=ends, process_group=0)  # noqa: S603 - this interpreter
         except OSError as error:
             here.close()
             raise WorkerError(f"no process to read in can be started ({error}). Free some memory.") from error

@@ -143,6 +143,7 @@ def test_a_run_that_goes_on_is_left(store: Store) -> None:
         aged(run.folder.request, 40)
         removed, used = prune(store, [Kind.RUNS], MONTH, None)
         assert (names(removed), names(used)) == ([], [run.folder.path.name])
+        assert prune(store, [Kind.RUNS], MONTH, None, dry_run=True) == (removed, used)
         assert run.folder.request.is_file()
     assert names(prune(store, [Kind.RUNS], MONTH, None)[0]) == [request.digest]
 

@@ -130,6 +130,21 @@ def test_bad_request_is_refused_naming_field_and_remedy(name: str, tmp_path: Pat
     assert len(str(refused.value).splitlines()) == 1, "one problem is one line"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"months": [True, 6]},
+        {"year": True},
+        {"max_cloud": False},
+        {"min_acquisitions": True},
+        {"offset": {"p": True}},
+    ],
+)
+def test_true_is_no_number(given: dict[str, Any], source: Path, settings: Settings) -> None:
+    with pytest.raises(RequestError, match=rf"^{next(iter(given))}: .*true and false are no numbers"):
+        check_request(_request(**given), source.parents[1], settings)
+
+
 @pytest.mark.parametrize("field", ["area", "year"])
 @pytest.mark.usefixtures("source")
 def test_only_area_and_year_are_required(field: str, tmp_path: Path, settings: Settings) -> None:
