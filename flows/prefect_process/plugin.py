@@ -33,7 +33,7 @@ MOST_BYTES = 524_288
 HEALTH_TIMEOUT = 60.0
 """Seconds for which a server may be busy. Where none is, the connection is refused at once."""
 
-DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal")
+DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal", "evaluate/map")
 """All that `cropline up` makes."""
 
 
