@@ -23,7 +23,7 @@ MOST = 30
 
 _RIGHT = LinearSegmentedColormap.from_list("right", ["#f5f7f4", "#2f7d4f"])
 _WRONG = LinearSegmentedColormap.from_list("wrong", ["#f5f7f4", "#c8322b"])
-_NAME = 24
+_NAME = 28
 """Characters of a class's name."""
 
 
@@ -39,7 +39,7 @@ def draw_confusion(path: Path, evaluation: Evaluation) -> None:
     cell = 0.62 if count <= 12 else 0.5 if count <= 20 else 0.42
     banner = 0.45 if evaluation.synthetic else 0.0
     names = 0.1 + 0.088 * max(6, *(min(_NAME, len(entry.name)) for entry in classes))
-    below = 0.75 * (names + 1.2)  # names and figures that are written at 45 degrees
+    below = 0.62 * (names + 1.2)  # names and figures that are written at 45 degrees
     left, top, edge = max(names + 0.3, below - cell / 2), banner + 1.2, cell * count
     width = max(left + edge + 1.75, 7.2)
     height = top + edge + below + 0.25

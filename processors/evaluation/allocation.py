@@ -24,6 +24,14 @@ def sample_size(sizes: npt.NDArray[np.integer], expected: npt.NDArray[np.float64
     return math.ceil(float(needed) - 1e-9)
 
 
+def reached(
+    sizes: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], expected: npt.NDArray[np.float64]
+) -> float:
+    """Standard error of the overall accuracy that ``counts`` (H,) units of the strata lead to: Olofsson et al. (2014) eq. 5."""
+    weights = np.asarray(sizes, np.float64) / np.sum(sizes)
+    return float(np.sqrt((weights**2 * expected * (1 - expected) / np.maximum(counts, 1)).sum()))
+
+
 def allocate(sizes: npt.NDArray[np.integer], total: int, minimum: int) -> npt.NDArray[np.int64]:
     """Units (H,) to draw from each stratum: ``minimum`` from rare ones (all where it has fewer), the others by their size.
 

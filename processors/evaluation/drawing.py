@@ -13,7 +13,7 @@ from catalog.legend import LegendClass
 from catalog.quoting import shown
 from processors.delivery.areas import map_blocks
 from processors.delivery.delivered_map import DeliveredMap
-from processors.evaluation.allocation import LEAST, allocate, sample_size
+from processors.evaluation.allocation import LEAST, allocate, reached, sample_size
 from processors.evaluation.design import Ground, Point, SampleDesign, Stratum
 from processors.evaluation.legend_words import spelled
 
@@ -81,23 +81,33 @@ def draw_sample(delivered: DeliveredMap, wish: SampleWish) -> SampleDesign:
 def _counts(wish: SampleWish, entries: list[LegendClass], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Points by stratum."""
     expected = _expected(wish, entries)
-    total = sample_size(sizes, expected, wish.standard_error) if wish.points is None else wish.points
     minimum = max(LEAST, wish.minimum)
     least = int(np.minimum(sizes, minimum).sum())
     if wish.points is None:
-        total = max(total, least)
-    elif total < least:  # what the user can afford is shared evenly then
-        minimum = total // len(sizes)
-        if minimum < LEAST and int(np.minimum(sizes, LEAST).sum()) > total:
+        return _enough(wish, expected, sizes, minimum, least)
+    if wish.points < least:  # what the user can afford is shared evenly then
+        minimum = max(LEAST, wish.points // len(sizes))
+        if int(np.minimum(sizes, minimum).sum()) > wish.points:
             raise RequestError(
-                f"points: {total} for {len(sizes)} classes. At least {LEAST} of each are needed to estimate an error: "
+                f"points: {wish.points} for {len(sizes)} classes. At least {LEAST} of each are needed to estimate an error: "
                 f"ask for {LEAST * len(sizes)} or more."
             )
-    if total > MOST:
-        raise RequestError(
-            f"standard_error: {wish.standard_error:g} takes {total:,} points, at most {MOST:,} are drawn. Ask for a larger one."
-        )
-    return allocate(sizes, total, max(LEAST, minimum))
+    return allocate(sizes, wish.points, minimum)
+
+
+def _enough(
+    wish: SampleWish, expected: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64], minimum: int, least: int
+) -> npt.NDArray[np.int64]:
+    """Points by stratum that lead to the standard error: more than the formula says, since rare classes get more than their share."""
+    total = max(sample_size(sizes, expected, wish.standard_error), least)
+    while total <= MOST:
+        counts = allocate(sizes, total, minimum)
+        if reached(sizes, counts, expected) <= wish.standard_error or total >= sizes.sum():
+            return counts
+        total += max(1, total // 100)
+    raise RequestError(
+        f"standard_error: {wish.standard_error:g} takes more than {MOST:,} points, the most that are drawn. Ask for a larger one."
+    )
 
 
 def _expected(wish: SampleWish, entries: list[LegendClass]) -> npt.NDArray[np.float64]:

@@ -77,12 +77,12 @@ def read_words(
         ReadAs.NAMES: {spelled(entry.name): number for number, entry in enumerate(entries)},
     }
     keys = [None if word is None else _integer(word) or spelled(word) for word in words]
-    given = sum(key is not None for key in keys)
+    asked = np.array([key not in (None, NONE_OF_THESE) for key in keys], bool)
     readings: dict[ReadAs, npt.NDArray[np.int64]] = {}
     for kind, table in tables.items():
         known = table | {NONE_OF_THESE: len(entries)}
         readings[kind] = np.array([UNKNOWN if key is None else known.get(key, UNKNOWN) for key in keys], np.int64)
-    chosen = read_as or _only_reading(readings, given, entries, words, where)
+    chosen = read_as or _only_reading(readings, asked, entries, words, where)
     classes = readings[chosen]
     strange = Counter(
         word for word, number in zip(words, classes.tolist(), strict=True) if word is not None and number == UNKNOWN
@@ -92,12 +92,14 @@ def read_words(
 
 def _only_reading(
     readings: dict[ReadAs, npt.NDArray[np.int64]],
-    given: int,
+    asked: npt.NDArray[np.bool_],
     entries: Sequence[LegendClass],
     words: Sequence[str | None],
     where: str,
 ) -> ReadAs:
-    named = {kind: int((classes >= 0).sum()) for kind, classes in readings.items()}
+    """The reading that explains most of the words ``asked`` about (n,), which "none of these" says nothing of."""
+    given = int(asked.sum())
+    named = {kind: int((classes[asked] >= 0).sum()) for kind, classes in readings.items()}
     fitting = [kind for kind, count in named.items() if count == given] or [
         kind for kind, count in named.items() if count
     ]

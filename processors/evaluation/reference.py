@@ -83,6 +83,8 @@ def open_reference(path: Path, epsg: int, column: str | None = None, layer: str 
         rows = _table(path)
     else:
         design, rows = _vector(path, layer)
+    if not len(rows.geometries) and not rows.unused:
+        raise RequestError(f"reference {path}: it holds no row. {FORMS}")
     column = _class_column(path, list(rows.fields), column, sampled=design is not None)
     words = [word_of(value) for value in rows.fields[column]]
     named = next((name for name in rows.fields if name.casefold() == ID), None)
@@ -96,7 +98,7 @@ def open_reference(path: Path, epsg: int, column: str | None = None, layer: str 
         shapes,
         tuple(words[row] for row in kept),
         tuple(ids[row] for row in kept),
-        rows.unused + unused,
+        unused,
         design,
     )
 
@@ -220,7 +222,7 @@ def _placed(
         raise RequestError(
             f"reference {path}: holds points and parcels, which count differently. Give one kind at a time."
         )
-    faults = Counter({_FAULTS[kind]: count for kind, count in held.faults.items()})
+    faults = rows.unused + Counter({_FAULTS[kind]: count for kind, count in held.faults.items()})
     faults[Unused.NO_GEOMETRY] += int((single & nothing).sum())
     if len(held.shapes):
         return held.shapes, np.flatnonzero(~single)[held.rows], +faults, True

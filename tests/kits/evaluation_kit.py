@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import delivery_kit
 import geopandas
 import numpy as np
 import numpy.typing as npt
+import pyogrio
 from shapely.geometry import box
 
 from catalog.grid import PIXEL, Window
@@ -55,15 +58,22 @@ def value_at(design: SampleDesign, values: npt.NDArray[np.uint8]) -> dict[int, i
     return {point.id: int(values[point.row, point.column]) for point in design.points}
 
 
-def fill_in(sample: Path, answers: dict[int, str | None], target: Path | None = None) -> Path:
+def fill_in(sample: Path, answers: dict[int, str | None]) -> None:
     """Fill in the field `reference` of a sample's points in place, as a GIS does it."""
-    import sqlite3
+    with closing(sqlite3.connect(sample)) as file, file:
+        for name in ("ST_IsEmpty", "ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY"):  # of the index, which stays as it is
+            file.create_function(name, 1, lambda _: 0)
+        file.executemany(
+            "UPDATE points SET reference = ? WHERE id = ?", [(word, number) for number, word in answers.items()]
+        )
 
-    with sqlite3.connect(sample) as file:
-        for number, answer in answers.items():
-            file.execute("UPDATE points SET reference = ? WHERE id = ?", (answer, number))
-    file.close()
-    return target or sample
+
+def with_rows(sample: Path, rows: geopandas.GeoDataFrame) -> None:
+    """Write a sample's file anew with other rows and the same design."""
+    design = pyogrio.read_dataframe(sample, layer="cropline_design", read_geometry=False)
+    sample.unlink()
+    pyogrio.write_dataframe(rows, sample, layer="points", driver="GPKG")
+    pyogrio.write_dataframe(design, sample, layer="cropline_design", driver="GPKG", append=True)
 
 
 def parcels(rows: list[tuple[tuple[int, int, int, int], Any]], column: str = "crop") -> geopandas.GeoDataFrame:

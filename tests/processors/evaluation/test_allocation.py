@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.evaluation.allocation import allocate, sample_size
+from processors.evaluation.allocation import allocate, reached, sample_size
 
 SIZES = np.array([200_000, 150_000, 3_200_000, 6_450_000])
 
@@ -15,6 +15,12 @@ SIZES = np.array([200_000, 150_000, 3_200_000, 6_450_000])
 def test_the_example_of_olofsson_2014() -> None:
     """Section 5.1.1: user's accuracies of .70, .60, .90 and .95 and a standard error of .01 take 641 units."""
     assert sample_size(SIZES, np.array([0.7, 0.6, 0.9, 0.95]), 0.01) == 641
+
+
+def test_the_standard_error_that_a_sample_leads_to_is_that_of_the_paper() -> None:
+    """Of the sample that the paper drew, with the user's accuracies that it found: 0.0094."""
+    users = np.array([66 / 75, 55 / 75, 153 / 165, 313 / 325])
+    assert reached(SIZES, np.array([74, 74, 164, 324]), users) == pytest.approx(0.00943, abs=1e-5)
 
 
 def test_a_small_area_takes_less_than_its_pixels() -> None:

@@ -142,7 +142,10 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     for _ in range(600):
         units = np.concatenate(
-            [start + rng.choice(size, count, replace=False) for start, size, count in zip(starts, sizes, drawn, strict=True)]
+            [
+                start + rng.choice(size, count, replace=False)
+                for start, size, count in zip(starts, sizes, drawn, strict=True)
+            ]
         )
         found = figures(stratified(mapped[units], mapped[units], reference[units], sizes, 3))
         held += [abs(figure.value - value) <= width(figure) for figure, value in zip(found, true, strict=True)]
@@ -160,6 +163,12 @@ def test_a_class_that_is_nowhere_has_no_figures() -> None:
 
 
 def test_strata_without_enough_units_are_told_and_refused() -> None:
-    assert unmeasured(np.array([0, 1, 2, 1, 0]), np.array([9, 9, 9, 1, 0])).tolist() == [True, True, False, False, False]
+    assert unmeasured(np.array([0, 1, 2, 1, 0]), np.array([9, 9, 9, 1, 0])).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     with pytest.raises(ValueError, match="two units"):
         stratified(np.array([0, 0, 1]), np.array([0, 0, 1]), np.array([0, 0, 1]), np.array([5, 5]), 2)
