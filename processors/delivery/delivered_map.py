@@ -17,11 +17,15 @@ from catalog.grid import PIXEL, Window, to_zone
 from catalog.guards.json_text import parse_object
 from catalog.guards.rasters import open_raster
 from catalog.legend import OUTSIDE, Legend, LegendClass
+from catalog.quoting import escaped, shortened
 from catalog.storage.pixels import DRIVERS
 from catalog.storage.store import sha256
 from processors.delivery.areas import AreaTable, count_areas
 from processors.delivery.folder_swap import DIGEST, ITEM
 from processors.delivery.stac_item import LEGEND
+
+_LONGEST = 200
+"""Characters of a name that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,11 @@ class DeliveredMap:
 
     @property
     def identifier(self) -> str:
-        return str(self.item.content.get("id", self.item.folder.name))
+        return shortened(escaped(str(self.item.content.get("id", self.item.folder.name))), _LONGEST)
+
+    @property
+    def title(self) -> str:
+        return shortened(escaped(str(self.item.properties.get("title", self.identifier))), _LONGEST)
 
     @property
     def synthetic(self) -> bool:
@@ -105,6 +113,7 @@ def read_item(folder: Path) -> DeliveredItem:
             properties["cropline:source_id"],
             properties["cropline:request"],
         )
+        _ = [str(asset["href"]) for asset in content["assets"].values()]
         name, legend = _legend(content["assets"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise DeliveryError(f"{folder} is no delivery of this project ({error}). Name a delivery's folder.") from error
@@ -128,7 +137,7 @@ def open_delivered(folder: Path) -> DeliveredMap:
             "deliver the map again."
         )
     try:
-        area = parse_area(item.content["geometry"])
+        area = parse_area(item.content.get("geometry"))
     except RequestError as error:
         raise DeliveryError(f"{folder / ITEM}: its geometry is no area ({error}). Deliver the map again.") from error
     with open_raster(path, lambda why: _damaged(path, why), DRIVERS) as raster:

@@ -14,7 +14,7 @@ import shapely
 from catalog.errors import RequestError
 from catalog.grid import PIXEL
 from catalog.legend import Legend, LegendClass
-from catalog.quoting import shortened
+from catalog.quoting import escaped, shortened
 from processors.delivery.areas import HECTARE
 from processors.delivery.delivered_map import DeliveredMap
 from processors.delivery.evaluations import (
@@ -81,11 +81,11 @@ def evaluate(
         created=datetime.now(UTC),
         map=delivered.identifier,
         map_sha256=delivered.checksum,
-        title=str(delivered.item.properties.get("title", delivered.identifier)),
+        title=delivered.title,
         synthetic=delivered.synthetic,
-        reference=reference.path.name,
+        reference=escaped(reference.path.name),
         reference_sha256=reference.checksum,
-        column=reference.column,
+        column=shortened(escaped(reference.column), 80),
         read_as=words.read_as.value,
         unit="parcel" if reference.parcels else "pixel",
         design=kind,
@@ -96,7 +96,7 @@ def evaluate(
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         proportions=() if missing else tuple(tuple(row) for row in np.clip(estimates.proportions, 0, 1).tolist()),
         unused=dict(sorted(unused.items())),
-        unknown_classes=tuple(shortened(word, 80) for word in unknown),
+        unknown_classes=tuple(shortened(escaped(word), 80) for word in unknown),
         notes=tuple(_notes(unused, kind, strata, missing)),
     )
 
