@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from PIL import Image
 
 from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
@@ -28,6 +29,8 @@ SECTION = "evaluation"
 """Name of the section in the report, and of the assets and the property in the item."""
 
 REPORT = "report.html"
+
+_PAGE_DPI = 96
 
 
 def figure_text(figure: Figure | None) -> str:
@@ -80,10 +83,17 @@ def _section(these: list[KeptEvaluation], outdated: list[KeptEvaluation]) -> str
         others=these[1:],
         outdated=outdated,
         picture=base64.b64encode(picture.read_bytes()).decode() if picture and picture.is_file() else "",
+        picture_width=_shown_width(picture) if picture and picture.is_file() else 0,
         picture_name=PICTURE,
         record_name=RECORD,
         address=lambda one: f"{FOLDER}/{one.folder.name}",
     )
+
+
+def _shown_width(picture: Path) -> int:
+    """Pixels of a page that a picture takes, so that its letters are as large as the page's."""
+    with Image.open(picture) as opened:
+        return round(opened.width * _PAGE_DPI / float(opened.info.get("dpi", (_PAGE_DPI,))[0]))
 
 
 def _with_assets(item: dict[str, Any], delivery: Path, these: list[KeptEvaluation]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -97,7 +97,7 @@ def evaluate(
         proportions=() if missing else tuple(tuple(row) for row in np.clip(estimates.proportions, 0, 1).tolist()),
         unused=dict(sorted(unused.items())),
         unknown_classes=tuple(shortened(escaped(word), 80) for word in unknown),
-        notes=tuple(_notes(unused, kind, strata, missing)),
+        notes=(*_on_independence(delivered, reference), *_notes(unused, kind, strata, missing)),
     )
 
 
@@ -187,6 +187,13 @@ def _figure(estimate: Estimate | None, scale: float = 1.0) -> Figure | None:
         return None
     error = estimate.standard_error
     return Figure(value=estimate.value * scale, standard_error=None if error is None else error * scale)
+
+
+def _on_independence(delivered: DeliveredMap, reference: Reference) -> Iterator[str]:
+    """A sentence where the map was made with the very labels that it is evaluated against."""
+    request = delivered.item.properties["cropline:request"]
+    if isinstance(request, dict) and request.get("labels") == str(reference.path):
+        yield "These are the labels that the request gave, from which a model may have learnt: then the figures flatter the map."
 
 
 def _notes(

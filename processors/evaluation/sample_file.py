@@ -26,6 +26,9 @@ _DESIGN, _DOCUMENT = "cropline_design", "document"
 _STYLES = "layer_styles"
 """Table in which QGIS keeps the styles of a GeoPackage's layers."""
 
+_VERSION = "1.2"
+"""GeoPackage that QGIS 3.22, of Debian 12, reads without a warning."""
+
 
 def write_sample(path: Path, design: SampleDesign, classes: Sequence[str]) -> None:
     """Write a sample's file, whole or not at all. ``classes``: names that may be filled in. Raises `StoreError`."""
@@ -55,10 +58,15 @@ def write_sample(path: Path, design: SampleDesign, classes: Sequence[str]) -> No
             "description": ["Square of a pixel, and the list of classes that may be filled in"],
             "owner": [""],
             "ui": [None],
+            "update_time": pd.to_datetime(
+                ["2000-01-01T00:00:00"]
+            ),  # QGIS sorts by it; the same file whenever it is made
         }
     )
     with written_whole(path) as temporary:
-        pyogrio.write_dataframe(points, temporary, layer=POINTS, driver="GPKG", geometry_type="Point")
+        pyogrio.write_dataframe(
+            points, temporary, layer=POINTS, driver="GPKG", geometry_type="Point", dataset_options={"VERSION": _VERSION}
+        )
         pyogrio.write_dataframe(document, temporary, layer=_DESIGN, driver="GPKG", append=True)
         pyogrio.write_dataframe(
             style, temporary, layer=_STYLES, driver="GPKG", append=True, layer_options={"FID": "id"}

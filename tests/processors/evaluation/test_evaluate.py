@@ -216,6 +216,15 @@ def test_reference_data_of_which_nothing_can_be_compared_are_refused(delivered: 
         evaluated(delivered, path)
 
 
+def test_labels_that_the_map_was_made_with_are_called_so(tmp_path: Path) -> None:
+    path = saved(evaluation_kit.points([(50, 50, "maize")]), tmp_path / "r.gpkg")
+    request = {**delivery_kit.facts(WINDOW).request, "labels": str(path)}
+    made = evaluated(evaluation_kit.opened(tmp_path, evaluation_kit.pixels(), request=request), path)
+    assert made.notes[0].startswith("These are the labels that the request gave")
+    other = saved(evaluation_kit.points([(50, 50, "maize")]), tmp_path / "other.gpkg")
+    assert not evaluated(evaluation_kit.opened(tmp_path, evaluation_kit.pixels(), request=request), other).notes
+
+
 def test_a_map_that_was_made_from_simulated_data_says_so(tmp_path: Path) -> None:
     simulated = evaluation_kit.opened(tmp_path, evaluation_kit.pixels(), synthetic=True)
     made = evaluated(simulated, saved(evaluation_kit.points([(50, 50, "maize")]), tmp_path / "r.gpkg"))

@@ -117,7 +117,8 @@ def test_qgis_finds_a_list_of_the_classes_for_the_field(delivered: DeliveredMap,
     with closing(sqlite3.connect(path)) as file:
         rows = file.execute(
             "SELECT styleQML FROM layer_styles WHERE f_table_schema = '' AND f_table_name = 'points' "
-            "AND f_geometry_column = (SELECT column_name FROM gpkg_geometry_columns) AND useAsDefault"
+            "AND f_geometry_column = (SELECT column_name FROM gpkg_geometry_columns) AND useAsDefault "
+            "ORDER BY CASE WHEN useAsDefault THEN 1 ELSE 2 END, update_time DESC LIMIT 1"
         ).fetchall()
     assert len(rows) == 1
     root = ET.fromstring(rows[0][0])
