@@ -14,12 +14,14 @@ import numpy.typing as npt
 import shapely
 from rasterio.windows import Window as RasterWindow
 
-from catalog.grid import PIXEL, inside, window_around
+from catalog.grid import PIXEL, blocks_meeting, inside, window_around
 from catalog.legend import MAP_NO_DATA
 from processors.delivery.delivered_map import DeliveredMap
 from processors.delivery.evaluations import Unused
 
-_BLOCK = 512
+_BLOCK, _PARCEL_BLOCK = 512, 2048
+"""Edges of what is read at once, pixels."""
+
 _INSIDE = PIXEL / np.sqrt(2)
 """Distance of a pixel's centre from its corners, m: as far from a parcel's edge it lies inside whole."""
 
@@ -32,7 +34,7 @@ def at_points(delivered: DeliveredMap, points: npt.NDArray[Any]) -> tuple[npt.ND
     window = delivered.window
     x, y = shapely.get_x(points), shapely.get_y(points)
     with np.errstate(invalid="ignore"):
-        columns, rows = np.floor(x / PIXEL) - window.left, np.ceil(window.top - y / PIXEL) - 1
+        columns, rows = np.floor(x / PIXEL) - window.left, np.floor(window.top - y / PIXEL)
         within = (columns >= 0) & (columns < window.width) & (rows >= 0) & (rows < window.height)
     columns = np.where(within, columns, 0).astype(np.int64)
     rows = np.where(within, rows, 0).astype(np.int64)
@@ -79,14 +81,18 @@ def _shown(delivered: DeliveredMap, raster: Any, parcel: Any) -> int | Unused:
     if part is None:
         return Unused.OUTSIDE
     core = shapely.buffer(parcel, -_INSIDE)
-    pixels = inside(core, part) if not core.is_empty else np.zeros(part.shape, bool)
-    if not pixels.any():
+    counts = np.zeros(MAP_NO_DATA + 1, np.int64)
+    # Block by block: a parcel may be as large as the map.
+    for block in [] if core.is_empty else blocks_meeting(core, part, _PARCEL_BLOCK):
+        rows, columns = whole.slices(block)
+        read = raster.read(1, window=RasterWindow(columns.start, rows.start, block.width, block.height))
+        read = read[inside(core, block)]
+        counts += np.bincount(np.where(read == int(raster.nodata), MAP_NO_DATA, read), minlength=MAP_NO_DATA + 1)
+    total, silent = int(counts.sum()), int(counts[MAP_NO_DATA])
+    if not total:
         return Unused.TOO_NARROW
-    rows, columns = whole.slices(part)
-    read = raster.read(1, window=RasterWindow(columns.start, rows.start, part.width, part.height))[pixels]
-    counts = np.bincount(np.where(read == int(raster.nodata), MAP_NO_DATA, read), minlength=MAP_NO_DATA + 1)
-    silent, counts[MAP_NO_DATA] = counts[MAP_NO_DATA], 0
-    if 2 * silent > len(read):
+    if 2 * silent > total:
         return Unused.NO_DATA
+    counts[MAP_NO_DATA] = 0
     best = int(counts.argmax())
     return Unused.UNDECIDED if (counts == counts[best]).sum() > 1 else best

@@ -76,7 +76,7 @@ def test_the_example_of_stehman_2014_whose_strata_are_of_another_map() -> None:
     )
     found = stratified(strata, mapped, reference, np.array([40_000, 30_000, 20_000, 10_000]), 4)
     second = found.classes[1]
-    # Of the paper, pages 4932 to 4936: overall, user's and producer's accuracy of B, areas of A and C.
+    # Of the paper's pages 4932 to 4936: overall, user's and producer's accuracy of B, areas of A and C.
     assert second.users is not None
     assert second.producers is not None
     figures = [found.overall, second.users, second.producers, found.classes[0].share, found.classes[2].share]

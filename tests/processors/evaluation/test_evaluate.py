@@ -158,9 +158,9 @@ def test_points_of_unknown_design_have_accuracies_without_intervals(delivered: D
 
 
 def test_a_point_takes_the_pixel_that_holds_it(delivered: DeliveredMap, tmp_path: Path) -> None:
-    """Values of the map at 300 places, as rasterio's own sampling reads them."""
+    """Values of the map at 300 places, and on edges of pixels, as rasterio's own sampling reads them."""
     rng = np.random.default_rng(8)
-    places = rng.uniform((0, 0), (120, 100), (300, 2))
+    places = np.concatenate([rng.uniform((0, 0), (120, 100), (300, 2)), rng.integers((0, 0), (120, 100), (60, 2))])
     frame = evaluation_kit.points([(x, y, "1") for x, y in places])
     made = evaluated(delivered, saved(frame, tmp_path / "r.gpkg"), read_as=ReadAs.VALUES)
     with delivered.opened() as raster:
