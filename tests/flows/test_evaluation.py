@@ -16,6 +16,7 @@ from catalog.delivered_maps import is_listed, map_folder
 from catalog.errors import DeliveryError, RequestError
 from catalog.registry import Registry
 from flows import evaluate as flow_module
+from flows.commands.evaluate import sample
 from flows.evaluation import evaluate_map, sample_map
 from flows.reporting import artifacts
 from flows.reporting.evaluation import Evaluated, accuracy_rows, headlines, matrix_rows
@@ -161,5 +162,10 @@ def test_the_commands_draw_evaluate_and_fail_in_one_line(
     message = failed.stderr.splitlines()[-1]
     assert message.endswith("nothing of it can be compared with the map: 80 without a class.")
     assert failed.stdout == ""
-    wrong = cropline("sample", "map", "-o", "b.gpkg", "--expect", "maize")
-    assert (wrong.returncode, wrong.stderr.splitlines()[0][:17]) == (1, "expect: 'maize' i")
+
+
+def test_an_expectation_that_is_none_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(RequestError, match=r"^expect: 'maize' is no CLASS=ACCURACY"):
+        sample("map", expect=["maize"])
+    with pytest.raises(RequestError, match=r"^expect: 'maize=1.5' is no CLASS=ACCURACY"):
+        sample("map", expect=["wheat=0.5", "maize=1.5"])
