@@ -15,6 +15,7 @@ from catalog.errors import CroplineError
 from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
+from flows.commands.evaluate import evaluate, sample
 from flows.commands.prune import prune
 from flows.commands.simulate import simulate
 
@@ -336,6 +337,8 @@ def models(as_json: AsJson = False) -> None:
         _tell("No models of your own yet. A request with labels trains one, or `cropline retrain aoi.json`.")
 
 
+app.command()(sample)
+app.command()(evaluate)
 app.command()(cells)
 app.command()(export)
 app.command()(prune)

@@ -119,6 +119,11 @@ class Artifacts:
         text = markdown_text(description)
         self._outbox.put(key, lambda: create_table_artifact(cells, key=key, description=text))
 
+    def picture(self, key: str, file: Path, description: str) -> None:
+        """Show a picture, from its file."""
+        address, text = picture_address(file), markdown_text(description)
+        self._outbox.put(key, lambda: create_image_artifact(address, key=key, description=text))
+
     def publish(self, delivery: Delivery, facts: DeliveryFacts) -> None:
         """Show what was delivered."""
         self.table(
@@ -132,10 +137,7 @@ class Artifacts:
             self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
         files = {Path(file).name: Path(file) for file in delivery.files}
         if "overview.png" in files:
-            address = picture_address(files["overview.png"])
-            self._outbox.put(
-                "map", lambda: create_image_artifact(address, key="map", description=markdown_text(facts.notice))
-            )
+            self.picture("map", files["overview.png"], facts.notice)
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
             self.table("hectares", rows, " ".join(comments))

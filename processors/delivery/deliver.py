@@ -10,9 +10,12 @@ from shapely.geometry import shape
 from catalog.errors import DeliveryError
 from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
+from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
-from processors.delivery.folder_swap import ITEM, swapped_in, unwritable
+from processors.delivery.evaluation_section import write_into, write_item
+from processors.delivery.evaluations import carry_over
+from processors.delivery.folder_swap import ITEM, delivered_digest, swapped_in, unwritable
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
@@ -30,7 +33,8 @@ def deliver(
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
     ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
-    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder
+    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
+    and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
     holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
@@ -39,6 +43,8 @@ def deliver(
         raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")
     with swapped_in(folder, facts.request_digest, replace=replace) as aside:
         try:
+            if delivered_digest(folder) == facts.request_digest:
+                carry_over(folder, aside)
             files = _write(aside, variables, declared, facts)
         except OSError as error:
             raise unwritable(folder, error) from error
@@ -76,7 +82,9 @@ def _write(
     report = aside / "report.html"
     write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
     files += [picture, report, aside / "request.json"]
-    write_json(aside / ITEM, make_item(facts, files, declared))
+    item = make_item(facts, files, declared)
+    classes = _class_map(declared)
+    write_item(aside, item if classes is None else write_into(aside, sha256(rasters[classes.name]), item))
     return [*files, aside / ITEM]
 
 
@@ -101,9 +109,13 @@ def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
 
 
 def _areas(rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts) -> AreaTable | None:
-    """Count the first variable that has classes."""
-    for variable in declared:
-        if variable.legend is not None:
-            area = to_zone(shape(facts.area), facts.epsg)
-            return count_areas(rasters[variable.name], variable.legend, area)
-    return None
+    """Count the class map, where there is one."""
+    variable = _class_map(declared)
+    if variable is None or variable.legend is None:
+        return None
+    return count_areas(rasters[variable.name], variable.legend, to_zone(shape(facts.area), facts.epsg))
+
+
+def _class_map(declared: Sequence[Variable]) -> Variable | None:
+    """The first variable that has classes."""
+    return next((variable for variable in declared if variable.legend is not None), None)

@@ -31,7 +31,7 @@ def check_target(folder: Path, request_digest: str, *, replace: bool = False) ->
         return
     if not folder.is_dir():
         raise DeliveryError(f"output {folder}: is a file. Give the name of a folder.")
-    found = _digest_of(folder)
+    found = delivered_digest(folder)
     if found is None:
         raise DeliveryError(
             f"output {folder}: holds files that are no delivery; they are never overwritten. "
@@ -77,7 +77,7 @@ def _clear_leftovers(folder: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _digest_of(folder: Path) -> str | None:
+def delivered_digest(folder: Path) -> str | None:
     """The digest of the request whose delivery a folder holds; None where it isn't a delivery."""
     try:
         properties = parse_object((folder / ITEM).read_bytes(), ValueError)["properties"]

@@ -25,6 +25,9 @@ LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel
 
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
+LEGEND = "cropline:legend"
+"""Field of the class map's asset: its legend with the codes of the labels, which the classification extension has no place for."""
+
 _MEDIA = {".csv": "text/csv", ".png": "image/png", ".html": "text/html", ".json": "application/json"}
 
 _ABOUT = {
@@ -125,6 +128,7 @@ def _describe_raster(asset: pystac.Asset, path: Path, variable: Variable) -> Non
         for band in variable.bands
     ]
     if variable.legend is not None:
+        asset.extra_fields[LEGEND] = variable.legend.model_dump(mode="json")
         ClassificationExtension.ext(asset, add_if_missing=True).apply(
             [
                 Classification.create(

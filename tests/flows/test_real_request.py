@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+from rasterio.features import shapes
+from shapely.geometry import shape
 
 GOLDEN = Path(__file__).with_name("golden_flanders.json")
 """Statistics of the NDVI of the square. To renew them after a wanted change: delete the file, run this test twice, and look
@@ -75,6 +78,37 @@ def test_what_is_delivered_is_said(told: dict[str, Any], folder: Path) -> None:
     for file_name in ("report.html", "areas.csv"):
         assert "Not masked to cropland" in (folder / "map" / file_name).read_text()
     assert all(0.5 <= item["clear_fraction"] <= item["valid_fraction"] <= 1 for item in told["acquisitions"])
+
+
+def test_the_square_is_evaluated_against_its_fields(
+    told: dict[str, Any],
+    folder: Path,
+    real_data: Path,
+    run_command: Any,
+    environment_of: Callable[..., dict[str, str]],
+) -> None:
+    """The labels' connected pixels as parcels, called by the farmers' codes: the model learnt from most of them."""
+    with rasterio.open(real_data / "flanders-2019" / "labels" / "crop_type.tif") as file:
+        codes = file.read(1).astype(np.int32)
+        fields = [
+            (shape(outline), int(code)) for outline, code in shapes(codes, mask=codes > 0, transform=file.transform)
+        ]
+        frame = geopandas.GeoDataFrame(
+            {"crop_code": [code for _, code in fields]}, geometry=[one for one, _ in fields], crs=file.crs
+        )
+    frame.to_crs(31370).to_file(folder / "fields.gpkg")
+    done = run_command(
+        "cropline", "evaluate", "map", "fields.gpkg", "--json", cwd=folder, env=environment_of(folder / "store")
+    )
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout.splitlines()[-1])["evaluation"]
+    assert (made["read_as"], made["unit"], made["no_intervals"]) == ("codes", "parcel", "parcels")
+    compared = sum(map(sum, made["matrix"]))
+    assert compared + sum(made["unused"].values()) == len(fields) == 19
+    assert compared >= 14
+    assert set(made["unused"]) <= {"too_narrow", "no_data", "undecided"}
+    assert f"{compared} parcels compared" in (folder / "map" / "report.html").read_text()
+    assert told["delivery"] == str(folder / "map")
 
 
 def test_ndvi_of_the_square_is_what_it_was(
