@@ -12,7 +12,7 @@ from processors.delivery.confusion_picture import draw_confusion
 from processors.delivery.delivered_map import DeliveredMap
 from processors.delivery.evaluation_section import write_into, write_item
 from processors.delivery.evaluations import FOLDER, PICTURE, RECORD, Evaluation
-from processors.delivery.folder_swap import swapped_in
+from processors.delivery.folder_swap import swapped_in, unwritable
 
 
 def add_evaluation(delivered: DeliveredMap, evaluation: Evaluation) -> list[Path]:
@@ -30,9 +30,7 @@ def add_evaluation(delivered: DeliveredMap, evaluation: Evaluation) -> list[Path
             draw_confusion(own / PICTURE, evaluation)
             write_item(aside, write_into(aside, delivered.checksum, item.content))
         except (OSError, shutil.Error) as error:
-            raise DeliveryError(
-                f"{folder}: the evaluation can't be written into it ({error}). Free some space, check the permissions, and run again."
-            ) from error
+            raise unwritable(folder, error) from error
         if not item.still_there():
             raise DeliveryError(
                 f"{folder} was delivered or evaluated anew while this evaluation was made. Run it again for what is there now."
