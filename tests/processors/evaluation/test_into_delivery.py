@@ -146,7 +146,7 @@ def test_on_a_full_disk_the_delivery_stays_whole(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(into_delivery, "draw_confusion", full)
-    with pytest.raises(DeliveryError, match=r"the evaluation can't be written into it .*No space left"):
+    with pytest.raises(DeliveryError, match=r"can't be written: No space left on device. Free some space"):
         add_evaluation(delivered, made)
     assert not (folder / "evaluation").exists()
     assert "evaluation" not in checked_item(folder).assets
