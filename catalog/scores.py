@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from catalog.guards.numbers import Sentence
 from catalog.products import Frozen
 
 
@@ -23,7 +24,7 @@ class Score(Frozen):
         dict[str, float],
         Field(description="standard deviation over seeds, by score", exclude_if=lambda spread: not spread),
     ] = {}
-    note: Annotated[str, Field(description="what this figure can't show")] = ""
+    note: Annotated[Sentence, Field(description="what this figure can't show")] = ""
 
 
 def checkpoint_scores(config: dict[str, Any]) -> tuple[Score, ...]:

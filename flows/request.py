@@ -122,7 +122,9 @@ class MapRequest(Frozen):
     @classmethod
     def _no_boolean_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes true for 1, and a request with it for one of January."""
-        inside = value if isinstance(value, list) else value.values() if info.field_name == "offset" else [value]
+        inside = value if isinstance(value, list) else [value]
+        if info.field_name == "offset" and isinstance(value, dict):
+            inside = list(value.values())
         if info.field_name != "replace" and any(isinstance(entry, bool) for entry in inside):
             raise ValueError("true and false are no numbers")
         return value

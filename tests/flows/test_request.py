@@ -308,7 +308,7 @@ def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: 
 
 
 @pytest.mark.usefixtures("source")
-@pytest.mark.parametrize("offset", [{"p": "much"}, {"p": 10_001}, [], {"p": 0.5}])
+@pytest.mark.parametrize("offset", [{"p": "much"}, {"p": 10_001}, [], "p", 7, {"p": 0.5}])
 def test_offsets_are_whole_numbers_by_name(offset: Any, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(RequestError, match=r"^offset"):
         check_request(_request(offset=offset), tmp_path, settings)
