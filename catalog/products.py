@@ -214,3 +214,10 @@ def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetim
     start = datetime(year - 1 if first > last else year, first, 1, tzinfo=UTC)
     end = datetime(year + 1, 1, 1, tzinfo=UTC) if last == 12 else datetime(year, last + 1, 1, tzinfo=UTC)
     return start, end
+
+
+def season_months(year: int, months: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """(year, month) of every month of a season, by time; (10, 7) starts in October of the year before."""
+    start, end = season_period(year, months)
+    first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
+    return tuple((number // 12, number % 12 + 1) for number in range(first, last))

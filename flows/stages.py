@@ -20,8 +20,10 @@ from catalog.sources.registry import open_source
 from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
+from flows.request import MapRequest
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
+from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import train_model
 from processors.delivery.deliver import deliver as write_delivery
@@ -48,13 +50,23 @@ from processors.thematic.runner import run_processor
 )
 def order(run: Run) -> Order:
     """Search the source and write down what is taken, what is not, and why."""
-    request = run.request
-    source = open_source(str(request.source), load_credentials())
-    made = make_order(
-        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
-    )
+    made = order_of(run.request, run.settings)
     write_json(run.folder.order, made.model_dump(mode="json"))
     return made
+
+
+def order_of(request: MapRequest, settings: Settings) -> Order:
+    """What a request takes of its source now. Raises what the source raises, and `NoProductError` where that is nothing."""
+    return make_order(
+        open_source(str(request.source), load_credentials()),
+        request.polygon,
+        request.year,
+        request.season,
+        request.level,
+        request.max_cloud,
+        request.offset,
+        until=settings.today,
+    )
 
 
 @stage("extend", waits_for="the cells' time axes", outcome=lambda cells: f"{len(cells)} cells")
@@ -282,8 +294,10 @@ def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) 
     if not dropped:
         return error
     if error.without_data:  # then this is the cause, and stands first
-        return NotEnoughAcquisitionsError(f"Nothing could be read: {_first(dropped)}\n{error}", without_data=True)
-    return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}")
+        text = f"Nothing could be read: {_first(dropped)}\n{error}"
+    else:
+        text = f"{error}\nNot all could be read: {_first(dropped)}"
+    return NotEnoughAcquisitionsError(text, without_data=error.without_data, usable=error.usable)
 
 
 def _ordered(order: Order) -> str:

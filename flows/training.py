@@ -14,6 +14,7 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import CROP_BANDS, Order
 from catalog.registry import ITEM, Registry
+from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import digest
 from flows.reporting.progress import Advance
 from flows.request import Training
@@ -36,8 +37,11 @@ _STEP = re.compile(r"step (\d+) of (\d+)")
 def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
     """Train a model from the request's labels and add it to the store. Returns its folder there.
 
-    Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails.
+    Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails, and where the
+    season isn't over: a model says which months it learnt from, and this one would not have seen all of them.
     """
+    if not run.season.final:
+        raise ModelError(still_open(run.season))
     kept = [acquisition.products for acquisition in season.used]
     folder = run.folder.training(digest([kept, run.request.training, order.source_id, season.masks]))
     write_patches(run, order, season, folder.patches)
@@ -50,6 +54,14 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
         raise
     shutil.rmtree(folder.path)  # the model is in the store; a later training writes its patches anew
     return model
+
+
+def still_open(season: SeasonState) -> str:
+    """Reason why nothing is learnt from a season before it is over, and what to do."""
+    return (
+        f"no model fits, and none is trained from a season that isn't over: {months_listed(season.open_months)} are open until "
+        f"{season.complete_from:%Y-%m-%d}. Ask for months that are over, name a model, or wait (`cropline subscribe`)."
+    )
 
 
 @stage(

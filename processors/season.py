@@ -163,6 +163,7 @@ def choose_season(
         raise NotEnoughAcquisitionsError(
             _too_few(candidates, min_clear, max(1, min_acquisitions)),
             without_data=all(candidate.kind is Reason.NO_DATA for candidate in candidates),
+            usable=len(used),
         )
     common = np.ones(len(LEVEL_BANDS[order.level]), bool)
     for candidate in used:

@@ -268,13 +268,13 @@ def passes(
     from rich.console import Console
 
     from flows.commands.passes import as_json as listed
-    from flows.commands.passes import forecast, show
+    from flows.commands.passes import passes_ahead, show
 
-    passes_ahead = forecast(file, days, start, tle)
+    ahead = passes_ahead(file, days, start, tle)
     if as_json:
-        _say(listed(passes_ahead))
+        _say(listed(ahead))
     else:
-        show(passes_ahead, Console(width=None if sys.stdout.isatty() else 120))
+        show(ahead, Console(width=None if sys.stdout.isatty() else 120))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from agrunet.data.patches import Patch, PatchSource
 from catalog.errors import RequestError
-from catalog.products import Frozen, season_period
+from catalog.products import Frozen, season_months, season_period
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
 from processors.thematic.protocol import Fields, Job
@@ -55,7 +55,7 @@ class Vegetation:
 
         start, _ = season_period(job.year, job.months)
         dates = [start + timedelta(days=days) for days in job.days]
-        months = _months(job.year, job.months)
+        months = season_months(job.year, job.months)
         # One field per month; (M, T): which dates belong to which month.
         self.fields: tuple[str, ...] = tuple(f"{year}-{month:02d}" for year, month in months)
         self._of_month = np.array([[(date.year, date.month) == month for date in dates] for month in months])
@@ -119,10 +119,3 @@ def _ratio(above: npt.NDArray[Any], below: npt.NDArray[Any]) -> npt.NDArray[np.f
     quotient = np.full(above.shape, np.nan, np.float32)
     np.divide(above, below, out=quotient, where=below > 0, casting="same_kind")
     return quotient
-
-
-def _months(year: int, months: tuple[int, int]) -> list[tuple[int, int]]:
-    """(year, month) of every month of a season; (10, 7) starts in October of the year before."""
-    start, end = season_period(year, months)
-    first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
-    return [(number // 12, number % 12 + 1) for number in range(first, last)]
