@@ -31,13 +31,18 @@ SURE_TO_HOLD_PIXELS = 1.0
 
 
 def check_request(
-    parameters: dict[str, Any], base: Path, settings: Settings | None = None, *, delivers: bool = True
+    parameters: dict[str, Any],
+    base: Path,
+    settings: Settings | None = None,
+    *,
+    delivers: bool = True,
+    waits: bool = False,
 ) -> MapRequest:
     """The request that parameters make: complete, its paths absolute, everything checked that needs no pixel of a product.
 
     ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
-    checked then. Raises `RequestError` with what is wrong, one problem a line, and `DeliveryError` where the folder of the delivery
-    holds something else.
+    checked then. ``waits``: whether it may wait for its season, which need not have begun then. Raises `RequestError` with what is
+    wrong, one problem a line, and `DeliveryError` where the folder of the delivery holds something else.
     """
     settings = settings or load_settings()
     check_value(parameters, lambda why: RequestError(f"request: {why}. Correct it and send the request again."))
@@ -62,7 +67,7 @@ def check_request(
             problems.append(str(error))
             wrong.add(name)
     request = request.model_copy(update=paths)
-    problems += _problems(request, base, settings, skip=wrong)
+    problems += _problems(request, base, settings, skip=wrong, waits=waits)
     if problems:
         raise RequestError(listed(list(dict.fromkeys(problems))))
     request = request.model_copy(update={"area": settled(settings.open_store(), request.polygon, request.area)})
@@ -76,7 +81,7 @@ def check_request(
     return request
 
 
-def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str]) -> list[str]:
+def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool) -> list[str]:
     """Problems that the model can't see by itself, for each field that is not in ``skip``.
 
     Everything that needs no pixel of a product stands in this list: what fails here has cost no download.
@@ -85,7 +90,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     failed: set[str] = set()
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: _check_area(parse_area(area_value(request.area)), settings),
-        "year": lambda: check_season(request.year, None if "months" in skip else request.season),
+        "year": lambda: None if waits else _check_season(request, skip, settings),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
         "parameters": lambda: _check_parameters(request, skip),
@@ -105,6 +110,10 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
             problems.append(str(error))
             failed.add(name)
     return problems
+
+
+def _check_season(request: MapRequest, skip: set[str], settings: Settings) -> None:
+    check_season(request.year, None if "months" in skip else request.season, settings.now)
 
 
 def _check_area(area: Area, settings: Settings) -> None:

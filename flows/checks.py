@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,9 +47,8 @@ def listed(problems: list[str]) -> str:
     return "\n".join(kept)
 
 
-def check_season(year: int, months: tuple[int, int] | None) -> None:
+def check_season(year: int, months: tuple[int, int] | None, now: datetime) -> None:
     """See that the season has begun; ``months``: None where they make no sense."""
-    now = datetime.now(UTC)
     if year > now.year:
         raise RequestError(f"year: {year} is in the future. Ask for a year from 2015 to {now.year}.")
     if months is None:
@@ -58,7 +57,7 @@ def check_season(year: int, months: tuple[int, int] | None) -> None:
     if start > now:
         raise RequestError(
             f"months: the season {months[0]} to {months[1]} of {year} begins on {start:%Y-%m-%d}, "
-            "in the future. Ask for an earlier year or other months."
+            "in the future. Ask for an earlier year or other months, or subscribe to it (`cropline subscribe`)."
         )
 
 

@@ -223,7 +223,7 @@ def subscribe(file: RequestFile) -> None:
     from flows.request import read_parameters
 
     settings = _settings()
-    request = check_request(read_parameters(file), settings.folder, settings)
+    request = check_request(read_parameters(file), settings.folder, settings, waits=True)
     path = add(settings.open_store(), request.model_dump(mode="json"))
     _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
 

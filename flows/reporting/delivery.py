@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -44,6 +44,9 @@ class Delivery(Shown):
     model: Annotated[str | None, Field(description="name of the model used")] = None
     synthetic: Annotated[bool, Field(description="made of simulated products")] = False
     notes: tuple[str, ...] = ()
+    status: Annotated[
+        Literal["preliminary", "final"], Field(description="preliminary until the season is over; final in older runs")
+    ] = "final"
 
     def shown(self) -> Iterator[tuple[str, str]]:
         """The lines that a person looks for: what has to be known of the map, then name and path."""
@@ -55,6 +58,7 @@ class Delivery(Shown):
             ("picture", "overview.png"),
             ("report", "report.html"),
             ("hectares", "areas.csv"),
+            ("changes", "changes.json"),
         ):
             if name in names:
                 yield label, names[name]

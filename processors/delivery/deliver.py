@@ -12,6 +12,7 @@ from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
+from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variable, compare, earlier_delivery
 from processors.delivery.folder_swap import ITEM, swapped_in
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
@@ -39,7 +40,7 @@ def deliver(
         raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")
     with swapped_in(folder, facts.request_digest, replace=replace) as aside:
         try:
-            files = _write(aside, variables, declared, facts)
+            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
             raise DeliveryError(
                 f"output {folder}: can't be written ({error.strerror or error}). Free some space and run again."
@@ -48,7 +49,11 @@ def deliver(
 
 
 def _write(
-    aside: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+    aside: Path,
+    variables: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+    earlier: Earlier | None,
 ) -> list[Path]:
     files = []
     zone_area = to_zone(shape(facts.area), facts.epsg)
@@ -69,10 +74,13 @@ def _write(
     if table is not None:
         files.append(aside / "areas.csv")
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    if earlier is not None:
+        facts, declared, changes = _changes(aside, earlier, rasters, declared, facts)
+        files += changes
     from processors.delivery.picture import draw_overview  # matplotlib, which only a delivery needs
 
     picture = aside / "overview.png"
-    draw_overview(picture, rasters, declared, facts, table)
+    draw_overview(picture, rasters, [one for one in declared if one.name in rasters], facts, table)
     # An area that lies in a file of the store is given whole: the delivery must do without the store.
     write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
@@ -80,6 +88,37 @@ def _write(
     files += [picture, report, aside / "request.json"]
     write_json(aside / ITEM, make_item(facts, files, declared))
     return [*files, aside / ITEM]
+
+
+def _changes(
+    aside: Path,
+    earlier: Earlier,
+    rasters: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+) -> tuple[DeliveryFacts, Sequence[Variable], list[Path]]:
+    """Compare with the delivery that is replaced, while it is still there. Returns facts and variables with the changes, and their files.
+
+    Where there is nothing to tell, all stays as it is.
+    """
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    found = aside / f"{RASTER}.found.tif"
+    changes = compare(earlier, rasters, declared, facts.inputs, zone_area, found)
+    if changes is None:
+        return facts, declared, []
+    facts = facts.model_copy(update={"changes": changes})
+    files = [aside / CHANGES]
+    write_json(files[0], changes.model_dump(mode="json"))
+    if not found.is_file():
+        return facts, declared, files
+    from processors.delivery.changes_picture import draw_changes
+
+    variable = changed_variable(next(one for one in declared if one.legend is not None))
+    raster, picture = aside / f"{RASTER}.tif", aside / f"{RASTER}.png"
+    copy_as_cog(found, raster, variable, raster_tags(variable, facts), sparse=True)
+    found.unlink()
+    draw_changes(picture, raster, variable, facts, changes, zone_area)
+    return facts, [*declared, variable], [raster, *files, picture]
 
 
 def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
