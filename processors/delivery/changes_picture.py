@@ -40,7 +40,9 @@ def draw_changes(
     share = "" if changes.share is None else f"{100 * changes.share:.1f} %"
     page.text(x, y + 0.14, f"{share} changed class", 12, weight="bold")
     page.text(x, y + 0.4, f"{changes.changed:,} of {changes.compared:,} pixels with a class in both", 9, color=SOFT)
-    page.text(x, y + 0.6, "Coloured: the class that a changed pixel has now; white: unchanged, or no data", 9, color=SOFT)
+    page.text(
+        x, y + 0.6, "Coloured: the class that a changed pixel has now; white: unchanged, or no data", 9, color=SOFT
+    )
     page.text(x + _SIDE, y + 0.85, "ha", 9, color=SOFT, ha="right")
     named = {} if variable.legend is None else {entry.name: entry.colour for entry in variable.legend.mapped}
     y += 0.92

@@ -158,6 +158,20 @@ def test_season_that_has_not_begun_is_refused(tmp_path: Path, settings: Settings
         check_request(_request(year=now.year, months=[now.month + 1, 12]), tmp_path, settings)
 
 
+@pytest.mark.usefixtures("source")
+def test_a_subscription_may_wait_for_its_season(tmp_path: Path, settings: Settings) -> None:
+    later = _request(year=datetime.now(UTC).year + 1)
+    assert check_request(later, tmp_path, settings, waits=True).year == later["year"]
+
+
+@pytest.mark.usefixtures("source")
+def test_the_day_that_is_taken_for_today_counts(tmp_path: Path, settings: Settings) -> None:
+    then = settings.model_copy(update={"today": datetime(2019, 2, 1, tzinfo=UTC)})
+    assert check_request(_request(year=2019, months=[1, 7]), tmp_path, then).year == 2019
+    with pytest.raises(RequestError, match=r"months: the season 3 to 7 of 2019 begins on 2019-03-01, in the future"):
+        check_request(_request(year=2019, months=[3, 7]), tmp_path, then)
+
+
 def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settings: Settings) -> None:
     field = np.ones((32, 32), np.uint8)
     place = Affine(0.1 / 32, 0, 3.0, 0, -0.1 / 32, 51.1)
