@@ -67,6 +67,22 @@ def make_order(
     )
 
 
+def with_other_years(order: Order, others: Iterable[Order], offsets: Mapping[str, int]) -> Order:
+    """An order with what orders for other years take of the same source and level; all were made without ``offsets``, which apply here."""
+    others = list(others)
+    own = {acquisition.id for acquisition in order.acquisitions}
+    added = {made.id: made for other in others for made in other.acquisitions if made.id not in own}
+    acquisitions = with_offsets((*order.acquisitions, *added.values()), offsets)
+    left_out = {(left.product, left.reason): left for made in (order, *others) for left in made.left_out}
+    return order.model_copy(
+        update={
+            "acquisitions": tuple(sorted(acquisitions, key=lambda made: (made.time, made.id))),
+            "other_years": tuple(sorted(made.id for made in acquisitions[len(own) :])),
+            "left_out": tuple(left_out[key] for key in sorted(left_out)),
+        }
+    )
+
+
 def group_acquisitions(products: Iterable[Product]) -> list[Acquisition]:
     """Products of one datatake make one acquisition. Sorted by time; the same for every order of the products."""
     known, unknown = by_datatake_known(products)

@@ -196,6 +196,9 @@ class Order(Frozen):
     end: Annotated[AwareDatetime, Field(description="exclusive")]
     synthetic: bool
     acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
+    other_years: Annotated[
+        tuple[str, ...], Field(description="ids of the acquisitions of other years, which the season is compared with")
+    ] = ()
     left_out: tuple[LeftOut, ...] = ()
     holds: Annotated[
         str,
@@ -203,6 +206,11 @@ class Order(Frozen):
             description="all that the source holds, and how much of it wasn't asked for, in words; empty where it doesn't tell"
         ),
     ] = ""
+
+    @property
+    def own(self) -> tuple[Acquisition, ...]:
+        """The acquisitions of the season itself."""
+        return tuple(acquisition for acquisition in self.acquisitions if acquisition.id not in self.other_years)
 
 
 def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:

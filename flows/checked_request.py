@@ -154,9 +154,12 @@ def _check_processor(request: MapRequest) -> None:
 def _check_parameters(request: MapRequest, skip: set[str]) -> None:
     if not request.parameters or "processor" in skip or request.processor not in processor_names():
         return
-    from processors.thematic.registry import check_parameters, load_processor  # may import torch
+    from processors.thematic.registry import check_parameters, load_processor, other_years  # may import torch
 
-    check_parameters(load_processor(request.processor), request.parameters)
+    processor = load_processor(request.processor)
+    check_parameters(processor, request.parameters)
+    if "year" not in skip:
+        other_years(processor, request.parameters, request.year)
 
 
 def _check_legend(request: MapRequest) -> None:

@@ -57,6 +57,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         notes=(
             *status_notes(run.season, season, with_model=patches.model is not None),
             *season.notes,
+            *_processed_otherwise(season),
             *_older_versions(unusable, season),
             *processor.notes,
             *_notes_on_ground(run),
@@ -83,6 +84,17 @@ def _left_out(order: Order, unusable: Sequence[LeftOut], season: Season) -> tupl
     read = {product for acquisition in season.acquisitions for product in acquisition.products}
     older = (left for left in order.left_out if not (left.kind is Reason.DUPLICATE and left.product in read))
     return (*older, *unusable)
+
+
+def _processed_otherwise(season: Season) -> tuple[str, ...]:
+    """A sentence where acquisitions of other years, which the season is compared with, were processed otherwise than its own."""
+    own, others = ({used.baseline for used in part} for part in (season.own, season.compared_with))
+    if others <= own:
+        return ()
+    return (
+        f"Other years were processed with baselines {', '.join(sorted(others))}, this season with {', '.join(sorted(own))}: "
+        "part of what differs may come from that.",
+    )
 
 
 def _older_versions(unusable: Sequence[LeftOut], season: Season) -> tuple[str, ...]:

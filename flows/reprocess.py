@@ -145,8 +145,8 @@ def look(settings: Settings, request: MapRequest, season: SeasonState, everythin
         if season.final:
             raise
         return _waiting(request.min_acquisitions, 0)
-    if not season.final and len(now.acquisitions) < request.min_acquisitions:
-        return _waiting(request.min_acquisitions, len(now.acquisitions))
+    if not season.final and len(now.own) < request.min_acquisitions:
+        return _waiting(request.min_acquisitions, len(now.own))
     delivered = read_delivered(RunFolder.of(settings.open_store(), request.digest))
     if delivered is not None and not everything and not _news(settings, request, season, now, delivered):
         text = ": the final map is delivered" if season.final else ""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from prefect.runtime import task_run
 
-from catalog.errors import AccessError, ModelError, NotEnoughAcquisitionsError, SourceError
+from catalog.errors import AccessError, ModelError, NoProductError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
 from catalog.model_choice import ModelChoice
-from catalog.order import make_order
+from catalog.order import make_order, with_other_years
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
 from catalog.sources.registry import open_source
@@ -37,7 +38,7 @@ from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
-from processors.thematic.registry import load_processor, make_processor
+from processors.thematic.registry import load_processor, make_processor, other_years
 from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 
@@ -56,17 +57,24 @@ def order(run: Run) -> Order:
 
 
 def order_of(request: MapRequest, settings: Settings) -> Order:
-    """What a request takes of its source now. Raises what the source raises, and `NoProductError` where that is nothing."""
-    return make_order(
-        open_source(str(request.source), load_credentials()),
-        request.polygon,
-        request.year,
-        request.season,
-        request.level,
-        request.max_cloud,
-        request.offset,
-        until=settings.today,
-    )
+    """What a request takes of its source now, and of the years that its processor compares the season with.
+
+    Raises what the source raises, and `NoProductError` where there is nothing of the season itself.
+    """
+    source, area = open_source(str(request.source), load_credentials()), request.polygon
+
+    def order_in(year: int, offsets: Mapping[str, int]) -> Order:
+        asked = (area, year, request.season, request.level, request.max_cloud, offsets)
+        return make_order(source, *asked, until=settings.today)
+
+    years = other_years(load_processor(request.processor), request.parameters, request.year)
+    if not years:
+        return order_in(request.year, request.offset)
+    own, others = order_in(request.year, {}), []
+    for year in years:
+        with suppress(NoProductError):  # the processor says which months it can't compare
+            others.append(order_in(year, {}))
+    return with_other_years(own, others, request.offset)
 
 
 @stage("extend", waits_for="the cells' time axes", outcome=lambda cells: f"{len(cells)} cells")
@@ -176,7 +184,7 @@ def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
             None if labels is None else labels.legend,
             request.model,
             months=request.season,
-            dates=len(season.used),
+            dates=len(season.own),
         )
     except ModelError:
         if labels is None or request.model is not None:

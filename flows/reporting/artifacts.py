@@ -170,7 +170,7 @@ def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str,
             "valid": f"{item.valid_fraction:.2f}",
             "clear": f"{item.clear_fraction:.2f}",
             "low sun": "yes" if item.low_sun else "no",
-            "used": "yes" if item.used else "no",
+            "used": ("for comparison" if item.of_other_year else "yes") if item.used else "no",
             "reason": item.reason,
         }
         for item in acquisitions

@@ -29,6 +29,7 @@ class AcquisitionShown(Shown):
     valid_fraction: Annotated[float, Field(description="of the area, 0 to 1")]
     clear_fraction: Annotated[float, Field(description="of the area, 0 to 1")]
     low_sun: Annotated[bool, Field(description="the sun stood less than 20° high")] = False
+    of_other_year: Annotated[bool, Field(description="of a year that the season is compared with")] = False
     used: bool
     reason: str
 

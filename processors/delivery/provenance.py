@@ -76,24 +76,24 @@ class DeliveryFacts(Frozen):
     @property
     def inputs(self) -> str:
         """Digest of what the pixels are made from: deliveries of one request with the same one are one map, made again."""
-        used = [(acquisition.id, acquisition.products, acquisition.contents) for acquisition in self.used]
+        used = [(acquisition.id, acquisition.products, acquisition.contents) for acquisition in self.season.used]
         model = None if self.model is None else self.model.checksum
         return digest([self.processor_version, self.status, model, used, self.season.masks])
 
     @property
     def used(self) -> tuple[SeasonAcquisition, ...]:
-        """The acquisitions that the result is made of, by time."""
-        return self.season.used
+        """The acquisitions of the season that the result is made of, by time."""
+        return self.season.own
 
     @property
     def products(self) -> tuple[str, ...]:
         """Ids of the products used, in the order of their acquisitions."""
-        return tuple(product for acquisition in self.used for product in acquisition.products)
+        return tuple(product for acquisition in self.season.used for product in acquisition.products)
 
     @property
     def years(self) -> str:
         """Years of the acquisitions used: ``2019`` or ``2018-2019``."""
-        times = [acquisition.time for acquisition in self.used] or [self.period[0]]
+        times = [acquisition.time for acquisition in self.season.used] or [self.period[0]]
         first, last = min(times).year, max(times).year
         return str(first) if first == last else f"{first}-{last}"
 
@@ -124,7 +124,7 @@ def status_notes(state: SeasonState, season: Season, *, with_model: bool) -> tup
     """Sentences that a map of an unfinished season must show first."""
     if state.final:
         return ()
-    last = max(acquisition.time for acquisition in season.used)
+    last = max(acquisition.time for acquisition in season.own)
     still = f"{months_listed(state.open_months)} {'is' if len(state.open_months) == 1 else 'are'} still open"
     model = " Its model learnt from whole seasons: what is told of its scores doesn't hold yet." if with_model else ""
     return (

@@ -94,9 +94,10 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         "cropline:source_id": facts.source_id,
         "cropline:level": facts.level,
         "cropline:acquisitions": [acquisition.id for acquisition in facts.used],
-        "cropline:low_sun": [acquisition.id for acquisition in facts.used if acquisition.low_sun],
+        "cropline:compared_with": [acquisition.id for acquisition in facts.season.compared_with],
+        "cropline:low_sun": [acquisition.id for acquisition in facts.season.used if acquisition.low_sun],
         "cropline:offsets_given": {
-            product: value for acquisition in facts.used for product, value in acquisition.offset_given.items()
+            product: value for acquisition in facts.season.used for product, value in acquisition.offset_given.items()
         },
         "cropline:masks": list(facts.season.masks),
         "cropline:products": list(facts.products),
