@@ -157,9 +157,8 @@ class Vegetation:
         # Sums over the dates of each month: (1 + Y, M, T) x (T, H, W).
         total = np.tensordot(of_month, np.where(seen, ndvi, 0), axes=1)
         means = _ratio(total, np.tensordot(of_month, seen.astype(np.float32), axes=1))
-        if len(means) == 1:
-            return means[0]
-        return np.concatenate([means[0], *mean_and_spread(means[1:])])
+        others = mean_and_spread(means[1:]) if len(means) > 1 else ()
+        return np.concatenate([means[0], *others])
 
 
 def mean_and_spread(years: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
