@@ -97,7 +97,7 @@ class Vegetation:
             title = f"NDVI minus the mean of the same month in {_listed([str(year) for year in years])}"
             yield Variable(name="ndvi_anomaly", title=title, limits=(-0.4, 0.4), **same)
         if len(years) >= LEAST_YEARS:
-            title = "NDVI anomaly in standard deviations of the other years"
+            title = f"NDVI anomaly in standard deviations of the other years, where {LEAST_YEARS} or more have a value"
             yield Variable(name="ndvi_anomaly_z", title=title, limits=(-3.0, 3.0), **same)
 
     def _notes(self, months: list[tuple[tuple[int, int], ...]]) -> Iterator[str]:
@@ -119,7 +119,7 @@ class Vegetation:
             if not is_there and month not in lost
         ]
         if some:
-            yield f"the mean of other years is without {', '.join(some)}, which have no acquisition"
+            yield f"the mean of other years is without {', '.join(some)}: no acquisition"
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Fields (K, H, W) of one patch after the other: NDVI of each month; NaN where a month has no clear date."""

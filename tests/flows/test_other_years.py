@@ -95,7 +95,7 @@ def test_the_anomaly_is_the_difference_to_the_same_month_of_the_other_year(
     np.testing.assert_allclose(compared["ndvi_anomaly"][0], may - april, atol=1e-6)
     np.testing.assert_array_equal(compared["ndvi"][0], may)
     assert abs(np.nanmean(may - april)) > 0.01
-    assert processor.notes == ("the mean of other years is without 2017-05, which have no acquisition",)
+    assert processor.notes == ("the mean of other years is without 2017-05: no acquisition",)
 
 
 def test_other_years_are_ordered_and_read_but_are_no_part_of_the_season(
@@ -169,6 +169,6 @@ def test_months_without_anything_to_compare_with_are_noted() -> None:
     processor = Vegetation(Job.model_validate({**told, "days": days, "parameters": {"reference_years": [2017, 2018]}}))
     assert processor.notes == (
         "nothing to compare 2019-01, 2019-02 with: no acquisition of the same month in the other years",
-        "the mean of other years is without 2016-12, 2017-11, which have no acquisition",
+        "the mean of other years is without 2016-12, 2017-11: no acquisition",
     )
     assert [variable.name for variable in processor.variables][-1] == "ndvi_anomaly"
