@@ -18,8 +18,9 @@ from catalog.guards.json_text import check_value
 from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
 from catalog.quoting import shortened, shown
+from catalog.season_state import SeasonState
 from catalog.zone import Zone
-from flows.checks import check_disk, check_labels, check_model, check_output, check_season, listed
+from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
 from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.request_paths import PATH_LIKE, path_of
@@ -95,7 +96,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "processor": lambda: _check_processor(request),
         "parameters": lambda: _check_parameters(request, skip),
         "legend": lambda: _check_legend(request),
-        "labels": lambda: _check_labels(request, settings, skip | failed),
+        "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
         "model": lambda: _check_model(request, settings, skip),
         "output": lambda: _check_output(request, base, settings),
@@ -170,7 +171,7 @@ def _check_legend(request: MapRequest) -> None:
     read_legend(Path(request.legend))
 
 
-def _check_labels(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+def _check_labels(request: MapRequest, settings: Settings, failed: set[str], *, waits: bool) -> None:
     if request.labels is None:
         return
     _check_file("labels", request.labels)
@@ -179,7 +180,11 @@ def _check_labels(request: MapRequest, settings: Settings, failed: set[str]) -> 
 
         zone = Zone.of(request.polygon)
         if labels := request_labels(request, zone.groups):
-            check_labels(labels, zone, request.level, settings.open_store(create=False))
+            store = settings.open_store(create=False)
+            check_labels(labels, zone, request.level, store)
+            if not waits and request.model is None and not failed & {"year", "months"}:
+                season = SeasonState.of(request.year, request.season, settings.now)
+                check_teachable(labels, request.level, season, request.season, store)
 
 
 def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:

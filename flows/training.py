@@ -14,8 +14,8 @@ from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.products import CROP_BANDS, Order
 from catalog.registry import ITEM, Registry
-from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import digest
+from flows.checks import still_open
 from flows.reporting.progress import Advance
 from flows.request import Training
 from flows.request_ground import request_labels
@@ -54,14 +54,6 @@ def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
         raise
     shutil.rmtree(folder.path)  # the model is in the store; a later training writes its patches anew
     return model
-
-
-def still_open(season: SeasonState) -> str:
-    """Reason why nothing is learnt from a season before it is over, and what to do."""
-    return (
-        f"no model fits, and none is trained from a season that isn't over: {months_listed(season.open_months)} are open until "
-        f"{season.complete_from:%Y-%m-%d}. Ask for months that are over, name a model, or wait (`cropline subscribe`)."
-    )
 
 
 @stage(

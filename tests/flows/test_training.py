@@ -14,7 +14,8 @@ from thematic_kit import write_model
 from catalog.registry import Registry
 from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
-from flows.training import still_open, taken_over
+from flows.checks import still_open
+from flows.training import taken_over
 
 PARENT = """
 import sys
