@@ -91,10 +91,12 @@ class ProductError(CroplineError):
 class NotEnoughAcquisitionsError(CroplineError):
     """Fewer clear acquisitions than `min_acquisitions`; the message lists the dates and their fractions."""
 
-    def __init__(self, text: str, *, without_data: bool = False) -> None:
+    def __init__(self, text: str, *, without_data: bool = False, usable: int = 0) -> None:
         super().__init__(text)
         self.without_data = without_data
         """True where none of them has any pixel in the area."""
+        self.usable = usable
+        """Number of those that can be used."""
 
 
 class ModelError(CroplineError):

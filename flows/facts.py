@@ -19,7 +19,8 @@ from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.stages import Patches
-from processors.delivery.provenance import DeliveryFacts, ModelUsed
+from processors.delivery.coming_passes import coming_passes
+from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_notes
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
 from processors.thematic.registry import load_processor
@@ -48,14 +49,23 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         synthetic=order.synthetic,
         year=request.year,
         period=(order.start, order.end),
+        state=run.season,
         season=season,
         left_out=_left_out(order, unusable, season),
         model=_model_used(patches.model, config),
         scores=checkpoint_scores(config),
-        notes=(*season.notes, *_older_versions(unusable, season), *processor.notes, *_notes_on_ground(run)),
+        notes=(
+            *status_notes(run.season, season, with_model=patches.model is not None),
+            *season.notes,
+            *_processed_otherwise(season),
+            *_older_versions(unusable, season),
+            *processor.notes,
+            *_notes_on_ground(run),
+        ),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
+        coming=None if run.season.final else coming_passes(request.polygon, run.season),
         seconds=run.seconds,
         created=now,
     )
@@ -74,6 +84,17 @@ def _left_out(order: Order, unusable: Sequence[LeftOut], season: Season) -> tupl
     read = {product for acquisition in season.acquisitions for product in acquisition.products}
     older = (left for left in order.left_out if not (left.kind is Reason.DUPLICATE and left.product in read))
     return (*older, *unusable)
+
+
+def _processed_otherwise(season: Season) -> tuple[str, ...]:
+    """A sentence where acquisitions of other years, which the season is compared with, were processed otherwise than its own."""
+    own, others = ({used.baseline for used in part} for part in (season.own, season.compared_with))
+    if others <= own:
+        return ()
+    return (
+        f"Other years were processed with baselines {', '.join(sorted(others))}, this season with {', '.join(sorted(own))}: "
+        "part of what differs may come from that.",
+    )
 
 
 def _older_versions(unusable: Sequence[LeftOut], season: Season) -> tuple[str, ...]:
@@ -99,6 +120,7 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         model=None if facts.model is None else facts.model.name,
         synthetic=facts.synthetic,
         notes=facts.notes,
+        status=facts.status,
     )
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
     return delivery

@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 
 from catalog.errors import RewrittenError, StoreError
+from catalog.season_state import SeasonState
 from catalog.storage.store import Store
 from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
@@ -48,6 +49,11 @@ class Run:
     @cached_property
     def zone(self) -> Zone:
         return Zone.of(self.request.polygon)
+
+    @cached_property
+    def season(self) -> SeasonState:
+        """The season asked for as it stood when the run first looked: the same until the run's end."""
+        return SeasonState.of(self.request.year, self.request.season, self.settings.now)
 
     @contextmanager
     def step(self, name: str, waits_for: str, total: int = 1) -> Iterator[Step]:

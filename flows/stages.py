@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from prefect.runtime import task_run
 
-from catalog.errors import AccessError, ModelError, NotEnoughAcquisitionsError, SourceError
+from catalog.errors import AccessError, ModelError, NoProductError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
 from catalog.model_choice import ModelChoice
-from catalog.order import make_order
+from catalog.order import make_order, with_other_years
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
 from catalog.sources.registry import open_source
 from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
+from flows.request import MapRequest
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
+from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import train_model
 from processors.delivery.deliver import deliver as write_delivery
@@ -35,7 +38,7 @@ from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
-from processors.thematic.registry import load_processor, make_processor
+from processors.thematic.registry import load_processor, make_processor, other_years
 from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 
@@ -48,13 +51,30 @@ from processors.thematic.runner import run_processor
 )
 def order(run: Run) -> Order:
     """Search the source and write down what is taken, what is not, and why."""
-    request = run.request
-    source = open_source(str(request.source), load_credentials())
-    made = make_order(
-        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
-    )
+    made = order_of(run.request, run.settings)
     write_json(run.folder.order, made.model_dump(mode="json"))
     return made
+
+
+def order_of(request: MapRequest, settings: Settings) -> Order:
+    """What a request takes of its source now, and of the years that its processor compares the season with.
+
+    Raises what the source raises, and `NoProductError` where there is nothing of the season itself.
+    """
+    source, area = open_source(str(request.source), load_credentials()), request.polygon
+
+    def order_in(year: int, offsets: Mapping[str, int]) -> Order:
+        asked = (area, year, request.season, request.level, request.max_cloud, offsets)
+        return make_order(source, *asked, until=settings.today)
+
+    years = other_years(load_processor(request.processor), request.parameters, request.year)
+    if not years:
+        return order_in(request.year, request.offset)
+    own, others = order_in(request.year, {}), []
+    for year in years:
+        with suppress(NoProductError):  # the processor says which months it can't compare
+            others.append(order_in(year, {}))
+    return with_other_years(own, others, request.offset)
 
 
 @stage("extend", waits_for="the cells' time axes", outcome=lambda cells: f"{len(cells)} cells")
@@ -164,7 +184,7 @@ def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
             None if labels is None else labels.legend,
             request.model,
             months=request.season,
-            dates=len(season.used),
+            dates=len(season.own),
         )
     except ModelError:
         if labels is None or request.model is not None:
@@ -282,8 +302,10 @@ def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) 
     if not dropped:
         return error
     if error.without_data:  # then this is the cause, and stands first
-        return NotEnoughAcquisitionsError(f"Nothing could be read: {_first(dropped)}\n{error}", without_data=True)
-    return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}")
+        text = f"Nothing could be read: {_first(dropped)}\n{error}"
+    else:
+        text = f"{error}\nNot all could be read: {_first(dropped)}"
+    return NotEnoughAcquisitionsError(text, without_data=error.without_data, usable=error.usable)
 
 
 def _ordered(order: Order) -> str:

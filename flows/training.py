@@ -15,6 +15,7 @@ from catalog.grid import Window
 from catalog.products import CROP_BANDS, Order
 from catalog.registry import ITEM, Registry
 from catalog.storage.store import digest
+from flows.checks import still_open
 from flows.reporting.progress import Advance
 from flows.request import Training
 from flows.request_ground import request_labels
@@ -36,8 +37,11 @@ _STEP = re.compile(r"step (\d+) of (\d+)")
 def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
     """Train a model from the request's labels and add it to the store. Returns its folder there.
 
-    Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails.
+    Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails, and where the
+    season isn't over: a model says which months it learnt from, and this one would not have seen all of them.
     """
+    if not run.season.final:
+        raise ModelError(still_open(run.season))
     kept = [acquisition.products for acquisition in season.used]
     folder = run.folder.training(digest([kept, run.request.training, order.source_id, season.masks]))
     write_patches(run, order, season, folder.patches)

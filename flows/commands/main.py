@@ -224,7 +224,7 @@ def subscribe(file: RequestFile) -> None:
     from flows.request import read_parameters
 
     settings = _settings()
-    request = check_request(read_parameters(file), settings.folder, settings)
+    request = check_request(read_parameters(file), settings.folder, settings, waits=True)
     path = add(settings.open_store(), request.model_dump(mode="json"))
     _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
 
@@ -269,13 +269,13 @@ def passes(
     from rich.console import Console
 
     from flows.commands.passes import as_json as listed
-    from flows.commands.passes import forecast, show
+    from flows.commands.passes import passes_ahead, show
 
-    passes_ahead = forecast(file, days, start, tle)
+    ahead = passes_ahead(file, days, start, tle)
     if as_json:
-        _say(listed(passes_ahead))
+        _say(listed(ahead))
     else:
-        show(passes_ahead, Console(width=None if sys.stdout.isatty() else 120))
+        show(ahead, Console(width=None if sys.stdout.isatty() else 120))
 
 
 @app.command()

@@ -32,6 +32,7 @@ from flows.reporting.delivery import AcquisitionShown, Delivery
 from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
+from flows.reporting.season_news import change_rows, changes_line, pass_rows, read_changes
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
@@ -141,6 +142,17 @@ class Artifacts:
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
             self.table("hectares", rows, " ".join(comments))
+        if "changes.json" in files:
+            changes = read_changes(files["changes.json"])
+            self.table("changes", change_rows(changes), changes_line(changes))
+        if "changes.png" in files:
+            changed = picture_address(files["changes.png"])
+            text = "Pixels that changed class since the map before, in the colour of the class that they have now."
+            self._outbox.put(
+                "changed-pixels", lambda: create_image_artifact(changed, key="changed-pixels", description=text)
+            )
+        if facts.coming is not None:
+            self.table("coming-passes", pass_rows(facts.coming), " ".join(facts.coming.basis))
         text = summary(delivery, facts.notice)
         self._outbox.put(
             "delivery",
@@ -160,7 +172,7 @@ def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str,
             "valid": f"{item.valid_fraction:.2f}",
             "clear": f"{item.clear_fraction:.2f}",
             "low sun": "yes" if item.low_sun else "no",
-            "used": "yes" if item.used else "no",
+            "used": ("for comparison" if item.of_other_year else "yes") if item.used else "no",
             "reason": item.reason,
         }
         for item in acquisitions

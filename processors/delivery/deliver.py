@@ -13,6 +13,7 @@ from catalog.guards.paths import user_path
 from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
+from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variable, compare, earlier_delivery
 from processors.delivery.evaluation_section import write_into, write_item
 from processors.delivery.evaluations import carry_over
 from processors.delivery.folder_swap import ITEM, delivered_digest, swapped_in, unwritable
@@ -45,14 +46,18 @@ def deliver(
         try:
             if delivered_digest(folder) == facts.request_digest:
                 carry_over(folder, aside)
-            files = _write(aside, variables, declared, facts)
+            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
             raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
 
 
 def _write(
-    aside: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+    aside: Path,
+    variables: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+    earlier: Earlier | None,
 ) -> list[Path]:
     files = []
     zone_area = to_zone(shape(facts.area), facts.epsg)
@@ -73,10 +78,13 @@ def _write(
     if table is not None:
         files.append(aside / "areas.csv")
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    if earlier is not None:
+        facts, declared, changes = _changes(aside, earlier, rasters, declared, facts)
+        files += changes
     from processors.delivery.picture import draw_overview  # matplotlib, which only a delivery needs
 
     picture = aside / "overview.png"
-    draw_overview(picture, rasters, declared, facts, table)
+    draw_overview(picture, rasters, [one for one in declared if one.name in rasters], facts, table)
     # An area that lies in a file of the store is given whole: the delivery must do without the store.
     write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
@@ -86,6 +94,37 @@ def _write(
     classes = _class_map(declared)
     write_item(aside, item if classes is None else write_into(aside, sha256(rasters[classes.name]), item))
     return [*files, aside / ITEM]
+
+
+def _changes(
+    aside: Path,
+    earlier: Earlier,
+    rasters: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+) -> tuple[DeliveryFacts, Sequence[Variable], list[Path]]:
+    """Compare with the delivery that is replaced, while it is still there. Returns facts and variables with the changes, and their files.
+
+    Where there is nothing to tell, all stays as it is.
+    """
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    found = aside / f"{RASTER}.found.tif"
+    changes = compare(earlier, rasters, declared, facts.inputs, zone_area, found)
+    if changes is None:
+        return facts, declared, []
+    facts = facts.model_copy(update={"changes": changes})
+    files = [aside / CHANGES]
+    write_json(files[0], changes.model_dump(mode="json"))
+    if not found.is_file():
+        return facts, declared, files
+    from processors.delivery.changes_picture import draw_changes
+
+    variable = changed_variable(next(one for one in declared if one.legend is not None))
+    raster, picture = aside / f"{RASTER}.tif", aside / f"{RASTER}.png"
+    copy_as_cog(found, raster, variable, raster_tags(variable, facts), sparse=True)
+    found.unlink()
+    draw_changes(picture, raster, variable, facts, changes, zone_area)
+    return facts, [*declared, variable], [raster, *files, picture]
 
 
 def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:

@@ -23,6 +23,9 @@ from processors.season import LOW_SUN_ZENITH
 SMALL_AREA = 100.0
 """Area in km² below which no accuracy measured in it says how good maps are elsewhere."""
 
+MOST_TRANSITIONS = 12
+"""Pairs of classes that the report lists; `changes.json` has all."""
+
 # The headline comes first.
 SPLITS = {
     "field-disjoint": (
@@ -58,7 +61,9 @@ def write_report(
         place=location_text(facts.area),
         created=facts.created.astimezone(UTC),
         picture_name=picture.name,
-        picture=base64.b64encode(picture.read_bytes()).decode(),
+        picture=_encoded(picture),
+        changes_picture=next((_encoded(file) for file in files if file.name == "changes.png"), ""),
+        most=MOST_TRANSITIONS,
         scores=_scores(facts),
         small=_small_area(facts),
         table=table,
@@ -73,6 +78,10 @@ def write_report(
     )
     with written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _encoded(picture: Path) -> str:
+    return base64.b64encode(picture.read_bytes()).decode()
 
 
 def _later(time: datetime, sensed: datetime) -> str:

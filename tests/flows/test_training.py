@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from thematic_kit import write_model
 
 from catalog.registry import Registry
+from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
+from flows.checks import still_open
 from flows.training import taken_over
 
 PARENT = """
@@ -44,6 +47,14 @@ def test_a_model_that_was_damaged_before_it_was_added_is_trained_anew(tmp_path: 
     weights.write_bytes(weights.read_bytes()[:-1])
     assert taken_over(checkpoint, registry) is None
     assert not checkpoint.exists()
+
+
+def test_nothing_is_learnt_from_a_season_that_is_not_over() -> None:
+    season = SeasonState.of(2019, (1, 7), datetime(2019, 5, 1, tzinfo=UTC))
+    assert still_open(season) == (
+        "no model fits, and none is trained from a season that isn't over: April, May, June and July 2019 are open until 2019-08-08. "
+        "Ask for months that are over, name a model, or wait (`cropline subscribe`)."
+    )
 
 
 def _wait(file: Path) -> None:

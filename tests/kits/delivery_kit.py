@@ -15,6 +15,7 @@ from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
 from catalog.legend import Legend, LegendClass
 from catalog.scores import Score
+from catalog.season_state import SeasonState
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.rasters import Variable, raster_writer
 from processors.season import Season, SeasonAcquisition
@@ -115,6 +116,7 @@ def facts(area: Window | BaseGeometry, **changed: Any) -> DeliveryFacts:
         "synthetic": False,
         "year": 2019,
         "period": (datetime(2019, 4, 1, tzinfo=UTC), datetime(2019, 7, 1, tzinfo=UTC)),
+        "state": SeasonState.of(2019, (4, 6), datetime(2026, 11, 1, tzinfo=UTC)),
         "season": season(),
         "left_out": ({"product": "S2A_CLOUDY", "reason": "98 % cloudy, max_cloud is 95"},),
         "model": ModelUsed(name="flanders", checksum="ab" * 32, summary={"bands": ["B04", "B08"]}),

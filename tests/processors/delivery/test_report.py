@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from shapely.geometry import box, shape
 
 from catalog.grid import to_zone
 from catalog.products import LEVEL_BANDS
+from catalog.season_state import SeasonState
 from processors.delivery.areas import count_areas
+from processors.delivery.coming_passes import coming_passes
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.mask.options import USUAL_MASK
@@ -194,3 +197,21 @@ def test_synthetic_data_are_called_so_before_anything_else(tmp_path: Path) -> No
     words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), synthetic=True))).words
     assert words.startswith("Crop map, 2019 (SYNTHETIC DATA) SYNTHETIC DATA: simulated fields, no observation")
     assert "nothing about real fields" in words
+
+
+def test_a_preliminary_map_says_so_and_which_passes_come(tmp_path: Path) -> None:
+    state = SeasonState.of(2019, (4, 6), datetime(2019, 6, 1, tzinfo=UTC))
+    area = delivery_kit.window(64, 64)
+    facts = delivery_kit.facts(area, state=state)
+    coming = coming_passes(shape(facts.area), state)
+    words = Seen(report(tmp_path, facts.model_copy(update={"coming": coming}))).words
+    assert words.startswith("Crop map, 2019 (preliminary)")
+    assert "Coming passes" in words
+    assert "S2A R051 100.0 %" in words
+    assert "Orbits: S2A, S2B by reference orbit. Passes are right to about half a minute" in words
+    assert "A pass is no acquisition yet" in words
+    assert "The model was scored on whole seasons. This one isn't over" in words
+    assert "season preliminary, as of 2019-06-01; complete from 2019-07-08 on" in words
+    final = Seen(report(tmp_path, delivery_kit.facts(area))).words
+    assert "reliminary" not in final.replace("season final", "")
+    assert "Coming passes" not in final
