@@ -1,4 +1,4 @@
-"""The process of this store's worker: ``python -m flows.prefect_process.worker worker start …``, with the words of ``prefect``.
+"""The process of this store's worker: ``python -m flows.prefect_process.worker worker start --name NAME …``, with the words of ``prefect``.
 
 It is Prefect's own worker. Beside it a thread takes up again what crashed: with the worker it starts and ends, and needs no care.
 """
@@ -32,7 +32,8 @@ def watch(runs: CrashedRuns) -> None:
 def main() -> None:
     """Work until this process is ended."""
     api = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
-    Thread(target=watch, args=(CrashedRuns(api, _tell),), name="crashed runs", daemon=True).start()
+    name = sys.argv[sys.argv.index("--name") + 1]
+    Thread(target=watch, args=(CrashedRuns(api, name, _tell),), name="crashed runs", daemon=True).start()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
