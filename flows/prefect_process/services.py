@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from catalog.products import Frozen
 from catalog.storage.store import Store, digest, open_store
 from catalog.storage.whole import write_json
+from flows.leftovers import clear_leftovers
 from flows.own_server import SECRET_FILE, SERVER_FILE, read_secret
 from flows.prefect_process import automations, processes, sqlite_locks, work_pool
 from flows.prefect_process.api import Api, ServiceError
@@ -84,6 +85,8 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
     with private_umask() as usual:
         close_folder(store.prefect)
         with FileLock(store.prefect / "services.lock", mode=0o600):
+            if left := clear_leftovers(store):
+                tell(f"cleared away what killed processes left: {left} {'folder' if left == 1 else 'folders'}")
             secret, new = kept_secret(store.prefect)
             if new:
                 tell(
@@ -174,6 +177,7 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
         **environment,
         **QUIET,
         "PREFECT_HOME": str(store.prefect),
+        "PREFECT_PLUGINS_ENABLED": "false",  # ours serves commands; in the process of a run's hooks Prefect can't even load one
         "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",  # else `--watch` shows events and no word of the flow's own
         "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
         "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",  # and lines show when they are written

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import tempfile
 import time
 from threading import Thread
 
 from catalog.guards.environment import variable
+from catalog.storage.scratch import scratch_folder
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.crashed_runs import CrashedRuns
 
@@ -34,7 +36,10 @@ def main() -> None:
     api = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
     name = sys.argv[sys.argv.index("--name") + 1]
     Thread(target=watch, args=(CrashedRuns(api, name, _tell),), name="crashed runs", daemon=True).start()
-    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+    # Its temporary files and those of its runs, whoever makes them: what a killed one leaves is cleared away with the folder.
+    with scratch_folder("worker") as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
 def _tell(text: str) -> None:

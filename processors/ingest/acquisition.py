@@ -39,6 +39,7 @@ from processors.ingest.offset import CHECKED_BANDS, OffsetCheck, check_offset
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, asset_state
 from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers
 from processors.ingest.slabs import BrokenProductError, Facts, slab_memory, write_slabs
+from processors.ingest.turns import Turn
 
 ATTEMPTS = 5
 """Times that an acquisition is begun whose claim another process takes."""
@@ -97,12 +98,14 @@ def ingest_acquisition(
     cells: Sequence[Cell],
     source_address: str,
     credentials: Credentials | None = None,
+    downloads: int | None = None,
 ) -> IngestResult:
     """Write one acquisition into those of its cells that don't hold it yet.
 
     A product that can't be read is dropped with its reason, for an older version where there is one; a band that isn't there stays 0.
     Both are kept in the cell's `left_out` and tried again once the file has changed. Where another process is writing the acquisition,
-    this one waits and takes what is there then. Raises `StoreError` where the store can't be written.
+    this one waits and takes what is there then. At most ``downloads`` acquisitions of a source are read over the network at once, by all
+    processes that share the cubes; None for as many as like. Raises `StoreError` where the store can't be written.
     """
     acquisition = acquisition_of(order, acquisition_id)
     whole: dict[str, CellAcquisition] = {}
@@ -120,11 +123,13 @@ def ingest_acquisition(
         if not waiting:
             break
         try:
-            with claimed_for_writing(waiting) as claimed, scratch_folder() as scratch:
+            # The turn at the source comes last: who has it waits for nothing.
+            with claimed_for_writing(waiting) as claimed, scratch_folder() as scratch, ExitStack() as reading:
                 todo = [target for target in claimed if not _is_whole(target, availability)]
                 whole |= {target.cell.name: target for target in claimed if target not in todo}
                 if todo:
-                    names, dropped = _ingest(todo, source, order.level, scratch)
+                    turn = Turn(reading, store, order.source_id, downloads)
+                    names, dropped = _ingest(todo, source, order.level, scratch, turn)
                     written |= dict.fromkeys(names)
             break
         except LeaseLostError:  # what was asked for has changed, or this process stood still: look again
@@ -172,13 +177,13 @@ def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> 
 
 
 def _ingest(
-    targets: Sequence[CellAcquisition], source: Source, level: Level, scratch: Path
+    targets: Sequence[CellAcquisition], source: Source, level: Level, scratch: Path, turn: Turn
 ) -> tuple[tuple[str, ...], dict[str, LeftOut]]:
     """Names of the cells written, and what was left out by product or product and band. Raises `LeaseLostError`, `StoreError`."""
     for target in targets:
         target.cube.take_back(target.index, "masked", "ingested")
     with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
-        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack))
+        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack, turn))
         readers = candidates.readers
         while True:
             kept = Scratch(scratch)

@@ -21,10 +21,12 @@ def ingest_within(
     cells: Sequence[Cell],
     source_address: str,
     credentials: Credentials | None = None,
+    downloads: int | None = None,
 ) -> IngestResult:
     """Do what `ingest_acquisition` does, in a process apart. An acquisition that is over the limits is left out with all its products."""
     try:
-        return call_apart(limits, ingest_acquisition, store, order, acquisition_id, cells, source_address, credentials)
+        given = (store, order, acquisition_id, cells, source_address, credentials, downloads)
+        return call_apart(limits, ingest_acquisition, *given)
     except OverLimitError as error:
         reason = f"{error}. Where the file is whole and only large or slow, raise CROPLINE_READ_TIMEOUT or CROPLINE_READ_MEMORY"
         products = acquisition_of(order, acquisition_id).products
