@@ -34,5 +34,8 @@ def is_scratch(folder: Path) -> bool:
 
 def left_behind() -> list[Path]:
     """Scratch folders of this user that killed processes left among the temporary files, sorted by name."""
-    folders = sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+    own = Path(tempfile.gettempdir())
+    # Of a process whose temporary files are in a scratch folder itself, what lies beside that, too.
+    places = [own, own.parent] if is_scratch(own) else [own]
+    folders = sorted(folder for place in places for folder in place.glob(f"{PREFIX}*"))
     return [folder for folder in folders if is_scratch(folder) and folder.is_dir() and is_left(folder)]

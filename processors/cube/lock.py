@@ -21,6 +21,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.storage.record_file import RecordFile
 from catalog.storage.store import CellPath
 from processors.cube.heartbeat import renewed
+from processors.engine.limits import check_stopped
 
 LEASE = 60.0
 """Seconds after which a lease that nobody renewed is taken over: its holder died or stands still."""
@@ -71,6 +72,7 @@ def one_of(locks: Sequence[CellPath]) -> Iterator[None]:
                 stack.callback(lease.release)
                 stack.enter_context(renewed(lease))
                 break
+            check_stopped()
             time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - as below
         yield
 
@@ -124,6 +126,7 @@ class Lease:
     def acquire(self, *, seize: bool = False, self_check: bool = False) -> None:
         """Take the lease when it is free; ``seize``: from its holder. ``self_check``: find out whether conditions are obeyed."""
         while not self.attempt(seize=seize):
+            check_stopped()
             time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - so that those who wait don't ask in step
         if self_check and self.number == 1:  # nobody had it before
             self._check_conditions()
