@@ -282,7 +282,8 @@ class Chaos:
             kinds.append(Kind.OBJECT_STORE)
         if not kinds:
             return
-        kind = self._random.choice(kinds)
+        # Those that are seldom there, or were spared so far, are not forgotten.
+        (kind,) = self._random.choices(kinds, [1 / (1 + self.outcome.kills[kind]) for kind in kinds])
         if kind is Kind.OBJECT_STORE:
             self._installation.close_store()
             what = f"{kind}"
