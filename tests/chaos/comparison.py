@@ -20,8 +20,8 @@ TIMES_OF_REPORT = (
     re.compile(r'<td class="date">[^<]*(?=</td></tr>)'),
     re.compile(r"Ordered \d{4}-[^<]* UTC\."),
 )
-"""What is left out of `report.html`: when it was made, the seconds of each stage, when each acquisition was in the cube, and when all was ordered, mapped and
-delivered."""
+"""What is left out of `report.html`: when it was made, the seconds of each stage, when each acquisition was in the cube, and when all was
+ordered, mapped and delivered."""
 
 VECTORS = (".gpkg", ".geojson", ".parquet", ".fgb")
 
