@@ -21,17 +21,20 @@ from pydantic import Field, ValidationError
 from catalog.errors import RequestError
 from catalog.guards.json_text import parse_object
 from catalog.products import Frozen
-from catalog.storage.scratch import in_use, is_left, left_behind
+from catalog.storage.holding import is_left
 from catalog.storage.store import Store
-from catalog.storage.whole import ASIDE
 from catalog.subscriptions import subscribed
 from catalog.zone import Zone
+from flows.leftovers import leftovers, remove_left
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from processors.cube.healing import DAMAGED
 from processors.cube.listing import cell_name, cell_paths, cell_state
 from processors.cube.removal import remove_cell
 from processors.thematic.run_results import forget_shared
+
+DAMAGED_KEPT = 24 * 3600.0
+"""Seconds for which a damaged cell that was moved away is kept."""
 
 
 class Kind(StrEnum):
@@ -135,11 +138,15 @@ def _cubes(store: Store) -> Iterator[_Candidate]:
 
 
 def _scratch(store: Store) -> Iterator[_Candidate]:
-    for path in [*left_behind(), *_half_written(store)]:
+    for path in [*leftovers(store), *_damaged(store)]:
         files = [file for file in (path, *path.rglob("*")) if file.is_file() and not file.is_symlink()]
         size = sum(file.stat().st_size for file in files)
         shown = Prunable(kind=Kind.SCRATCH, name=str(path), size=size, last_used=_written(path))
-        yield _Candidate(shown, partial(in_use, path), partial(_remove_scratch, path))
+        yield _Candidate(shown, partial(_held_again, path), partial(remove_left, path))
+
+
+def _held_again(path: Path) -> bool:
+    return not is_left(path, age=0)
 
 
 _CANDIDATES: dict[Kind, Callable[[Store], Iterator[_Candidate]]] = {
@@ -193,24 +200,10 @@ def _request_of(folder: RunFolder) -> dict[str, Any]:
         return {}
 
 
-def _half_written(store: Store) -> list[Path]:
-    """What killed processes wrote beside its place in the store and never renamed, and damaged cells that were made anew."""
-    patterns = ["models/.*", "maps/.*", "subscriptions/.*", "runs/*/.*"]
-    paths = [path for pattern in patterns for path in sorted(store.root.glob(pattern))]
-    if isinstance(store.cubes, Path):
-        paths += sorted(store.cubes.glob("*/*/.*"))
-        paths += sorted(store.cubes.glob(f"*/*/*{DAMAGED}*"))
-    return [path for path in paths if (ASIDE.fullmatch(path.name) or DAMAGED in path.name) and is_left(path)]
-
-
-def _remove_scratch(path: Path) -> bool:
-    if in_use(path):
-        return False
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    return True
+def _damaged(store: Store) -> list[Path]:
+    """Damaged cells in whose place others were made, a day after that."""
+    paths = sorted(store.cubes.glob(f"*/*/*{DAMAGED}*")) if isinstance(store.cubes, Path) else []
+    return [path for path in paths if is_left(path, DAMAGED_KEPT)]
 
 
 @contextmanager

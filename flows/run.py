@@ -18,6 +18,7 @@ from catalog.storage.store import Store
 from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
+from flows.leftovers import clear_leftovers, temporary_files_held
 from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
@@ -75,8 +76,9 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
     reporter = Several(*reporters)
     lock = _locked(folder, reporter)
     try:
+        clear_leftovers(store, cubes=False)  # of its cells, whoever writes them clears
         write_json(folder.request, request.model_dump(mode="json"))
-        with settings.open_engine(store) as engine:
+        with temporary_files_held(), settings.open_engine(store) as engine:
             yield Run(request, settings, store, folder, engine, reporter)
     finally:
         lock.release()

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     ] = None
     max_area_km2: Annotated[float, Field(gt=0, description="largest area of a request, km²")] = 2500
     workers: Annotated[int, Field(ge=1, description="acquisitions worked on at once")] = os.cpu_count() or 1
+    downloads: Annotated[
+        int,
+        Field(
+            ge=1, description="acquisitions of one source that are read over the network at once, by all runs together"
+        ),
+    ] = 4  # the connections that the Copernicus Data Space gives a user's key at once
     runs: Annotated[
         int | None,
         Field(ge=1, description="runs at once on the server of `cropline up`; by default from cores and memory"),

@@ -6,7 +6,8 @@ so that Prefect hands them over as they are and doesn't walk through them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -24,6 +25,7 @@ from catalog.errors import AccessError, CroplineError, NoProductError, SourceErr
 from catalog.products import Order
 from flows.run import Run
 from flows.settings import Settings
+from processors.engine.apart import stop_reading
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -99,13 +101,26 @@ def in_batches(
             runner.submit(called, get_call_parameters(called.fn, (*arguments, batch), {})): batch for batch in batches
         }
         done = 0
-        for future in as_completed([*submitted]):
-            future.result()  # raises here, so that a failure shows while the others still run
-            done += len(submitted[future].ids)
-            step.advance(done)
+        with _stopped_where_cancelled():
+            for future in as_completed([*submitted]):
+                future.result()  # raises here, so that a failure shows while the others still run
+                done += len(submitted[future].ids)
+                step.advance(done)
         results = [result for future in submitted for result in future.result()]
         step.outcome = outcome(results)
     return results
+
+
+@contextmanager
+def _stopped_where_cancelled() -> Iterator[None]:
+    """End what other threads wait for where this one is interrupted or told to end: they are waited for."""
+    try:
+        yield
+    except Exception:
+        raise  # the others go on: what they finish is kept
+    except BaseException:
+        stop_reading()
+        raise
 
 
 def tried_again(work: Task[Any, Made], settings: Settings) -> Task[Any, Made]:

@@ -114,6 +114,7 @@ def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> lis
             cells,
             order.source,
             load_credentials(),
+            run.settings.downloads,
         )
         for acquisition in batch.ids
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -31,7 +33,17 @@ PATCH = 128
 
 SMALLEST_PATCH = 32
 
+ATTEMPTS = 3
+"""Times that a training is begun whose process is killed, as by the system where memory runs out."""
+
+_KILLED = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}
+"""Exit codes of a process that was ended from outside, or by a fault below Python; who cancels sends another signal."""
+
 _STEP = re.compile(r"step (\d+) of (\d+)")
+
+
+class _KilledError(ModelError):
+    """The process of a training was ended before it could say anything."""
 
 
 def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
@@ -112,7 +124,12 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
     """The command line that trains."""
     launcher = ["-m", "agrunet", "train"]
     if processes > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *launcher]
+        launcher = [
+            *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)),
+            *("--max-restarts", str(ATTEMPTS - 1)),  # of all processes, where one was killed
+            *("--log-dir", str(checkpoint.with_name("torchrun"))),  # else it leaves a folder in /tmp
+            *launcher,
+        ]
     options = ["--data", str(patches), "--output", str(checkpoint), "--preset", training, "--end-with-input"]
     return [sys.executable, *launcher, *options]
 
@@ -129,6 +146,16 @@ def learnt_bands(season: Season) -> tuple[str, ...]:
 
 
 def _run(command: list[str], checkpoint: Path, advance: Advance) -> None:
+    """Run a training, again where its process is killed."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _run_once(command, checkpoint, advance)
+        except _KilledError as error:
+            logging.getLogger(__name__).warning("%s\nIt is begun again.", error)
+    return _run_once(command, checkpoint, advance)
+
+
+def _run_once(command: list[str], checkpoint: Path, advance: Advance) -> None:
     """Run a training; its lines of progress are passed on. A checkpoint that is whole counts, whatever came after it."""
     last = deque[str](maxlen=12)
     with subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
@@ -149,4 +176,5 @@ def _run(command: list[str], checkpoint: Path, advance: Advance) -> None:
             process.terminate()
             raise
     if process.returncode and not (checkpoint / ITEM).is_file():
-        raise ModelError("\n".join([f"training ended with exit code {process.returncode}; it said last:", *last]))
+        kind = _KilledError if process.returncode in _KILLED else ModelError
+        raise kind("\n".join([f"training ended with exit code {process.returncode}; it said last:", *last]))

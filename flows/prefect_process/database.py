@@ -10,10 +10,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+
+from catalog.storage.scratch import scratch_folder
 
 FOLDER = Path(__file__).parent
 
@@ -56,12 +57,12 @@ def migrated() -> str:
 
     Raises `subprocess.CalledProcessError` where Prefect can't.
     """
-    with tempfile.TemporaryDirectory(prefix="cropline-prefect-") as folder:
+    with scratch_folder("prefect") as folder:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         # Alembic orders constraints by hash.
-        environment |= {"PREFECT_HOME": folder, "PYTHONHASHSEED": "0", "DO_NOT_TRACK": "1"}
+        environment |= {"PREFECT_HOME": str(folder), "PYTHONHASHSEED": "0", "DO_NOT_TRACK": "1"}
         subprocess.run([sys.executable, "-c", _MIGRATE], env=environment, cwd=folder, check=True)  # noqa: S603
-        with closing(sqlite3.connect(Path(folder) / "prefect.db")) as database:
+        with closing(sqlite3.connect(folder / "prefect.db")) as database:
             lines = [line.rstrip() for line in "\n".join(database.iterdump()).splitlines()]
     return "\n".join([_ORIGIN.format(version("prefect")), *lines, ""])
 

@@ -18,10 +18,11 @@ from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from catalog.products import Frozen
-from catalog.storage.store import Store, open_store
+from catalog.storage.store import Store, digest, open_store
 from catalog.storage.whole import write_json
+from flows.leftovers import clear_leftovers
 from flows.own_server import SECRET_FILE, SERVER_FILE, read_secret
-from flows.prefect_process import processes, sqlite_locks, work_pool
+from flows.prefect_process import automations, processes, sqlite_locks, work_pool
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
 from flows.prefect_process.temporary_server import QUIET
@@ -75,7 +76,7 @@ class Status(Frozen):
 
 
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
-    """Start what isn't running: the server, the work pool, the deployments of prefect.yaml, the worker.
+    """Start what isn't running: the server, the work pool with its queues, the automation, the deployments of prefect.yaml, the worker.
 
     Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Both know
     the store's secret, which is made where there is none. Raises `ServiceError` with the end of the log of what didn't start.
@@ -84,6 +85,8 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
     with private_umask() as usual:
         close_folder(store.prefect)
         with FileLock(store.prefect / "services.lock", mode=0o600):
+            if left := clear_leftovers(store):
+                tell(f"cleared away what killed processes left: {left} {'folder' if left == 1 else 'folders'}")
             secret, new = kept_secret(store.prefect)
             if new:
                 tell(
@@ -99,6 +102,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
             tell("work pool and deployments")
             runs = settings.runs or work_pool.usual_runs()
             work_pool.put_right(api, runs)
+            automations.put_right(api)
             _deploy(environment)
             worker = _worker(store, api, runs, environment, usual, tell)
             services = services.model_copy(update={"worker": ProcessMark.of(worker)})
@@ -173,11 +177,12 @@ def _environment(settings: Settings, store: Store) -> dict[str, str]:
         **environment,
         **QUIET,
         "PREFECT_HOME": str(store.prefect),
+        "PREFECT_PLUGINS_ENABLED": "false",  # ours serves commands; in the process of a run's hooks Prefect can't even load one
         "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",  # else `--watch` shows events and no word of the flow's own
         "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
         "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.5",  # and lines show when they are written
         "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT),
         # Attempts 2, 4, 8 … s apart: a run tells how it ended also to a server that is away for four minutes.
         "PREFECT_CLIENT_MAX_RETRIES": "7",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite is busy while many tasks report at once
@@ -231,10 +236,17 @@ def _worker(
         return worker
     tell(f"starting the worker, for {runs} {'run' if runs == 1 else 'runs'} at once")
     started = datetime.now(UTC)
-    options = ["--pool", POOL, "--type", "process", "--limit", str(runs)]
+    name = worker_name(store)
+    options = ["--pool", POOL, "--type", "process", "--limit", str(runs), "--name", name]
     worker = processes.spawn(options, store, "worker", environment, umask)
-    _wait(lambda: _worker_online(api, started), store, "worker", ProcessMark.of(worker))
+    # One that crashed counts as online for a while.
+    _wait(lambda: name in work_pool.workers_online(api, started), store, "worker", ProcessMark.of(worker))
     return worker
+
+
+def worker_name(store: Store) -> str:
+    """Name of a store's worker on this machine, the same after each start: it knows by it which runs are its own."""
+    return f"{socket.gethostname()}-{digest(str(store.root))}"
 
 
 def _knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
@@ -304,12 +316,3 @@ def _prefect(words: list[str], environment: Mapping[str, str]) -> None:
     )
     if done.returncode:
         raise ServiceError(f"`prefect {' '.join(words)}` failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
-
-
-def _worker_online(api: Api, since: datetime) -> bool:
-    """True once a worker has told the server since a time that it is there; one that crashed counts as online for a while."""
-    workers = api.ask(f"work_pools/{POOL}/workers/filter", {})
-    return any(
-        worker.get("status") == "ONLINE" and datetime.fromisoformat(worker["last_heartbeat_time"]) >= since
-        for worker in workers or []
-    )

@@ -2,17 +2,20 @@
 
 Prefect begins a transaction that writes as a reader (``BEGIN DEFERRED``). SQLite refuses to make a writer of it when another one has
 written meanwhile, however long it may wait: of 100 posts at once most failed again and again. Begun as a writer (``BEGIN IMMEDIATE``),
-each waits for its turn, and all 100 were taken in seconds. Reads are begun without either.
+each waits for its turn, and all 100 were taken in seconds. Reads are begun without either. And a session that is opened inside a
+transaction, as where Prefect tells that a queue was paused, begins as a reader: it would wait for its own transaction's end.
 
 SQLAlchemy loads this by a name in the database's address, see `CreateEnginePlugin`.
 """
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.dialects import plugins
 from sqlalchemy.engine import CreateEnginePlugin
 
@@ -32,18 +35,42 @@ class WaitingForLocks(CreateEnginePlugin):
         pool_args["timeout"] = POOL_TIMEOUT
 
     def engine_created(self, engine: Engine) -> None:
-        event.listen(engine, "before_cursor_execute", _at_once, retval=True)
+        event.listen(engine, "before_cursor_execute", _begin, retval=True)
+        event.listen(engine, "commit", _ended)
+        event.listen(engine, "rollback", _ended)
 
 
-def _at_once(
-    connection: Any,  # noqa: ARG001 - the event's arguments
-    cursor: Any,  # noqa: ARG001
+@dataclass
+class _Transaction:
+    """One that writes; those who do something for it have it in their context."""
+
+    is_open: bool = True
+
+
+_around: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
+
+
+def _begin(
+    connection: Connection,
+    cursor: Any,  # noqa: ARG001 - the event's arguments
     statement: str,
     parameters: Any,
     context: Any,  # noqa: ARG001
     executemany: bool,  # noqa: ARG001
 ) -> tuple[str, Any]:
-    return ("BEGIN IMMEDIATE" if statement == "BEGIN DEFERRED" else statement), parameters
+    if statement in ("BEGIN DEFERRED", "BEGIN IMMEDIATE"):
+        around = _around.get()
+        if around is not None and around.is_open:
+            return "BEGIN DEFERRED", parameters
+        connection.info[_Transaction] = transaction = _Transaction()
+        _around.set(transaction)
+        return "BEGIN IMMEDIATE", parameters
+    return statement, parameters
+
+
+def _ended(connection: Connection) -> None:
+    if transaction := connection.info.pop(_Transaction, None):
+        transaction.is_open = False
 
 
 def address_of(file: Path) -> str:

@@ -1,7 +1,11 @@
-"""The work pool: what a run may say about how it is started, which is nothing, and how many run at once."""
+"""The work pool: what a run may say about how it is started, which is nothing, how many run at once, and which come first.
+
+Requests of people are in one queue, scheduled work in another: it waits for theirs, and never takes the last place.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,9 @@ from flows.prefect_process.api import Api
 from processors.engine.machine import cores
 
 POOL = "cropline"
+
+INTERACTIVE, SCHEDULED = "interactive", "scheduled"
+"""Queues of the pool, the first one first; each deployment in prefect.yaml names its own."""
 
 TEMPLATE: dict[str, Any] = {
     "job_configuration": {"stream_output": True},  # Prefect wants something in it; this is its own default
@@ -54,3 +61,25 @@ def put_right(api: Api, runs: int) -> None:
         api.ask("work_pools/", {"name": POOL, "type": "process", **wanted})
     elif any(pool.get(name) != value for name, value in wanted.items()):
         api.ask(f"work_pools/{POOL}", wanted, method="PATCH")
+    # Where one run is all that the machine carries, there is no place to keep free: people wait for the end of what was scheduled.
+    limits = {INTERACTIVE: None, SCHEDULED: max(1, runs - 1)}
+    for priority, (queue, limit) in enumerate(limits.items(), start=1):
+        _put_queue_right(api, queue, {"priority": priority, "concurrency_limit": limit, "is_paused": False})
+
+
+def workers_online(api: Api, since: datetime | None = None) -> set[str]:
+    """Names of the workers that the server heard of lately, or ``since`` a time. Raises `ServiceError` without an answer."""
+    return {
+        str(worker["name"])
+        for worker in api.ask(f"work_pools/{POOL}/workers/filter", {}) or []
+        if worker["status"] == "ONLINE"
+        and (since is None or datetime.fromisoformat(worker["last_heartbeat_time"]) >= since)
+    }
+
+
+def _put_queue_right(api: Api, name: str, wanted: dict[str, Any]) -> None:
+    queue = api.ask(f"work_pools/{POOL}/queues/{name}")
+    if queue is None:
+        api.ask(f"work_pools/{POOL}/queues", {"name": name, **wanted})
+    elif any(queue.get(key) != value for key, value in wanted.items()):
+        api.ask(f"work_pools/{POOL}/queues/{name}", wanted, method="PATCH")

@@ -1,4 +1,4 @@
-"""The process of this store's worker: ``python -m flows.prefect_process.worker worker start …``, with the words of ``prefect``.
+"""The process of this store's worker: ``python -m flows.prefect_process.worker worker start --name NAME …``, with the words of ``prefect``.
 
 It is Prefect's own worker. Beside it a thread takes up again what crashed: with the worker it starts and ends, and needs no care.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import tempfile
 import time
 from threading import Thread
 
 from catalog.guards.environment import variable
+from catalog.storage.scratch import scratch_folder
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.crashed_runs import CrashedRuns
 
@@ -32,8 +34,12 @@ def watch(runs: CrashedRuns) -> None:
 def main() -> None:
     """Work until this process is ended."""
     api = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
-    Thread(target=watch, args=(CrashedRuns(api, _tell),), name="crashed runs", daemon=True).start()
-    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+    name = sys.argv[sys.argv.index("--name") + 1]
+    Thread(target=watch, args=(CrashedRuns(api, name, _tell),), name="crashed runs", daemon=True).start()
+    # Its temporary files and those of its runs, whoever makes them: what a killed one leaves is cleared away with the folder.
+    with scratch_folder("worker") as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
 def _tell(text: str) -> None:

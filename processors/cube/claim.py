@@ -10,26 +10,27 @@ through where its successor left things as they were, bit by bit: put the very s
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
+from catalog.storage.holding import held, is_left
 from catalog.storage.record_file import RecordFile
 from catalog.storage.store import CellPath
+from processors.cube.heartbeat import renewed
 from processors.cube.lock import Lease
 from processors.cube.process_life import process_has_ended, process_in
 
 _PROCESSES = ".writers"
-_BEAT = 0.5
-"""Seconds between two looks at which claims are to be renewed."""
 _REWRITTEN = "rewritten.lock"
+_ASIDE = re.compile(r"\d+-[0-9a-f]+")
+"""Names of the folders in which dates are written beside their cell."""
 
 
 class Claim:
@@ -43,6 +44,7 @@ class Claim:
             self._lease = Lease(record, process_in(folder), lambda process: process_has_ended(folder, process))
         else:
             self._lease = Lease(record)
+        self._making, self._aside = threading.Lock(), ExitStack()
         self._known: dict[str, str | None] = {}
         """Names (ETags) of the objects that this writer found or made; None where there is none."""
 
@@ -68,14 +70,16 @@ class Claim:
         self._lease.renew(at_once)
 
     def release(self) -> None:
-        if isinstance(self.path, Path):
-            shutil.rmtree(self.aside, ignore_errors=True)
+        self._aside.close()
         self._lease.release()
 
-    @property
     def aside(self) -> Path:
-        """The folder for what is not in its place yet, on disk."""
-        return _beside(Path(str(self.path))) / f"{self.index}-{self._lease.owner}"
+        """The folder for what is not in its place yet, on disk; there until the claim is released, and held by this process."""
+        folder = _beside(Path(str(self.path))) / f"{self.index}-{self._lease.owner}"
+        with self._making:
+            if not folder.exists():
+                self._aside.enter_context(made_aside(folder))
+        return folder
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -124,6 +128,17 @@ class Claim:
 
 
 @contextmanager
+def made_aside(folder: Path) -> Iterator[None]:
+    """Make a folder that is held by this process until the block ends, and gone then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(folder):
+            yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def claimed(dates: Iterable[tuple[CellPath, int]]) -> Iterator[list[Claim]]:
     """Take the claims of dates of cells, all in one order for every process, and keep them. Waits as long as it takes.
 
@@ -134,7 +149,7 @@ def claimed(dates: Iterable[tuple[CellPath, int]]) -> Iterator[list[Claim]]:
         for claim in claims:
             claim.take()
             stack.callback(claim.release)
-            stack.enter_context(_heartbeat.of(claim))
+            stack.enter_context(renewed(claim))
         yield claims
 
 
@@ -147,45 +162,6 @@ def seized(path: CellPath, index: int) -> Iterator[Claim]:
         yield claim
     finally:
         claim.release()
-
-
-class _Heartbeat:
-    """The thread of this process that renews its claims."""
-
-    def __init__(self) -> None:
-        self._claims: set[Claim] = set()
-        self._some = threading.Condition()
-        self._thread: threading.Thread | None = None
-
-    @contextmanager
-    def of(self, claim: Claim) -> Iterator[None]:
-        """Renew a claim as long as the block runs."""
-        with self._some:
-            self._claims.add(claim)
-            if self._thread is None or not self._thread.is_alive():  # in a fork it isn't
-                self._thread = threading.Thread(target=self._beat, name="cropline-claims", daemon=True)
-                self._thread.start()
-            self._some.notify()
-        try:
-            yield
-        finally:
-            with self._some:
-                self._claims.discard(claim)
-
-    def _beat(self) -> None:
-        while True:
-            with self._some:
-                self._some.wait_for(lambda: self._claims)
-                claims = tuple(self._claims)
-            for claim in claims:
-                try:
-                    claim.renew()
-                except StoreError:  # lost, or its bucket is away: the next write will tell
-                    continue
-            time.sleep(_BEAT)
-
-
-_heartbeat = _Heartbeat()
 
 
 def announce(path: CellPath, index: int) -> None:
@@ -210,6 +186,17 @@ def forget_claims(path: CellPath) -> None:
         BucketPath(path.bucket, f"{path.key}.claims", path.access).remove()
     else:
         shutil.rmtree(_beside(path), ignore_errors=True)
+
+
+def left_beside(cell: Path) -> list[Path]:
+    """What killed processes left beside a cell of what they wrote into it, sorted."""
+    return [path for path in sorted(_beside(cell).glob("*-*")) if _ASIDE.fullmatch(path.name) and is_left(path)]
+
+
+def forget_dead_writers(folder: Path) -> None:
+    """Remove the lock files of processes that wrote into the cells of a folder, and have ended."""
+    for file in (folder / _PROCESSES).glob("*.lock"):
+        process_has_ended(folder / _PROCESSES, file.stem)
 
 
 def _parse(there: tuple[bytes, str] | None) -> dict[str, str]:

@@ -7,10 +7,9 @@ what this writer found or made.
 from __future__ import annotations
 
 import secrets
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +23,7 @@ from zarr.storage import LocalStore, MemoryStore, StorePath
 
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
-from processors.cube.claim import Claim
+from processors.cube.claim import Claim, made_aside
 from processors.cube.codecs import plain_codecs, rust_codecs
 from processors.cube.storage import BucketStore
 
@@ -42,15 +41,18 @@ def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, 
         else:
             _put(path, {name: metadata}, index, {name: slab}, claim)
         return
-    aside = claim.aside if claim else path.with_name(f"{path.name}.claims") / f"{index}-{secrets.token_hex(8)}"
     chunk = (index, *(0,) * slab.ndim)
     place = path / name / metadata.encode_chunk_key(chunk)
     # All in one folder: making and removing folders takes longer than writing a mask.
     flat = replace(metadata, chunk_key_encoding=V2ChunkKeyEncoding(separator="."))
-    made = _array(flat, StorePath(LocalStore(aside)), rust_codecs(), empty=False)
-    file = aside / flat.encode_chunk_key(chunk)
-    try:
-        aside.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if claim is None:
+            aside = path.with_name(f"{path.name}.claims") / f"{index}-{secrets.token_hex(8)}"
+            stack.enter_context(made_aside(aside))
+        else:
+            aside = claim.aside()
+        made = _array(flat, StorePath(LocalStore(aside)), rust_codecs(), empty=False)
+        file = aside / flat.encode_chunk_key(chunk)
         made[index] = slab
         with claim.held() if claim else nullcontext():
             if file.exists():
@@ -58,9 +60,6 @@ def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, 
                 file.replace(place)
             else:  # nothing but no data takes no room
                 place.unlink(missing_ok=True)
-    finally:
-        if claim is None:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_values(

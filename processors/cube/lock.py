@@ -1,4 +1,6 @@
-"""Locks of cells: of a whole one while its time axis grows (`locked`), and leases that are taken over when their holder dies."""
+"""Locks: of a whole cell while its time axis grows (`locked`), one of several (`one_of`), and leases that are taken over when their
+holder dies.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +9,19 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from catalog.errors import StoreError
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.record_file import RecordFile
 from catalog.storage.store import CellPath
+from processors.cube.heartbeat import renewed
+from processors.engine.limits import check_stopped
 
 LEASE = 60.0
 """Seconds after which a lease that nobody renewed is taken over: its holder died or stands still."""
@@ -48,6 +53,46 @@ def locked(path: CellPath) -> Iterator[StillHeld]:
         yield lambda: None
 
 
+@contextmanager
+def one_of(locks: Sequence[CellPath]) -> Iterator[None]:
+    """One holder of each of the locks at a time: whichever is free first is held while the block runs. Waits as long as it takes.
+
+    The system frees a lock file whose holder dies, whatever it died of; a lock object is free when it has not changed for `LEASE`.
+    Raises `StoreError`.
+    """
+    on_disk = [lock for lock in locks if isinstance(lock, Path)]
+    leases = [Lease(lock) for lock in locks if not isinstance(lock, Path)]
+    with ExitStack() as stack:
+        while True:
+            # Not all of them begin with the same.
+            if any(_took(stack, lock) for lock in random.sample(on_disk, len(on_disk))):
+                break
+            lease = next((lease for lease in random.sample(leases, len(leases)) if lease.attempt()), None)
+            if lease is not None:
+                stack.callback(lease.release)
+                stack.enter_context(renewed(lease))
+                break
+            check_stopped()
+            time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - as below
+        yield
+
+
+def _took(stack: ExitStack, path: Path) -> bool:
+    """Take a lock file for the length of a stack, unless somebody holds it."""
+    lock = FileLock(path, thread_local=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"can't write {path}: {error.strerror or error}. Free some space or check the permissions, and run again."
+        ) from error
+    stack.callback(lock.release)
+    return True
+
+
 class _Content(NamedTuple):
     """What a record says of its lease."""
 
@@ -74,30 +119,34 @@ class Lease:
         self._process, self._has_ended = process, has_ended
         self._etag = ""
         self._written = 0.0
+        self._seen, self._since = "", time.monotonic()
+        """What another holder wrote last, and when it was first seen."""
         self._turn = threading.Lock()
 
     def acquire(self, *, seize: bool = False, self_check: bool = False) -> None:
         """Take the lease when it is free; ``seize``: from its holder. ``self_check``: find out whether conditions are obeyed."""
-        seen, since = "", time.monotonic()
-        while True:
-            if self._write(1, IfNoneMatch="*"):
-                if self_check:
-                    self._check_conditions()
-                return
-            there = self.record.read()
-            if there is None:
-                continue
+        while not self.attempt(seize=seize):
+            check_stopped()
+            time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - so that those who wait don't ask in step
+        if self_check and self.number == 1:  # nobody had it before
+            self._check_conditions()
+
+    def attempt(self, *, seize: bool = False) -> bool:
+        """Take the lease if it is free now. One that nobody renews gets free for those who look again and again."""
+        if self._write(1, IfNoneMatch="*"):
+            return True
+        while (there := self.record.read()) is not None:
             content, etag = _parse(there[0]), there[1]
-            if etag != seen:
-                seen, since = etag, time.monotonic()
+            if etag != self._seen:
+                self._seen, self._since = etag, time.monotonic()
             # "" is a released lease; one's own name is left by an answer that got lost
-            free = content.owner in ("", self.owner) or time.monotonic() - since > LEASE
-            free = free or seize or self._has_ended(content.process)
-            if free and self._write(content.number + 1, IfMatch=etag):
+            free = content.owner in ("", self.owner) or time.monotonic() - self._since > LEASE
+            if not (free or seize or self._has_ended(content.process)):
+                return False
+            if self._write(content.number + 1, IfMatch=etag):
                 self.contested = content.owner != ""
-                return
-            if not free:
-                time.sleep(random.uniform(0.1, 0.4))  # noqa: S311 - so that those who wait don't ask in step
+                return True
+        return False
 
     def renew(self, at_once: bool = False) -> None:
         """Say that the holder lives, where that was not said lately or ``at_once``. Raises `LeaseLostError` where another took over."""

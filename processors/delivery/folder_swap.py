@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from catalog.errors import DeliveryError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
-from catalog.storage.scratch import held, in_use
 from catalog.storage.system_errors import refusal
-from catalog.storage.whole import folder_aside
+from catalog.storage.whole import asides, clear_aside, folder_aside
 
 ITEM = "item.json"
 """File of a delivery that says whose it is."""
@@ -53,28 +50,14 @@ def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> I
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     check_target(folder, request_digest, replace=replace)
-    _clear_leftovers(folder)
-    with ExitStack() as in_use:  # until the exchange is over
-        try:
-            with folder_aside(folder) as aside:
-                in_use.enter_context(held(aside))
-                yield aside
-                check_target(folder, request_digest, replace=replace)
-                if folder.exists():
-                    in_use.enter_context(held(folder))
-        except OSError as error:
-            raise unwritable(folder, error) from error
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove what killed runs left beside a folder; a delivery moved aside by one that had no time to go on is put back."""
-    pattern = re.compile(re.escape(f".{folder.name}-") + r"[0-9a-f]{8}(\.old)?")
-    for left in sorted(folder.parent.glob(".*")) if folder.parent.is_dir() else []:
-        if pattern.fullmatch(left.name) and left.is_dir() and not in_use(left):
-            if left.suffix == ".old" and not folder.exists():
-                left.rename(folder)
-            else:
-                shutil.rmtree(left, ignore_errors=True)
+    for left in asides(folder.parent, age=0, name=folder.name):
+        clear_aside(left)
+    try:
+        with folder_aside(folder) as aside:
+            yield aside
+            check_target(folder, request_digest, replace=replace)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def delivered_digest(folder: Path) -> str | None:

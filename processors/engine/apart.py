@@ -19,11 +19,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import psutil
 
 from catalog.errors import Reason, WorkerError
-from processors.engine.limits import MARKS, Limits, Marks, OverLimitError
+from processors.engine.limits import MARKS, Limits, Marks, OverLimitError, check_stopped, stop_calls
 
 Result = TypeVar("Result")
 
@@ -33,6 +34,8 @@ _LOOK = 0.25
 _one_alone = threading.Lock()
 _choosing = threading.Lock()
 _common: _Apart | None = None
+_under_way: WeakSet[_Apart] = WeakSet()
+"""Processes apart that may be working."""
 
 
 class _EndedError(Exception):
@@ -44,10 +47,13 @@ class _EndedError(Exception):
 
 
 def call_apart(limits: Limits, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a module-level function in the process apart. Raises what it raises, and `OverLimitError` where it ends the process."""
+    """Call a module-level function in the process apart. Raises what it raises, `OverLimitError` where it ends the process, and
+    `StoppedError` after `stop_reading`."""
+    check_stopped()
     try:
         return _common_process(limits).call(function, arguments)
     except _EndedError as ended:
+        check_stopped()
         if ended.alone:
             raise ended.why from None
     with _one_alone:
@@ -55,9 +61,17 @@ def call_apart(limits: Limits, function: Callable[..., Result], *arguments: Any)
         try:
             return process.call(function, arguments)
         except _EndedError as ended:
+            check_stopped()
             raise ended.why from None
         finally:
             process.end()
+
+
+def stop_reading() -> None:
+    """Stop all calls of this process, which is about to end: they clear up after themselves, and no other is begun."""
+    stop_calls()
+    for process in list(_under_way):
+        process.tell_to_end()
 
 
 def _common_process(limits: Limits) -> _Apart:
@@ -100,6 +114,7 @@ class _Apart:
             self._connection.send_bytes(pickle.dumps([folder for folder in sys.path if folder]))
         threading.Thread(target=self._receive, name="cropline-apart", daemon=True).start()
         threading.Thread(target=self._watch, name="cropline-watch", daemon=True).start()
+        _under_way.add(self)
 
     def serves(self, limits: Limits) -> bool:
         """Return whether a call within these limits and in today's environment may be sent to it."""
@@ -130,6 +145,10 @@ class _Apart:
     def end(self) -> None:
         """End it now."""
         self._process.kill()
+
+    def tell_to_end(self) -> None:
+        """Have it end when what is under way has come to its next step."""
+        self._process.terminate()
 
     def _receive(self) -> None:
         while True:

@@ -6,6 +6,7 @@ done in a process apart (`processors.engine.apart`), which marks the calls that 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,24 @@ class Marks:
         return bytes(self._names[place * _NAME : (place + 1) * _NAME]).rstrip(b"\0").decode(errors="replace")
 
 
+class StoppedError(BaseException):
+    """The process is told to end: what it does is of no use any more, and no error of what it does."""
+
+
+_stopping = threading.Event()
+
+
+def stop_calls() -> None:
+    """From now on let no call of this process begin: what is under way comes to its end, and clears up after itself."""
+    _stopping.set()
+
+
+def check_stopped() -> None:
+    """Raise `StoppedError` where this process is told to end. To be called by whoever waits for others."""
+    if _stopping.is_set():
+        raise StoppedError
+
+
 _marks = Marks(memoryview(bytearray(MARKS)))
 """Those of this process; nobody looks at them where it is not one that is watched."""
 
@@ -119,6 +138,7 @@ def watch_calls(shared: memoryview) -> None:
 
 @contextmanager
 def uninterruptible() -> Iterator[None]:
-    """Around a call that can't be interrupted and may not come back, into a library or to a disk."""
+    """Around a call that can't be interrupted and may not come back, into a library or to a disk. Raises `StoppedError` before it."""
+    check_stopped()
     with _marks.call():
         yield

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from catalog.storage.scratch import scratch_folder
+
 _WORKER: ContextVar[str | None] = ContextVar("scratch", default=None)
 
 
@@ -44,5 +46,5 @@ def private_folder() -> Iterator[Path]:
     if is_private:
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="cropline-") as new:
-        yield Path(new)
+    with scratch_folder("workers") as new:
+        yield new

@@ -46,6 +46,7 @@ from processors.ingest.offset import CHECKED_BANDS, OffsetCheck, check_offset
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, asset_state
 from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers
 from processors.ingest.slabs import BrokenProductError, Facts, slab_memory, write_slabs
+from processors.ingest.turns import Turn
 
 ATTEMPTS = 5
 """Times that an acquisition is begun whose claim another process takes."""
@@ -105,12 +106,14 @@ def ingest_acquisition(
     source_address: str,
     credentials: Credentials | None = None,
     over: OverLimits = OverLimits(),  # noqa: B008 - frozen
+    downloads: int | None = None,
 ) -> IngestResult:
     """Write one acquisition into those of its cells that don't hold it yet.
 
     A product that can't be read is dropped with its reason, for an older version where there is one; a band that isn't there stays 0.
     Both are kept in the cell's `left_out` and tried again once the file has changed. Those ``over`` the limits aren't tried.
-    Where another process is writing the acquisition, this one waits and takes what is there then.
+    Where another process is writing the acquisition, this one waits and takes what is there then. At most ``downloads`` acquisitions
+    of a source are read over the network at once, by all processes that share the cubes; None for as many as like.
     Raises `StoreError` where the store can't be written.
     """
     acquisition = acquisition_of(order, acquisition_id)
@@ -129,11 +132,13 @@ def ingest_acquisition(
         if not waiting:
             break
         try:
-            with claimed_for_writing(waiting) as claimed, scratch_folder() as scratch:
+            # The turn at the source comes last: who has it waits for nothing.
+            with claimed_for_writing(waiting) as claimed, scratch_folder() as scratch, ExitStack() as reading:
                 todo = [target for target in claimed if not _is_whole(target, availability)]
                 whole |= {target.cell.name: target for target in claimed if target not in todo}
                 if todo:
-                    names, dropped = _ingest(todo, source, order.level, scratch, over)
+                    turn = Turn(reading, store, order.source_id, downloads)
+                    names, dropped = _ingest(todo, source, order.level, scratch, turn, over)
                     written |= dict.fromkeys(names)
             break
         except LeaseLostError:  # what was asked for has changed, or this process stood still: look again
@@ -189,7 +194,12 @@ def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> 
 
 
 def _ingest(
-    targets: Sequence[CellAcquisition], source: Source, level: Level, scratch: Path, over: OverLimits
+    targets: Sequence[CellAcquisition],
+    source: Source,
+    level: Level,
+    scratch: Path,
+    turn: Turn,
+    over: OverLimits,
 ) -> tuple[tuple[str, ...], dict[str, LeftOut]]:
     """Names of the cells written, and what was left out by product or product and band. Raises `LeaseLostError`, `StoreError`."""
     given_up = dict(over.products)
@@ -197,7 +207,7 @@ def _ingest(
         target.cube.take_back(target.index, "masked", "ingested")
         given_up = over.remembered(_readable_records(target), all_versions(target)) | given_up
     with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
-        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack), given_up)
+        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack, turn), given_up)
         readers = candidates.readers
         while True:
             kept = Scratch(scratch)

@@ -116,6 +116,8 @@ class Candidates:
 
     def _assets_of(self, product: Product) -> dict[str, Asset]:
         if isinstance(self._source, Downloading):
+            if not product.synthetic:  # what is simulated is made here
+                self._opener.wait_for_turn()
             windows = [target.cube.window for target in self._targets if product in all_versions(target)]
             assets = self._source.download(product, windows, self._scratch / product.id)
         else:

@@ -18,6 +18,7 @@ from catalog.products import Asset
 from catalog.storage.credentials import remedy
 from catalog.storage.pixels import open_pixels
 from processors.engine.limits import uninterruptible
+from processors.ingest.turns import Turn
 
 GDAL_ENVIRONMENT: dict[str, Any] = {
     # Bytes, of the process. No block is asked for twice, so GDAL needs no more than those that threads read just now.
@@ -78,8 +79,14 @@ class AssetOpener:
     GDAL keeps a file's endpoint and credentials from its opening on, so those of one acquisition may differ.
     """
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+    def __init__(self, stack: ExitStack, turn: Turn | None = None) -> None:
+        """``turn``: at the source, to be taken before anything is read that isn't on this machine."""
+        self._stack, self._turn = stack, turn
+
+    def wait_for_turn(self) -> None:
+        """Return when it is this acquisition's turn to read from its source. Raises `StoreError`."""
+        if self._turn is not None:
+            self._turn.take()
 
     def open(self, asset: Asset) -> rasterio.DatasetReader:
         """Open an asset. Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where it can't be understood."""
@@ -89,6 +96,8 @@ class AssetOpener:
             raise _absent(asset, reason)
         if asset_state(asset) == "absent":
             raise MissingAssetError(f"{asset.href}: no such file", Reason.NOT_THERE)
+        if is_remote(asset):
+            self.wait_for_turn()
         options = {**asset.gdal_env, **GDAL_ENVIRONMENT}
         try:
             with uninterruptible():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from catalog.errors import Reason
 from catalog.grid import Cell
 from catalog.products import LeftOut, Order
 from catalog.storage.credentials import Credentials
@@ -25,19 +26,33 @@ def ingest_within(
     cells: Sequence[Cell],
     source_address: str,
     credentials: Credentials | None = None,
+    downloads: int | None = None,
 ) -> IngestResult:
     """Do what `ingest_acquisition` does, in a process apart. A product that is over the limits is left out, for an older version of it
     where there is one; where it can't be told which product it was, all are.
     """
     products = [v.id for product in acquisition_of(order, acquisition_id).products for v in versions_of(product)]
     over: dict[str, LeftOut] = {}
+    crashes = 0
     while True:
         known = OverLimits(str(limits), dict(over))
         try:
             return call_apart(
-                limits, ingest_acquisition, store, order, acquisition_id, cells, source_address, credentials, known
+                limits,
+                ingest_acquisition,
+                store,
+                order,
+                acquisition_id,
+                cells,
+                source_address,
+                credentials,
+                known,
+                downloads,
             )
         except OverLimitError as error:
+            crashes += error.kind is Reason.ENDED_PROCESS
+            if crashes == 1 and not over:  # by the system perhaps, where memory ran out: that is no product's fault
+                continue
             if len(over) == len(products):  # without any of them: what is over the limits is none of them
                 return IngestResult(acquisition=acquisition_id, dropped=tuple(over.values()))
             left = [name for name in products if name not in over]

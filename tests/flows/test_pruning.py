@@ -187,11 +187,16 @@ def test_a_cell_that_a_run_read_lately_is_not_old(store: Store) -> None:
 
 
 def test_scratch_of_killed_processes_goes(store: Store, tmp_path: Path) -> None:
-    left, elsewhere = tmp_path / "tmp" / "cropline-dead", tmp_path / "precious"
-    for folder in (left, elsewhere, tmp_path / "tmp" / "cropline-new", store.root / "models" / ".mine-0123abcd"):
+    left, elsewhere = tmp_path / "tmp" / "cropline-scratch-dead0123", tmp_path / "precious"
+    for folder in (
+        left,
+        elsewhere,
+        tmp_path / "tmp" / "cropline-scratch-new01234",
+        store.root / "models" / ".mine-0123abcd",
+    ):
         folder.mkdir(parents=True)
         (folder / "file").write_bytes(b"x" * 10)
-    (tmp_path / "tmp" / "cropline-link").symlink_to(elsewhere)
+    (tmp_path / "tmp" / "cropline-scratch-link0123").symlink_to(elsewhere)
     aged(left, 2)
     aged(store.root / "models" / ".mine-0123abcd", 2)
     damaged = store.root / "cubes" / "source" / "L2A" / "32631_0056_0549.zarr.damaged-0123abcd"
@@ -202,11 +207,11 @@ def test_scratch_of_killed_processes_goes(store: Store, tmp_path: Path) -> None:
         removed, used = prune(store, [Kind.SCRATCH], None, None)
         assert held.is_dir()
     assert not held.exists()
-    assert sorted(names(removed)) == [".mine-0123abcd", damaged.name, "cropline-dead"]
+    assert sorted(names(removed)) == [".mine-0123abcd", damaged.name, "cropline-scratch-dead0123"]
     assert used == []
     assert not left.exists()
     assert (elsewhere / "file").is_file()
-    assert (tmp_path / "tmp" / "cropline-new").is_dir()
+    assert (tmp_path / "tmp" / "cropline-scratch-new01234").is_dir()
 
 
 def test_the_command_says_what_went(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from thematic_kit import write_model
 
+from catalog.errors import ModelError
 from catalog.registry import Registry
 from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
 from flows.checks import still_open
-from flows.training import taken_over
+from flows.training import _run, taken_over
 
 PARENT = """
 import sys
 from pathlib import Path
-from flows.training import _run
+from flows.training import _run, _run
 child = "import sys; from pathlib import Path; Path({0!r}).touch(); sys.stdin.read(); Path({1!r}).touch()"
 _run([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
 """
@@ -55,6 +59,33 @@ def test_nothing_is_learnt_from_a_season_that_is_not_over() -> None:
         "no model fits, and none is trained from a season that isn't over: April, May, June and July 2019 are open until 2019-08-08. "
         "Ask for months that are over, name a model, or wait (`cropline subscribe`)."
     )
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+times, folder = int(sys.argv[2]), Path(sys.argv[1])
+begun = len(list(folder.glob("begun-*")))
+(folder / f"begun-{begun}").touch()
+if begun < times:
+    os.kill(os.getpid(), int(sys.argv[3]))
+(folder / "checkpoint").mkdir()
+(folder / "checkpoint" / "item.json").touch()
+"""
+
+
+@pytest.mark.parametrize(
+    ("times", "number", "begun"), [(2, signal.SIGKILL, 3), (3, signal.SIGKILL, 3), (1, signal.SIGTERM, 1)]
+)
+def test_a_training_that_is_killed_is_begun_three_times_at_most(
+    times: int, number: int, begun: int, tmp_path: Path
+) -> None:
+    """Not one that was told to end: somebody cancels it."""
+    command = [sys.executable, "-c", _KILLED, str(tmp_path), str(times), str(int(number))]
+    fails = times >= begun
+    with pytest.raises(ModelError, match=f"exit code -{int(number)}") if fails else nullcontext():
+        _run(command, tmp_path / "checkpoint", lambda *_: None)
+    assert len(list(tmp_path.glob("begun-*"))) == begun
 
 
 def _wait(file: Path) -> None:

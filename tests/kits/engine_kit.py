@@ -246,3 +246,15 @@ def long_work(file: Path) -> str:
         begun.write("begun")
     time.sleep(1.5)
     return "done"
+
+
+def until_stopped(folder: str) -> None:
+    """Read on and on, with something to clear up at the end."""
+    left = Path(folder) / "left"
+    left.touch()
+    try:
+        while True:
+            with uninterruptible():
+                time.sleep(0.02)
+    finally:
+        left.unlink()

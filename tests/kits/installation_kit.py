@@ -38,15 +38,16 @@ class Installation:
     def run(self, *words: str, text: str | None = None) -> Any:
         return self.command(*words, cwd=self.folder, env=self.env, text=text)
 
-    def ask(self, path: str, body: dict[str, Any]) -> Any:
-        data = json.dumps(body).encode()
+    def ask(self, path: str, body: dict[str, Any] | None, method: str | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"{self.services.api}/{path}",
             data=data,
             headers={"Content-Type": "application/json", **authorization(self.secret)},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=300) as answer:
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
 
 def wait_until(true: Callable[[], Any], seconds: float, what: str) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import StoreError
-from catalog.storage.whole import folder_aside, folder_written_whole, write_json, written_whole
+from catalog.storage.whole import asides, clear_aside, folder_aside, folder_written_whole, write_json, written_whole
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
 def test_the_kind_of_file_can_be_told_from_the_temporary_name(tmp_path: Path) -> None:
     with written_whole(tmp_path / "a.tif") as temporary:
         assert temporary.suffix == ".tif"
-        assert temporary.parent == tmp_path
-        assert temporary.name.startswith(".")
+        assert temporary.parent.parent == tmp_path
+        assert temporary.parent.name.startswith(".")
 
 
 def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
@@ -75,6 +75,27 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+    assert asides(tmp_path) == [], "it may have been made just now, and not be held yet"
+    (left,) = asides(tmp_path, age=0)
+    clear_aside(left)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_living_process_writes_is_not_taken_for_left(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "a.txt"), folder_written_whole(tmp_path / "b"):
+        assert len([path for path in tmp_path.iterdir() if path.name.startswith(".")]) == 2
+        assert asides(tmp_path, age=0) == []
+
+
+def test_a_folder_whose_successor_never_came_is_put_back(tmp_path: Path) -> None:
+    """Its writer was killed between the two renames; one that has a successor goes."""
+    fill(tmp_path / ".kept-0123abcd.old", "old")
+    fill(tmp_path / ".there-0123abcd.old", "older")
+    fill(tmp_path / "there", "new")
+    for left in asides(tmp_path, age=0):
+        clear_aside(left)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "there"]
+    assert (tmp_path / "there" / "a.txt").read_text() == "new"
 
 
 def fill(folder: Path, content: str) -> Path:

@@ -18,7 +18,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from processors.cube import lock
 from processors.cube.cell import Cube, extend
-from processors.cube.lock import locked
+from processors.cube.lock import locked, one_of
 
 _EXTEND = """
 import sys
@@ -137,3 +137,52 @@ def test_conditions_that_are_ignored_are_found_out(bucket: BucketPath, monkeypat
     monkeypatch.setattr(BucketPath, "put", lambda self, data, **_: put(self, data))
     with pytest.raises(StoreError, match="ignores the conditions"), locked(bucket / "cell.zarr"):
         pass
+
+
+_HOLDER = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from cube_kit import place_at
+from processors.cube.lock import one_of
+folder = place_at(sys.argv[1])
+with one_of([folder / "0.lock", folder / "1.lock"]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_one_of_several_locks_is_had_by_as_many_as_there_are(
+    place: CellPath, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads of this process, beside a process that holds one of two and is killed."""
+    other = child(_HOLDER, place, repository)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    locks, holding, most, counting = [place / "0.lock", place / "1.lock"], 0, 0, threading.Lock()
+
+    def hold() -> None:
+        nonlocal holding, most
+        with one_of(locks):
+            with counting:
+                holding += 1
+                most = max(most, holding)
+            time.sleep(0.2)
+            with counting:
+                holding -= 1
+
+    def all_hold() -> int:
+        nonlocal most
+        most = 0
+        threads = [threading.Thread(target=hold) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+        return most
+
+    assert all_hold() == 1
+    other.kill()
+    other.communicate(timeout=30)
+    monkeypatch.setattr(lock, "LEASE", 0.5)
+    assert all_hold() == 2, "what a dead process held is free"

@@ -126,3 +126,51 @@ def test_more_calls_than_can_be_marked_are_made_all_the_same() -> None:
 def test_errors_keep_their_kind_on_their_way() -> None:
     with pytest.raises(RequestError):
         call_apart(LIMITS, engine_kit.refuse_request)
+
+
+_STOPPED = """
+import sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import engine_kit
+from processors.engine.apart import call_apart, stop_reading
+from processors.engine.limits import Limits, StoppedError
+outcome = []
+
+def read():
+    try:
+        call_apart(Limits(seconds=60, memory=2 * 10**9), engine_kit.until_stopped, sys.argv[1])
+    except StoppedError:
+        outcome.append("stopped")
+
+reading = threading.Thread(target=read)
+reading.start()
+while not (Path(sys.argv[1]) / "left").exists():
+    time.sleep(0.02)
+if sys.argv[3] == "killed":
+    print("reading", flush=True)
+    time.sleep(60)
+stop_reading()
+reading.join(30)
+read()
+print(outcome, flush=True)
+"""
+
+
+def test_who_is_about_to_end_stops_what_is_read_and_nothing_is_left(tmp_path: Path, repository: Path) -> None:
+    """Nor is it begun again."""
+    words = [sys.executable, "-c", _STOPPED, str(tmp_path), str(repository / "tests" / "kits"), "stopped"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=repository)
+    assert done.stdout == "['stopped', 'stopped']\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_had_read_is_stopped_and_leaves_nothing(tmp_path: Path, repository: Path) -> None:
+    words = [sys.executable, "-c", _STOPPED, str(tmp_path), str(repository / "tests" / "kits"), "killed"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=repository) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "reading\n"
+        (reader,) = psutil.Process(process.pid).children()
+        process.kill()
+    psutil.wait_procs([reader], timeout=30)
+    assert list(tmp_path.iterdir()) == []
