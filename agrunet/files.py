@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -72,6 +73,21 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     finally:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def verify_listed(folder: Path, asset: str, name: str) -> None:
+    """Raise `AgrunetError` where a file of a checkpoint isn't the one whose checksum its `item.json` states for that asset."""
+    item = folder / "item.json"
+    try:
+        wanted = str(json.loads(item.read_text(encoding="utf-8"))["assets"][asset]["file:checksum"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AgrunetError(f"{item} states no checksum of {name}. Copy the checkpoint again.") from error
+    found = "1220" + sha256(folder / name)
+    if found != wanted:
+        raise AgrunetError(
+            f"{folder / name} is not the file that was written: checksum {found[:16]}…, {item.name} says {wanted[:16]}…. "
+            "Copy the checkpoint again, or train again."
+        )
 
 
 def sha256(path: Path) -> str:

@@ -24,7 +24,7 @@ def _delivery(folder: Path) -> Delivery:
     return Delivery(
         delivery=str(folder),
         files=(str(folder / "crop_map.tif"), str(folder / "overview.png")),
-        scores=(Score(split="field-disjoint", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
+        scores=(Score(split="hold-out", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
         acquisitions=(),
         seconds={"order": 0.1},
         notes=("Not masked to cropland.",),
@@ -77,7 +77,7 @@ def test_summary_links_files_and_never_hides_what_it_is(tmp_path: Path) -> None:
     text = summary(_delivery(tmp_path), "Contains modified Copernicus Sentinel data 2019")
     assert text.startswith("**Synthetic data.**\n\n**Not masked to cropland.**")
     assert f"[crop_map.tif]({(tmp_path / 'crop_map.tif').as_uri()})" in text
-    assert "| field-disjoint | 0.500 | 0.250 | 0.400 | 10 |" in text
+    assert "| hold-out | 0.500 | 0.250 | 0.400 | 10 |" in text
     assert text.endswith("Contains modified Copernicus Sentinel data 2019")
 
 

@@ -17,9 +17,9 @@ from flows.training import taken_over
 PARENT = """
 import sys
 from pathlib import Path
-from flows.training import _run
+from flows.agrunet_process import run_apart
 child = "import sys; from pathlib import Path; Path({0!r}).touch(); sys.stdin.read(); Path({1!r}).touch()"
-_run([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
+run_apart([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
 """
 
 
