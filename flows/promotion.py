@@ -16,6 +16,7 @@ from catalog.model_fit import training_ground
 from catalog.promotions import Compared, Decision, Figure, Promotion, decided
 from catalog.registry import Registry
 from flows.agrunet_process import run_apart
+from flows.reporting.progress import Advance
 from flows.request import Promote
 from flows.run import Run
 from flows.run_folder import TrainingFolder
@@ -41,14 +42,14 @@ def decide(run: Run, model: Path, folder: TrainingFolder, dates: int, promote: P
         if last is not None and (last.promoted or (last.decision is Decision.ROLLED_BACK and promote != "always")):
             return last
         in_use = registry.in_use_beside(candidate, dates=dates)
-        decision = judge(candidate, in_use, folder, promote, run)
+        decision = judge(candidate, in_use, folder, promote, run.reporter.advance)
         if registry.decide(decision, len(promotions.entries)):
             return decision
     raise ModelError(f"model {candidate.name}: others are being promoted all the time. Run again.")
 
 
 def judge(
-    candidate: ModelEntry, in_use: ModelEntry | None, folder: TrainingFolder, promote: Promote, run: Run
+    candidate: ModelEntry, in_use: ModelEntry | None, folder: TrainingFolder, promote: Promote, advance: Advance
 ) -> Promotion:
     """Compare a model with the one in use, and say what follows."""
     if in_use is None:
@@ -62,7 +63,7 @@ def judge(
         check_weights(in_use.folder, in_use.folder)
     except (ModelError, OSError) as error:
         return verdict(Decision.IN_USE_DAMAGED, f"the model in use is damaged: {error}")
-    compared = _compared(candidate, in_use, folder, run)
+    compared = _compared(candidate, in_use, folder, advance)
     figures = "" if compared is None else f"; {_figures(compared, in_use)}"
     if promote == "always":
         return verdict(Decision.ALWAYS, f"promoted whatever it scores, as the training asked{figures}", compared)
@@ -79,14 +80,14 @@ def judge(
     return verdict(Decision.BETTER if better else Decision.NOT_BETTER, _figures(compared, in_use), compared)
 
 
-def _compared(candidate: ModelEntry, in_use: ModelEntry, folder: TrainingFolder, run: Run) -> Compared | None:
+def _compared(candidate: ModelEntry, in_use: ModelEntry, folder: TrainingFolder, advance: Advance) -> Compared | None:
     """Compare by the fields that the candidate was scored on; None where it has none."""
     try:
         mine = load_evidence(candidate.folder)
         if mine is None or not mine.fields:
             return None
         folder.in_use.unlink(missing_ok=True)
-        run_apart(mapping_command(folder.patches, in_use.folder, folder.in_use), folder.in_use, run.reporter.advance)
+        run_apart(mapping_command(folder.patches, in_use.folder, folder.in_use), folder.in_use, advance)
         other = read_evidence(folder.in_use)
         return compare_fields(mine, other, candidate, in_use)
     except AgrunetError as error:

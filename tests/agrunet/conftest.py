@@ -64,7 +64,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _make_toy(tmp_path_factory.mktemp("toy"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_toy() -> Callable[..., Path]:
     """Writes the toy into a folder, with another use of its patches."""
     return _make_toy
