@@ -22,6 +22,7 @@ from shapely import box, to_geojson
 
 from catalog.area import parse_area
 from catalog.grid import Window, inside, to_zone, utm_zone, window_around
+from catalog.legend import read_legend
 from catalog.products import Order
 from catalog.storage.store import Store
 from processors.engine.opening import open_engine
@@ -109,14 +110,16 @@ def mapped(
 
 
 def _declared(archive: Any, path: Path) -> Path:
-    """The crops of most parcels, as farmers declare them: every twelfth parcel and a strip right across stay unknown."""
+    """The crops of most parcels, as farmers declare them: every twelfth parcel, a strip right across and what is no crop stay unknown."""
     with rasterio.open(archive.labels) as file:
         codes, profile = file.read(1), file.profile
     parcels = geopandas.read_parquet(archive.parcels)
     undeclared = rasterize(parcels.geometry[parcels["field"] % 12 == 0], codes.shape, transform=profile["transform"])
     rows, columns = np.indices(codes.shape)
     strip = np.abs(rows + 0.6 * columns - 0.55 * len(codes)) < 0.025 * len(codes)
-    codes[(undeclared == 1) | strip] = 0
+    background = read_legend(archive.legend).background
+    no_crop = np.isin(codes, background.source_codes if background else ())
+    codes[(undeclared == 1) | strip | no_crop] = 0
     with rasterio.open(path, "w", **profile) as file:
         file.write(codes, 1)
     return path
@@ -222,13 +225,22 @@ def test_stages_that_were_killed_end_with_the_same_map(mapped: Mapped, tmp_path:
 def test_two_processes_train_together_through_torchrun(
     mapped: Mapped, tmp_path: Path, run_command: Any, environment_of: Callable[..., dict[str, str]]
 ) -> None:
-    """On the cube that is there; the model is a new one, for it was trained otherwise."""
+    """On the cube that is there. The model is a new one, trained otherwise, and compared with the first on the same fields."""
     names = ("area", "year", "months", "source", "labels", "legend", "training")
     (tmp_path / "train.json").write_text(json.dumps({name: mapped.parameters[name] for name in names}))
     env = environment_of(mapped.folder / "store", OMP_NUM_THREADS="1")
     before = set(mapped.store.models.iterdir())
-    done = run_command("cropline", "retrain", "train.json", "--processes", "2", cwd=tmp_path, env=env, timeout=540)
+    words = ("retrain", "train.json", "--processes", "2", "--json")
+    done = run_command("cropline", *words, cwd=tmp_path, env=env, timeout=540)
     assert done.returncode == 0, done.stderr
+    decision = json.loads(done.stdout.splitlines()[-1])["decision"]
+    assert decision["in_use"] == mapped.told["model"]
+    assert decision["decision"] in ("better", "not better")
+    assert sum(decision["compared"]["fields"].values()) >= 30
+    (first,) = (score for score in mapped.told["scores"] if score["split"] == "hold-out")
+    assert decision["compared"]["oa"]["in_use"] == pytest.approx(first["oa"], abs=0.01), (
+        "it is scored as when it was trained"
+    )
     (model,) = {folder for folder in set(mapped.store.models.iterdir()) - before if folder.is_dir()}
     scores = json.loads((model / "config.json").read_text())["scores"]
     assert {score["split"] for score in scores} == {score["split"] for score in mapped.told["scores"]}
