@@ -13,7 +13,7 @@ from catalog.errors import ModelError
 from catalog.hold_out import lies_in
 from catalog.model_choice import ModelEntry
 from catalog.model_fit import training_ground
-from catalog.promotions import Compared, Decision, Figure, Promotion, decided
+from catalog.promotions import Compared, Decision, Figure, Promotion, Promotions, decided
 from catalog.registry import Registry
 from flows.agrunet_process import run_apart
 from flows.reporting.progress import Advance
@@ -39,13 +39,21 @@ def decide(run: Run, model: Path, folder: TrainingFolder, dates: int, promote: P
     for _ in range(_ATTEMPTS):
         promotions = registry.promotions()
         last = promotions.of(candidate.name)
-        if last is not None and (last.promoted or (last.decision is Decision.ROLLED_BACK and promote != "always")):
-            return last
         in_use = registry.in_use_beside(candidate, dates=dates)
+        if last is not None and _stays(last, in_use, promotions, promote):
+            return last
         decision = judge(candidate, in_use, folder, promote, run.reporter.advance)
         if registry.decide(decision, len(promotions.entries)):
             return decision
     raise ModelError(f"model {candidate.name}: others are being promoted all the time. Run again.")
+
+
+def _stays(last: Promotion, in_use: ModelEntry | None, promotions: Promotions, promote: Promote) -> bool:
+    """True where the same model was trained before and is in use, or a person took its promotion back."""
+    if last.decision is Decision.ROLLED_BACK:
+        return promote != "always"
+    names = [last.model] if in_use is None else [last.model, in_use.name]
+    return last.promoted and promotions.in_use(names) == last.model
 
 
 def judge(

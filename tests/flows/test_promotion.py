@@ -18,7 +18,7 @@ from catalog.errors import ModelError
 from catalog.grid import to_lonlat
 from catalog.legend import Legend, LegendClass
 from catalog.model_choice import ModelEntry
-from catalog.promotions import Decision, Promotion
+from catalog.promotions import Decision, Promotion, Promotions, decided
 from flows import promotion
 from flows.promotion import compare_fields, judge, outcome_text
 from flows.run_folder import TrainingFolder
@@ -186,3 +186,16 @@ def test_other_fields_are_no_comparison(gate: Gate) -> None:
         compare_fields(
             evidence(0.9, 20), evidence(0.9, 19), gate.model("new", "hold-out"), gate.model("old", "hold-out")
         )
+
+
+def test_what_was_decided_about_the_same_model_stays_while_it_is_in_use(gate: Gate) -> None:
+    """A training that is repeated makes the same model: it isn't compared with itself, and a person's word isn't undone."""
+    new, old = gate.model("new", "hold-out"), gate.model("old", "hold-out")
+    first, better = decided("old", Decision.FIRST, ""), decided("new", Decision.BETTER, "", "old")
+    taken_back = decided("new", Decision.ROLLED_BACK, "", "old")
+    after = Promotions((first, better))
+    assert promotion._stays(better, old, after, "evidence")
+    assert not promotion._stays(first, new, after, "evidence"), "another one took over: it is compared with that"
+    assert promotion._stays(first, None, Promotions((first,)), "evidence")
+    assert promotion._stays(taken_back, old, Promotions((first, better, taken_back)), "evidence")
+    assert not promotion._stays(taken_back, old, Promotions((first, better, taken_back)), "always")
