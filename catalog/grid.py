@@ -212,6 +212,14 @@ def _transformer(source: int, target: int) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
+def moved_points(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], source: int, target: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Points of one EPSG code in another one; 4326 is longitude and latitude, in that order."""
+    moved: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] = _transformer(source, target).transform(x, y)
+    return moved
+
+
 def to_zone(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
     """A longitude/latitude geometry in the metres of a zone (vertices are moved, edges stay straight).
 

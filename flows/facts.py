@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from catalog.checkpoints import CONFIG, WEIGHTS
 from catalog.errors import ModelError, Reason
 from catalog.guards.json_text import parse_object
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
-from catalog.registry import CONFIG, WEIGHTS
 from catalog.scores import checkpoint_scores
 from catalog.storage.store import sha256
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
@@ -26,7 +26,7 @@ from processors.season import Season
 from processors.thematic.registry import load_processor
 
 SHOWN_OF_MODEL = (
-    "years", "months", "bands", "cloud_input", "min_acquisitions", "hold_out", "code_version", "synthetic",
+    "years", "months", "bands", "cloud_input", "min_acquisitions", "evidence", "hold_out", "code_version", "synthetic",
 )  # fmt: skip
 """Fields of a checkpoint's configuration that the report shows."""
 
@@ -141,4 +141,5 @@ def _model_used(model: ModelChoice | None, config: dict[str, Any]) -> ModelUsed 
         checksum=sha256(model.folder / WEIGHTS),
         summary={name: config[name] for name in SHOWN_OF_MODEL if name in config},
         compared=model.compared,
+        decision=model.decision,
     )

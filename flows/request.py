@@ -26,6 +26,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
+Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -157,14 +157,18 @@ def season(run: Run, order: Order, unusable: Sequence[LeftOut]) -> Season:
 
 
 def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The checkpoint that the processor gets: the best that fits, else one trained from the request's labels.
+    """The checkpoint that the processor gets: the one in use that fits, else one trained from the request's labels.
 
-    None where the processor needs none. Raises `ModelError`.
+    One that was trained and isn't promoted leaves the request to the model in use. None where the processor needs none. Raises
+    `ModelError`.
     """
     if not load_processor(run.request.processor).needs_model:
         return None
     fitting = fitting_model(run, order, season)
-    return fitting or ModelChoice(train_model(run, order, season, processes=max(1, len(gpus()))))
+    if fitting is not None:
+        return fitting
+    trained = train_model(run, order, season, processes=max(1, len(gpus())))
+    return replace(_choose(run, order, season), decision=trained.decision)
 
 
 @stage(
@@ -173,24 +177,28 @@ def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
     outcome=lambda chosen: "none fits; one is trained from the labels" if chosen is None else _chosen_text(chosen),
 )
 def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The best model that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
-    request = run.request
-    labels = request_labels(request, run.zone.groups)
+    """The model in use that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
     try:
-        return Registry(run.store).choose(
-            request.level,
-            season.bands,
-            order.synthetic,
-            request.polygon,
-            None if labels is None else labels.legend,
-            request.model,
-            months=request.season,
-            dates=len(season.own),
-        )
+        return _choose(run, order, season)
     except ModelError:
-        if labels is None or request.model is not None:
+        if run.request.labels is None or run.request.model is not None:
             raise
         return None
+
+
+def _choose(run: Run, order: Order, season: Season) -> ModelChoice:
+    request = run.request
+    labels = request_labels(request, run.zone.groups)
+    return Registry(run.store).choose(
+        request.level,
+        season.bands,
+        order.synthetic,
+        request.polygon,
+        None if labels is None else labels.legend,
+        request.model,
+        months=request.season,
+        dates=len(season.own),
+    )
 
 
 @dataclass(frozen=True)
@@ -275,7 +283,7 @@ def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: Deliver
 
 
 def _chosen_text(choice: ModelChoice) -> str:
-    """Name of the model, and of newer ones that were not taken."""
+    """Name of the model, and of newer ones that are not in use."""
     newer = list(takewhile(lambda model: not model.taken, choice.compared))
     against = "".join(f"; not {model.name}: {model.reason}" for model in newer)
     return f"{choice.folder.name}{against}"

@@ -11,7 +11,7 @@ import csv
 import io
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -28,6 +28,8 @@ from prefect.artifacts import (
 )
 
 from catalog.products import LeftOut
+from catalog.promotions import Figure, Promotion
+from catalog.scores import Score
 from flows.reporting.delivery import AcquisitionShown, Delivery
 from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
@@ -47,12 +49,21 @@ PAUSE = 2.0
 """Least seconds between two updates of the progress."""
 
 MAP_SHARES = {
-    "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 24, "patch": 1, "thematic": 20, "mosaic": 5,
-    "deliver": 4,
+    "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 22, "promote": 2, "patch": 1, "thematic": 20,
+    "mosaic": 5, "deliver": 4,
 }  # fmt: skip
 """Rough share of the time of a map, percent, by stage, in their order."""
 
-TRAINING_SHARES = {"order": 2, "extend": 2, "ingest": 28, "mask": 10, "season": 3, "patches": 5, "model": 50}
+TRAINING_SHARES = {
+    "order": 2,
+    "extend": 2,
+    "ingest": 28,
+    "mask": 10,
+    "season": 3,
+    "patches": 5,
+    "model": 46,
+    "promote": 4,
+}
 """The same of a run that only trains."""
 
 
@@ -136,6 +147,7 @@ class Artifacts:
             kinds = Counter(left.kind.words for left in facts.left_out)
             listed = ", ".join(f"{count} {words}" for words, count in kinds.most_common())
             self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
+        self.publish_model(delivery.scores, None if facts.model is None else facts.model.decision)
         files = {Path(file).name: Path(file) for file in delivery.files}
         if "overview.png" in files:
             self.picture("map", files["overview.png"], facts.notice)
@@ -161,6 +173,66 @@ class Artifacts:
         # The last lines that `prefect deployment run --watch` shows.
         for name, path in delivery.shown():
             get_run_logger().info("%s: %s", name, path)
+
+    def publish_model(self, scores: Sequence[Score], decision: Promotion | None) -> None:
+        """Show what a model scores, by class, and what was decided about one that was trained."""
+        if scores:
+            notes = " ".join(dict.fromkeys(score.note for score in scores if score.note))
+            self.table("scores", score_rows(scores), f"Agreement with labels that the model didn't learn from. {notes}")
+        if decision is not None:
+            made = "is in use" if decision.promoted else "is not promoted"
+            self.table("promotion", decision_rows(decision), f"{decision.model} {made}: {decision.reason}.")
+
+
+def score_rows(scores: Iterable[Score]) -> list[dict[str, str]]:
+    """One row per split over all its classes, and one for each class."""
+    rows = []
+    for score in scores:
+        whole = {"OA": f"{score.oa:.3f}", "IoU": f"{score.miou:.3f}", "Dice": f"{score.dice:.3f}"}
+        rows.append({"split": score.split, "class": "all", **whole, "pixels": str(score.n_pixels)})
+        rows += [
+            {
+                "split": score.split,
+                "class": part.name,
+                "OA": "",
+                "IoU": f"{part.iou:.3f}",
+                "Dice": f"{part.dice:.3f}",
+                "pixels": str(part.n_pixels),
+            }
+            for part in score.per_class
+        ]
+    return rows
+
+
+def decision_rows(decision: Promotion) -> list[dict[str, str]]:
+    """Both models with their figures on the same fields, and the difference with its 95 % interval."""
+    compared = decision.compared
+    if compared is None:
+        return [{"model": decision.model, "mIoU": "", "OA": "", "decision": decision.decision.value}]
+    pair = (compared.miou, compared.oa)
+    return [
+        {
+            "model": decision.model,
+            **dict(zip(("mIoU", "OA"), (f"{figure.candidate:.3f}" for figure in pair), strict=True)),
+            "decision": decision.decision.value,
+        },
+        {
+            "model": decision.in_use or "",
+            **dict(zip(("mIoU", "OA"), (f"{figure.in_use:.3f}" for figure in pair), strict=True)),
+            "decision": "was in use",
+        },
+        {
+            "model": f"difference on {sum(compared.fields.values())} fields",
+            **dict(zip(("mIoU", "OA"), map(_with_interval, pair), strict=True)),
+            "decision": "",
+        },
+    ]
+
+
+def _with_interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return f"{figure.difference:+.3f}"
+    return f"{figure.difference:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
 
 
 def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str, str]]:

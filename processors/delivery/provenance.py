@@ -13,6 +13,7 @@ from catalog.area import area_km2
 from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
+from catalog.promotions import Promotion
 from catalog.scores import Score
 from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import digest
@@ -32,6 +33,13 @@ class ModelUsed(Frozen):
     compared: Annotated[
         tuple[ComparedModel, ...], Field(description="every model that fits, newest first; empty without a choice")
     ] = ()
+    decision: Annotated[
+        Promotion | None,
+        Field(
+            description="about the model that was trained for the request, this one or another; none where none was trained",
+            exclude_if=lambda decision: decision is None,
+        ),
+    ] = None
 
 
 class DeliveryFacts(Frozen):

@@ -28,14 +28,23 @@ MOST_TRANSITIONS = 12
 
 # The headline comes first.
 SPLITS = {
+    "hold-out": (
+        "Hold-out",
+        "Fields on ground that no model learns from: what to expect of a new field nearby. The headline.",
+    ),
+    "grouped k-fold": (
+        "Grouped k-fold",
+        "Each field mapped by a network that didn't learn from it, since too few fields are held out: an estimate for the model, which "
+        "then learnt from all of them. The model is unproven.",
+    ),
     "field-disjoint": (
         "Field-disjoint",
-        "Whole fields held out, of which the model saw no pixel: what to expect of a new field nearby. The headline.",
+        "One field of a class held out, of which the model saw no pixel. Models of earlier versions were scored so.",
     ),
     "within-field": (
         "Within-field",
-        "Blocks of pixels held out of fields whose other pixels the model learnt from. It measures interpolation inside "
-        "fields and is always flattering: a check that the parts fit together, not the accuracy of the map.",
+        "Blocks of pixels held out of fields whose other pixels the model learnt from. Models of earlier versions were scored so: it "
+        "measures interpolation inside fields and is always flattering.",
     ),
     "truth": (
         "Simulated truth",

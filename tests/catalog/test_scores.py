@@ -9,7 +9,7 @@ from catalog.scores import Score, checkpoint_scores
 
 
 def test_scores_of_a_checkpoint_are_noted_with_its_hold_out() -> None:
-    figures = {"split": "field-disjoint", "oa": 0.5, "miou": 0.25, "dice": 0.4, "n_pixels": 10}
+    figures = {"split": "hold-out", "oa": 0.5, "miou": 0.25, "dice": 0.4, "n_pixels": 10}
     config = {"scores": [{**figures, "per_class": [], "n_unmapped": 3}], "hold_out": "blocks of 1 km"}
     assert checkpoint_scores(config) == (Score(**figures, note="blocks of 1 km"),)
     assert checkpoint_scores({}) == ()

@@ -51,7 +51,9 @@ def test_training_needs_labels_and_bounds_its_processes() -> None:
     schema = parameter_schema(retrain).model_dump()
     assert schema["required"] == ["area", "year", "labels"]
     assert schema["properties"]["processes"]["minimum"] == 1
-    assert {*schema["properties"]} == {*TRAINING_PARAMETERS, "processes"}
+    assert {*schema["properties"]} == {*TRAINING_PARAMETERS, "processes", "promote"}
+    assert schema["properties"]["promote"]["enum"] == ["evidence", "always"]
+    assert schema["properties"]["promote"]["default"] == "evidence"
 
 
 @pytest.mark.parametrize("flow", [crop_map, evaluate, retrain, reprocess])

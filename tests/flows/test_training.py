@@ -18,15 +18,16 @@ from catalog.errors import ModelError
 from catalog.registry import Registry
 from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
+from flows.agrunet_process import run_apart
 from flows.checks import still_open
-from flows.training import _run, taken_over
+from flows.training import taken_over
 
 PARENT = """
 import sys
 from pathlib import Path
-from flows.training import _run, _run
+from flows.agrunet_process import run_apart
 child = "import sys; from pathlib import Path; Path({0!r}).touch(); sys.stdin.read(); Path({1!r}).touch()"
-_run([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
+run_apart([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
 """
 
 
@@ -84,7 +85,7 @@ def test_a_training_that_is_killed_is_begun_three_times_at_most(
     command = [sys.executable, "-c", _KILLED, str(tmp_path), str(times), str(int(number))]
     fails = times >= begun
     with pytest.raises(ModelError, match=f"exit code -{int(number)}") if fails else nullcontext():
-        _run(command, tmp_path / "checkpoint", lambda *_: None)
+        run_apart(command, tmp_path / "checkpoint" / "item.json", lambda *_: None)
     assert len(list(tmp_path.glob("begun-*"))) == begun
 
 

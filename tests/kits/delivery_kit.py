@@ -121,8 +121,8 @@ def facts(area: Window | BaseGeometry, **changed: Any) -> DeliveryFacts:
         "left_out": ({"product": "S2A_CLOUDY", "reason": "98 % cloudy, max_cloud is 95"},),
         "model": ModelUsed(name="flanders", checksum="ab" * 32, summary={"bands": ["B04", "B08"]}),
         "scores": (
-            Score(split="within-field", oa=0.924, miou=0.807, dice=0.873, n_pixels=3725),
-            Score(split="field-disjoint", oa=0.574, miou=0.267, dice=0.368, n_pixels=3300, spread={"oa": 0.031}),
+            Score(split="grouped k-fold", oa=0.924, miou=0.807, dice=0.873, n_pixels=3725),
+            Score(split="hold-out", oa=0.574, miou=0.267, dice=0.368, n_pixels=3300, spread={"oa": 0.031}),
         ),
         "notes": ("Not masked to cropland: every pixel is shown as one of the crops.",),
         "epsg": 32631,
