@@ -213,6 +213,8 @@ def status(as_json: AsJson = False) -> None:
     _say(f"server   {found.server or 'not running. `cropline up` starts it.'}")
     _say(f"worker   {'runs' if found.worker else 'not running. `cropline up` starts it.'}")
     _say(f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}")
+    if found.database:
+        _say(f"database {found.database}")
 
 
 @app.command()

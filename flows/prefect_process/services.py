@@ -22,9 +22,18 @@ from catalog.storage.store import Store, digest, open_store
 from catalog.storage.whole import write_json
 from flows.leftovers import clear_leftovers
 from flows.own_server import SECRET_FILE, SERVER_FILE, read_secret
-from flows.prefect_process import automations, processes, sqlite_locks, work_pool
+from flows.prefect_process import automations, processes, work_pool
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
+from flows.prefect_process.server_database import (
+    DATABASE_VARIABLES,
+    Database,
+    check_database,
+    check_place,
+    database_of,
+    kept_place,
+    remember_place,
+)
 from flows.prefect_process.temporary_server import QUIET
 from flows.prefect_process.work_pool import POOL
 from flows.settings import Settings
@@ -73,18 +82,25 @@ class Status(Frozen):
         int | None, Field(description="runs that are due and don't run yet; unknown without a server")
     ] = None
     running: int | None = None
+    database: Annotated[str | None, Field(description="where the server keeps its runs; no secrets")] = None
 
 
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
     """Start what isn't running: the server, the work pool with its queues, the automation, the deployments of prefect.yaml, the worker.
 
     Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Both know
-    the store's secret, which is made where there is none. Raises `ServiceError` with the end of the log of what didn't start.
+    the store's secret, which is made where there is none. Where events go through Redis, the server's services are a process beside it.
+    Raises `ServiceError` with the end of the log of what didn't start, or with what is wrong with the database that is set.
     """
     store = _store(settings, create=True)
+    database = database_of(settings, store)
     with private_umask() as usual:
         close_folder(store.prefect)
         with FileLock(store.prefect / "services.lock", mode=0o600):
+            behind = check_place(store, database)
+            check_database(database)
+            if behind:
+                tell(behind)
             if left := clear_leftovers(store):
                 tell(f"cleared away what killed processes left: {left} {'folder' if left == 1 else 'folders'}")
             secret, new = kept_secret(store.prefect)
@@ -93,11 +109,13 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
                     f"to sign in, the server's pages ask for a password: it is the line in {store.prefect / SECRET_FILE}"
                 )
             environment = _environment(settings, store) | _secured(secret)
-            services = _server(store, port, environment, tell)
+            services = _server(store, port, environment, database, tell)
             api = Api(services.api, secret)
             if not api.answers():
                 tell(f"waiting for the server at {services.ui}")
                 _wait(api.answers, store, "server", services.server)
+            remember_place(store, database)
+            loops = _loops(store, environment, database, tell)
             environment["PREFECT_API_URL"] = services.api
             tell("work pool and deployments")
             runs = settings.runs or work_pool.usual_runs()
@@ -105,6 +123,8 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
             automations.put_right(api)
             _deploy(environment)
             worker = _worker(store, api, runs, environment, usual, tell)
+            if loops is not None:  # it has had the time to fail
+                _wait(loops.runs, store, "services", loops)
             services = services.model_copy(update={"worker": ProcessMark.of(worker)})
             write_json(_file(store), services.model_dump())
             return services
@@ -117,7 +137,7 @@ def down(settings: Settings, tell: Callable[[str], None]) -> bool:
         return False
     with FileLock(store.prefect / "services.lock"):
         running = False
-        for name in ("worker", "server"):
+        for name in ("worker", "services", "server"):
             for process in processes.services_of(store, name):
                 tell(f"stopping the {name}")
                 processes.stop(process)
@@ -134,7 +154,10 @@ def look(settings: Settings) -> Status:
     """How things stand; nothing is started or created."""
     store = _store(settings)
     status = Status(
-        store=str(store.root), exists=store.root.is_dir(), worker=bool(processes.services_of(store, "worker"))
+        store=str(store.root),
+        exists=store.root.is_dir(),
+        worker=bool(processes.services_of(store, "worker")),
+        database=kept_place(store),
     )
     services = read_services(store)
     api = None if services is None else Api(services.api, read_secret(store.prefect))
@@ -172,7 +195,12 @@ def _store(settings: Settings, *, create: bool = False) -> Store:
 
 
 def _environment(settings: Settings, store: Store) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    # The server alone is told of its database: runs have no business there.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PREFECT_") and name not in DATABASE_VARIABLES
+    }
     return {
         **environment,
         **QUIET,
@@ -198,11 +226,13 @@ def _secured(secret: str) -> dict[str, str]:
     return {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_API_AUTH_STRING": secret}
 
 
-def _server(store: Store, port: int | None, environment: Mapping[str, str], tell: Callable[[str], None]) -> Services:
+def _server(
+    store: Store, port: int | None, environment: Mapping[str, str], database: Database, tell: Callable[[str], None]
+) -> Services:
     """The store's server, which runs and may not answer yet."""
     server = _only(store, "server", tell)
-    if server is not None and not _knows(server, environment):
-        tell("stopping the server, which doesn't ask for this store's secret")
+    if server is not None and not _knows(server, {**environment, **database.variables}):
+        tell("stopping the server, which doesn't ask for this store's secret or has another database")
         processes.stop(server)
         server = None
     if server is None:
@@ -211,14 +241,32 @@ def _server(store: Store, port: int | None, environment: Mapping[str, str], tell
         own = {
             # No page but its own gets an answer, under both names that a browser may be given.
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}",
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": sqlite_locks.address_of(store.prefect / "prefect.db"),
+            **database.variables,
         }
         options = ["--host", "127.0.0.1", "--port", str(free)]
+        if database.has_broker:
+            options.append("--no-services")
         server = processes.spawn(options, store, "server", {**environment, **own})
     ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
     services = Services(api=f"{ui}/api", ui=ui, server=ProcessMark.of(server))
     write_json(_file(store), services.model_dump())
     return services
+
+
+def _loops(
+    store: Store, environment: Mapping[str, str], database: Database, tell: Callable[[str], None]
+) -> ProcessMark | None:
+    """The process of the server's services; None where they are in the server's own."""
+    process = _only(store, "services", tell)
+    wanted = {**environment, **database.variables}
+    if process is not None and not (database.has_broker and _knows(process, wanted)):
+        tell("stopping the server's services, which are in the server or have another database")
+        processes.stop(process)
+        process = None
+    if process is None and database.has_broker:
+        tell("starting the server's services")
+        process = processes.spawn([], store, "services", wanted)
+    return None if process is None else ProcessMark.of(process)
 
 
 def _worker(
@@ -250,13 +298,15 @@ def worker_name(store: Store) -> str:
 
 
 def _knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
-    """Return whether a service was started with this secret and, where one is given, this address."""
+    """Return whether a service was started with this secret, address and database; each may be none."""
     has = process.environ()
-    return all(
-        has.get(name) == environment[name]
-        for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL")
-        if name in environment
+    names = (
+        "PREFECT_API_AUTH_STRING",
+        "PREFECT_API_URL",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+        "PREFECT_SERVER_DOCKET_URL",
     )
+    return all(has.get(name) == environment.get(name) for name in names)
 
 
 def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) -> psutil.Process | None:
