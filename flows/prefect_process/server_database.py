@@ -192,16 +192,18 @@ async def _check_postgresql(url: URL) -> None:
             ssl=url.query.get("ssl"),
             timeout=CONNECT_TIMEOUT,
         )
-    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
+    except asyncpg.InvalidPasswordError:
         raise ServiceError(
-            f"{where} refuses the user {url.username!r} with this password. Correct the address, or what the server lets in."
+            f"{where} refuses the user {url.username!r} with this password. Correct the address, or the user's password there."
         ) from None
     except asyncpg.InvalidCatalogNameError:
         raise ServiceError(
             f"{where} has no database {url.database!r}. Make it: CREATE DATABASE {url.database} OWNER {url.username}."
         ) from None
     except asyncpg.PostgresError as error:
-        raise ServiceError(f"{where} lets nobody in: {error}. Look at its log.") from None
+        raise ServiceError(
+            f"{where} doesn't let {url.username!r} into {url.database!r} ({error}). Correct the address, or what the server lets in."
+        ) from None
     except (OSError, TimeoutError, asyncpg.InterfaceError, ValueError) as error:
         raise ServiceError(
             f"{where} doesn't answer ({_reason(error)}). Start PostgreSQL (infra/services.sh starts one), or correct the address."
