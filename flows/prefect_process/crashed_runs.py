@@ -19,11 +19,14 @@ from flows.prefect_process.api import Api
 from flows.prefect_process.automations import SILENT
 from flows.prefect_process.work_pool import POOL, workers_online
 
-AGAIN = "TakenUpAgain"
-"""Name of the state of a run in the queue that was taken up again; how often is how many such states it has had."""
+AGAIN, GOES_ON = "TakenUpAgain", "GoesOn"
+"""Names of states: of a run in the queue that was taken up again, and of one that was thought to have crashed."""
 
 MOST = 3
-"""Times that a request is run, the first one among them."""
+"""Times that a request is run, the first one among them: as often as it has been in the state Running."""
+
+MOST_STARTS = 10
+"""Times that its start is tried: one that is lost with its worker before it runs is no run."""
 
 PAUSE = timedelta(seconds=10)
 """Time from a crash that was noticed to the run's next start; twice as long after each further one."""
@@ -46,7 +49,7 @@ _WORKER = "prefect.worker.name"
 _CANCELLED = {"CANCELLING", "CANCELLED"}
 
 GIVEN_UP = (
-    f"Its process ended {MOST} times before the run did; it isn't started again by itself. The last time: {{}} Most often memory ran out: "
+    "Its process ended {} times before the run did; it isn't started again by itself. The last time: {} Most often memory ran out: "
     "the end of prefect/worker.log in the store, or the system's log, says so. Ask for a smaller area, have fewer runs (CROPLINE_RUNS) or "
     "acquisitions (CROPLINE_WORKERS) at once, or find more memory, and send the request again: it goes on where it stopped."
 )
@@ -114,22 +117,23 @@ class CrashedRuns:
         if run["id"] in look.with_process:
             if run["state_name"] == SILENT:  # the server was away, and could hear nothing
                 self._tell(f"run {run['name']} goes on: its process is here")
-                self._set(run, {"type": "RUNNING", "message": "Its process goes on."})
+                self._set(run, {"type": "RUNNING", "name": GOES_ON, "message": "Its process goes on."})
             return  # it is about to end
         states = self._api.ask(f"flow_run_states/?flow_run_id={run['id']}") or []
-        runs = 1 + sum(state["name"] == AGAIN for state in states)
+        runs = sum(state["type"] == "RUNNING" and state["name"] != GOES_ON for state in states)
+        starts = 1 + sum(state["name"] == AGAIN for state in states)
         cancelled = any(state["type"] in _CANCELLED for state in states)
         forgotten = look.now - _time(run["expected_start_time"]) > FORGOTTEN
         if cancelled or forgotten or run["deployment_id"] is None:
             self._left_alone.add(run["id"])
             return
-        if runs >= MOST:
+        if runs >= MOST or starts >= MOST_STARTS:
             why = str((run["state"] or {}).get("message") or "Nothing is known of it.")
-            self._set(run, {"type": "FAILED", "message": GIVEN_UP.format(why)})
-            self._tell(f"run {run['name']} crashed {runs} times: given up")
+            self._set(run, {"type": "FAILED", "message": GIVEN_UP.format(max(runs, starts), why)})
+            self._tell(f"run {run['name']} crashed {max(runs, starts)} times: given up")
             return
         message = f"Taken up again after a crash: run {runs + 1} of at most {MOST}."
-        details = {"scheduled_time": _text(look.now + PAUSE * 2 ** (runs - 1))}
+        details = {"scheduled_time": _text(look.now + PAUSE * 2 ** min(starts - 1, 4))}
         self._set(run, {"type": "SCHEDULED", "name": AGAIN, "message": message, "state_details": details})
         self._tell(f"run {run['name']} crashed: taken up again, run {runs + 1} of at most {MOST}")
 

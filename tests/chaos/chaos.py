@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import shutil
@@ -103,6 +104,7 @@ class Installation:
 
         bucket = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         bucket.start()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else each request is a line
         self._bucket_port = bucket.get_host_and_port()[1]
         try:
             self.open_store()
@@ -280,7 +282,8 @@ class Chaos:
             kinds.append(Kind.OBJECT_STORE)
         if not kinds:
             return
-        kind = self._random.choice(kinds)
+        # Those that are seldom there, or were spared so far, are not forgotten.
+        (kind,) = self._random.choices(kinds, [1 / (1 + self.outcome.kills[kind]) for kind in kinds])
         if kind is Kind.OBJECT_STORE:
             self._installation.close_store()
             what = f"{kind}"

@@ -15,12 +15,13 @@ TIME_FIELDS = ("properties/created", "assets/report/file:checksum", "assets/repo
 """Fields of `item.json` that a run's times are in: when it was delivered, and what the report becomes by its own."""
 
 TIMES_OF_REPORT = (
+    re.compile(r"<tr><th>made</th><td>.*?</td></tr>"),
     re.compile(r"<tr><th>seconds</th><td>.*?</td></tr>"),
     re.compile(r'<td class="date">[^<]*(?=</td></tr>)'),
     re.compile(r"Ordered \d{4}-[^<]* UTC\."),
 )
-"""What is left out of `report.html`: the seconds of each stage, when each acquisition was in the cube, and when all was ordered, mapped and
-delivered."""
+"""What is left out of `report.html`: when it was made, the seconds of each stage, when each acquisition was in the cube, and when all was
+ordered, mapped and delivered."""
 
 VECTORS = (".gpkg", ".geojson", ".parquet", ".fgb")
 

@@ -14,7 +14,7 @@ import pytest
 
 from flows.prefect_process.api import Api
 from flows.prefect_process.automations import SILENT
-from flows.prefect_process.crashed_runs import AGAIN, MOST, CrashedRuns
+from flows.prefect_process.crashed_runs import AGAIN, MOST, MOST_STARTS, CrashedRuns
 
 _said: list[str] = []
 
@@ -85,13 +85,15 @@ def _process() -> Iterator[None]:
 
 
 def test_a_request_that_always_crashes_runs_three_times_and_fails_with_what_to_do() -> None:
-    server = _Server("CRASHED")
+    server = _Server("RUNNING")
     for run in range(1, MOST + 1):
+        server.enter("CRASHED", datetime.now(UTC), message="Process exited with status code: -9.")
         # Counted on the run: a worker that starts anew knows.
         _looked(server, 2)
         assert [state["name"] for state in server.states].count(AGAIN) == min(run, MOST - 1)
         if server.run["state_type"] == "SCHEDULED":
-            server.enter("CRASHED", datetime.now(UTC), message="Process exited with status code: -9.")
+            server.enter("PENDING", datetime.now(UTC))
+            server.enter("RUNNING", datetime.now(UTC))
     assert MOST == 3
     assert server.run["state_type"] == "FAILED"
     message = server.states[-1]["message"]
@@ -100,6 +102,17 @@ def test_a_request_that_always_crashes_runs_three_times_and_fails_with_what_to_d
     assert "CROPLINE_RUNS" in message
     _looked(server, 3)
     assert server.run["state_type"] == "FAILED"
+
+
+def test_a_start_that_was_lost_with_its_worker_is_no_run() -> None:
+    server = _Server("PENDING", timedelta(minutes=2))
+    for start in range(1, MOST_STARTS):
+        _looked(server, 2)
+        assert server.run["state_type"] == "SCHEDULED", start
+        server.enter("PENDING", datetime.now(UTC) - timedelta(minutes=2))
+    _looked(server, 2)
+    assert server.run["state_type"] == "FAILED", "but for ever it isn't tried either"
+    assert server.states[-1]["message"].startswith(f"Its process ended {MOST_STARTS} times")
 
 
 def test_another_workers_runs_are_its_own_affair_while_it_is_there() -> None:

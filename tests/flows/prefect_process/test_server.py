@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from installation_kit import Installation, post_at_once, requests_of
 
+from flows.prefect_process.automations import NAME
 from flows.prefect_process.services import Services
-from flows.prefect_process.work_pool import POOL, usual_runs
+from flows.prefect_process.work_pool import INTERACTIVE, POOL, SCHEDULED, usual_runs
 
 pytestmark = pytest.mark.server
 
@@ -118,6 +119,40 @@ def test_a_hundred_posts_at_once_are_taken_and_wait(installation: Installation) 
 def test_the_pool_has_as_many_runs_at_once_as_the_machine_carries(installation: Installation) -> None:
     pool = installation.ask("work_pools/filter", {"work_pools": {"name": {"any_": [POOL]}}})[0]
     assert pool["concurrency_limit"] == usual_runs()
+
+
+def test_up_puts_queues_and_the_automation_right(installation: Installation) -> None:
+    """Also in a store of an earlier version, whose deployments are in the pool's usual queue."""
+    by_name = {found["name"]: found for found in installation.ask("deployments/filter", {})}
+    assert {name: found["work_queue_name"] for name, found in by_name.items()} == {
+        "request": INTERACTIVE,
+        "ddp": INTERACTIVE,
+        "seasonal": SCHEDULED,
+    }
+    patched = {"work_queue_name": "default"}
+    installation.ask(f"deployments/{by_name['seasonal']['id']}", patched, method="PATCH")
+    installation.ask(f"work_pools/{POOL}/queues/{SCHEDULED}", {"priority": 1, "is_paused": True}, method="PATCH")
+    automations = {"automations": {"name": {"any_": [NAME]}}}
+    (made,) = installation.ask("automations/filter", automations)
+    copied = {name: made[name] for name in ("name", "description", "trigger", "actions")}
+    installation.ask("automations/", {**copied, "enabled": False})
+    installation.ask(f"automations/{made['id']}", {"enabled": False}, method="PATCH")
+    assert installation.run("cropline", "up").returncode == 0
+    queues = installation.ask(f"work_pools/{POOL}/queues/filter", {})
+    assert [queue["name"] for queue in sorted(queues, key=lambda queue: int(queue["priority"]))][:2] == [
+        INTERACTIVE,
+        SCHEDULED,
+    ]
+    limits = {queue["name"]: queue["concurrency_limit"] for queue in queues}
+    assert limits[SCHEDULED] == max(1, usual_runs() - 1)
+    assert limits[INTERACTIVE] is None
+    assert not any(queue["is_paused"] for queue in queues)
+    by_name = {found["name"]: found for found in installation.ask("deployments/filter", {})}
+    assert by_name["seasonal"]["work_queue_name"] == SCHEDULED
+    (after,) = installation.ask("automations/filter", automations)
+    assert after["enabled"]
+    assert installation.run("cropline", "up").returncode == 0
+    assert installation.ask("automations/filter", automations) == [after], "an update forgets who was heard"
 
 
 def test_status_and_up_say_where_the_store_is_from_a_folder_below(installation: Installation) -> None:
