@@ -179,13 +179,20 @@ def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
 @app.command()
 def up(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; 4200 or a free one.")] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
+    ] = None,
 ) -> None:
-    """Start this store's Prefect server and worker, and deploy the flows."""
+    """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server."""
+    from flows.prefect_process.remote import join
     from flows.prefect_process.services import up as start
 
+    if api is not None and port is not None:
+        raise typer.BadParameter("--port is for a server, and --api starts none.")
     settings = _settings()
     _say(f"store    {settings.open_store().root}")
-    services = start(settings, port, _tell)
+    services = start(settings, port, _tell) if api is None else join(settings, api, _tell)
     _say(f"server   {services.ui}")
     _say("worker   runs")
     _say("request  prefect deployment run crop-map/request --params aoi.json --watch")
@@ -203,7 +210,7 @@ def down() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Say where the store lies, whether its server and worker run, and how many runs wait."""
-    from flows.prefect_process.services import look
+    from flows.prefect_process.status import look
 
     found = look(_settings())
     if as_json:

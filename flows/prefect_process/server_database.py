@@ -15,10 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from catalog.guards.json_text import parse_model
 from catalog.products import Frozen
 from catalog.storage.store import Store
 from catalog.storage.whole import write_json
@@ -145,8 +146,8 @@ def remember_place(store: Store, database: Database) -> None:
 def kept_place(store: Store) -> str | None:
     """Where the server kept what it knows when it was last started, without secrets; None where it never was."""
     try:
-        return _Place.model_validate_json((store.prefect / PLACE_FILE).read_bytes()).place
-    except (FileNotFoundError, ValidationError):
+        return parse_model(_Place, (store.prefect / PLACE_FILE).read_bytes(), ServiceError).place
+    except (FileNotFoundError, ServiceError):
         file = store.prefect / "prefect.db"
         return f"SQLite, {file}" if file.is_file() else None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.own_server import authorization, read_secret
-from flows.prefect_process.services import Services
+from flows.prefect_process.server_file import Services
 
 
 @dataclass(frozen=True)
