@@ -227,11 +227,17 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def subscribe(file: RequestFile) -> None:
     """Map this request again whenever its source has something new."""
+    from catalog.errors import RequestError
     from catalog.subscriptions import add
     from flows.checked_request import check_request
+    from flows.prefect_process.server_file import works_for_another
     from flows.request import read_parameters
 
     settings = _settings()
+    if works_for_another(settings):
+        raise RequestError(
+            "this store's worker asks a server on another machine, and subscriptions are renewed from the store there. Subscribe there."
+        )
     request = check_request(read_parameters(file), settings.folder, settings)
     path = add(settings.open_store(), request.model_dump(mode="json"))
     _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")

@@ -23,7 +23,7 @@ from flows.prefect_process.api import Api, SecretRefusedError, ServiceError
 from flows.prefect_process.private_files import close_folder, private_umask
 from flows.prefect_process.server_file import ProcessMark, Services, server_file, service_store
 from flows.prefect_process.services import environment_of, start_worker, worker_name
-from flows.prefect_process.work_pool import POOL
+from flows.prefect_process.work_pool import INTERACTIVE, POOL
 from flows.settings import Settings
 
 SECRET = "PREFECT_API_AUTH_STRING"  # noqa: S105 - a variable's name
@@ -64,7 +64,8 @@ def join(settings: Settings, address: str, tell: Callable[[str], None]) -> Servi
             environment = environment_of(settings, store) | {"PREFECT_API_URL": api_address}
             if secret is not None:
                 environment[SECRET] = secret
-            worker = start_worker(store, api, runs, environment, usual, tell)
+            # What is scheduled looks at the store: subscriptions, and maps of before. It stays where they are.
+            worker = start_worker(store, api, runs, environment, usual, tell, INTERACTIVE)
             services = Services(api=api_address, ui=api_address.removesuffix("/api"), worker=ProcessMark.of(worker))
             write_json(server_file(store), services.model_dump())
             return services

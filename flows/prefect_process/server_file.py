@@ -52,6 +52,12 @@ def read_services(store: Store) -> Services | None:
         return None
 
 
+def works_for_another(settings: Settings) -> bool:
+    """Return whether this store's worker asks a server on another machine."""
+    services = read_services(service_store(settings))
+    return services is not None and services.server is None
+
+
 def port_before(store: Store) -> int | None:
     """Where the server answered that has crashed: a run that goes on looks for it there."""
     services = read_services(store)

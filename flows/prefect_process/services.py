@@ -187,9 +187,15 @@ def _loops(
 
 
 def start_worker(
-    store: Store, api: Api, runs: int, environment: Mapping[str, str], umask: int, tell: Callable[[str], None]
+    store: Store,
+    api: Api,
+    runs: int,
+    environment: Mapping[str, str],
+    umask: int,
+    tell: Callable[[str], None],
+    queue: str | None = None,
 ) -> psutil.Process:
-    """The store's worker, which asks that server. What its runs deliver is as open as the user's other files."""
+    """The store's worker, which asks that server, for one queue or all. What its runs deliver is as open as the user's other files."""
     worker = _only(store, "worker", tell)
     if worker is not None and not _knows(worker, environment):
         tell("stopping the worker, which asks a server that is gone or doesn't know the secret")
@@ -203,6 +209,8 @@ def start_worker(
     started = datetime.now(UTC)
     name = worker_name(store)
     options = ["--pool", POOL, "--type", "process", "--limit", str(runs), "--name", name]
+    if queue is not None:
+        options += ["--work-queue", queue]
     worker = processes.spawn(options, store, "worker", environment, umask)
     # One that crashed counts as online for a while.
     _wait(lambda: name in work_pool.workers_online(api, started), store, "worker", ProcessMark.of(worker))
@@ -218,6 +226,8 @@ def worker_name(store: Store) -> str:
     try:
         number = file.read_text(encoding="ascii").strip()
     except (FileNotFoundError, ValueError):
+        number = ""
+    if not number:
         number = secrets.token_hex(6)
         with written_whole(file) as temporary:
             temporary.write_text(f"{number}\n", encoding="ascii")

@@ -7,10 +7,12 @@ import json
 import re
 import threading
 import time
+import urllib.error
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +65,11 @@ class Peak(threading.Thread):
             for process in psutil.process_iter():
                 try:
                     environment = process.environ()
+                    if environment.get("CROPLINE_STORE") != self._store:
+                        continue
                     if run := environment.get("PREFECT__FLOW_RUN_ID"):
                         of_runs[run] += process.memory_info().rss
-                    elif environment.get("CROPLINE_STORE") == self._store and (name := _service(process)):
+                    elif name := _service(process):
                         of_server[name] += process.memory_full_info().pss
                 except psutil.Error:
                     continue
@@ -110,6 +114,90 @@ class Figures:
 
     def text(self) -> str:
         return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Posts:
+    """What so many posts at once came to that wait for their time."""
+
+    database: str
+    posts: int
+    taken_s: float
+    refused: dict[str, int]
+    """Refusals before each was taken, by kind."""
+    events_lost: int
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def posts(installation: Installation, count: int, database: str) -> Posts:
+    """Post so many requests at once whose time comes in a day."""
+    since = datetime.now(UTC)
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": (since + timedelta(days=1)).isoformat()}}
+    begun = time.monotonic()
+    requests = requests_of(installation, count, f"later-{count}")
+    made, refused = post_at_once(installation, requests, state=state)
+    taken = time.monotonic() - begun
+    lost, _ = lost_events(installation, [run["id"] for run in made], since)
+    return Posts(database, count, round(taken, 1), dict(refused), len(lost))
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What runs came to that report one state after another."""
+
+    database: str
+    clients: int
+    per_second: float
+    """Reports that the server took of all clients together."""
+    median_ms: int
+    slowest_ms: int
+    refused: dict[str, int]
+    events_lost: int
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def reports(installation: Installation, clients: int, database: str, seconds: float) -> Reports:
+    """Have so many runs report states at once, each the next one when the one before is taken."""
+    since = datetime.now(UTC)
+    wait = {"type": "SCHEDULED", "state_details": {"scheduled_time": (since + timedelta(days=1)).isoformat()}}
+    made, _ = post_at_once(installation, requests_of(installation, clients, f"reports-{clients}"), state=wait)
+    ends = time.monotonic() + seconds
+
+    def report(run: dict[str, Any]) -> tuple[list[float], Counter[str]]:
+        took: list[float] = []
+        refused: Counter[str] = Counter()
+        while time.monotonic() < ends:
+            begun = time.monotonic()
+            state = {"type": ("RUNNING", "PENDING")[len(took) % 2]}
+            try:
+                installation.ask(f"flow_runs/{run['id']}/set_state", {"state": state, "force": True})
+            except urllib.error.HTTPError as error:
+                refused[str(error.code)] += 1
+            except OSError as error:
+                refused[type(error).__name__] += 1
+            took.append(time.monotonic() - begun)
+        return took, refused
+
+    with ThreadPoolExecutor(clients) as threads:
+        done = list(threads.map(report, made))
+    took = sorted(second for taken, _ in done for second in taken)
+    refused = sum((refused for _, refused in done), Counter())
+    for run in made:
+        installation.ask(f"flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+    lost, _ = lost_events(installation, [run["id"] for run in made], since)
+    return Reports(
+        database,
+        clients,
+        round((len(took) - refused.total()) / seconds, 1),
+        round(took[len(took) // 2] * 1000),
+        round(took[-1] * 1000),
+        dict(refused),
+        len(lost),
+    )
 
 
 def load(

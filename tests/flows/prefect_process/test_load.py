@@ -18,12 +18,16 @@ import services_kit
 from installation_kit import Installation, post_at_once, requests_of
 from load_kit import (
     Figures,
+    Posts,
+    Reports,
     checksums,
     different_requests,
     lines_of_loss,
     load,
     lost_events,
     overlapping_requests,
+    posts,
+    reports,
     same_requests,
 )
 from shapely.geometry import shape
@@ -126,6 +130,50 @@ def test_a_hundred_requests_at_once_on_sqlite(installation: Installation, parame
     _a_hundred(installation, parameters, "SQLite")
 
 
+@pytest.mark.slow
+@pytest.mark.services
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("count", [100, 300, 1000])
+def test_posts_at_once_on_postgresql_and_redis(count: int, on_postgresql: Installation) -> None:
+    found = posts(on_postgresql, count, "PostgreSQL + Redis")
+    _note(found)
+    assert found.events_lost == 0
+    assert lines_of_loss(on_postgresql) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("count", [100, 300, 1000])
+def test_posts_at_once_on_sqlite(count: int, installation: Installation) -> None:
+    """To compare with: what SQLite refuses or loses is counted."""
+    _note(posts(installation, count, "SQLite"))
+
+
+@pytest.mark.slow
+@pytest.mark.services
+@pytest.mark.parametrize("clients", [2, 8, 32])
+def test_reports_at_once_on_postgresql_and_redis(clients: int, on_postgresql: Installation) -> None:
+    found = reports(on_postgresql, clients, "PostgreSQL + Redis", seconds=20)
+    _note(found)
+    assert found.refused == {}
+    assert found.events_lost == 0
+    assert lines_of_loss(on_postgresql) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clients", [2, 8, 32])
+def test_reports_at_once_on_sqlite(clients: int, installation: Installation) -> None:
+    """To compare with."""
+    _note(reports(installation, clients, "SQLite", seconds=20))
+
+
+def _note(figures: Figures | Posts | Reports) -> None:
+    sys.stderr.write(f"\n{figures.text()}\n")
+    if file := os.environ.get(FIGURES):
+        with Path(file).open("a") as lines:
+            lines.write(f"{figures.text()}\n")
+
+
 def _a_hundred(
     installation: Installation, parameters: dict[str, Any], database: str, services: Path | None = None
 ) -> Figures:
@@ -137,10 +185,7 @@ def _a_hundred(
         *different_requests(installation, 60),
     ]
     figures = load(installation, requests, expected, database=database, services=services, seconds=8000)
-    sys.stderr.write(f"\n{figures.text()}\n")
-    if file := os.environ.get(FIGURES):
-        with Path(file).open("a") as lines:
-            lines.write(f"{figures.text()}\n")
+    _note(figures)
     return figures
 
 

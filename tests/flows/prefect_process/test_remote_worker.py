@@ -17,10 +17,12 @@ from load_kit import FINAL, checksums
 
 from catalog.storage.credentials import S3Access
 from catalog.storage.s3 import s3_client
+from catalog.storage.store import Store
+from flows.prefect_process import processes
 from flows.prefect_process.api import ServiceError
 from flows.prefect_process.remote import SECRET, api_of
 from flows.prefect_process.server_file import Services
-from flows.prefect_process.work_pool import POOL, SCHEDULED
+from flows.prefect_process.work_pool import INTERACTIVE, POOL, SCHEDULED
 
 NEW = {"CROPLINE_RUNS": "1"}
 
@@ -118,6 +120,18 @@ def test_the_other_machine_keeps_the_secret_and_its_commands_find_the_server(
 
 @pytest.mark.slow
 @pytest.mark.server
+def test_scheduled_work_stays_where_the_subscriptions_are(here: Installation, elsewhere: Installation) -> None:
+    queues = [
+        processes.option_of(
+            processes.services_of(Store((machine.folder / "store").resolve()), "worker")[0], "--work-queue"
+        )
+        for machine in (here, elsewhere)
+    ]
+    assert queues == [None, INTERACTIVE]
+
+
+@pytest.mark.slow
+@pytest.mark.server
 def test_the_pool_has_as_many_runs_as_both_machines(here: Installation, elsewhere: Installation) -> None:
     for starts_again in (here.run("cropline", "up"), None):
         assert starts_again is None or starts_again.returncode == 0
@@ -181,3 +195,15 @@ def test_a_way_that_is_not_encrypted_is_refused(host: str) -> None:
     with pytest.raises(ServiceError, match="the way there is not encrypted") as refused:
         api_of(f"http://{host}/api")
     assert "ssh -N -L" in str(refused.value)
+
+
+def test_who_works_for_another_machine_subscribes_there(
+    tmp_path: Path, run_command: Callable[..., Any], environment_of: Callable[..., dict[str, str]]
+) -> None:
+    (tmp_path / "store" / "prefect").mkdir(parents=True)
+    away = Services(api="https://maps.example/api", ui="https://maps.example")
+    (tmp_path / "store" / "prefect" / "server.json").write_text(away.model_dump_json())
+    (tmp_path / "aoi.json").write_text('{"area": [3, 51, 3.01, 51.01], "year": 2019, "source": "mission:"}')
+    done = run_command("cropline", "subscribe", "aoi.json", cwd=tmp_path, env=environment_of(tmp_path / "store"))
+    assert done.returncode == 1
+    assert done.stderr.endswith("are renewed from the store there. Subscribe there.\n")
