@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agrunet.errors import AgrunetError
-
-
-def _permissions(mode: int) -> int:
-    # mkstemp and mkdtemp make things that only their owner reads.
-    umask = os.umask(0)
-    os.umask(umask)
-    return mode & ~umask
 
 
 def _failure(path: Path, error: OSError) -> AgrunetError:
@@ -27,25 +21,38 @@ def _failure(path: Path, error: OSError) -> AgrunetError:
 
 
 @contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A folder beside ``path``, ``.<name>-<8 hex digits>``, gone when the block ends.
+
+    It is held by a lock that goes with this process: what nobody holds was left by a killed one, and may be cleared away.
+    """
+    folder = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        folder.mkdir(parents=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield folder
+        finally:
+            os.close(handle)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; renamed onto it when the block ends well, removed when it fails.
+    """Yield a temporary file of the same name beside ``path``; renamed onto it when the block ends well, removed when it fails.
 
     Raises `AgrunetError` where the disk is full or may not be written.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(_permissions(0o666))
-        temporary.replace(path)
+        with _aside(path) as aside:
+            temporary = aside / path.name
+            temporary.touch()
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
         raise _failure(path, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -57,21 +64,16 @@ def write_whole(path: Path, text: str) -> None:
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``, likewise; a folder that is already there is replaced when the block ends well."""
-    aside: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        fresh, old = aside / "new", aside / "old"
-        fresh.mkdir()
-        yield fresh
-        if path.exists():
-            path.rename(old)
-        fresh.rename(path)
+        with _aside(path) as aside:
+            fresh, old = aside / "new", aside / "old"
+            fresh.mkdir()
+            yield fresh
+            if path.exists():
+                path.rename(old)
+            fresh.rename(path)
     except OSError as error:
         raise _failure(path, error) from error
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

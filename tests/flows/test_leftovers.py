@@ -21,6 +21,7 @@ from processors.cube.claim import Claim
 _WRITER = """
 import sys, time
 from pathlib import Path
+from agrunet.files import folder_written_whole
 from catalog.storage.scratch import scratch_folder
 from catalog.storage.whole import folder_aside, written_whole
 from processors.cube.claim import Claim
@@ -32,9 +33,10 @@ with (
     written_whole(root / "maps" / "a.json") as file,
     folder_aside(root / "models" / "mine") as model,
     folder_aside(root / "runs" / "1a2b" / "training" / "3c4d" / "patches") as patches,
+    folder_written_whole(root / "runs" / "1a2b" / "training" / "3c4d" / "checkpoint") as checkpoint,
     written_whole(root / "runs" / "1a2b" / "mosaic" / "ndvi.tif") as raster,
 ):
-    for half in (scratch / "band", file, model / "weights", patches / "0.npz", raster, claim.aside() / "c.0"):
+    for half in (scratch / "band", file, model / "weights", patches / "0.npz", checkpoint / "w", raster, claim.aside() / "c.0"):
         half.write_bytes(b"half")
     print("writing", flush=True)
     time.sleep(60)
@@ -88,8 +90,8 @@ def test_what_a_killed_process_left_goes_and_nothing_else(
     assert leftovers(store) == [], "it lives, however long it takes"
     writer.send_signal(signal.SIGKILL)
     writer.wait()
-    assert len(leftovers(store, cubes=False)) == 5
-    assert clear_leftovers(store) == 6
+    assert len(leftovers(store, cubes=False)) == 6
+    assert clear_leftovers(store) == 7
     files = [path for folder in (store.root, tmp_path / "tmp") for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in files if path.read_bytes() == b"half"]
     assert list((tmp_path / "tmp").iterdir()) == []

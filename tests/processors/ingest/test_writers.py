@@ -143,7 +143,7 @@ def test_a_writer_that_stood_still_for_longer_than_its_lease_changes_nothing(
     extend_cells(store, order, [CELL])
     halt = halted(monkeypatch, Cube, method, number, after=after)
     monkeypatch.setattr(lock, "LEASE", 0.5)
-    monkeypatch.setattr(claim._heartbeat, "of", lambda _: nullcontext())
+    monkeypatch.setattr(claim, "renewed", lambda _: nullcontext())
     with begun(halt, lambda: ingest(store, order)) as first:
         archive.add("p", {"B02": 700, "SCL": 4})  # what the second one reads
         assert ingest(store, order).written == (CELL.name,)
@@ -164,7 +164,7 @@ def test_who_stands_still_with_a_slab_in_hand_can_not_put_it_in_its_place(
     where = (Claim, "put") if isinstance(store.cubes, BucketPath) else (Claim, "held")
     halt = halted(monkeypatch, *where, 1)
     monkeypatch.setattr(lock, "LEASE", 0.5)
-    monkeypatch.setattr(claim._heartbeat, "of", lambda _: nullcontext())
+    monkeypatch.setattr(claim, "renewed", lambda _: nullcontext())
     with begun(halt, lambda: ingest(store, order)) as first:
         archive.add("p", {"B02": 700, "SCL": 4})
         assert ingest(store, order).written == (CELL.name,)
