@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,16 +20,23 @@ from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
 from catalog.quoting import shortened, shown
 from catalog.season_state import SeasonState
+from catalog.storage.bucket_path import BucketPath
 from catalog.zone import Zone
 from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
 from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
+from flows.shared_store import exchange_models, share_area, take_area
 from processors.delivery.folder_swap import check_target
 
 SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
+
+
+_DELIVERIES = "deliveries"
+_USUAL_OUTPUT = re.compile(r".+-\d{4}-[0-9a-f]{12}")
+"""The folder of a delivery for which the user names none, and its name there."""
 
 
 def check_request(
@@ -67,19 +75,42 @@ def check_request(
         except RequestError as error:
             problems.append(str(error))
             wrong.add(name)
-    request = request.model_copy(update=paths)
+    request = _from_elsewhere(request.model_copy(update=paths), base, settings)
     problems += _problems(request, base, settings, skip=wrong, waits=waits)
     if problems:
         raise RequestError(listed(list(dict.fromkeys(problems))))
-    request = request.model_copy(update={"area": settled(settings.open_store(), request.polygon, request.area)})
+    store = settings.open_store()
+    request = request.model_copy(update={"area": settled(store, request.polygon, request.area)})
+    share_area(store, request.area)
     if request.output is None:
         name = f"{request.processor}-{request.year}-{request.digest}"
-        request = request.model_copy(update={"output": str(base / "deliveries" / name)})
+        request = request.model_copy(update={"output": str(base / _DELIVERIES / name)})
         if delivers:
             _check_output(request, base, settings)
     if delivers:
         check_target(request.delivery_folder, request.digest, replace=request.replace)
     return request
+
+
+def _from_elsewhere(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
+    """A request that another machine completed, with what lay in its store or below its folders taken from the bucket or made here."""
+    update: dict[str, Any] = {}
+    store = settings.open_store(create=False)
+    if isinstance(store.cubes, BucketPath):
+        if isinstance(request.area, str):
+            update["area"] = take_area(store, request.area)
+        if request.model is not None:
+            exchange_models(store)
+    if request.output is not None and "://" not in request.output:
+        output = Path(request.output)
+        # A folder that nobody chose, below one that isn't here.
+        if (
+            _USUAL_OUTPUT.fullmatch(output.name)
+            and output.parent.name == _DELIVERIES
+            and not output.parents[1].is_dir()
+        ):
+            update["output"] = str(base / _DELIVERIES / output.name)
+    return request.model_copy(update=update)
 
 
 def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool) -> list[str]:

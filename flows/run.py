@@ -23,6 +23,7 @@ from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
+from flows.shared_store import exchange_models, turn_among_machines
 from processors.engine.protocol import Engine
 
 Given = ParamSpec("Given")
@@ -78,8 +79,11 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
     try:
         clear_leftovers(store, cubes=False)  # of its cells, whoever writes them clears
         write_json(folder.request, request.model_dump(mode="json"))
-        with temporary_files_held(), settings.open_engine(store) as engine:
-            yield Run(request, settings, store, folder, engine, reporter)
+        with turn_among_machines(store, request.digest, reporter), temporary_files_held():
+            exchange_models(store)
+            with settings.open_engine(store) as engine:
+                yield Run(request, settings, store, folder, engine, reporter)
+            exchange_models(store)  # before the turn of another machine, which may need what was trained
     finally:
         lock.release()
 

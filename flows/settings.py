@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
@@ -59,6 +59,18 @@ class Settings(BaseSettings):
     runs: Annotated[
         int | None,
         Field(ge=1, description="runs at once on the server of `cropline up`; by default from cores and memory"),
+    ] = None
+    database: Annotated[
+        SecretStr | None,
+        Field(
+            description="PostgreSQL for the server of `cropline up`, postgresql://user:password@host:port/name; by default SQLite"
+        ),
+    ] = None
+    redis: Annotated[
+        SecretStr | None,
+        Field(
+            description="Redis beside it, redis://:password@host:port/0: events go through it to a process of their own"
+        ),
     ] = None
     dask: Annotated[
         str, Field(description="where stages run: 'threads', 'local' (a Dask cluster of processes) or tls://…")

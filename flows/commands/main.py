@@ -194,13 +194,20 @@ def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
 @app.command()
 def up(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; 4200 or a free one.")] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
+    ] = None,
 ) -> None:
-    """Start this store's Prefect server and worker, and deploy the flows."""
+    """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server."""
+    from flows.prefect_process.remote import join
     from flows.prefect_process.services import up as start
 
+    if api is not None and port is not None:
+        raise typer.BadParameter("--port is for a server, and --api starts none.")
     settings = _settings()
     _say(f"store    {settings.open_store().root}")
-    services = start(settings, port, _tell)
+    services = start(settings, port, _tell) if api is None else join(settings, api, _tell)
     _say(f"server   {services.ui}")
     _say("worker   runs")
     _say("request  prefect deployment run crop-map/request --params aoi.json --watch")
@@ -218,7 +225,7 @@ def down() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Say where the store lies, whether its server and worker run, and how many runs wait."""
-    from flows.prefect_process.services import look
+    from flows.prefect_process.status import look
 
     found = look(_settings())
     if as_json:
@@ -228,16 +235,24 @@ def status(as_json: AsJson = False) -> None:
     _say(f"server   {found.server or 'not running. `cropline up` starts it.'}")
     _say(f"worker   {'runs' if found.worker else 'not running. `cropline up` starts it.'}")
     _say(f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}")
+    if found.database:
+        _say(f"database {found.database}")
 
 
 @app.command()
 def subscribe(file: RequestFile) -> None:
     """Map this request again whenever its source has something new."""
+    from catalog.errors import RequestError
     from catalog.subscriptions import add
     from flows.checked_request import check_request
+    from flows.prefect_process.server_file import works_for_another
     from flows.request import read_parameters
 
     settings = _settings()
+    if works_for_another(settings):
+        raise RequestError(
+            "this store's worker asks a server on another machine, and subscriptions are renewed from the store there. Subscribe there."
+        )
     request = check_request(read_parameters(file), settings.folder, settings, waits=True)
     path = add(settings.open_store(), request.model_dump(mode="json"))
     _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")

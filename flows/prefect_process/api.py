@@ -21,6 +21,10 @@ class ServiceError(CroplineError):
     """The server or the worker can't be started, stopped or asked."""
 
 
+class SecretRefusedError(ServiceError):
+    """The server asks for another secret."""
+
+
 @dataclass(frozen=True)
 class Api:
     """The API at an address such as http://127.0.0.1:4200/api, and the secret that it asks for; None where it asks for none."""
@@ -51,7 +55,7 @@ class Api:
             if error.code == 404:
                 return None
             if error.code == 401:
-                raise ServiceError(
+                raise SecretRefusedError(
                     f"the server at {self.address} doesn't take this store's secret. `cropline up` puts it right."
                 ) from error
             raise ServiceError(f"the server at {address} answered {error.code}: {error.reason}") from error

@@ -18,10 +18,14 @@ import psutil
 
 from catalog.storage.store import Store
 
-Service = Literal["server", "worker"]
+Service = Literal["server", "services", "worker"]
 
-MODULES: dict[Service, str] = {"server": "flows.prefect_process.server", "worker": "flows.prefect_process.worker"}
-"""What is run with the words ``server start`` and ``worker start``."""
+COMMANDS: dict[Service, tuple[str, ...]] = {
+    "server": ("flows.prefect_process.server", "server", "start"),
+    "services": ("flows.prefect_process.server", "server", "services", "start"),
+    "worker": ("flows.prefect_process.worker", "worker", "start"),
+}
+"""The module of each that is run, and its first words. The services are the server's own, where they have a process of their own."""
 
 STOP_TIMEOUT = 20.0
 LOGS_KEPT = 5
@@ -76,7 +80,7 @@ def spawn(
     rotate(log)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, words of this project
-            [sys.executable, "-m", MODULES[name], name, "start", *options],
+            [sys.executable, "-m", *COMMANDS[name], *options],
             env=dict(environment),
             cwd=store.prefect,
             stdin=subprocess.DEVNULL,
@@ -126,9 +130,10 @@ def _is_service(process: psutil.Process, name: Service) -> bool:
         words: list[str] = process.cmdline()
     except psutil.Error:
         return False
+    module, *first = COMMANDS[name]
     # `prefect server start` is what an earlier version of this software started.
-    start = next((index for index, word in enumerate(words) if word in ("prefect", MODULES[name])), len(words))
-    return words[start + 1 : start + 3] == [name, "start"]
+    start = next((index for index, word in enumerate(words) if word in ("prefect", module)), len(words))
+    return words[start + 1 : start + 1 + len(first)] == first
 
 
 def _default_signals() -> None:

@@ -3,88 +3,63 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
-import urllib.parse
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
 
 import psutil
 from filelock import FileLock
-from pydantic import Field, ValidationError
 
-from catalog.products import Frozen
-from catalog.storage.store import Store, digest, open_store
-from catalog.storage.whole import write_json
+from catalog.storage.store import Store
+from catalog.storage.whole import write_json, written_whole
 from flows.leftovers import clear_leftovers
-from flows.own_server import SECRET_FILE, SERVER_FILE, read_secret
-from flows.prefect_process import automations, processes, sqlite_locks, work_pool
+from flows.own_server import SECRET_FILE
+from flows.prefect_process import automations, processes, work_pool
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
+from flows.prefect_process.server_database import (
+    DATABASE_VARIABLES,
+    Database,
+    check_database,
+    check_place,
+    database_of,
+    remember_place,
+)
+from flows.prefect_process.server_file import ProcessMark, Services, port_before, server_file, service_store
 from flows.prefect_process.temporary_server import QUIET
 from flows.prefect_process.work_pool import POOL
 from flows.settings import Settings
 
 PREFERRED_PORT = 4200
 START_TIMEOUT = 180.0
+
+WORKER_FILE = "worker"
+"""File in the store's folder `prefect`: the number of its worker."""
+
 PREFECT_FILE = Path(__file__).resolve().parents[2] / "prefect.yaml"
-
-
-class ProcessMark(Frozen):
-    """Mark that tells one process from a later one of the same number."""
-
-    pid: int
-    started: Annotated[float, Field(description="seconds since 1970")]
-
-    @classmethod
-    def of(cls, process: psutil.Process) -> ProcessMark:
-        return cls(pid=process.pid, started=process.create_time())
-
-    def runs(self) -> bool:
-        """Return whether that process runs."""
-        try:
-            process = psutil.Process(self.pid)
-            return process.create_time() == self.started and processes.running(process)
-        except psutil.Error:
-            return False
-
-
-class Services(Frozen):
-    """Content of `<store>/prefect/server.json`: where the server answers, and which processes were started."""
-
-    api: str
-    ui: str
-    server: ProcessMark
-    worker: ProcessMark | None = None
-
-
-class Status(Frozen):
-    """What `cropline status` says."""
-
-    store: str
-    exists: Annotated[bool, Field(description="whether anything was written to the store yet")]
-    server: Annotated[str | None, Field(description="address of the UI while the server answers")] = None
-    worker: Annotated[bool, Field(description="whether this store's worker runs")] = False
-    waiting: Annotated[
-        int | None, Field(description="runs that are due and don't run yet; unknown without a server")
-    ] = None
-    running: int | None = None
 
 
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
     """Start what isn't running: the server, the work pool with its queues, the automation, the deployments of prefect.yaml, the worker.
 
     Whatever was running or had crashed before, one server and one worker run afterwards, and the worker asks that server. Both know
-    the store's secret, which is made where there is none. Raises `ServiceError` with the end of the log of what didn't start.
+    the store's secret, which is made where there is none. Where events go through Redis, the server's services are a process beside it.
+    Raises `ServiceError` with the end of the log of what didn't start, or with what is wrong with the database that is set.
     """
-    store = _store(settings, create=True)
+    store = service_store(settings, create=True)
+    database = database_of(settings, store)
     with private_umask() as usual:
         close_folder(store.prefect)
         with FileLock(store.prefect / "services.lock", mode=0o600):
+            behind = check_place(store, database)
+            check_database(database)
+            if behind:
+                tell(behind)
             if left := clear_leftovers(store):
                 tell(f"cleared away what killed processes left: {left} {'folder' if left == 1 else 'folders'}")
             secret, new = kept_secret(store.prefect)
@@ -92,32 +67,36 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
                 tell(
                     f"to sign in, the server's pages ask for a password: it is the line in {store.prefect / SECRET_FILE}"
                 )
-            environment = _environment(settings, store) | _secured(secret)
-            services = _server(store, port, environment, tell)
+            environment = environment_of(settings, store) | _secured(secret)
+            services, server = _server(store, port, environment, database, tell)
             api = Api(services.api, secret)
             if not api.answers():
                 tell(f"waiting for the server at {services.ui}")
-                _wait(api.answers, store, "server", services.server)
+                _wait(api.answers, store, "server", server)
+            remember_place(store, database)
+            loops = _loops(store, environment, database, tell)
             environment["PREFECT_API_URL"] = services.api
             tell("work pool and deployments")
             runs = settings.runs or work_pool.usual_runs()
-            work_pool.put_right(api, runs)
+            work_pool.put_right(api, worker_name(store), runs)
             automations.put_right(api)
             _deploy(environment)
-            worker = _worker(store, api, runs, environment, usual, tell)
+            worker = start_worker(store, api, runs, environment, usual, tell)
+            if loops is not None:  # it has had the time to fail
+                _wait(loops.runs, store, "services", loops)
             services = services.model_copy(update={"worker": ProcessMark.of(worker)})
-            write_json(_file(store), services.model_dump())
+            write_json(server_file(store), services.model_dump())
             return services
 
 
 def down(settings: Settings, tell: Callable[[str], None]) -> bool:
     """Stop worker and server, and what they started. False when nothing was running."""
-    store = _store(settings)
+    store = service_store(settings)
     if not store.prefect.is_dir():
         return False
     with FileLock(store.prefect / "services.lock"):
         running = False
-        for name in ("worker", "server"):
+        for name in ("worker", "services", "server"):
             for process in processes.services_of(store, name):
                 tell(f"stopping the {name}")
                 processes.stop(process)
@@ -126,53 +105,18 @@ def down(settings: Settings, tell: Callable[[str], None]) -> bool:
             tell("stopping a run that lost its worker")
             processes.stop(process)
             running = True
-        _file(store).unlink(missing_ok=True)
+        server_file(store).unlink(missing_ok=True)
         return running
 
 
-def look(settings: Settings) -> Status:
-    """How things stand; nothing is started or created."""
-    store = _store(settings)
-    status = Status(
-        store=str(store.root), exists=store.root.is_dir(), worker=bool(processes.services_of(store, "worker"))
-    )
-    services = read_services(store)
-    api = None if services is None else Api(services.api, read_secret(store.prefect))
-    if services is None or api is None or not api.answers():
-        return status
-    due = {"expected_start_time": {"before_": datetime.now(UTC).isoformat()}}
-    return status.model_copy(
-        update={
-            "server": services.ui,
-            "waiting": _runs(api, {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}, **due}),
-            "running": _runs(api, {"state": {"type": {"any_": ["RUNNING"]}}}),
-        }
-    )
-
-
-def read_services(store: Store) -> Services | None:
-    """Read what `cropline up` wrote; None where there is nothing."""
-    try:
-        return Services.model_validate_json(_file(store).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
-        return None
-
-
-def _file(store: Store) -> Path:
-    return store.prefect / SERVER_FILE
-
-
-def _runs(api: Api, runs: dict[str, Any]) -> int:
-    return int(api.ask("flow_runs/count", {"flow_runs": runs}))
-
-
-def _store(settings: Settings, *, create: bool = False) -> Store:
-    """The store, its cubes where the settings say, but without the keys to them: those may lie in a block of the server to be started."""
-    return open_store(settings.store, settings.cubes, create=create)
-
-
-def _environment(settings: Settings, store: Store) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+def environment_of(settings: Settings, store: Store) -> dict[str, str]:
+    """What all processes that are started for a store have in their environment; no secrets of Prefect's."""
+    # The server alone is told of its database: runs have no business there.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PREFECT_") and name not in DATABASE_VARIABLES
+    }
     return {
         **environment,
         **QUIET,
@@ -198,33 +142,60 @@ def _secured(secret: str) -> dict[str, str]:
     return {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_API_AUTH_STRING": secret}
 
 
-def _server(store: Store, port: int | None, environment: Mapping[str, str], tell: Callable[[str], None]) -> Services:
-    """The store's server, which runs and may not answer yet."""
+def _server(
+    store: Store, port: int | None, environment: Mapping[str, str], database: Database, tell: Callable[[str], None]
+) -> tuple[Services, ProcessMark]:
+    """The store's server, which runs and may not answer yet, and its process."""
     server = _only(store, "server", tell)
-    if server is not None and not _knows(server, environment):
-        tell("stopping the server, which doesn't ask for this store's secret")
+    if server is not None and not _knows(server, {**environment, **database.variables}):
+        tell("stopping the server, which doesn't ask for this store's secret or has another database")
         processes.stop(server)
         server = None
     if server is None:
-        free = _free_port(port, _port_before(store))
+        free = _free_port(port, port_before(store))
         tell(f"starting the server at http://127.0.0.1:{free}; the first start makes its database")
         own = {
             # No page but its own gets an answer, under both names that a browser may be given.
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}",
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": sqlite_locks.address_of(store.prefect / "prefect.db"),
+            **database.variables,
         }
         options = ["--host", "127.0.0.1", "--port", str(free)]
+        if database.has_broker:
+            options.append("--no-services")
         server = processes.spawn(options, store, "server", {**environment, **own})
     ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
-    services = Services(api=f"{ui}/api", ui=ui, server=ProcessMark.of(server))
-    write_json(_file(store), services.model_dump())
-    return services
+    mark = ProcessMark.of(server)
+    services = Services(api=f"{ui}/api", ui=ui, server=mark)
+    write_json(server_file(store), services.model_dump())
+    return services, mark
 
 
-def _worker(
-    store: Store, api: Api, runs: int, environment: Mapping[str, str], umask: int, tell: Callable[[str], None]
+def _loops(
+    store: Store, environment: Mapping[str, str], database: Database, tell: Callable[[str], None]
+) -> ProcessMark | None:
+    """The process of the server's services; None where they are in the server's own."""
+    process = _only(store, "services", tell)
+    wanted = {**environment, **database.variables}
+    if process is not None and not (database.has_broker and _knows(process, wanted)):
+        tell("stopping the server's services, which are in the server or have another database")
+        processes.stop(process)
+        process = None
+    if process is None and database.has_broker:
+        tell("starting the server's services")
+        process = processes.spawn([], store, "services", wanted)
+    return None if process is None else ProcessMark.of(process)
+
+
+def start_worker(
+    store: Store,
+    api: Api,
+    runs: int,
+    environment: Mapping[str, str],
+    umask: int,
+    tell: Callable[[str], None],
+    queue: str | None = None,
 ) -> psutil.Process:
-    """The store's worker, which asks that server. What its runs deliver is as open as the user's other files."""
+    """The store's worker, which asks that server, for one queue or all. What its runs deliver is as open as the user's other files."""
     worker = _only(store, "worker", tell)
     if worker is not None and not _knows(worker, environment):
         tell("stopping the worker, which asks a server that is gone or doesn't know the secret")
@@ -238,6 +209,8 @@ def _worker(
     started = datetime.now(UTC)
     name = worker_name(store)
     options = ["--pool", POOL, "--type", "process", "--limit", str(runs), "--name", name]
+    if queue is not None:
+        options += ["--work-queue", queue]
     worker = processes.spawn(options, store, "worker", environment, umask)
     # One that crashed counts as online for a while.
     _wait(lambda: name in work_pool.workers_online(api, started), store, "worker", ProcessMark.of(worker))
@@ -245,18 +218,32 @@ def _worker(
 
 
 def worker_name(store: Store) -> str:
-    """Name of a store's worker on this machine, the same after each start: it knows by it which runs are its own."""
-    return f"{socket.gethostname()}-{digest(str(store.root))}"
+    """Name of a store's worker on this machine, the same after each start: it knows by it which runs are its own.
+
+    Machines may have one name, and their stores the same path, so a number that was drawn once is part of it.
+    """
+    file = store.prefect / WORKER_FILE
+    try:
+        number = file.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, ValueError):
+        number = ""
+    if not number:
+        number = secrets.token_hex(6)
+        with written_whole(file) as temporary:
+            temporary.write_text(f"{number}\n", encoding="ascii")
+    return f"{socket.gethostname()}-{number}"
 
 
 def _knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
-    """Return whether a service was started with this secret and, where one is given, this address."""
+    """Return whether a service was started with this secret, address and database; each may be none."""
     has = process.environ()
-    return all(
-        has.get(name) == environment[name]
-        for name in ("PREFECT_API_AUTH_STRING", "PREFECT_API_URL")
-        if name in environment
+    names = (
+        "PREFECT_API_AUTH_STRING",
+        "PREFECT_API_URL",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+        "PREFECT_SERVER_DOCKET_URL",
     )
+    return all(has.get(name) == environment.get(name) for name in names)
 
 
 def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) -> psutil.Process | None:
@@ -266,12 +253,6 @@ def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) ->
         tell(f"stopping a second {name}")
         processes.stop(process)
     return kept
-
-
-def _port_before(store: Store) -> int | None:
-    """Where the server answered that has crashed: a run that goes on looks for it there."""
-    services = read_services(store)
-    return None if services is None else urllib.parse.urlsplit(services.api).port
 
 
 def _free_port(wanted: int | None, before: int | None = None) -> int:

@@ -5,7 +5,7 @@ Requests of people are in one queue, scheduled work in another: it waits for the
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,12 @@ configuration has no place for it. Prefect would merge a run's ``env`` into one 
 settings of a run are the worker's environment.
 """
 
+_RUNS = "cropline_runs"
+"""The server's variable that says how many runs each worker has at once."""
+
+_ABSENT = timedelta(days=1)
+"""Time after which a worker that nobody hears of is not counted on any more."""
+
 MEMORY_OF_A_RUN = 4_000_000_000
 """Bytes that a run should find: training and inference take most."""
 
@@ -53,14 +59,54 @@ def memory() -> int:
     return min(limits)
 
 
-def put_right(api: Api, runs: int) -> None:
-    """Make the pool as it should be, whatever it was before. Raises `ServiceError` where the server refuses."""
+def put_right(api: Api, worker: str, runs: int) -> None:
+    """Make the pool as it should be, whatever it was before, for a worker that has so many runs at once.
+
+    Raises `ServiceError` where the server refuses.
+    """
+    runs = _runs_of_all(api, worker, runs)
     wanted: dict[str, Any] = {"base_job_template": TEMPLATE, "concurrency_limit": runs}
     pool = api.ask(f"work_pools/{POOL}")
     if pool is None:
         api.ask("work_pools/", {"name": POOL, "type": "process", **wanted})
     elif any(pool.get(name) != value for name, value in wanted.items()):
         api.ask(f"work_pools/{POOL}", wanted, method="PATCH")
+    _put_queues_right(api, runs)
+
+
+def put_runs_right(api: Api, worker: str, runs: int) -> None:
+    """Let the pool have as many runs at once as all its workers do, this one among them. Raises `ServiceError`."""
+    runs = _runs_of_all(api, worker, runs)
+    api.ask(f"work_pools/{POOL}", {"concurrency_limit": runs}, method="PATCH")
+    _put_queues_right(api, runs)
+
+
+def _runs_of_all(api: Api, worker: str, runs: int) -> int:
+    """Runs that all workers have at once together: those of before that were heard of within a day, and this one.
+
+    Who carries how much stands in a variable of the server's; what is no number there is not counted.
+    """
+    known = api.ask(f"variables/name/{_RUNS}")
+    before = (known or {}).get("value")
+    heard = {
+        str(other["name"])
+        for other in api.ask(f"work_pools/{POOL}/workers/filter", {}) or []
+        if datetime.fromisoformat(other["last_heartbeat_time"]) > datetime.now(UTC) - _ABSENT
+    }
+    carried = {
+        name: count
+        for name, count in (before.items() if isinstance(before, dict) else ())
+        if name in heard and isinstance(count, int)
+    }
+    carried[worker] = runs
+    if known is None:
+        api.ask("variables/", {"name": _RUNS, "value": carried})
+    elif before != carried:
+        api.ask(f"variables/name/{_RUNS}", {"value": carried}, method="PATCH")
+    return sum(carried.values())
+
+
+def _put_queues_right(api: Api, runs: int) -> None:
     # Where one run is all that the machine carries, there is no place to keep free: people wait for the end of what was scheduled.
     limits = {INTERACTIVE: None, SCHEDULED: max(1, runs - 1)}
     for priority, (queue, limit) in enumerate(limits.items(), start=1):

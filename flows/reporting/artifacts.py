@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -166,11 +167,15 @@ class Artifacts:
         if facts.coming is not None:
             self.table("coming-passes", pass_rows(facts.coming), " ".join(facts.coming.basis))
         text = summary(delivery, facts.notice)
+        machine = socket.gethostname()  # workers may be on several
         self._outbox.put(
             "delivery",
-            lambda: create_markdown_artifact(text, key="delivery", description="What was delivered, and where."),
+            lambda: create_markdown_artifact(
+                text, key="delivery", description=f"What was delivered, and where: on {machine}."
+            ),
         )
         # The last lines that `prefect deployment run --watch` shows.
+        get_run_logger().info("machine: %s", machine)
         for name, path in delivery.shown():
             get_run_logger().info("%s: %s", name, path)
 

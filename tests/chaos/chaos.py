@@ -39,7 +39,7 @@ from catalog.storage.store import Store  # noqa: E402
 from flows.leftovers import leftovers  # noqa: E402
 from flows.prefect_process import processes  # noqa: E402
 from flows.prefect_process.api import Api, ServiceError  # noqa: E402
-from flows.prefect_process.services import read_services  # noqa: E402
+from flows.prefect_process.server_file import read_services  # noqa: E402
 
 PAUSE = (4.0, 14.0)
 """Least and most seconds between two kills."""

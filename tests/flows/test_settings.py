@@ -12,7 +12,8 @@ from catalog.errors import RequestError, StoreError
 from catalog.grid import Cell
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import Store
-from flows.prefect_process.services import _environment, _store
+from flows.prefect_process.server_file import service_store
+from flows.prefect_process.services import environment_of
 from flows.settings import Settings, load_settings
 from processors.mask.options import USUAL_MASK
 
@@ -150,5 +151,5 @@ def test_a_worker_finds_the_cubes_where_the_installation_has_them_without_keys_b
 ) -> None:
     monkeypatch.setenv("CROPLINE_CREDENTIALS_BLOCK", "of-a-server-that-does-not-run-yet")
     settings = Settings(store=str(tmp_path / "store"), cubes=cubes)
-    place = _environment(settings, _store(settings))["CROPLINE_CUBES"]
+    place = environment_of(settings, service_store(settings))["CROPLINE_CUBES"]
     assert place == (expected if cubes else str(tmp_path / expected))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.own_server import authorization, read_secret
-from flows.prefect_process.services import Services
+from flows.prefect_process.server_file import Services
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,17 @@ def _post(installation: Installation, deployment: str, body: dict[str, Any]) -> 
 
 
 def post_at_once(
-    installation: Installation, requests: list[dict[str, Any]], **more: Any
+    installation: Installation, requests: list[dict[str, Any]], keys: list[str] | None = None, **more: Any
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """The runs of all requests, posted by as many threads within a moment, and how often which refusal came."""
+    """The runs of all requests, posted by as many threads within a moment, and how often which refusal came.
+
+    ``keys`` tell one post from another, by default their outputs.
+    """
     deployment = installation.ask("deployments/filter", {"deployments": {"name": {"any_": ["request"]}}})[0]["id"]
-    bodies = [{"parameters": request, "idempotency_key": request["output"], **more} for request in requests]
+    keys = keys or [request["output"] for request in requests]
+    bodies = [
+        {"parameters": request, "idempotency_key": key, **more} for request, key in zip(requests, keys, strict=True)
+    ]
     with ThreadPoolExecutor(len(bodies)) as threads:
         made = list(threads.map(lambda body: _post(installation, deployment, body), bodies))
     return [run for run, _ in made], sum((refused for _, refused in made), Counter())

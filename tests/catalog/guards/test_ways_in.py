@@ -34,7 +34,7 @@ READERS_OF_THEIR_OWN = {
     "catalog/sources/sentinel_hub/process_api.py": "answers of a service, written down by itself",
     "flows/reporting/": "what a run wrote",
     "flows/run_folder.py": "what a run wrote",
-    "flows/prefect_process/services.py": "what `cropline up` and its own server wrote",
+    "flows/prefect_process/server_file.py": "what `cropline up` and its own server wrote",
 }
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULES = sorted(

@@ -14,7 +14,7 @@ from installation_kit import Installation, wait_until
 
 from catalog.storage.store import Store
 from flows.prefect_process import processes
-from flows.prefect_process.services import Services
+from flows.prefect_process.server_file import Services
 
 pytestmark = pytest.mark.server
 

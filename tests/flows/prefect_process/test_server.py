@@ -13,7 +13,7 @@ import pytest
 from installation_kit import Installation, post_at_once, requests_of
 
 from flows.prefect_process.automations import NAME
-from flows.prefect_process.services import Services
+from flows.prefect_process.server_file import Services
 from flows.prefect_process.work_pool import INTERACTIVE, POOL, SCHEDULED, usual_runs
 
 pytestmark = pytest.mark.server
