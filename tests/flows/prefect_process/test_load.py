@@ -151,7 +151,7 @@ def test_posts_at_once_on_sqlite(count: int, installation: Installation) -> None
 
 @pytest.mark.slow
 @pytest.mark.services
-@pytest.mark.parametrize("clients", [2, 8, 32])
+@pytest.mark.parametrize("clients", [2, 8, 32, 100])
 def test_reports_at_once_on_postgresql_and_redis(clients: int, on_postgresql: Installation) -> None:
     found = reports(on_postgresql, clients, "PostgreSQL + Redis", seconds=20)
     _note(found)
@@ -161,7 +161,7 @@ def test_reports_at_once_on_postgresql_and_redis(clients: int, on_postgresql: In
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("clients", [2, 8, 32])
+@pytest.mark.parametrize("clients", [2, 8, 32, 100])
 def test_reports_at_once_on_sqlite(clients: int, installation: Installation) -> None:
     """To compare with."""
     _note(reports(installation, clients, "SQLite", seconds=20))
