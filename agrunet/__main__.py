@@ -1,4 +1,4 @@
-"""The one command line of this library: `python -m agrunet {train,cross-validate,tune,convert-munich}`, or under `torchrun`."""
+"""The one command line of this library: `python -m agrunet {train,map-fields,cross-validate,tune,convert-munich}`, or under `torchrun`."""
 
 from __future__ import annotations
 
@@ -43,12 +43,17 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, help="JSON of the training's settings; what it leaves out is the preset's"
     )
     train.add_argument("--preset", default="standard", help="settings to start from: standard, or quick for a try")
-    train.add_argument(
-        "--end-with-input",
-        action="store_true",
-        help="end when standard input ends: for programs, whose trainings then end with them, however that is",
-    )
+    _add_end(train)
     train.set_defaults(run=commands.train)
+
+    mapping = command(
+        "map-fields", "map the held-out fields of training patches by a checkpoint, to compare it with another"
+    )
+    mapping.add_argument("--data", type=Path, required=True, help="a folder of training patches with fields")
+    mapping.add_argument("--model", type=Path, required=True, help="folder of the checkpoint")
+    mapping.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    _add_end(mapping)
+    mapping.set_defaults(run=commands.map_fields)
 
     validate = command("cross-validate", "train and test a model per fold")
     _add_data(validate, "folder of models, states, curves and summary")
@@ -83,6 +88,14 @@ def _parser() -> argparse.ArgumentParser:
 def _add_data(parser: argparse.ArgumentParser, output: str) -> None:
     parser.add_argument("--data", required=True, help="pastis:FOLDER, or a folder of training patches")
     parser.add_argument("--output", type=Path, required=True, help=output)
+
+
+def _add_end(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--end-with-input",
+        action="store_true",
+        help="end when standard input ends: for programs, whose trainings then end with them, however that is",
+    )
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:

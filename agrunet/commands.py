@@ -36,6 +36,16 @@ def train(data: str, output: Path, config: Path | None, preset: str, end_with_in
     train_model(data, output, read_training_config(config, preset), log)
 
 
+def map_fields(data: Path, model: Path, output: Path, end_with_input: bool = False) -> None:
+    """Map the fields of a folder of patches by a checkpoint, and write how as JSON into ``output``."""
+    if end_with_input:
+        Thread(target=_end_with_input, daemon=True).start()
+    from agrunet.evidence import write_evidence
+    from agrunet.training.field_mapping import map_fields as map_all
+
+    write_evidence(output, map_all(data, model))
+
+
 def _end_with_input() -> None:
     """End this process when its standard input ends, at once: a checkpoint that isn't whole is worth nothing."""
     with suppress(OSError):

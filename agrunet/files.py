@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agrunet.errors import AgrunetError
+from agrunet.json_text import read_object
 
 
 def _failure(path: Path, error: OSError) -> AgrunetError:
@@ -74,6 +75,22 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             fresh.rename(path)
     except OSError as error:
         raise _failure(path, error) from error
+
+
+def verify_listed(folder: Path, asset: str, name: str) -> None:
+    """Raise `AgrunetError` where a file of a checkpoint isn't the one whose checksum its `item.json` states for that asset."""
+    item = folder / "item.json"
+    listed = read_object(item, lambda why: AgrunetError(f"{item} {why}. Copy the checkpoint again."))
+    try:
+        wanted = str(listed["assets"][asset]["file:checksum"])
+    except (KeyError, TypeError) as error:
+        raise AgrunetError(f"{item} states no checksum of {name}. Copy the checkpoint again.") from error
+    found = "1220" + sha256(folder / name)
+    if found != wanted:
+        raise AgrunetError(
+            f"{folder / name} is not the file that was written: checksum {found[:16]}…, {item.name} says {wanted[:16]}…. "
+            "Copy the checkpoint again, or train again."
+        )
 
 
 def sha256(path: Path) -> str:

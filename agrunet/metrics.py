@@ -30,7 +30,7 @@ class Scores(Frozen):
     ``miou`` and ``dice`` include a background class; the fields of crops leave it out of the mean (its pixels stay in the matrix).
     """
 
-    split: Annotated[str, Field(description="what was held out, e.g. within-field or field-disjoint")]
+    split: Annotated[str, Field(description="what was held out: hold-out, grouped k-fold or test-fold")]
     oa: Annotated[float, Field(description="overall accuracy: part of the pixels mapped as the truth says")]
     miou: Annotated[float, Field(description="mean intersection over union (Jaccard)")]
     dice: Annotated[float, Field(description="mean Dice coefficient")]

@@ -115,6 +115,7 @@ def cut_geojson(value: Any) -> dict[str, Any]:
     try:
         geometry = shape(value)
         laid = continuous(geometry)
+        whole = laid if laid.is_empty else shapely.make_valid(laid)  # some rings can't be made whole
     except (shapely.GEOSException, TypeError, AttributeError, KeyError, IndexError) as error:
         raise ValueError(f"it is no GeoJSON geometry ({type(error).__name__}: {error})") from error
     if laid.is_empty:
@@ -127,7 +128,7 @@ def cut_geojson(value: Any) -> dict[str, Any]:
         )
     if laid is geometry and geometry.bounds[0] >= -HALF and geometry.bounds[2] <= HALF:
         return value
-    return geojson(cut(shapely.make_valid(laid)))
+    return geojson(cut(whole))
 
 
 def geojson(geometry: BaseGeometry) -> dict[str, Any]:

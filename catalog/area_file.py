@@ -64,7 +64,9 @@ def settled(store: Store, area: Area, given: Any) -> dict[str, Any] | str:
     if len(json.dumps(geometry, separators=(",", ":"))) <= LONGEST_INLINE:
         return geometry
     path = store.areas / f"{name}.geojson"
-    if not path.is_file():
+    if path.is_file():
+        path.touch()  # requests that wait in a queue name it: pruning goes by when it was last asked for
+    else:
         write_json(path, geometry)
     return str(path)
 

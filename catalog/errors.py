@@ -57,7 +57,9 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     """File that is damaged, or isn't what it should be."""
     OVER_LIMIT = "over_limit"
-    """File whose reading took more time or memory than is allowed, or ended the process that read it."""
+    """File whose reading took more time or memory than is allowed."""
+    ENDED_PROCESS = "ended_process"
+    """File that ended the process that read it."""
     MISPLACED = "misplaced"
     """File that lies elsewhere than its product."""
     OFFSET_REFUSED = "offset_refused"
@@ -89,10 +91,12 @@ class ProductError(CroplineError):
 class NotEnoughAcquisitionsError(CroplineError):
     """Fewer clear acquisitions than `min_acquisitions`; the message lists the dates and their fractions."""
 
-    def __init__(self, text: str, *, without_data: bool = False) -> None:
+    def __init__(self, text: str, *, without_data: bool = False, usable: int = 0) -> None:
         super().__init__(text)
         self.without_data = without_data
         """True where none of them has any pixel in the area."""
+        self.usable = usable
+        """Number of those that can be used."""
 
 
 class ModelError(CroplineError):

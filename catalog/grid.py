@@ -36,6 +36,9 @@ CELL = 1024
 MEMORY_RASTERS = threading.Lock()
 """Lock held where rasterio makes rasters in memory: it does so under `warnings.catch_warnings`, whose state all threads share."""
 
+_STRAIGHT = 1000.0
+"""Metres over which a line of one zone is straight to within a centimetre in another one."""
+
 _FEW_VERTICES = 1000
 
 _CELL_NAME = re.compile(r"(\d{5})_((?!-0000)-?\d{4})_((?!-0000)-?\d{4})")
@@ -209,6 +212,14 @@ def _transformer(source: int, target: int) -> Transformer:
     return Transformer.from_crs(source, target, always_xy=True)
 
 
+def moved_points(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], source: int, target: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Points of one EPSG code in another one; 4326 is longitude and latitude, in that order."""
+    moved: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] = _transformer(source, target).transform(x, y)
+    return moved
+
+
 def to_zone(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
     """A longitude/latitude geometry in the metres of a zone (vertices are moved, edges stay straight).
 
@@ -223,6 +234,26 @@ def to_lonlat(geometry: BaseGeometry, epsg: int) -> BaseGeometry:
     """The inverse of `to_zone`: in longitudes from -180 to 180, cut at the antimeridian."""
     moved: BaseGeometry = shapely.transform(geometry, _transformer(epsg, 4326).transform, interleaved=False)  # type: ignore[arg-type]
     return cut(moved)
+
+
+def in_zone(window: Window, epsg: int, margin: int = 0) -> Window:
+    """The smallest window of another zone around a window, with ``margin`` pixels more on every side; the window itself in its own."""
+    if window.epsg == epsg:
+        return window
+    outline = shapely.segmentize(box(*window.bounds), _STRAIGHT)
+    return window_around(to_zone(to_lonlat(outline, window.epsg), epsg), epsg).widened(margin)
+
+
+def positions(window: Window, other: Window) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row and column (H, W) in another window, of any zone, of the pixels that hold the centres of this one's; beyond it, too."""
+    rows, columns = np.meshgrid(np.arange(window.height) + 0.5, np.arange(window.width) + 0.5, indexing="ij")
+    x, y = (window.left + columns) * PIXEL, (window.top - rows) * PIXEL
+    if window.epsg != other.epsg:
+        x, y = _transformer(window.epsg, other.epsg).transform(x, y)
+    return (
+        np.floor(other.top - y / PIXEL).astype(np.int64),
+        np.floor(x / PIXEL - other.left).astype(np.int64),
+    )
 
 
 def inside(zone_area: BaseGeometry | dict[str, Any], window: Window) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The choice among models that fit a request: a newer one takes over where it does no worse on what was held out."""
+"""The choice among models that fit a request: the one that the record of promotions says is in use."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from catalog.model_fit import ModelContract
+from catalog.model_fit import HOLD_OUT, ModelContract
 from catalog.products import Frozen
+from catalog.promotions import Promotion, Promotions
 from catalog.scores import Score
 
-SPLITS = ("field-disjoint", "test-fold", "within-field", "truth")
-"""Kinds of held-out pixels, the strictest first: two models are compared by the first that both have."""
+SPLITS = (HOLD_OUT, "grouped k-fold", "test-fold", "field-disjoint", "within-field", "truth")
+"""Kinds of held-out pixels, the strictest first; field-disjoint and within-field are those of models of before there was a gate."""
 
 
 class ModelEntry(ModelContract):
@@ -54,41 +55,41 @@ class ComparedModel(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """The model that a request gets, and those that it was compared with."""
+    """The model that a request gets, and the others that fit."""
 
     folder: Path
     compared: tuple[ComparedModel, ...] = ()
-    """Every model that fits, newest first; empty where there was no choice: it was named, or trained for the request."""
+    """Every model that fits, newest first; empty where there was no choice: it was named."""
+    decision: Promotion | None = None
+    """What became of a model that was trained for the request."""
 
 
-def best(fitting: Sequence[ModelEntry]) -> ModelChoice:
-    """Choose among models that fit, which are sorted from the newest to the oldest.
+def choose_promoted(fitting: Sequence[ModelEntry], promotions: Promotions) -> ModelChoice | None:
+    """Choose among models that fit, which are sorted from the newest to the oldest; None where none may be used without being named.
 
-    Each newer one takes over from the one in use, unless it does worse on what was held out, or has no score where that one has.
-    Scores over other classes can't be compared: then the newer one takes over.
+    The one in use by the record of promotions. Where none was promoted, the newest of those that no decision was ever made about: they are
+    older than the record, or were put there by hand.
     """
-    *newer, in_use = fitting
-    reasons: dict[str, str] = {}
-    for entry in reversed(newer):
-        against = _against(entry, in_use)
-        if against:
-            reasons[entry.name] = against
-        else:
-            reasons[in_use.name] = f"older than {entry.name}"
-            in_use = entry
-    return ModelChoice(in_use.folder, tuple(ComparedModel.of(entry, reasons.get(entry.name, "")) for entry in fitting))
+    used = promotions.in_use(entry.name for entry in fitting)
+    if used is None:
+        used = next((entry.name for entry in fitting if promotions.of(entry.name) is None), None)
+    if used is None:
+        return None
+    compared = [ComparedModel.of(entry, _against(entry, used, promotions)) for entry in fitting]
+    return ModelChoice(next(entry.folder for entry in fitting if entry.name == used), tuple(compared))
 
 
-def _against(newer: ModelEntry, in_use: ModelEntry) -> str:
-    """Reason why a newer model doesn't take over; empty where it does."""
-    if in_use.strictest is None or not newer.legend.same_classes(in_use.legend):
+def why_not_used(name: str, promotions: Promotions) -> str:
+    """Reason why no request gets a model that fits without naming it."""
+    last = promotions.of(name)
+    return "" if last is None or last.promoted else last.reason
+
+
+def _against(entry: ModelEntry, used: str, promotions: Promotions) -> str:
+    """Reason why a model that fits is not the one in use; empty where it is."""
+    if entry.name == used:
         return ""
-    if newer.strictest is None:
-        return f"it has no held-out score, {in_use.name} has"
-    for split in SPLITS:
-        mine, other = newer.score(split), in_use.score(split)
-        if mine and other:
-            worse = not mine.miou >= other.miou  # also where it is no number
-            return f"{split} mIoU {mine.miou:.3f}, below {other.miou:.3f} of {in_use.name}" if worse else ""
-    stricter = SPLITS.index(newer.strictest.split) < SPLITS.index(in_use.strictest.split)
-    return "" if stricter else f"scored less strictly than {in_use.name}"
+    last = promotions.of(entry.name)
+    if last is None:
+        return "no decision about it is recorded"
+    return f"{used} is in use" if last.promoted else last.reason

@@ -15,6 +15,9 @@ from catalog.guards.geometry import parse_shape
 from catalog.legend import Legend
 from catalog.products import Level
 
+HOLD_OUT = "hold-out"
+"""Evidence of a proven model, and the split that it is scored on."""
+
 Month = Annotated[int, Field(ge=1, le=12)]
 
 
@@ -27,6 +30,7 @@ class ModelContract(BaseModel):
     bands: tuple[Annotated[str, Field(pattern=r"^\w{1,10}$")], ...]
     months: Annotated[tuple[Month, Month], Field(description="first and last month of the season it was trained on")]
     synthetic: bool
+    years: Annotated[tuple[int, ...], Field(description="in which its seasons end, where it says so")] = ()
     max_dates: Annotated[int | None, Field(ge=1, le=10_000, description="longest series that it takes; None: any")] = (
         None
     )
@@ -34,6 +38,14 @@ class ModelContract(BaseModel):
         dict[str, Any] | None, Field(description="GeoJSON of where it was trained, longitude and latitude")
     ] = None
     legend: Legend
+    evidence: Annotated[
+        str | None, Field(description="what its scores of fields rest on; models of before there was a gate don't say")
+    ] = None
+
+    @property
+    def proven(self) -> bool:
+        """True where it is scored on fields on ground that no model learns from."""
+        return self.evidence == HOLD_OUT
 
     @field_validator("legend", mode="before")
     @classmethod
@@ -95,7 +107,7 @@ def _misfits(model: ModelContract, need: Need) -> Iterator[Misfit]:
     if need.legend is not None and not model.legend.same_classes(need.legend):
         text = f"its classes are {_classes(model.legend)}, the labels' {_classes(need.legend)}"
         yield Misfit(MisfitKind.LEGEND, text)
-    if need.area is not None and (text := _outside(model.footprint, need.area)):
+    if need.area is not None and (text := _outside(model, need.area)):
         yield Misfit(MisfitKind.AREA, text)
 
 
@@ -104,12 +116,26 @@ def _classes(legend: Legend) -> str:
     return ", ".join(named) if len(named) <= 12 else f"{', '.join(named[:12])} and {len(named) - 12} more"
 
 
-def _outside(footprint: dict[str, Any] | None, area: Area) -> str:
-    """Reason why a training footprint is none for an area; empty where they meet."""
-    if footprint is None:
-        return "doesn't say where it was trained"
+def training_ground(model: ModelContract) -> Area | None:
+    """Where a model was trained, longitude and latitude; None where it doesn't say so in GeoJSON."""
+    if model.footprint is None:
+        return None
     try:
-        meets = make_valid(parse_shape(footprint, ValueError)).intersection(area).area > 0
+        ground: Area = make_valid(parse_shape(model.footprint, ValueError))  # type: ignore[assignment]  # only its surface counts
     except (GEOSException, ValueError):
+        return None
+    return ground
+
+
+def _outside(model: ModelContract, area: Area) -> str:
+    """Reason why a training footprint is none for an area; empty where they meet."""
+    if model.footprint is None:
+        return "doesn't say where it was trained"
+    ground = training_ground(model)
+    if ground is None:
+        return "its training footprint is not GeoJSON"
+    try:
+        meets = ground.intersection(area).area > 0
+    except GEOSException:
         return "its training footprint is not GeoJSON"
     return "" if meets else "trained elsewhere: its training footprint doesn't meet the area"

@@ -32,13 +32,14 @@ def make_order(
     level: Level,
     max_cloud: float,
     offsets: Mapping[str, int] = MappingProxyType({}),
+    until: datetime | None = None,
 ) -> Order:
     """Search a source for a season and decide what to take.
 
     ``max_cloud``: products whose tile-wide cloud cover (%) is greater are left out; one that doesn't say is taken. Of
     products that differ in their processing only, the newest baseline is taken, then the newest generation time, then the
     last id; the others are kept as its `older`, to be read where it can't be. ``offsets``: the request's own, by acquisition or
-    product, units of 1e-4 reflectance.
+    product, units of 1e-4 reflectance. ``until``: products sensed at that time or later aren't there yet; None: all are.
     Raises `NoProductError` when nothing is left, with what was searched and what was found, and `RequestError` where offsets are
     given for what isn't ordered.
     """
@@ -46,7 +47,8 @@ def make_order(
     prepare(area)  # it may have many vertices, and is compared with many footprints
     result = source.search(area, (start, end), level)
     left_out = list(result.left_out)
-    meeting = _keep(result.products, left_out, lambda product: _misses(product, area))
+    there = _keep(result.products, left_out, lambda product: _later(product, until))
+    meeting = _keep(there, left_out, lambda product: _misses(product, area))
     # Versions are compared before clouds: the newest one's cloud cover is the one to believe.
     newest = newest_versions(meeting, left_out)
     products = _keep(newest, left_out, lambda product: _cloudy(product, max_cloud))
@@ -62,6 +64,22 @@ def make_order(
         acquisitions=with_offsets(group_acquisitions(products), offsets),
         holds=result.holds,
         left_out=tuple(sorted(left_out, key=lambda entry: (entry.product, entry.reason))),
+    )
+
+
+def with_other_years(order: Order, others: Iterable[Order], offsets: Mapping[str, int]) -> Order:
+    """An order with what orders for other years take of the same source and level; all were made without ``offsets``, which apply here."""
+    others = list(others)
+    own = {acquisition.id for acquisition in order.acquisitions}
+    added = {made.id: made for other in others for made in other.acquisitions if made.id not in own}
+    acquisitions = with_offsets((*order.acquisitions, *added.values()), offsets)
+    left_out = {(left.product, left.reason): left for made in (order, *others) for left in made.left_out}
+    return order.model_copy(
+        update={
+            "acquisitions": tuple(sorted(acquisitions, key=lambda made: (made.time, made.id))),
+            "other_years": tuple(sorted(made.id for made in acquisitions[len(own) :])),
+            "left_out": tuple(left_out[key] for key in sorted(left_out)),
+        }
     )
 
 
@@ -102,6 +120,13 @@ def _misses(product: Product, area: Area) -> LeftOut | None:
     if shared > 0:
         return None
     return LeftOut(product=product.id, reason="outside: its footprint covers nothing of the area", kind=Reason.OUTSIDE)
+
+
+def _later(product: Product, until: datetime | None) -> LeftOut | None:
+    if until is None or product.time < until:
+        return None
+    reason = f"not there yet: sensed on {product.time:%Y-%m-%d}, and now is taken to be {until:%Y-%m-%d %H:%M} UTC"
+    return LeftOut(product=product.id, reason=reason, kind=Reason.NOT_THERE_YET)
 
 
 def _cloudy(product: Product, max_cloud: float) -> LeftOut | None:

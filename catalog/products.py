@@ -196,6 +196,9 @@ class Order(Frozen):
     end: Annotated[AwareDatetime, Field(description="exclusive")]
     synthetic: bool
     acquisitions: Annotated[tuple[Acquisition, ...], Field(description="sorted by time")]
+    other_years: Annotated[
+        tuple[str, ...], Field(description="ids of the acquisitions of other years, which the season is compared with")
+    ] = ()
     left_out: tuple[LeftOut, ...] = ()
     holds: Annotated[
         str,
@@ -203,6 +206,11 @@ class Order(Frozen):
             description="all that the source holds, and how much of it wasn't asked for, in words; empty where it doesn't tell"
         ),
     ] = ""
+
+    @property
+    def own(self) -> tuple[Acquisition, ...]:
+        """The acquisitions of the season itself."""
+        return tuple(acquisition for acquisition in self.acquisitions if acquisition.id not in self.other_years)
 
 
 def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetime]:
@@ -214,3 +222,10 @@ def season_period(year: int, months: tuple[int, int]) -> tuple[datetime, datetim
     start = datetime(year - 1 if first > last else year, first, 1, tzinfo=UTC)
     end = datetime(year + 1, 1, 1, tzinfo=UTC) if last == 12 else datetime(year, last + 1, 1, tzinfo=UTC)
     return start, end
+
+
+def season_months(year: int, months: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """(year, month) of every month of a season, by time; (10, 7) starts in October of the year before."""
+    start, end = season_period(year, months)
+    first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
+    return tuple((number // 12, number % 12 + 1) for number in range(first, last))

@@ -9,59 +9,32 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from filelock import FileLock
-from pydantic import AwareDatetime, BaseModel
 
 from catalog.area import Area
+from catalog.checkpoints import CONFIG, ITEM, WEIGHTS, copy_whole, read_entry, survey
 from catalog.errors import ModelError, StoreError
-from catalog.guards.json_text import parse_model, parse_object
+from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
 from catalog.legend import Legend
-from catalog.model_choice import ModelChoice, ModelEntry, best
-from catalog.model_fit import Misfit, ModelContract, Need, misfits
-from catalog.products import Level
+from catalog.model_choice import ModelChoice, ModelEntry, choose_promoted, why_not_used
+from catalog.model_fit import Misfit, Need, misfits, training_ground
+from catalog.products import LEVEL_BANDS, Level
+from catalog.promotions import Decision, Promotion, Promotions, decided, read_promotions, record
 from catalog.quoting import shown
-from catalog.scores import checkpoint_scores
 from catalog.storage.store import Store, digest, sha256
-from catalog.storage.whole import folder_aside, write_json
-
-WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
-"""Files of a checkpoint."""
+from catalog.storage.system_errors import refusal
+from catalog.storage.whole import write_json
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Checkpoints that come with the software. An installation's own models go before them."""
 
 _IS_NAME = re.compile(r"\w[\w.+-]{0,250}")
 """What the name of a model of an installation looks like; anything else is a path."""
-
-_MULTIHASH_SHA256 = "1220"  # code 0x12, 0x20 bytes: the STAC file extension's checksums are multihashes
-
-
-_Parsed = TypeVar("_Parsed", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenModel:
-    """A folder among the models that is no checkpoint."""
-
-    name: str
-    reason: str
-
-
-class _ItemProperties(BaseModel):
-    created: AwareDatetime
-
-
-class _Item(BaseModel):
-    """The part of a checkpoint's ``item.json`` that is read here."""
-
-    properties: _ItemProperties
 
 
 class Registry:
@@ -73,11 +46,11 @@ class Registry:
 
     def models(self) -> list[ModelEntry]:
         """Every usable checkpoint of the store, newest first."""
-        return _survey(self._store.models)[0]
+        return survey(self._store.models)[0]
 
     def shipped_models(self) -> list[ModelEntry]:
         """The checkpoints that come with the software, newest first."""
-        return _survey(self._shipped)[0]
+        return survey(self._shipped)[0]
 
     def add_model(self, folder: Path) -> Path:
         """Copy a checkpoint into the store and return where it lies there; one that is there already stays.
@@ -85,16 +58,14 @@ class Registry:
         Copied aside and renamed, so that a model is whole or absent. Raises `ModelError` when the folder is no checkpoint or
         its weights are not those that its item describes, `StoreError` when the store can't be written.
         """
-        entry = _read_entry(folder)
+        entry = read_entry(folder)
         fingerprint = hashlib.sha256(f"{sha256(folder / WEIGHTS)} {sha256(folder / CONFIG)}".encode()).hexdigest()[:8]
         target = self._store.models / f"{entry.created:%Y-%m-%d}-{entry.level}-{fingerprint}"
         try:
             if not target.exists():
-                _copy_whole(folder, target)
+                copy_whole(folder, target)
         except OSError as error:
-            raise StoreError(
-                f"can't copy the model to {target}: {error.strerror or error}. Free some space or check the permissions."
-            ) from error
+            raise StoreError(f"can't copy the model to {target}: {refusal(error, target)}.") from error
         self._list_models()
         return target
 
@@ -112,9 +83,9 @@ class Registry:
     ) -> ModelChoice:
         """The model that a request gets, and those that it was compared with.
 
-        The newest that does no worse than those before it (`catalog.model_choice.best`), of the same level, whose bands are among
-        ``bands``, trained on the same kind of data (``synthetic``), on the same ``months`` where given, in a footprint that meets the
-        area, with the classes of ``legend`` where given, that takes a series of ``dates`` where given.
+        The one in use (`catalog.model_choice.choose_promoted`) of those of the same level, whose bands are among ``bands``, trained on the
+        same kind of data (``synthetic``), on the same ``months`` where given, in a footprint that meets the area, with the classes of
+        ``legend`` where given, that takes a series of ``dates`` where given.
 
         ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well,
         but where it was trained is the user's business. Raises `ModelError`, which says of every candidate why not.
@@ -122,14 +93,15 @@ class Registry:
         need = Need(level, frozenset(bands), synthetic, months, dates, legend, area)
         if name is not None:
             return ModelChoice(self._named(name, replace(need, area=None)))
-        usable, broken = _survey(self._store.models)
+        usable, broken = survey(self._store.models)
         refused = [(model.name, model.reason) for model in broken]
-        for entries in (usable, self.shipped_models()):  # an installation's own first, whatever the others score
-            reasons = {entry.name: misfits(entry, need) for entry in entries}
+        # An installation's own first, whatever the others score; about those of the software nothing is decided.
+        for entries, promotions in ((usable, self.promotions()), (self.shipped_models(), Promotions())):
+            reasons = {entry.name: _listed(misfits(entry, need)) for entry in entries}
             fitting = [entry for entry in entries if not reasons[entry.name]]
-            if fitting:
-                return best(fitting)
-            refused += [(name, _listed(against)) for name, against in reasons.items()]
+            if (choice := choose_promoted(fitting, promotions)) is not None:
+                return choice
+            refused += [(name, reason or why_not_used(name, promotions)) for name, reason in reasons.items()]
         asked = f"{level}, bands {', '.join(sorted(need.bands))}, {'synthetic' if synthetic else 'real'} data"
         if not refused:
             raise ModelError(
@@ -143,7 +115,94 @@ class Registry:
 
     def named(self, name: str) -> ModelEntry:
         """The model of this installation of that name, else the checkpoint in that folder. Raises `ModelError` where it is none."""
-        return _read_entry(self._folder(name))
+        return read_entry(self._folder(name))
+
+    def promotions(self) -> Promotions:
+        """All decisions about the store's models. Raises `StoreError` where they can't be read."""
+        return read_promotions(self._store.models)
+
+    def in_use_beside(
+        self, model: ModelEntry, bands: Iterable[str] | None = None, dates: int | None = None
+    ) -> ModelEntry | None:
+        """The model in use, other than this one, on this one's ground: of its level, season, kind of data and classes.
+
+        ``bands``: what there is to feed it; by default those of this model. ``dates``: length of the series that it has to take.
+        """
+        others = self._serving(model, bands, dates, [entry for entry in self.models() if entry.name != model.name])
+        choice = choose_promoted(others, self.promotions())
+        return None if choice is None else next(entry for entry in others if entry.folder == choice.folder)
+
+    def in_use(self, models: Sequence[ModelEntry]) -> set[str]:
+        """Names of those of the store's models that requests on their own ground get, with all bands of their level."""
+        promotions = self.promotions()
+        used = set()
+        for model in models:
+            choice = choose_promoted(self._serving(model, LEVEL_BANDS[model.level], None, models), promotions)
+            if choice is not None and choice.folder == model.folder:
+                used.add(model.name)
+        return used
+
+    @staticmethod
+    def _serving(
+        model: ModelEntry, bands: Iterable[str] | None, dates: int | None, models: Sequence[ModelEntry]
+    ) -> list[ModelEntry]:
+        """Those of the models that serve on the ground of one; on its own ground a model without any serves alone."""
+        area = training_ground(model)
+        available = frozenset(model.bands if bands is None else bands)
+        need = Need(model.level, available, model.synthetic, model.months, dates, model.legend, area)
+        return [
+            entry for entry in models if (area is not None or entry.name == model.name) and not misfits(entry, need)
+        ]
+
+    def decide(self, entry: Promotion, known: int | None = None) -> bool:
+        """Add a decision to the record; see `catalog.promotions.record`."""
+        return record(self._store.models, entry, known)
+
+    def promote(self, name: str) -> Promotion:
+        """Put a model of this installation in use, by the user's word. Raises `ModelError` where it is none, or is in use."""
+        model = self._own(name)
+        in_use = self.in_use_beside(model)
+        names = [model.name, *([in_use.name] if in_use else [])]
+        if self.promotions().in_use(names) == model.name:
+            raise ModelError(f"model {model.name} is in use already. `cropline models` lists which are.")
+        reason = f"promoted by the user{f', in place of {in_use.name}' if in_use else ''}"
+        entry = decided(model.name, Decision.USER, reason, in_use.name if in_use else None, model.evidence)
+        self.decide(entry)
+        return entry
+
+    def roll_back(self, name: str | None = None) -> Promotion:
+        """Take a promotion back, the last one or a model's last one: the model that was in use before is in use again.
+
+        Raises `ModelError` where nothing was promoted, or no other model would be left in use.
+        """
+        promotions = self.promotions()
+        if name is None:
+            if not promotions.standing:
+                raise ModelError("no model was promoted yet: there is nothing to roll back.")
+            name = promotions.standing[-1].model
+        if not any(entry.model == name for entry in promotions.standing):
+            raise ModelError(
+                f"model {shown(name)}: it was not promoted, or was rolled back. `cropline models` lists what was."
+            )
+        model = self._own(name)
+        before = self.in_use_beside(model, LEVEL_BANDS[model.level])
+        if before is None:
+            raise ModelError(
+                f"model {name}: no other model that was promoted serves where it does, so there is none to go back to. "
+                "Promote another one (`cropline models promote NAME`), or train one."
+            )
+        entry = decided(name, Decision.ROLLED_BACK, f"rolled back by the user, to {before.name}", before.name)
+        self.decide(entry)
+        return entry
+
+    def _own(self, name: str) -> ModelEntry:
+        """A usable model of the store. Raises `ModelError`."""
+        models = {entry.name: entry for entry in self.models()}
+        if name not in models:
+            raise ModelError(
+                f"model {shown(name)}: no usable model of this installation ({', '.join(models) or 'none yet'})."
+            )
+        return models[name]
 
     def add_map(self, item_path: Path) -> Path:
         """List a delivered map; its files stay where they were delivered. Returns the listed item.
@@ -185,7 +244,7 @@ class Registry:
 
     def _named(self, name: str, need: Need) -> Path:
         folder = self._folder(name)
-        reasons = misfits(_read_entry(folder), need)
+        reasons = misfits(read_entry(folder), need)
         if reasons:
             raise ModelError(
                 f"model {name!r} doesn't fit the request: {_listed(reasons)}. Name another, or none so that one is chosen."
@@ -200,72 +259,6 @@ class Registry:
 
 def _listed(reasons: Iterable[Misfit]) -> str:
     return "; ".join(reason.text for reason in reasons)
-
-
-def _survey(models: Path) -> tuple[list[ModelEntry], list[BrokenModel]]:
-    usable: list[ModelEntry] = []
-    broken: list[BrokenModel] = []
-    folders = sorted(models.iterdir()) if models.is_dir() else []
-    for folder in folders:
-        if not folder.is_dir() or folder.name.startswith("."):  # being copied, or left by a copy that was killed
-            continue
-        try:
-            usable.append(_read_entry(folder))
-        except ModelError as error:
-            broken.append(BrokenModel(folder.name, str(error)))
-    return sorted(usable, key=lambda entry: (entry.created, entry.name), reverse=True), broken
-
-
-def _read_entry(folder: Path) -> ModelEntry:
-    missing = [name for name in (WEIGHTS, CONFIG, ITEM) if not (folder / name).is_file()]
-    if missing:
-        raise ModelError(f"{folder} is not a checkpoint: no {', '.join(missing)}. Train the model again.")
-    contract = _parsed(ModelContract, folder / CONFIG)
-    try:
-        scores = checkpoint_scores(parse_object((folder / CONFIG).read_bytes(), ValueError))
-    except (ValueError, KeyError, TypeError) as error:  # pydantic's own is a ValueError
-        raise ModelError(f"{folder / CONFIG} can't be understood: its scores. Train the model again.") from error
-    return ModelEntry(
-        name=folder.name,
-        folder=folder,
-        created=_parsed(_Item, folder / ITEM).properties.created,
-        scores=scores,
-        **{field: getattr(contract, field) for field in ModelContract.model_fields},
-    )
-
-
-def _parsed(kind: type[_Parsed], path: Path) -> _Parsed:
-    def refuse(why: str) -> ModelError:
-        return ModelError(f"{path} can't be understood: {why}. Train the model again.")
-
-    return parse_model(kind, path.read_bytes(), refuse)
-
-
-def _copy_whole(folder: Path, target: Path) -> None:
-    with folder_aside(target, "keep") as aside:  # kept: somebody else just added the same one
-        shutil.copytree(folder, aside, dirs_exist_ok=True)
-        _check_weights(aside, folder)
-        for path in aside.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-
-
-def _check_weights(copy: Path, original: Path) -> None:
-    """The copied weights have to be those that the item describes."""
-    try:
-        assets = parse_object((copy / ITEM).read_bytes(), ValueError)["assets"].values()
-        recorded = next(str(asset["file:checksum"]) for asset in assets if Path(asset["href"]).name == WEIGHTS)
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise ModelError(
-            f"{original / ITEM} doesn't give {WEIGHTS} with its file:checksum. Train the model again."
-        ) from error
-    found = sha256(copy / WEIGHTS)
-    if recorded != _MULTIHASH_SHA256 + found:
-        raise ModelError(
-            f"{original / WEIGHTS} is not what its item describes: sha256 {found}, expected "
-            f"{recorded.removeprefix(_MULTIHASH_SHA256)}. It was cut short or changed; copy it again or train the model again."
-        )
 
 
 def _absolute(item: Path, href: str) -> str:

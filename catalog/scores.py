@@ -6,13 +6,23 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from catalog.guards.numbers import Sentence
 from catalog.products import Frozen
+
+
+class ClassScore(Frozen):
+    """Agreement on one class of the truth."""
+
+    name: str
+    iou: Annotated[float, Field(ge=0, le=1, description="intersection over union, 0 to 1")]
+    dice: Annotated[float, Field(ge=0, le=1, description="F1, 0 to 1")]
+    n_pixels: Annotated[int, Field(ge=0, description="of the truth")]
 
 
 class Score(Frozen):
     """Agreement with labels that the model didn't learn from, from one confusion matrix."""
 
-    split: Annotated[str, Field(description="within-field, field-disjoint or truth: what was held out")]
+    split: Annotated[str, Field(description="hold-out, grouped k-fold, test-fold or truth: what was held out")]
     oa: Annotated[float, Field(ge=0, le=1, description="overall accuracy, 0 to 1")]
     miou: Annotated[
         float, Field(ge=0, le=1, description="mean intersection over union of the classes in the truth, 0 to 1")
@@ -23,11 +33,17 @@ class Score(Frozen):
         dict[str, float],
         Field(description="standard deviation over seeds, by score", exclude_if=lambda spread: not spread),
     ] = {}
-    note: Annotated[str, Field(description="what this figure can't show")] = ""
+    per_class: Annotated[
+        tuple[ClassScore, ...], Field(description="by class", exclude_if=lambda classes: not classes)
+    ] = ()
+    note: Annotated[Sentence, Field(description="what this figure can't show")] = ""
 
 
 def checkpoint_scores(config: dict[str, Any]) -> tuple[Score, ...]:
     """Scores in a checkpoint's ``config.json``, each noted with how the scored pixels were chosen."""
     fields = ("split", "oa", "miou", "dice", "n_pixels")
     note = config.get("hold_out", "")
-    return tuple(Score(**{name: score[name] for name in fields}, note=note) for score in config.get("scores", ()))
+    return tuple(
+        Score(**{name: score[name] for name in fields}, per_class=score.get("per_class", ()), note=note)
+        for score in config.get("scores", ())
+    )

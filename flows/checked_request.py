@@ -19,9 +19,10 @@ from catalog.guards.json_text import check_value
 from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
 from catalog.quoting import shortened, shown
+from catalog.season_state import SeasonState
 from catalog.storage.bucket_path import BucketPath
 from catalog.zone import Zone
-from flows.checks import check_disk, check_labels, check_model, check_output, check_season, listed
+from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
 from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.request_paths import PATH_LIKE, path_of
@@ -39,13 +40,18 @@ _USUAL_OUTPUT = re.compile(r".+-\d{4}-[0-9a-f]{12}")
 
 
 def check_request(
-    parameters: dict[str, Any], base: Path, settings: Settings | None = None, *, delivers: bool = True
+    parameters: dict[str, Any],
+    base: Path,
+    settings: Settings | None = None,
+    *,
+    delivers: bool = True,
+    waits: bool = False,
 ) -> MapRequest:
     """The request that parameters make: complete, its paths absolute, everything checked that needs no pixel of a product.
 
     ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
-    checked then. Raises `RequestError` with what is wrong, one problem a line, and `DeliveryError` where the folder of the delivery
-    holds something else.
+    checked then. ``waits``: whether it may wait for its season, which need not have begun then. Raises `RequestError` with what is
+    wrong, one problem a line, and `DeliveryError` where the folder of the delivery holds something else.
     """
     settings = settings or load_settings()
     check_value(parameters, lambda why: RequestError(f"request: {why}. Correct it and send the request again."))
@@ -70,7 +76,7 @@ def check_request(
             problems.append(str(error))
             wrong.add(name)
     request = _from_elsewhere(request.model_copy(update=paths), base, settings)
-    problems += _problems(request, base, settings, skip=wrong)
+    problems += _problems(request, base, settings, skip=wrong, waits=waits)
     if problems:
         raise RequestError(listed(list(dict.fromkeys(problems))))
     store = settings.open_store()
@@ -107,7 +113,7 @@ def _from_elsewhere(request: MapRequest, base: Path, settings: Settings) -> MapR
     return request.model_copy(update=update)
 
 
-def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str]) -> list[str]:
+def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool) -> list[str]:
     """Problems that the model can't see by itself, for each field that is not in ``skip``.
 
     Everything that needs no pixel of a product stands in this list: what fails here has cost no download.
@@ -116,12 +122,12 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     failed: set[str] = set()
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: _check_area(parse_area(area_value(request.area)), settings),
-        "year": lambda: check_season(request.year, None if "months" in skip else request.season),
+        "year": lambda: None if waits else _check_season(request, skip, settings),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
         "parameters": lambda: _check_parameters(request, skip),
         "legend": lambda: _check_legend(request),
-        "labels": lambda: _check_labels(request, settings, skip | failed),
+        "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
         "model": lambda: _check_model(request, settings, skip),
         "output": lambda: _check_output(request, base, settings),
@@ -136,6 +142,10 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
             problems.append(str(error))
             failed.add(name)
     return problems
+
+
+def _check_season(request: MapRequest, skip: set[str], settings: Settings) -> None:
+    check_season(request.year, None if "months" in skip else request.season, settings.now)
 
 
 def _check_area(area: Area, settings: Settings) -> None:
@@ -176,9 +186,12 @@ def _check_processor(request: MapRequest) -> None:
 def _check_parameters(request: MapRequest, skip: set[str]) -> None:
     if not request.parameters or "processor" in skip or request.processor not in processor_names():
         return
-    from processors.thematic.registry import check_parameters, load_processor  # may import torch
+    from processors.thematic.registry import check_parameters, load_processor, other_years  # may import torch
 
-    check_parameters(load_processor(request.processor), request.parameters)
+    processor = load_processor(request.processor)
+    check_parameters(processor, request.parameters)
+    if "year" not in skip:
+        other_years(processor, request.parameters, request.year)
 
 
 def _check_legend(request: MapRequest) -> None:
@@ -189,7 +202,7 @@ def _check_legend(request: MapRequest) -> None:
     read_legend(Path(request.legend))
 
 
-def _check_labels(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+def _check_labels(request: MapRequest, settings: Settings, failed: set[str], *, waits: bool) -> None:
     if request.labels is None:
         return
     _check_file("labels", request.labels)
@@ -198,7 +211,11 @@ def _check_labels(request: MapRequest, settings: Settings, failed: set[str]) -> 
 
         zone = Zone.of(request.polygon)
         if labels := request_labels(request, zone.groups):
-            check_labels(labels, zone, request.level, settings.open_store(create=False))
+            store = settings.open_store(create=False)
+            check_labels(labels, zone, request.level, store)
+            if not waits and request.model is None and not failed & {"year", "months"}:
+                season = SeasonState.of(request.year, request.season, settings.now)
+                check_teachable(labels, request.level, season, request.season, store)
 
 
 def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:

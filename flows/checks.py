@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from catalog.model_fit import Need, misfits
 from catalog.products import LEVEL_BANDS, Level, season_period
 from catalog.quoting import presentable, shown
 from catalog.registry import Registry
+from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import Store
+from catalog.storage.system_errors import refusal
 from catalog.zone import Zone
 
 if TYPE_CHECKING:
@@ -47,18 +49,19 @@ def listed(problems: list[str]) -> str:
     return "\n".join(kept)
 
 
-def check_season(year: int, months: tuple[int, int] | None) -> None:
+def check_season(year: int, months: tuple[int, int] | None, now: datetime) -> None:
     """See that the season has begun; ``months``: None where they make no sense."""
-    now = datetime.now(UTC)
     if year > now.year:
-        raise RequestError(f"year: {year} is in the future. Ask for a year from 2015 to {now.year}.")
+        raise RequestError(
+            f"year: {year} is in the future. Ask for a year from 2015 to {now.year}, or subscribe to it (`cropline subscribe`)."
+        )
     if months is None:
         return
     start, _ = season_period(year, months)
     if start > now:
         raise RequestError(
             f"months: the season {months[0]} to {months[1]} of {year} begins on {start:%Y-%m-%d}, "
-            "in the future. Ask for an earlier year or other months."
+            "in the future. Ask for an earlier year or other months, or subscribe to it (`cropline subscribe`)."
         )
 
 
@@ -74,6 +77,26 @@ def check_labels(labels: Labels, zone: Zone, level: Level, store: Store) -> None
         models = [*registry.models(), *registry.shipped_models()]
         if not any(model.level == level and model.legend.same_classes(labels.legend) for model in models):
             raise
+
+
+def still_open(season: SeasonState) -> str:
+    """Reason why nothing is learnt from a season before it is over, and what to do."""
+    return (
+        f"no model fits, and none is trained from a season that isn't over: {months_listed(season.open_months)} are open until "
+        f"{season.complete_from:%Y-%m-%d}. Ask for months that are over, name a model, or wait (`cropline subscribe`)."
+    )
+
+
+def check_teachable(labels: Labels, level: Level, season: SeasonState, months: tuple[int, int], store: Store) -> None:
+    """See that a model of these labels' classes may be there, or can be trained: none learns from a season that isn't over."""
+    if season.final:
+        return
+    registry = Registry(store)
+    models = [*registry.models(), *registry.shipped_models()]
+    if not any(
+        (model.level, model.months) == (level, months) and model.legend.same_classes(labels.legend) for model in models
+    ):
+        raise RequestError(f"labels: {still_open(season)}")
 
 
 def check_model(name: str, level: Level, months: tuple[int, int], store: Store) -> None:
@@ -108,8 +131,7 @@ def check_output(output: Path, base: Path, store: Path) -> None:
         Path(tempfile.mkdtemp(prefix=".cropline-", dir=above)).rmdir()
     except OSError as error:
         raise DeliveryError(
-            f"output {output}: can't be written, for nothing can be made in {above} ({error.strerror}). "
-            "Check the permissions or give another folder."
+            f"output {output}: can't be written, for nothing can be made in {above}: {refusal(error, above)}, or give another folder."
         ) from error
 
 

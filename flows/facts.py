@@ -8,24 +8,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from catalog.checkpoints import CONFIG, WEIGHTS
 from catalog.errors import ModelError, Reason
 from catalog.guards.json_text import parse_object
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
-from catalog.registry import CONFIG, WEIGHTS
 from catalog.scores import checkpoint_scores
 from catalog.storage.store import sha256
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.stages import Patches
-from processors.delivery.provenance import DeliveryFacts, ModelUsed
+from processors.delivery.coming_passes import coming_passes
+from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_notes
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
 from processors.thematic.registry import load_processor
 
 SHOWN_OF_MODEL = (
-    "years", "months", "bands", "cloud_input", "min_acquisitions", "hold_out", "code_version", "synthetic",
+    "years", "months", "bands", "cloud_input", "min_acquisitions", "evidence", "hold_out", "code_version", "synthetic",
 )  # fmt: skip
 """Fields of a checkpoint's configuration that the report shows."""
 
@@ -48,14 +49,23 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
         synthetic=order.synthetic,
         year=request.year,
         period=(order.start, order.end),
+        state=run.season,
         season=season,
         left_out=_left_out(order, unusable, season),
         model=_model_used(patches.model, config),
         scores=checkpoint_scores(config),
-        notes=(*season.notes, *_older_versions(unusable, season), *processor.notes, *_notes_on_ground(run)),
+        notes=(
+            *status_notes(run.season, season, with_model=patches.model is not None),
+            *season.notes,
+            *_processed_otherwise(season),
+            *_older_versions(unusable, season),
+            *processor.notes,
+            *_notes_on_ground(run),
+        ),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
+        coming=None if run.season.final else coming_passes(request.polygon, run.season),
         seconds=run.seconds,
         created=now,
     )
@@ -74,6 +84,17 @@ def _left_out(order: Order, unusable: Sequence[LeftOut], season: Season) -> tupl
     read = {product for acquisition in season.acquisitions for product in acquisition.products}
     older = (left for left in order.left_out if not (left.kind is Reason.DUPLICATE and left.product in read))
     return (*older, *unusable)
+
+
+def _processed_otherwise(season: Season) -> tuple[str, ...]:
+    """A sentence where acquisitions of other years, which the season is compared with, were processed otherwise than its own."""
+    own, others = ({used.baseline for used in part} for part in (season.own, season.compared_with))
+    if others <= own:
+        return ()
+    return (
+        f"Other years were processed with baselines {', '.join(sorted(others))}, this season with {', '.join(sorted(own))}: "
+        "part of what differs may come from that.",
+    )
 
 
 def _older_versions(unusable: Sequence[LeftOut], season: Season) -> tuple[str, ...]:
@@ -99,6 +120,7 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         model=None if facts.model is None else facts.model.name,
         synthetic=facts.synthetic,
         notes=facts.notes,
+        status=facts.status,
     )
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
     return delivery
@@ -119,4 +141,5 @@ def _model_used(model: ModelChoice | None, config: dict[str, Any]) -> ModelUsed 
         checksum=sha256(model.folder / WEIGHTS),
         summary={name: config[name] for name in SHOWN_OF_MODEL if name in config},
         compared=model.compared,
+        decision=model.decision,
     )

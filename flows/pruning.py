@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from catalog.errors import RequestError
+from catalog.guards.json_text import parse_object
 from catalog.products import Frozen
 from catalog.storage.holding import is_left
 from catalog.storage.store import Store
@@ -56,6 +57,7 @@ class Prunable(Frozen):
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     shown: Prunable
+    in_use: Callable[[], bool]
     remove: Callable[[], bool]
     """Removes it unless it is in use; returns whether it did."""
 
@@ -78,7 +80,7 @@ def prune(
     for kind in kinds:
         candidates = sorted(_CANDIDATES[kind](store), key=lambda candidate: candidate.shown.last_used)
         for candidate in candidates if kind is Kind.SCRATCH else _due(candidates, older_than, keep):
-            gone = dry_run or candidate.remove()
+            gone = not candidate.in_use() if dry_run else candidate.remove()
             (removed if gone else used).append(candidate.shown)
     return removed, used
 
@@ -106,7 +108,19 @@ def _runs(store: Store) -> Iterator[_Candidate]:
         if size:
             last = _last_run(folder) or max(map(_written, files))
             shown = Prunable(kind=Kind.RUNS, name=str(folder.path), size=size, last_used=last)
-            yield _Candidate(shown, partial(_remove_run, store, folder, keeps))
+            yield _Candidate(shown, partial(_goes_on, folder), partial(_remove_run, store, folder, keeps))
+    yield from _areas(store)
+
+
+def _areas(store: Store) -> Iterator[_Candidate]:
+    """Areas kept in files, which go after the last run that names them."""
+    subscribed_areas = [parameters.get("area") for parameters in subscribed(store).values()]
+    lately = {area: _last_run(folder) for folder in _run_folders(store) if (area := _area_file(folder))}
+    for path in sorted(store.areas.glob("*.geojson")):
+        if str(path) not in subscribed_areas:
+            last = max(time for time in (_written(path), lately.get(str(path))) if time)
+            shown = Prunable(kind=Kind.RUNS, name=str(path), size=path.stat().st_size, last_used=last)
+            yield _Candidate(shown, lambda: False, partial(_remove_area, store, path))
 
 
 def _cubes(store: Store) -> Iterator[_Candidate]:
@@ -119,7 +133,8 @@ def _cubes(store: Store) -> Iterator[_Candidate]:
         size, written = cell_state(path)
         last = max(time for time in (written or datetime.now(UTC), requested.get(name)) if time)
         shown = Prunable(kind=Kind.CUBES, name=str(path), size=size, last_used=last)
-        yield _Candidate(shown, partial(remove_cell, path, partial(_needed_now, store, name)))
+        needed = partial(_needed_now, store, name)
+        yield _Candidate(shown, needed, partial(remove_cell, path, needed))
 
 
 def _scratch(store: Store) -> Iterator[_Candidate]:
@@ -127,7 +142,11 @@ def _scratch(store: Store) -> Iterator[_Candidate]:
         files = [file for file in (path, *path.rglob("*")) if file.is_file() and not file.is_symlink()]
         size = sum(file.stat().st_size for file in files)
         shown = Prunable(kind=Kind.SCRATCH, name=str(path), size=size, last_used=_written(path))
-        yield _Candidate(shown, partial(remove_left, path))
+        yield _Candidate(shown, partial(_held_again, path), partial(remove_left, path))
+
+
+def _held_again(path: Path) -> bool:
+    return not is_left(path, age=0)
 
 
 _CANDIDATES: dict[Kind, Callable[[Store], Iterator[_Candidate]]] = {
@@ -157,6 +176,28 @@ def _remove_run(store: Store, folder: RunFolder, keeps: Path | None) -> bool:
             folder.lock.unlink(missing_ok=True)  # who waits for it notices, and makes a new one
             folder.path.rmdir()
     return True
+
+
+def _remove_area(store: Store, path: Path) -> bool:
+    """Remove the file of an area unless the folder of a run names it."""
+    if any(_area_file(folder) == str(path) for folder in _run_folders(store)):
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _area_file(folder: RunFolder) -> str | None:
+    """Path of the file that holds a run's area, where its request names one."""
+    area = _request_of(folder).get("area")
+    return area if isinstance(area, str) else None
+
+
+def _request_of(folder: RunFolder) -> dict[str, Any]:
+    """The request of a run as it is written there; empty where it can't be read."""
+    try:
+        return parse_object(folder.request.read_bytes(), RequestError)
+    except (OSError, RequestError):
+        return {}
 
 
 def _damaged(store: Store) -> list[Path]:

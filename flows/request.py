@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from catalog.area import Area, as_geojson, parse_area
 from catalog.area_file import area_value
@@ -14,6 +14,7 @@ from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
 from catalog.products import Frozen, Level
 from catalog.storage.store import digest
+from catalog.storage.system_errors import refusal
 
 # The same annotations stand at the flow's parameters: Prefect takes bounds from here and descriptions from the flow's
 # docstring, and a test compares both with this model.
@@ -25,6 +26,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
+Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
 
@@ -117,6 +119,17 @@ class MapRequest(Frozen):
         Training, Field(description="How a missing model is trained: standard, or quick for a try.")
     ] = "standard"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes true for 1, and a request with it for one of January."""
+        inside = value if isinstance(value, list) else [value]
+        if info.field_name == "offset" and isinstance(value, dict):
+            inside = list(value.values())
+        if info.field_name != "replace" and any(isinstance(entry, bool) for entry in inside):
+            raise ValueError("true and false are no numbers")
+        return value
+
     @property
     def season(self) -> tuple[int, int]:
         """First and last month."""
@@ -153,7 +166,7 @@ def read_parameters(file: Path) -> dict[str, Any]:
     try:
         text = file.read_bytes()
     except OSError as error:
-        raise RequestError(f"{file} can't be read: {error.strerror}. Check its permissions.") from error
+        raise RequestError(f"{file} can't be read: {refusal(error)}.") from error
     return parse_parameters(text, str(file))
 
 

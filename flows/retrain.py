@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
@@ -26,6 +25,7 @@ from flows.request import (
     Months,
     Offsets,
     Percent,
+    Promote,
     Text,
     Training,
     Year,
@@ -33,15 +33,17 @@ from flows.request import (
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
-from flows.training import train_model
+from flows.training import Trained, train_model
 from processors.season import Season
 
 NAME = "retrain"
 
 
 @again_where_rewritten
-def learn_area(request: MapRequest, processes: int, settings: Settings, *reporters: Reporter) -> Path:
-    """Train a model from the labels of a checked request. Returns its folder in the store."""
+def learn_area(
+    request: MapRequest, processes: int, promote: Promote, settings: Settings, *reporters: Reporter
+) -> Trained:
+    """Train a model from the labels of a checked request. Returns it, and what was decided about it."""
     if request.labels is None:
         raise RequestError("labels: missing. A model is trained from them.")
     with open_run(request, settings, *reporters) as run:
@@ -50,7 +52,9 @@ def learn_area(request: MapRequest, processes: int, settings: Settings, *reporte
         unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
         unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
         season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
-        return train_model(run, order, season, processes)  # a checkpoint among the store's models
+        return train_model(
+            run, order, season, processes, promote
+        )  # a checkpoint among the store's models, in use or not
 
 
 def _run_name() -> str:
@@ -78,8 +82,9 @@ def retrain(
     legend: Text | None = None,
     training: Training = "standard",
     processes: Annotated[int, Field(ge=1, le=1024)] = 1,
+    promote: Promote = "evidence",
 ) -> str:
-    """Train a model from labels and one season, and add it to this installation.
+    """Train a model from labels and one season, add it to this installation, and put it in use where it beats the one in use.
 
     Args:
         area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
@@ -96,10 +101,13 @@ def retrain(
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         training: How the model is trained: standard, or quick for a try.
         processes: Processes that train together, through torchrun; one on a CPU.
+        promote: When the model is put in use: evidence, where it beats the one in use on the same held-out fields, or always.
     """
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
     make_readable()
     settings = load_settings()
     request = check_request(given, settings.folder, settings, delivers=False)
     with Artifacts(TRAINING_SHARES) as artifacts:
-        return str(learn_area(request, processes, settings, artifacts))
+        trained = learn_area(request, processes, promote, settings, artifacts)
+        artifacts.publish_model(trained.model.scores, trained.decision)
+    return str(trained.model.folder)

@@ -13,7 +13,9 @@ from typing import ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 
 from catalog.errors import RewrittenError, StoreError
+from catalog.season_state import SeasonState
 from catalog.storage.store import Store
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.leftovers import clear_leftovers, temporary_files_held
@@ -49,6 +51,11 @@ class Run:
     @cached_property
     def zone(self) -> Zone:
         return Zone.of(self.request.polygon)
+
+    @cached_property
+    def season(self) -> SeasonState:
+        """The season asked for as it stood when the run first looked: the same until the run's end."""
+        return SeasonState.of(self.request.year, self.request.season, self.settings.now)
 
     @contextmanager
     def step(self, name: str, waits_for: str, total: int = 1) -> Iterator[Step]:
@@ -111,5 +118,5 @@ def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:
                 lock.acquire(poll_interval=0.5)
                 under_way.outcome = "the same request has ended"
     except OSError as error:
-        raise StoreError(f"can't write {folder.path}: {error}. Free some space or check the permissions.") from error
+        raise StoreError(f"can't write {folder.path}: {refusal(error, folder.path)}.") from error
     return lock

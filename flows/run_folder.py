@@ -87,3 +87,8 @@ class TrainingFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / "checkpoint"
+
+    @property
+    def in_use(self) -> Path:
+        """How the model in use maps the fields that the new one was scored on."""
+        return self.path / "in-use.json"

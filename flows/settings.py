@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from catalog.errors import RequestError
 from catalog.guards.environment import variable
+from catalog.guards.numbers import utc_time
 from catalog.guards.paths import user_path
 from catalog.guards.refusal import plain_message, reason
 from catalog.quoting import shown
@@ -100,6 +102,12 @@ class Settings(BaseSettings):
         MaskOptions,
         Field(description="how clear pixels are told: a JSON object of the options that differ, by level (l1c, l2a)"),
     ] = USUAL_MASK
+    today: Annotated[
+        datetime | None,
+        Field(
+            description="day or time (UTC) that is taken for now, to see what a season's map was then: later acquisitions aren't taken"
+        ),
+    ] = None
     debug: Annotated[bool, Field(description="show the traceback of an error")] = False
 
     @field_validator("dask")
@@ -108,6 +116,23 @@ class Settings(BaseSettings):
         if dask not in ("threads", "local") and "://" not in dask:
             raise ValueError("none of 'threads', 'local', or an address such as tls://host:8786")
         return dask
+
+    @field_validator("today", mode="before")
+    @classmethod
+    def _today_is_over(cls, today: object) -> datetime | None:
+        if today is None:
+            return None
+        time = utc_time(today.isoformat() if isinstance(today, datetime) else today)
+        if time is None:
+            raise ValueError("no date such as 2026-05-01, nor a time such as 2026-05-01T12:00")
+        if time > datetime.now(UTC):
+            raise ValueError("lies in the future")
+        return time
+
+    @property
+    def now(self) -> datetime:
+        """The time that runs take for now, UTC."""
+        return self.today or datetime.now(UTC)
 
     def open_store(self, create: bool = True) -> Store:
         """Open the store, created if need be; a command that only looks asks for ``create=False``. Raises `StoreError`."""

@@ -15,9 +15,10 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel
 
+from catalog.checkpoints import ITEM
 from catalog.errors import ModelError, StoreError
 from catalog.guards.json_text import parse_model
-from catalog.registry import ITEM, Registry
+from catalog.registry import Registry
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.scratch import scratch_folder
 from catalog.storage.store import Store

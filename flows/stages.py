@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
 from prefect.runtime import task_run
 
-from catalog.errors import AccessError, ModelError, NotEnoughAcquisitionsError, SourceError
+from catalog.errors import AccessError, ModelError, NoProductError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
 from catalog.model_choice import ModelChoice
-from catalog.order import make_order
+from catalog.order import make_order, with_other_years
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
 from catalog.sources.registry import open_source
 from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
+from flows.request import MapRequest
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
+from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import train_model
 from processors.delivery.deliver import deliver as write_delivery
@@ -35,7 +38,7 @@ from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
-from processors.thematic.registry import load_processor, make_processor
+from processors.thematic.registry import load_processor, make_processor, other_years
 from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 
@@ -48,13 +51,30 @@ from processors.thematic.runner import run_processor
 )
 def order(run: Run) -> Order:
     """Search the source and write down what is taken, what is not, and why."""
-    request = run.request
-    source = open_source(str(request.source), load_credentials())
-    made = make_order(
-        source, request.polygon, request.year, request.season, request.level, request.max_cloud, request.offset
-    )
+    made = order_of(run.request, run.settings)
     write_json(run.folder.order, made.model_dump(mode="json"))
     return made
+
+
+def order_of(request: MapRequest, settings: Settings) -> Order:
+    """What a request takes of its source now, and of the years that its processor compares the season with.
+
+    Raises what the source raises, and `NoProductError` where there is nothing of the season itself.
+    """
+    source, area = open_source(str(request.source), load_credentials()), request.polygon
+
+    def order_in(year: int, offsets: Mapping[str, int]) -> Order:
+        asked = (area, year, request.season, request.level, request.max_cloud, offsets)
+        return make_order(source, *asked, until=settings.today)
+
+    years = other_years(load_processor(request.processor), request.parameters, request.year)
+    if not years:
+        return order_in(request.year, request.offset)
+    own, others = order_in(request.year, {}), []
+    for year in years:
+        with suppress(NoProductError):  # the processor says which months it can't compare
+            others.append(order_in(year, {}))
+    return with_other_years(own, others, request.offset)
 
 
 @stage("extend", waits_for="the cells' time axes", outcome=lambda cells: f"{len(cells)} cells")
@@ -137,14 +157,18 @@ def season(run: Run, order: Order, unusable: Sequence[LeftOut]) -> Season:
 
 
 def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The checkpoint that the processor gets: the best that fits, else one trained from the request's labels.
+    """The checkpoint that the processor gets: the one in use that fits, else one trained from the request's labels.
 
-    None where the processor needs none. Raises `ModelError`.
+    One that was trained and isn't promoted leaves the request to the model in use. None where the processor needs none. Raises
+    `ModelError`.
     """
     if not load_processor(run.request.processor).needs_model:
         return None
     fitting = fitting_model(run, order, season)
-    return fitting or ModelChoice(train_model(run, order, season, processes=max(1, len(gpus()))))
+    if fitting is not None:
+        return fitting
+    trained = train_model(run, order, season, processes=max(1, len(gpus())))
+    return replace(_choose(run, order, season), decision=trained.decision)
 
 
 @stage(
@@ -153,24 +177,28 @@ def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
     outcome=lambda chosen: "none fits; one is trained from the labels" if chosen is None else _chosen_text(chosen),
 )
 def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The best model that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
-    request = run.request
-    labels = request_labels(request, run.zone.groups)
+    """The model in use that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
     try:
-        return Registry(run.store).choose(
-            request.level,
-            season.bands,
-            order.synthetic,
-            request.polygon,
-            None if labels is None else labels.legend,
-            request.model,
-            months=request.season,
-            dates=len(season.used),
-        )
+        return _choose(run, order, season)
     except ModelError:
-        if labels is None or request.model is not None:
+        if run.request.labels is None or run.request.model is not None:
             raise
         return None
+
+
+def _choose(run: Run, order: Order, season: Season) -> ModelChoice:
+    request = run.request
+    labels = request_labels(request, run.zone.groups)
+    return Registry(run.store).choose(
+        request.level,
+        season.bands,
+        order.synthetic,
+        request.polygon,
+        None if labels is None else labels.legend,
+        request.model,
+        months=request.season,
+        dates=len(season.own),
+    )
 
 
 @dataclass(frozen=True)
@@ -255,7 +283,7 @@ def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: Deliver
 
 
 def _chosen_text(choice: ModelChoice) -> str:
-    """Name of the model, and of newer ones that were not taken."""
+    """Name of the model, and of newer ones that are not in use."""
     newer = list(takewhile(lambda model: not model.taken, choice.compared))
     against = "".join(f"; not {model.name}: {model.reason}" for model in newer)
     return f"{choice.folder.name}{against}"
@@ -283,8 +311,10 @@ def with_reasons(error: NotEnoughAcquisitionsError, dropped: Sequence[LeftOut]) 
     if not dropped:
         return error
     if error.without_data:  # then this is the cause, and stands first
-        return NotEnoughAcquisitionsError(f"Nothing could be read: {_first(dropped)}\n{error}", without_data=True)
-    return NotEnoughAcquisitionsError(f"{error}\nNot all could be read: {_first(dropped)}")
+        text = f"Nothing could be read: {_first(dropped)}\n{error}"
+    else:
+        text = f"{error}\nNot all could be read: {_first(dropped)}"
+    return NotEnoughAcquisitionsError(text, without_data=error.without_data, usable=error.usable)
 
 
 def _ordered(order: Order) -> str:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
-from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
+from catalog.checkpoints import ITEM
 from catalog.errors import ModelError
 from catalog.grid import Window
+from catalog.model_choice import ModelEntry
 from catalog.products import CROP_BANDS, Order
-from catalog.registry import ITEM, Registry
+from catalog.promotions import Promotion
+from catalog.registry import Registry
 from catalog.storage.store import digest
-from flows.reporting.progress import Advance
-from flows.request import Training
+from flows.agrunet_process import ATTEMPTS, run_apart
+from flows.checks import still_open
+from flows.promotion import decide
+from flows.request import Promote, Training
 from flows.request_ground import request_labels
 from flows.run import Run
 from flows.run_folder import TrainingFolder
@@ -32,36 +32,36 @@ PATCH = 128
 
 SMALLEST_PATCH = 32
 
-ATTEMPTS = 3
-"""Times that a training is begun whose process is killed, as by the system where memory runs out."""
 
-_KILLED = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}
-"""Exit codes of a process that was ended from outside, or by a fault below Python; who cancels sends another signal."""
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model that was trained, in the store, and what was decided about it."""
 
-_STEP = re.compile(r"step (\d+) of (\d+)")
-
-
-class _KilledError(ModelError):
-    """The process of a training was ended before it could say anything."""
+    model: ModelEntry
+    decision: Promotion
 
 
-def train_model(run: Run, order: Order, season: Season, processes: int) -> Path:
-    """Train a model from the request's labels and add it to the store. Returns its folder there.
+def train_model(run: Run, order: Order, season: Season, processes: int, promote: Promote = "evidence") -> Trained:
+    """Train a model from the request's labels, add it to the store, and decide whether it is in use from then on.
 
-    Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails.
+    Raises `RequestError` where the labels don't serve, `ModelError` with the end of its output where training fails, and where the
+    season isn't over: a model says which months it learnt from, and this one would not have seen all of them.
     """
+    if not run.season.final:
+        raise ModelError(still_open(run.season))
     kept = [acquisition.products for acquisition in season.used]
     folder = run.folder.training(digest([kept, run.request.training, order.source_id, season.masks]))
     write_patches(run, order, season, folder.patches)
     try:
         model = train(run, folder, processes)
+        decision = decide(run, model, folder, len(season.used), promote)
     except ModelError:
         shutil.rmtree(
             folder.path, ignore_errors=True
         )  # it may have failed since they are damaged: the next run writes them anew
         raise
     shutil.rmtree(folder.path)  # the model is in the store; a later training writes its patches anew
-    return model
+    return Trained(Registry(run.store).named(model.name), decision)
 
 
 @stage(
@@ -101,7 +101,7 @@ def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
     if left := taken_over(folder.checkpoint, registry):
         return left
     command = training_command(folder.patches, folder.checkpoint, run.request.training, processes)
-    _run(command, folder.checkpoint, run.reporter.advance)
+    run_apart(command, folder.checkpoint / ITEM, run.reporter.advance)
     return registry.add_model(folder.checkpoint)
 
 
@@ -139,38 +139,3 @@ def patch_size(window: Window) -> int:
 def learnt_bands(season: Season) -> tuple[str, ...]:
     """Bands that a model learns from: those made for the land that every acquisition holds."""
     return tuple(band for band in CROP_BANDS if band in season.bands)
-
-
-def _run(command: list[str], checkpoint: Path, advance: Advance) -> None:
-    """Run a training, again where its process is killed."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return _run_once(command, checkpoint, advance)
-        except _KilledError as error:
-            logging.getLogger(__name__).warning("%s\nIt is begun again.", error)
-    return _run_once(command, checkpoint, advance)
-
-
-def _run_once(command: list[str], checkpoint: Path, advance: Advance) -> None:
-    """Run a training; its lines of progress are passed on. A checkpoint that is whole counts, whatever came after it."""
-    last = deque[str](maxlen=12)
-    with subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
-        command,
-        stdin=subprocess.PIPE,  # nothing comes through it; its end tells the training that this process is gone
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:
-        try:
-            for line in process.stdout or ():
-                last.append(line.rstrip())
-                if step := _STEP.search(line):
-                    advance(int(step[1]), int(step[2]))
-            process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode and not (checkpoint / ITEM).is_file():
-        kind = _KilledError if process.returncode in _KILLED else ModelError
-        raise kind("\n".join([f"training ended with exit code {process.returncode}; it said last:", *last]))

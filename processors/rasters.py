@@ -20,6 +20,7 @@ from catalog.errors import StoreError
 from catalog.grid import Window
 from catalog.legend import Legend, background_entry
 from catalog.products import Frozen
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import file_aside
 
 TILE = 512
@@ -170,6 +171,4 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RasterioError, CPLE_BaseError) as error:  # GDAL's own errors come through `rasterio.shutil.copy`
-        raise StoreError(
-            f"can't write {path.name} in {path.parent}: {error}. Free some space or check the permissions, and run again."
-        ) from error
+        raise StoreError(f"can't write {path.name} in {path.parent}: {refusal(error, path)}, and run again.") from error

@@ -52,6 +52,7 @@ class SeasonAcquisition(Frozen):
     offset_given: Annotated[
         dict[str, int], Field(description="offset that the request gives, by product, units of 1e-4 reflectance")
     ] = {}
+    of_other_year: Annotated[bool, Field(description="of a year that the season is compared with")] = False
     used: bool
     reason: Annotated[str, Field(description="why it is not used, for people; empty where it is")]
     kind: Annotated[
@@ -80,7 +81,18 @@ class Season(Frozen):
 
     @property
     def used(self) -> tuple[SeasonAcquisition, ...]:
+        """All that are used, by time, those of other years too."""
         return tuple(acquisition for acquisition in self.acquisitions if acquisition.used)
+
+    @property
+    def own(self) -> tuple[SeasonAcquisition, ...]:
+        """Those used of the season itself."""
+        return tuple(acquisition for acquisition in self.used if not acquisition.of_other_year)
+
+    @property
+    def compared_with(self) -> tuple[SeasonAcquisition, ...]:
+        """Those used of other years."""
+        return tuple(acquisition for acquisition in self.used if acquisition.of_other_year)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -116,7 +128,7 @@ class Season(Frozen):
         return tuple(band for band in LEVEL_BANDS[self.level] if band not in self.bands)
 
     def days(self, start: datetime) -> tuple[int, ...]:
-        """Whole days (UTC dates) from ``start`` to each acquisition used."""
+        """Whole days (UTC dates) from ``start`` to each acquisition used; negative where one is of a year before."""
         return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)
 
 
@@ -134,10 +146,11 @@ def choose_season(
     A pixel belongs to the area where its centre does; one without data counts as not clear. ``bands``: an acquisition that lacks one
     of them anywhere in the area is not used; by default those are insisted on that most of the clear acquisitions hold, so that
     one broken file costs a date and not a band. One whose numbers look as if an offset were missing is not used, unless the request
-    gives the offset.
+    gives the offset. Acquisitions of other years are judged alike and don't count towards ``min_acquisitions``.
     Raises `NotEnoughAcquisitionsError` below ``min_acquisitions``, with every date and its fractions.
     """
     zone_area = to_zone(area, epsg)
+    others = set(order.other_years)
     counts, pixels = count_over_area(store, order, zone_area, epsg)
     suspect = suspicions({name: counted.offset for name, counted in counts.items()})
     ordered = sorted(order.acquisitions, key=lambda acquisition: (acquisition.time, acquisition.id))
@@ -153,16 +166,19 @@ def choose_season(
                 order.level,
                 area,
                 suspect.get(acquisition.id, ""),
-            )
+            ).model_copy(update={"of_other_year": acquisition.id in others})
             for acquisition in ordered
         ]
 
     candidates = judged(tuple(bands) if bands is not None else _usual_bands(judged(()), counts, order.level))
     used = [candidate for candidate in candidates if candidate.used]
-    if len(used) < max(1, min_acquisitions):
+    own = [candidate for candidate in candidates if not candidate.of_other_year]
+    usable = sum(candidate.used for candidate in own)
+    if usable < max(1, min_acquisitions):
         raise NotEnoughAcquisitionsError(
-            _too_few(candidates, min_clear, max(1, min_acquisitions)),
-            without_data=all(candidate.kind is Reason.NO_DATA for candidate in candidates),
+            _too_few(own, min_clear, max(1, min_acquisitions)),
+            without_data=all(candidate.kind is Reason.NO_DATA for candidate in own),
+            usable=usable,
         )
     common = np.ones(len(LEVEL_BANDS[order.level]), bool)
     for candidate in used:

@@ -15,6 +15,7 @@ from catalog.products import Order
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
 from processors.cube.healing import healed
+from processors.cube.lost import lost_of_date
 from processors.cube.pixel_source import PixelSource
 from processors.offset_suspicion import OffsetRecord
 
@@ -96,7 +97,7 @@ def _count_in_cell(cube: Cube, index: int, part: Window, mask: npt.NDArray[np.bo
         return _CellCounts()
     if not cube.flag("masked", index):
         return _CellCounts(unmasked=True)
-    if lost := cube.lost(index):
+    if lost := lost_of_date(cube, index):
         raise FileNotFoundError(f"no file holds its {', '.join(lost)}")
     clear = cube.read("clear", index, *cube.window.slices(part))[mask]
     valid = int((clear <= 1).sum())

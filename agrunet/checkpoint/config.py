@@ -61,7 +61,7 @@ _FILE_ORDER = (
     *("network", "bands", "resampling", "normalisation", "months", "date_encoding", "cloud_input"),
     *("min_clear", "min_acquisitions", "max_dates", "level", "baselines", "atmospheric_processor", "temperature"),
     *("classes", "legend", "patch_size", "footprint", "years", "synthetic", "code_version", "hold_out"),
-    *("training", "scores", "calibration"),
+    *("training", "scores", "calibration", "evidence", "training_data"),
 )
 """Keys of `config.json` as they have always stood there: the same configuration is the same bytes, by which a model is named."""
 

@@ -7,7 +7,6 @@ import struct
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -15,7 +14,9 @@ from agrunet.calibration import draw_reliability
 from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.checkpoint.model_card import model_item
 from agrunet.errors import AgrunetError
-from agrunet.files import folder_written_whole, sha256
+from agrunet.evidence import EVIDENCE, FieldEvidence, write_evidence
+from agrunet.files import folder_written_whole, verify_listed
+from agrunet.json_text import read_model
 from agrunet.networks.registry import TITLES, Network, make_network
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
@@ -23,8 +24,10 @@ RELIABILITY = "reliability.png"
 """Reliability diagram, beside them where held-out pixels were scored."""
 
 
-def save_checkpoint(folder: Path, network: Network, config: CheckpointConfig) -> None:
-    """Write a checkpoint aside and rename it to ``folder``, replacing one that is there.
+def save_checkpoint(
+    folder: Path, network: Network, config: CheckpointConfig, evidence: FieldEvidence | None = None
+) -> None:
+    """Write a checkpoint, with the ``evidence`` that there is for it, aside and rename it to ``folder``, replacing one that is there.
 
     Raises `AgrunetError` where the disk is full.
     """
@@ -35,6 +38,8 @@ def save_checkpoint(folder: Path, network: Network, config: CheckpointConfig) ->
         (aside / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         if config.calibration:
             draw_reliability(config.calibration, aside / RELIABILITY, synthetic=config.synthetic)
+        if evidence is not None:
+            write_evidence(aside / EVIDENCE, evidence)
         item = model_item(
             config.model_dump(mode="json"),
             aside / WEIGHTS,
@@ -42,6 +47,7 @@ def save_checkpoint(folder: Path, network: Network, config: CheckpointConfig) ->
             architecture=TITLES[config.network.kind],
             config_href=CONFIG,
             diagram_href=RELIABILITY if config.calibration else None,
+            evidence=None if evidence is None else aside / EVIDENCE,
             framework=torch.__version__,
         )
         (aside / ITEM).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
@@ -53,7 +59,7 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> tuple[N
     Raises `AgrunetError` where a file is missing, the weights aren't those that were written, or they don't fit the network.
     """
     config = read_config(folder)
-    _verify(folder)
+    verify_listed(folder, "weights", WEIGHTS)
     network = make_network(config.network)
     try:
         weights = load_file(folder / WEIGHTS)
@@ -75,26 +81,5 @@ def read_config(folder: Path) -> CheckpointConfig:
                 "pickled weights are not read. Train again, or copy the whole folder."
             )
     path = folder / CONFIG
-    try:
-        return CheckpointConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        reason = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()[:3])
-    except UnicodeDecodeError as error:
-        reason = str(error)
-    raise AgrunetError(
-        f"{path} is not a configuration this version reads ({reason}). Train again, or use the version that wrote it."
-    )
-
-
-def _verify(folder: Path) -> None:
-    try:
-        item = json.loads((folder / ITEM).read_text(encoding="utf-8"))
-        wanted = str(item["assets"]["weights"]["file:checksum"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise AgrunetError(f"{folder / ITEM} states no checksum of the weights. Copy the checkpoint again.") from error
-    found = "1220" + sha256(folder / WEIGHTS)
-    if found != wanted:
-        raise AgrunetError(
-            f"{folder / WEIGHTS} is not the file that was written: checksum {found[:16]}…, {ITEM} says {wanted[:16]}…. "
-            "Copy the checkpoint again, or train again."
-        )
+    remedy = "Train again, or use the version that wrote it."
+    return read_model(path, CheckpointConfig, lambda why: AgrunetError(f"{path} {why}. {remedy}"))

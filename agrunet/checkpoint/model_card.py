@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,8 +15,12 @@ _EXTENSIONS = [
     "https://stac-extensions.github.io/mlm/v1.4.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
     "https://stac-extensions.github.io/processing/v1.1.0/schema.json",
+    "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
     "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
 ]
+
+_MULTIHASH_SHA256 = "1220"
+"""Code 0x12 and 0x20 bytes: STAC's file extension wants checksums as multihashes."""
 
 
 def model_item(
@@ -26,6 +31,7 @@ def model_item(
     architecture: str,
     config_href: str,
     diagram_href: str | None,
+    evidence: Path | None,
     framework: str,
 ) -> dict[str, Any]:
     """Make the item of the checkpoint whose configuration (as JSON) and weights file are given; hrefs are relative to the folder.
@@ -68,6 +74,11 @@ def model_item(
             "cropline:years": years,
             "cropline:baselines": config["baselines"],
             "cropline:hold_out": config["hold_out"],
+            "cropline:evidence": config.get("evidence"),
+            "cropline:training_data": {
+                name: {"file:checksum": _MULTIHASH_SHA256 + digest}
+                for name, digest in config.get("training_data", {}).items()
+            },
             "cropline:scores": config["scores"],
             "cropline:calibration": [{"split": found["split"], "ece": found["ece"]} for found in config["calibration"]],
             "cropline:temperature": config["temperature"],
@@ -80,7 +91,9 @@ def model_item(
                 "type": "application/octet-stream; framework=safetensors",
                 "roles": ["mlm:model", "mlm:weights"],
                 "mlm:artifact_type": "safetensors.torch.save_file",
-                "file:checksum": "1220" + checksum,
+                # MLM wants the bands of its input described; STAC's own `bands`, where MLM looks for them, are no longer allowed there.
+                "raster:bands": [{"name": band} for band in config["bands"]],
+                "file:checksum": _MULTIHASH_SHA256 + checksum,
                 "file:size": weights.stat().st_size,
             },
             "config": {
@@ -97,6 +110,15 @@ def model_item(
             "title": "Reliability diagram of the held-out pixels",
             "type": "image/png",
             "roles": ["overview"],
+        }
+    if evidence is not None:
+        item["assets"]["fields"] = {
+            "href": evidence.name,
+            "title": "How each field that was held out was mapped",
+            "type": "application/json",
+            "roles": ["metadata"],
+            "file:checksum": _MULTIHASH_SHA256 + sha256(evidence),
+            "file:size": evidence.stat().st_size,
         }
     if geometry is not None:
         item["bbox"] = _bbox(geometry)
@@ -135,9 +157,16 @@ def _output(config: dict[str, Any]) -> dict[str, Any]:
             "dim_order": ["batch", "class", "height", "width"],
             "data_type": "float32",
         },
-        "classification:classes": [{"value": index, "name": name} for index, name in enumerate(config["classes"])],
+        "classification:classes": [
+            {"value": index, "name": _word(name), "title": name} for index, name in enumerate(config["classes"])
+        ],
         "post_processing_function": None,
     }
+
+
+def _word(name: str) -> str:
+    """A class's name in the letters that the classification extension allows."""
+    return re.sub(r"[^0-9A-Za-z_-]+", "_", name).strip("_") or "class"
 
 
 def _bbox(geometry: dict[str, Any]) -> list[float]:

@@ -5,12 +5,15 @@ It stands here once. The header of a folder of patches and the configuration of 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from agrunet.networks.series_shape import MAX_DATES
 from agrunet.settings import Frozen
+
+EvidenceKind = Literal["hold-out", "grouped k-fold"]
+"""Kind of scores of whole fields: of fields on ground that no model learns from, or each by a network that didn't learn from it."""
 
 
 class SeriesContract(Frozen):
@@ -47,6 +50,20 @@ class TrainingContract(SeriesContract):
         dict[str, Any] | None, Field(description="GeoJSON geometry of the patches, longitude and latitude")
     ] = None
     hold_out: Annotated[str, Field(description="how the scored pixels were chosen, in one sentence")] = ""
+    evidence: Annotated[
+        EvidenceKind | None,
+        Field(
+            description="what the scores of fields rest on; without hold-out a model is unproven",
+            exclude_if=lambda kind: kind is None,
+        ),
+    ] = None
+    training_data: Annotated[
+        dict[str, str],
+        Field(
+            description="digests (sha256) of what was learnt from, by what it is",
+            exclude_if=lambda digests: not digests,
+        ),
+    ] = {}
 
     @property
     def background(self) -> int | None:

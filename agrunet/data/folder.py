@@ -1,24 +1,25 @@
 """The folder of training patches: `patches.json` and one uncompressed `.npz` per patch.
 
 Training reads nothing else, so that `torchrun` on any machine needs only this folder. A patch file holds ``values`` (T, C, H, W)
-integers, ``clear`` (T, H, W) bool, ``days`` (T,) int32, ``label`` (H, W) int16 (-1 unknown) and ``split`` (H, W) uint8.
+integers, ``clear`` (T, H, W) bool, ``days`` (T,) int32, ``label`` (H, W) int16 (-1 unknown), ``split`` (H, W) uint8 and, where the header
+lists fields, ``field`` (H, W) int32: the number of the field that a pixel belongs to, -1 for none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
-from agrunet.files import file_written_whole, write_whole
-from agrunet.settings import first_problem
+from agrunet.files import file_written_whole, sha256, write_whole
+from agrunet.json_text import read_model
 
 HEADER = "patches.json"
 
@@ -33,11 +34,20 @@ def write_folder_header(folder: Path, header: FolderHeader) -> None:
     write_whole(folder / HEADER, header.model_dump_json(indent=1) + "\n")
 
 
-def write_patch(folder: Path, index: int, patch: Patch, split: npt.NDArray[np.uint8]) -> None:
-    """Write one patch with its label and ``split`` (H, W), values of `SPLITS`. Raises `AgrunetError` where the shapes don't fit."""
+def write_patch(
+    folder: Path,
+    index: int,
+    patch: Patch,
+    split: npt.NDArray[np.uint8],
+    field: npt.NDArray[np.int32] | None = None,
+) -> None:
+    """Write one patch with its label, ``split`` (H, W), values of `SPLITS`, and the numbers of its fields (H, W).
+
+    Raises `AgrunetError` where the shapes don't fit.
+    """
     if patch.label is None:
         raise AgrunetError(f"patch {index} of {folder} has no label; training patches need one.")
-    problem = _misfit(patch, split)
+    problem = _misfit(patch, split, field)
     if problem:
         raise AgrunetError(f"patch {index} of {folder}: {problem}.")
     with file_written_whole(patch_file(folder, index)) as temporary, temporary.open("wb") as file:
@@ -49,13 +59,16 @@ def write_patch(folder: Path, index: int, patch: Patch, split: npt.NDArray[np.ui
             days=np.asarray(patch.days, dtype=np.int32),
             label=np.asarray(patch.label, dtype=np.int16),
             split=np.asarray(split, dtype=np.uint8),
+            **({} if field is None else {"field": np.asarray(field, dtype=np.int32)}),
         )
 
 
-def _misfit(patch: Patch, split: npt.NDArray[np.uint8]) -> str:
+def _misfit(patch: Patch, split: npt.NDArray[np.uint8], field: npt.NDArray[np.int32] | None) -> str:
     T, _, H, W = patch.values.shape
     wanted = {"clear": (T, H, W), "days": (T,), "label": (H, W), "split": (H, W)}
     found = {"clear": patch.clear, "days": patch.days, "label": patch.label, "split": split}
+    if field is not None:
+        wanted["field"], found["field"] = (H, W), field
     for name, shape in wanted.items():
         if np.shape(found[name]) != shape:  # type: ignore[arg-type]  # a missing label was refused before
             return f"{name} has shape {np.shape(found[name])}, values {patch.values.shape} want {shape}"  # type: ignore[arg-type]
@@ -70,12 +83,11 @@ class PatchFolder:
         """Read the header. Raises `AgrunetError` where the folder is not whole."""
         self.folder = folder
         path = folder / HEADER
-        try:
-            self.header = FolderHeader.model_validate_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.") from error
-        except ValidationError as error:
-            raise AgrunetError(f"{path}: {first_problem(error)}. Write the patches again.") from error
+        if not path.is_file():
+            raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.")
+        self.header = read_model(
+            path, FolderHeader, lambda why: AgrunetError(f"{path} {why}. Write the patches again.")
+        )
         missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
         if missing:
             raise AgrunetError(
@@ -100,9 +112,19 @@ class PatchFolder:
         """Read the split (H, W) of each pixel, values of `SPLITS`."""
         return self._load(index, ("split",))["split"]
 
+    def field(self, index: int) -> npt.NDArray[np.int32]:
+        """Read the field (H, W) of each pixel: its number in the header, -1 for none."""
+        return self._load(index, ("field",))["field"]
+
     def label(self, index: int) -> npt.NDArray[np.int16]:
         """Read the label (H, W), index of the class or -1, without the values."""
         return self._load(index, ("label",))["label"]
+
+    def digest(self) -> str:
+        """Checksum (sha256) of all patches: of the checksums of their files, in their order."""
+        return hashlib.sha256(
+            "".join(sha256(patch_file(self.folder, index)) for index in range(len(self))).encode()
+        ).hexdigest()
 
     def _load(self, index: int, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         if not 0 <= index < self.header.count:

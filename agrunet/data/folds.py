@@ -1,4 +1,4 @@
-"""Cross-validation by the folds of a data set: some train, one stops, one tests."""
+"""Cross-validation: by the folds of a data set, of which some train, one stops and one tests; or by folds of fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agrunet.data.header import SPLITS, FolderHeader
-from agrunet.data.patches import LabelledSource, Patch
+from agrunet.data.patches import FieldSource, LabelledSource, Patch
 from agrunet.errors import AgrunetError
 
 
@@ -65,3 +65,35 @@ class FoldView:
     def indices(self, role: str) -> list[int]:
         """Numbers of the patches of one role."""
         return [index for index, found in enumerate(self.roles) if found == role]
+
+
+class FieldFold:
+    """Patches in which one fold of the fields is held out and all else is learnt from: a `FieldSource` over another one."""
+
+    def __init__(self, source: FieldSource, fold: int) -> None:
+        self.source = source
+        self._held = np.array([field.fold == fold for field in source.header.fields], dtype=np.bool_)
+
+    @property
+    def header(self) -> FolderHeader:
+        return self.source.header
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> Patch:
+        return self.source.read(index)
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """Label (H, W), index of the class or -1."""
+        return self.source.label(index)
+
+    def field(self, index: int) -> npt.NDArray[np.int32]:
+        """Field (H, W) of each pixel."""
+        return self.source.field(index)
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """Split (H, W): held out where the field is of the fold."""
+        split, field = self.source.split(index), self.field(index)
+        held = self._held[field] & (field >= 0)
+        return np.where(held & (split == SPLITS["train"]), SPLITS["hold-out"], split).astype(np.uint8)

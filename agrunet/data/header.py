@@ -7,18 +7,26 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from agrunet.data.contract import TrainingContract
+from agrunet.settings import Frozen
 
 SPLITS: dict[str, int] = {
     "train": 0,
     "stop": 1,
-    "within-field": 2,
-    "field-disjoint": 3,
+    "hold-out": 3,
     "test-fold": 4,
     "none": 255,
 }
-"""Uses of a pixel: to learn from, to stop and fit the temperature on, to score on (three kinds, never mixed), none."""
+"""Uses of a pixel: to learn from, to stop and fit the temperature on, to score on (two kinds, never mixed), none."""
 
-TEST_SPLITS = ("within-field", "field-disjoint", "test-fold")
+TEST_SPLITS = ("hold-out", "test-fold")
+
+
+class LabelledField(Frozen):
+    """A field of the labels: pixels of one class that are held out, or learnt from, together."""
+
+    name: Annotated[str, Field(min_length=1, description="by its place on the ground")]
+    label: Annotated[int, Field(ge=0, description="index of its class")]
+    fold: Annotated[int | None, Field(ge=1, description="fold of an estimate by folds of fields")] = None
 
 
 class FolderHeader(TrainingContract):
@@ -31,6 +39,10 @@ class FolderHeader(TrainingContract):
     folds: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...] | None, Field(description="fold of each patch, for cross-validation")
     ] = None
+    fields: Annotated[
+        tuple[LabelledField, ...],
+        Field(description="fields that a score can rest on, by the number that patches give their pixels"),
+    ] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> FolderHeader:
@@ -40,4 +52,6 @@ class FolderHeader(TrainingContract):
             raise ValueError(f"{len(self.patch_footprints)} patch footprints for {self.count} patches")
         if self.folds is not None and len(self.folds) != self.count:
             raise ValueError(f"{len(self.folds)} folds for {self.count} patches")
+        if any(field.label >= len(self.classes) for field in self.fields):
+            raise ValueError(f"a field of class {max(field.label for field in self.fields)} of {len(self.classes)}")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -47,3 +47,11 @@ class LabelledSource(PatchSource, Protocol):
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
         """Split (H, W) of each pixel, values of `agrunet.data.header.SPLITS`."""
+
+
+@runtime_checkable
+class FieldSource(LabelledSource, Protocol):
+    """Patches to learn from that may also say which field a pixel belongs to: where their header lists fields."""
+
+    def field(self, index: int) -> npt.NDArray[np.int32]:
+        """Field (H, W) of each pixel: its number among the header's fields, -1 for none."""

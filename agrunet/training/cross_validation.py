@@ -122,7 +122,8 @@ def train_fold(
         with Curves(output / "curves" if group.first else None) as curves:
             history = fit.run(curves, progress if group.first else None, epoch_end)
         facts = recipe.model_dump(mode="json", exclude={"device", "readers"}) | {"best_epoch": history.best.epoch}
-        checkpoint = evaluate(network, checkpoint, source, group, recipe.batch).model_copy(update={"training": facts})
+        checkpoint, _ = evaluate(network, checkpoint, source, group, recipe.batch)
+        checkpoint = checkpoint.model_copy(update={"training": facts})
         if group.first:
             save_checkpoint(model, network, checkpoint)
     return checkpoint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,9 @@ import torch
 
 from agrunet.calibration import BINS, Counts, calibration, reliability_counts
 from agrunet.checkpoint.config import CheckpointConfig
-from agrunet.data.header import SPLITS, TEST_SPLITS
-from agrunet.data.patches import LabelledSource
+from agrunet.data.header import SPLITS, TEST_SPLITS, FolderHeader
+from agrunet.data.patches import FieldSource, LabelledSource
+from agrunet.evidence import FieldEvidence, FieldTally, MappedField
 from agrunet.inference import Probabilities, map_classes, predict
 from agrunet.metrics import confusion_matrix, score
 from agrunet.networks.registry import Network
@@ -24,39 +25,76 @@ _STOP_PIXELS = 4096
 _TEMPERATURES = (0.05, 20.0)
 
 
+class Tally:
+    """Counts of how held-out pixels were mapped, by split, and by field where the patches have fields."""
+
+    def __init__(self, classes: int, fields: int) -> None:
+        self.confusion = {name: np.zeros((classes, classes), dtype=np.int64) for name in TEST_SPLITS}
+        self.reliability: dict[str, Counts] = {name: np.zeros((3, BINS)) for name in TEST_SPLITS}
+        self.unmapped = dict.fromkeys(TEST_SPLITS, 0)
+        self.fields = FieldTally(fields, classes)
+
+    def add(self, source: LabelledSource, index: int, probabilities: Probabilities) -> None:
+        """Count one patch. Pixels that the map leaves out are counted, not scored."""
+        label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
+        for name in TEST_SPLITS:
+            truth = np.where(split == SPLITS[name], label, -1)
+            self.confusion[name] += confusion_matrix(truth, mapped, len(self.confusion[name]))
+            self.reliability[name] += reliability_counts(probabilities, truth)
+            self.unmapped[name] += int(((truth >= 0) & (mapped < 0)).sum())
+        if len(self.fields.counts) and isinstance(source, FieldSource):
+            self.fields.add(np.where(split == SPLITS["hold-out"], source.field(index), -1).astype(np.int32), mapped)
+
+    def gathered(self, ranks: Ranks) -> Tally:
+        """Add up what all processes counted, in every one of them."""
+        parts = ranks.gather(self)
+        classes = len(self.confusion[TEST_SPLITS[0]])
+        total = Tally(classes, len(self.fields.counts))
+        for part in parts:
+            for name in TEST_SPLITS:
+                total.confusion[name] += part.confusion[name]
+                total.reliability[name] += part.reliability[name]
+                total.unmapped[name] += part.unmapped[name]
+            total.fields.counts += part.fields.counts
+        return total
+
+    def scored(self, config: CheckpointConfig, names: Mapping[str, str] | None = None) -> CheckpointConfig:
+        """Complete ``config`` with scores and calibration, each split from one confusion matrix; ``names``: splits by another name."""
+        scores, calibrations = [], []
+        for split in TEST_SPLITS:
+            matrix, name = self.confusion[split], (names or {}).get(split, split)
+            if matrix.any():
+                scores.append(score(matrix, name, config.classes, self.unmapped[split], config.background))
+                calibrations.append(calibration(self.reliability[split], name))
+        return config.model_copy(update={"scores": tuple(scores), "calibration": tuple(calibrations)})
+
+    def evidence(self, header: FolderHeader) -> FieldEvidence | None:
+        """What was counted of the fields; None where the patches have none."""
+        if not header.fields or header.evidence is None:
+            return None
+        fields = tuple(
+            MappedField(name=field.name, label=field.label, mapped=tuple(counts))
+            for field, counts in zip(header.fields, self.fields.counts.tolist(), strict=True)
+        )
+        return FieldEvidence(kind=header.evidence, classes=header.classes, fields=fields)
+
+
 def evaluate(
     network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
-) -> CheckpointConfig:
+) -> tuple[CheckpointConfig, Tally]:
     """Complete ``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
 
-    Each patch is predicted by one process, in full precision.
-
-    Each split is scored from one confusion matrix over all its pixels. Pixels that the map leaves out are counted, not scored.
+    Each patch is predicted by one process, in full precision. Returns also what was counted.
     """
     uses = [set(np.unique(source.split(index)).tolist()) for index in range(len(source))]
     temperature = _temperature(network, config, source, _patches_with(uses, ["stop"]), ranks, batch)
     config = config.model_copy(update={"temperature": temperature})
-    classes = config.network.classes
-    confusion = {name: np.zeros((classes, classes), dtype=np.int64) for name in TEST_SPLITS}
-    counts: dict[str, Counts] = {name: np.zeros((3, BINS)) for name in TEST_SPLITS}
-    unmapped = dict.fromkeys(TEST_SPLITS, 0)
+    tally = Tally(config.network.classes, len(source.header.fields))
     mine = _patches_with(uses, TEST_SPLITS)[ranks.rank :: ranks.world]
     for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
-        label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
-        for name in TEST_SPLITS:
-            truth = np.where(split == SPLITS[name], label, -1)
-            confusion[name] += confusion_matrix(truth, mapped, classes)
-            counts[name] += reliability_counts(probabilities, truth)
-            unmapped[name] += int(((truth >= 0) & (mapped < 0)).sum())
-    everyone = ranks.gather((confusion, unmapped, counts))
-    scores, calibrations = [], []
-    for name in TEST_SPLITS:
-        matrix = np.sum([part[0][name] for part in everyone], axis=0)
-        if matrix.any():
-            left_out = sum(part[1][name] for part in everyone)
-            scores.append(score(matrix, name, config.classes, left_out, source.header.background))
-            calibrations.append(calibration(np.sum([part[2][name] for part in everyone], axis=0), name))
-    return config.model_copy(update={"scores": tuple(scores), "calibration": tuple(calibrations)})
+        tally.add(source, index, probabilities)
+    total = tally.gathered(ranks)
+    return total.scored(config), total
 
 
 def _patches_with(uses: Sequence[set[int]], splits: Sequence[str]) -> list[int]:

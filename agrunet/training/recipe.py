@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from agrunet.data.inputs import CloudInput
 from agrunet.errors import AgrunetError
+from agrunet.json_text import parse_json, read_object
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.registry import NetworkConfig
 from agrunet.settings import Frozen, first_problem
@@ -67,11 +67,10 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     if name in RECIPES:
         settings: dict[str, Any] = RECIPES[name].model_dump(mode="json")
     else:
-        try:
-            settings = json.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            known = ", ".join(sorted(RECIPES))
-            raise AgrunetError(f"recipe {name}: {error}. Give one of {known}, or a JSON file.") from error
+        known = ", ".join(sorted(RECIPES))
+        settings = read_object(
+            Path(name), lambda why: AgrunetError(f"recipe {name} {why}. Give one of {known}, or a JSON file.")
+        )
     for change in changes:
         _change(settings, change)
     try:
@@ -87,9 +86,11 @@ def _change(settings: dict[str, Any], change: str) -> None:
     *outer, last = path.split(".")
     for name in outer:
         settings = settings.setdefault(name, {})
+        if not isinstance(settings, dict):
+            raise AgrunetError(f"--set {change}: {name} holds no settings of its own.")
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = parse_json(text, AgrunetError)
+    except AgrunetError:
         value = text
     if path == "network.kind" and settings.get("kind") != value:
         # Another network keeps what it is fed and what it tells apart; its shape is its own.

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from agrunet.errors import AgrunetError
 from agrunet.files import folder_written_whole
+from agrunet.json_text import read_object
 from agrunet.settings import Frozen
 
 _TENSORS, _BEST, _FACTS = "tensors.safetensors", "best.safetensors", "state.json"
@@ -74,14 +75,14 @@ def load_state(
     if not (folder / _FACTS).is_file():
         return History(), {}
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = read_object(folder / _FACTS, lambda why: AgrunetError(f"{_FACTS} {why}"))
         tensors, best = load_file(folder / _TENSORS), load_file(folder / _BEST)
         history = History.model_validate(facts["history"])
         network.load_state_dict(_below("network.", tensors))
         optimiser.load_state_dict({"state": _optimiser_state(tensors), "param_groups": facts["groups"]})
         if facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, AgrunetError) as error:
         reason = " ".join(str(error).split())[:300]
         raise AgrunetError(
             f"the training can't go on from {folder}: {reason}. Remove that folder to begin again."

@@ -33,8 +33,10 @@ def parse_shape(value: Any, refuse: Refuse, *, degrees: bool = True) -> BaseGeom
     ):
         geometry = shape(value)
         coordinates = get_coordinates(geometry)
+    if geometry.is_empty:
+        raise refuse("it is empty")
     if not np.isfinite(coordinates).all():
         raise refuse("it has coordinates that are not finite")
-    if degrees and len(coordinates) and (np.abs(coordinates) > (360, 90)).any():
+    if degrees and (np.abs(coordinates) > (360, 90)).any():
         raise refuse("it has coordinates that are no longitudes and latitudes")
     return geometry

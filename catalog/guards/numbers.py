@@ -80,3 +80,4 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_possi
 """A name for people."""
 Identifier = Annotated[str, Field(max_length=500), AfterValidator(_possible_name)]
 Address = Annotated[str, Field(max_length=8000), AfterValidator(_possible_name)]
+Sentence = Annotated[str, Field(max_length=8000), AfterValidator(_possible_name)]

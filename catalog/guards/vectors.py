@@ -1,10 +1,12 @@
-"""Vector files of users: labels and crop masks."""
+"""Vector files of users: areas, labels, crop masks, reference data."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from catalog.guards.refusal import Refuse, refusing
 
@@ -63,12 +65,49 @@ def check_form(path: Path, refuse: Refuse) -> None:
     raise refuse("it is no GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or GML")
 
 
-def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
-    """Names of the layers that may hold polygons, and all layers with a geometry in words. Raises what ``refuse`` makes."""
+def geometry_layers(path: Path, refuse: Refuse) -> dict[str, str]:
+    """Kinds of the layers that have a geometry, by name. Raises what ``refuse`` makes."""
     import pyogrio  # brings geopandas, slowly
 
     with vector_errors(refuse):
         # Tables without a geometry (styles, attributes) are of no kind.
-        kinds = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
+        return {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind not in (None, "None")}
+
+
+def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
+    """Names of the layers that may hold polygons, and all layers with a geometry in words. Raises what ``refuse`` makes."""
+    kinds = geometry_layers(path, refuse)
     layers = [name for name, kind in kinds.items() if not kind.startswith(_WITHOUT_POLYGONS)]
     return layers, ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+
+
+def read_layer(path: Path, layer: str, refuse: Refuse) -> Any:
+    """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes."""
+    import geopandas
+
+    with vector_errors(refuse), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
+        return geopandas.read_file(path, engine="pyogrio", layer=layer, on_invalid="ignore")
+
+
+def read_parquet(path: Path, refuse: Refuse) -> Any:
+    """A GeoParquet file as a `geopandas.GeoDataFrame`. Raises what ``refuse`` makes."""
+    import geopandas
+    from pyarrow import ArrowException
+
+    # geopandas and pyarrow raise these of metadata that are missing or say otherwise than the columns.
+    foreign = (ArrowException, ValueError, KeyError, TypeError, AttributeError, OSError)
+    with refusing(foreign, refuse), vector_errors(refuse):
+        return geopandas.read_parquet(path)
+
+
+def read_table(path: Path, name: str, refuse: Refuse) -> dict[str, list[Any]] | None:
+    """The columns of a GeoPackage's table without geometry; None where it has no such table. Raises what ``refuse`` makes."""
+    import pyogrio
+
+    with vector_errors(refuse), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        if name not in [str(layer) for layer, kind in pyogrio.list_layers(path) if kind in (None, "None")]:
+            return None
+        frame = pyogrio.read_dataframe(path, layer=name, read_geometry=False)
+    return {str(column): frame[column].tolist() for column in frame.columns}

@@ -99,12 +99,22 @@ class BucketPath:
 
     def etag(self) -> str | None:
         """The ETag of an object; None where there is none. Raises `StoreError`."""
+        answer = self._head()
+        return str(answer["ETag"]) if answer else None
+
+    def size(self) -> int | None:
+        """Bytes of an object; None where there is none. Raises `StoreError`."""
+        answer = self._head()
+        return int(answer["ContentLength"]) if answer else None
+
+    def _head(self) -> dict[str, Any]:
+        """What the bucket says of an object; empty where there is none."""
         with self._client() as client:
             try:
-                answer = client.call_s3("head_object", Bucket=self.bucket, Key=self.key)
+                answer: dict[str, Any] = client.call_s3("head_object", Bucket=self.bucket, Key=self.key)
             except FileNotFoundError:
-                return None
-        return str(answer["ETag"])
+                return {}
+        return answer
 
     def put(self, data: bytes, **condition: str) -> str | None:
         """Write an object whole and return its ETag; None where the condition does not hold.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from catalog.errors import ProductError, SourceError
+from catalog.storage.system_errors import refusal
 
 DOCUMENT = 64 * 2**20
 """The most bytes of one document: the longest real one, a datastrip's metadata, has 13 MB."""
@@ -95,7 +96,7 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(f"no folder {folder}") from error
         except OSError as error:
-            raise SourceError(f"{folder} can't be listed: {error.strerror}. Check its permissions.") from error
+            raise SourceError(f"{folder} can't be listed: {refusal(error)}.") from error
         return sorted(entries, key=lambda entry: entry.name)
 
     def read(self, path: str, most: int = DOCUMENT) -> bytes:
@@ -114,7 +115,7 @@ class LocalFiles:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(f"no file {file}") from error
         except OSError as error:
-            raise SourceError(f"{file} can't be read: {error.strerror}. Check its permissions.") from error
+            raise SourceError(f"{file} can't be read: {refusal(error)}.") from error
 
     def gdal(self, path: str) -> str:
         """See `Files`."""

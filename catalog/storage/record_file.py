@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from catalog.errors import StoreError
+from catalog.storage.system_errors import refusal
 
 _POLL = 0.002
 """Seconds between two looks at a gate: it is held for the writing of a few small files."""
@@ -32,7 +33,7 @@ class RecordFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(f"{self.path} can't be read: {error.strerror}. Check its permissions.") from error
+            raise StoreError(f"{self.path} can't be read: {refusal(error)}.") from error
         return data, _name(data)
 
     def put(self, data: bytes, **condition: str) -> str | None:
@@ -59,9 +60,7 @@ class RecordFile:
             with FileLock(self.path.parent / "gate.lock", poll_interval=_POLL):
                 yield
         except OSError as error:
-            raise StoreError(
-                f"can't write {self.path.parent}: {error.strerror or error}. Free some space or check the permissions, and run again."
-            ) from error
+            raise StoreError(f"can't write {self.path.parent}: {refusal(error, self.path)}, and run again.") from error
 
 
 def _name(data: bytes) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from catalog.errors import StoreError
 from catalog.storage.holding import MAKING, held, is_left
+from catalog.storage.system_errors import refusal
 
 _ASIDE = re.compile(r"\.(?P<name>.+)-[0-9a-f]{8}(?P<old>\.old)?")
 """Names of folders in which something is written beside its place, or was when its process was killed."""
@@ -131,6 +132,4 @@ def _rename_unless_there(new: Path, path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"can't write {path}: {error.strerror or error}. Free some space or check the permissions, and run again."
-    )
+    return StoreError(f"can't write {path}: {refusal(error, path)}, and run again.")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from flows.commands.importing import without_collector
 from flows.commands.interruption import remembered
@@ -13,8 +12,11 @@ from flows.prefect_process.isolation import isolated_prefect
 from flows.prefect_process.temporary_server import TemporaryServer
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter, Several, terminal
-from flows.request import MapRequest
+from flows.request import MapRequest, Promote
 from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from flows.training import Trained
 
 Made = TypeVar("Made")
 
@@ -30,14 +32,16 @@ def run_in_process(request: MapRequest, settings: Settings, server: TemporarySer
         return delivery
 
 
-def train_in_process(request: MapRequest, processes: int, settings: Settings, server: TemporaryServer) -> Path:
-    """Run the stages of the flow `retrain` here, with this server. Returns the model's folder in the store; raises what a stage raised."""
+def train_in_process(
+    request: MapRequest, processes: int, promote: Promote, settings: Settings, server: TemporaryServer
+) -> Trained:
+    """Run the stages of the flow `retrain` here, with this server. Returns the model and what was decided; raises what a stage raised."""
     with _prefect(server) as reporter:
         with without_collector():
             from flows.retrain import NAME, learn_area
         server.wait()
         title = f"{NAME} {request.year}"
-        return _as_flow(NAME, title, lambda: learn_area(request, processes, settings, reporter))
+        return _as_flow(NAME, title, lambda: learn_area(request, processes, promote, settings, reporter))
 
 
 def _as_flow(name: str, title: str, stages: Callable[[], Made]) -> Made:

@@ -7,7 +7,7 @@ import json
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -15,6 +15,8 @@ from catalog.errors import CroplineError
 from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
+from flows.commands.evaluate import evaluate, sample
+from flows.commands.models import models
 from flows.commands.prune import prune
 from flows.commands.simulate import simulate
 
@@ -32,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench, name="bench")
+app.add_typer(models, name="models")
 app.add_typer(simulate, name="simulate")
 
 RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with the request's parameters.")]
@@ -106,9 +109,15 @@ def run(
 def retrain(
     file: RequestFile,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together, through torchrun.")] = 1,
+    promote: Annotated[
+        Literal["evidence", "always"],  # as `flows.request.Promote`, whose module `--help` doesn't wait for
+        typer.Option(
+            help="When the model is put in use: on evidence, where it beats the one in use on the same held-out fields, or always."
+        ),
+    ] = "evidence",
     as_json: AsJson = False,
 ) -> None:
-    """Train a model from the request's labels and add it to this installation."""
+    """Train a model from the request's labels, add it to this installation, and put it in use where it beats the one in use."""
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
@@ -118,8 +127,14 @@ def retrain(
 
         settings = _settings()
         request = check_request(read_parameters(file), settings.folder, settings, delivers=False)
-        model = train_in_process(request, processes, settings, server)
-    _say(json.dumps({"model": str(model)}) if as_json else f"model  {model}")
+        trained = train_in_process(request, processes, promote, settings, server)
+    if as_json:
+        _say(json.dumps({"model": str(trained.model.folder), "decision": trained.decision.model_dump(mode="json")}))
+        return
+    _say(f"model     {trained.model.folder}")
+    _say(f"{'in use' if trained.decision.promoted else 'not used'}    {trained.decision.reason}")
+    if not trained.decision.promoted:
+        _tell(f"Name it in a request, or `cropline models promote {trained.model.name}` puts it in use.")
 
 
 @app.command()
@@ -238,7 +253,7 @@ def subscribe(file: RequestFile) -> None:
         raise RequestError(
             "this store's worker asks a server on another machine, and subscriptions are renewed from the store there. Subscribe there."
         )
-    request = check_request(read_parameters(file), settings.folder, settings)
+    request = check_request(read_parameters(file), settings.folder, settings, waits=True)
     path = add(settings.open_store(), request.model_dump(mode="json"))
     _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
 
@@ -283,13 +298,13 @@ def passes(
     from rich.console import Console
 
     from flows.commands.passes import as_json as listed
-    from flows.commands.passes import forecast, show
+    from flows.commands.passes import passes_ahead, show
 
-    passes_ahead = forecast(file, days, start, tle)
+    ahead = passes_ahead(file, days, start, tle)
     if as_json:
-        _say(listed(passes_ahead))
+        _say(listed(ahead))
     else:
-        show(passes_ahead, Console(width=None if sys.stdout.isatty() else 120))
+        show(ahead, Console(width=None if sys.stdout.isatty() else 120))
 
 
 @app.command()
@@ -332,25 +347,8 @@ def inspect(
         print_inspection(inspection, Console())
 
 
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the models of this installation, and those that come with the software."""
-    from catalog.registry import Registry
-
-    registry = Registry(_settings().open_store(create=False))
-    own, shipped = registry.models(), registry.shipped_models()
-    if as_json:
-        _say(json.dumps([entry.model_dump(mode="json") for entry in [*own, *shipped]]))
-        return
-    for entry in own:
-        score = entry.strictest
-        _say(f"{entry.name}  {f'{score.split} mIoU {score.miou:.3f}' if score else 'nothing held out'}")
-    for entry in shipped:
-        _say(f"{entry.name}  comes with the software{', for synthetic sources only' if entry.synthetic else ''}")
-    if not own:
-        _tell("No models of your own yet. A request with labels trains one, or `cropline retrain aoi.json`.")
-
-
+app.command()(sample)
+app.command()(evaluate)
 app.command()(cells)
 app.command()(export)
 app.command()(prune)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,26 +15,16 @@ from catalog.area_file import area_value
 from catalog.errors import RequestError
 from catalog.guards.numbers import EARLIEST, LATEST, any_time
 from catalog.orbits.elements import read_elements
-from catalog.orbits.orbit import Flight, flights
-from catalog.orbits.reference_track import AS_OF
-from catalog.orbits.swath import Pass, passes_over
-from catalog.orbits.timeline import Timeline, timelines
+from catalog.orbits.forecast import Forecast, forecast
+from catalog.orbits.swath import Pass
+from catalog.orbits.timeline import Timeline
 from catalog.quoting import shown
 from flows.request import read_parameters
 
-
-@dataclass(frozen=True)
-class Forecast:
-    """The passes over an area in a period, and what becomes of each."""
-
-    start: datetime
-    days: int
-    flights: Sequence[Flight]
-    passes: Sequence[Pass]
-    timelines: Sequence[Timeline | None]
+SEEN = "seen: share of the area in the swath, whatever the weather. Every pass by day counts, whether it is in the plan or not."
 
 
-def forecast(file: Path, days: int, start: str | None = None, tle: Path | None = None) -> Forecast:
+def passes_ahead(file: Path, days: int, start: str | None = None, tle: Path | None = None) -> Forecast:
     """Compute the passes over the area in a file, a request or any GeoJSON, in the days from a time on (now where None).
 
     Raises `RequestError`: the file, the time or the elements can't be understood, or don't apply.
@@ -44,10 +32,7 @@ def forecast(file: Path, days: int, start: str | None = None, tle: Path | None =
     parameters = read_parameters(file)
     area = parse_geometry(area_value(parameters.get("area", parameters)))
     first = datetime.now(UTC) if start is None else parse_time(start)
-    elements = [] if tle is None else read_elements(tle)
-    flying = flights(first, first + timedelta(days=days), elements)
-    passes = passes_over(flying, area)
-    return Forecast(first, days, flying, passes, timelines(flying, passes))
+    return forecast(area, first, first + timedelta(days=days), [] if tle is None else read_elements(tle))
 
 
 def parse_time(text: str, option: str = "start") -> datetime:
@@ -109,29 +94,14 @@ def show(forecast: Forecast, console: Console) -> None:
     if forecast.passes:
         console.print(table)
     else:
-        console.print(f"No pass by day in {forecast.days} days from {forecast.start:%Y-%m-%d %H:%M} UTC.")
+        console.print(
+            f"No pass by day in {(forecast.end - forecast.start).days} days from {forecast.start:%Y-%m-%d %H:%M} UTC."
+        )
     console.print()
-    for text in _notes(forecast):
+    for text in (SEEN, *forecast.basis):
         console.print(text, style="dim", highlight=False)
 
 
 def _tiles(overpass: Pass) -> str:
     names = [tile.name for tile in overpass.tiles]
     return " ".join(names) if len(names) <= 4 else f"{' '.join(names[:3])} and {len(names) - 3} more"
-
-
-def _notes(forecast: Forecast) -> list[str]:
-    satellites: dict[str, list[str]] = {}
-    for flight in forecast.flights:
-        names = satellites.setdefault(flight.orbit.elements.origin, [])
-        if flight.platform not in names:
-            names.append(flight.platform)
-    orbits = "; ".join(f"{', '.join(names)} by {origin}" for origin, names in satellites.items())
-    notes = list(dict.fromkeys(flight.station.note for flight in forecast.flights if flight.station.note))
-    if forecast.start > AS_OF + timedelta(days=365):
-        notes.append(f"where the satellites stand is known as of {AS_OF:%Y-%m}; later moves are not in these dates")
-    return [
-        "seen: share of the area in the swath, whatever the weather. Every pass by day counts, whether it is in the plan or not.",
-        f"Orbits: {orbits}. Passes are right to about half a minute, L2A to some hours.",
-        *(f"Note: {note}." for note in notes),
-    ]

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from catalog.errors import DeliveryError
 from catalog.grid import Window
-from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
 from catalog.guards.rasters import open_raster
-from catalog.legend import MAP_NO_DATA, OUTSIDE, Legend, LegendClass
+from catalog.legend import MAP_NO_DATA
 from catalog.orbits.tiles import Tile
 from catalog.products import Order
 from catalog.storage.pixels import DRIVERS
@@ -27,7 +24,7 @@ from catalog.zone import Zone
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
-from processors.delivery.folder_swap import ITEM
+from processors.delivery.delivered_map import read_item
 from processors.simulation.scoring.crop_scores import CropCounts
 from processors.simulation.scoring.picture import draw_truth
 from processors.simulation.scoring.scores import MaskScore, NdviError, TruthScores, score_delivery
@@ -53,7 +50,8 @@ def score(folder: Path, settings: Settings, progress: Callable[[int, int], None]
     Raises `DeliveryError` where the folder is no delivery, or wasn't made from a mission.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"{why}. Name the folder of a delivery."))
-    properties, classes = _read_item(folder)
+    item = read_item(folder)
+    properties, classes = item.properties, item.legend
     kind, _, address = str(properties["cropline:source"]).partition(":")
     if kind != "mission":
         raise DeliveryError(
@@ -109,31 +107,6 @@ def _harvest(source: MissionSource, order: Order, year: int) -> int:
     if climate.latitude >= 0:
         return year
     return climate.season_day((order.start + (order.end - order.start) / 2).date()).year
-
-
-def _read_item(folder: Path) -> tuple[dict[str, Any], Legend | None]:
-    """The item's properties, and the legend of its crop map where it has one."""
-    path = folder / ITEM
-    try:
-        item = parse_object(path.read_bytes(), ValueError)
-        properties: dict[str, Any] = item["properties"]
-        _ = properties["cropline:source"], properties["cropline:source_id"], properties["cropline:request"]
-        listed = item["assets"].get("crop_map", {}).get("classification:classes")
-        if listed is None:
-            return properties, None
-        entries = [
-            LegendClass(
-                value=entry["value"],
-                name=entry["description"],
-                colour=f"#{entry['color_hint']}",
-                role="background" if entry["value"] == 0 else "class",
-            )
-            for entry in listed
-            if entry["description"] != OUTSIDE
-        ]
-        return properties, Legend(entries=tuple(entries))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise DeliveryError(f"{folder} is no delivery of this project ({error}). Name a delivery's folder.") from error
 
 
 def show(scores: TruthScores, console: Console) -> None:

@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
 """Deployments whose parameters are a request's."""
 
+EVALUATE = "evaluate/map"
+"""Deployment whose parameters name files."""
+
 MOST_BYTES = 524_288
 """Bytes of a run's parameters that Prefect takes (its setting PREFECT_SERVER_API_MAX_PARAMETER_SIZE)."""
 
 HEALTH_TIMEOUT = 60.0
 """Seconds for which a server may be busy. Where none is, the connection is refused at once."""
 
-DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal")
+DEPLOYMENTS = (REQUEST, RETRAIN, "reprocess/seasonal", EVALUATE)
 """All that `cropline up` makes."""
 
 
@@ -118,6 +121,8 @@ def expand(argv: list[str], base: Path) -> list[str]:
     deployment = next((word for word in argv[3:] if word in (REQUEST, RETRAIN)), None)
     if deployment is not None and not _overridden(argv):
         parameters = _checked(parameters, base, deployment)
+    if EVALUATE in argv[3:]:
+        parameters = _with_absolute_files(parameters, base)
     text = json.dumps(parameters)
     if len(text) > MOST_BYTES:
         raise RequestError(
@@ -142,6 +147,27 @@ def _checked(parameters: dict[str, object], base: Path, deployment: str) -> dict
     shared = {name: value for name, value in parameters.items() if name in TRAINING_PARAMETERS}
     checked = check_request(shared, base).model_dump(mode="json", include=set(TRAINING_PARAMETERS))
     return {**parameters, **checked}
+
+
+def _with_absolute_files(parameters: dict[str, object], base: Path) -> dict[str, object]:
+    """The parameters of an evaluation with its files where the command runs. Raises `RequestError` of a reference that isn't there."""
+    from catalog.errors import RequestError
+    from catalog.guards.paths import user_path
+
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"evaluation: {why}. Give the path of a file.")
+
+    placed = dict(parameters)
+    for name in ("delivery", "reference", "legend"):
+        written = parameters.get(name)
+        if not isinstance(written, str):
+            continue
+        path = user_path(written, refuse, base=base)
+        if path.exists():
+            placed[name] = str(path)
+        elif name != "delivery":  # which may be the name of a map
+            raise RequestError(f"{name}: no file {path}. Check the path; it resolves from where the command runs.")
+    return placed
 
 
 def running_server() -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import file_aside
 from flows.own_server import SECRET_FILE, read_secret
 from flows.prefect_process.api import ServiceError
@@ -54,7 +55,5 @@ def kept_secret(folder: Path) -> tuple[str, bool]:
         with file_aside(folder / SECRET_FILE) as temporary:
             temporary.write_text(f"{secret}\n", encoding="ascii")
     except OSError as error:
-        raise ServiceError(
-            f"can't write {folder / SECRET_FILE}: {error}. Free some space or check the permissions."
-        ) from error
+        raise ServiceError(f"can't write {folder / SECRET_FILE}: {refusal(error, folder)}.") from error
     return secret, True

@@ -12,7 +12,7 @@ import io
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -29,10 +29,13 @@ from prefect.artifacts import (
 )
 
 from catalog.products import LeftOut
+from catalog.promotions import Figure, Promotion
+from catalog.scores import Score
 from flows.reporting.delivery import AcquisitionShown, Delivery
 from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
+from flows.reporting.season_news import change_rows, changes_line, pass_rows, read_changes
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
@@ -47,12 +50,21 @@ PAUSE = 2.0
 """Least seconds between two updates of the progress."""
 
 MAP_SHARES = {
-    "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 24, "patch": 1, "thematic": 20, "mosaic": 5,
-    "deliver": 4,
+    "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 22, "promote": 2, "patch": 1, "thematic": 20,
+    "mosaic": 5, "deliver": 4,
 }  # fmt: skip
 """Rough share of the time of a map, percent, by stage, in their order."""
 
-TRAINING_SHARES = {"order": 2, "extend": 2, "ingest": 28, "mask": 10, "season": 3, "patches": 5, "model": 50}
+TRAINING_SHARES = {
+    "order": 2,
+    "extend": 2,
+    "ingest": 28,
+    "mask": 10,
+    "season": 3,
+    "patches": 5,
+    "model": 46,
+    "promote": 4,
+}
 """The same of a run that only trains."""
 
 
@@ -120,6 +132,11 @@ class Artifacts:
         text = markdown_text(description)
         self._outbox.put(key, lambda: create_table_artifact(cells, key=key, description=text))
 
+    def picture(self, key: str, file: Path, description: str) -> None:
+        """Show a picture, from its file."""
+        address, text = picture_address(file), markdown_text(description)
+        self._outbox.put(key, lambda: create_image_artifact(address, key=key, description=text))
+
     def publish(self, delivery: Delivery, facts: DeliveryFacts) -> None:
         """Show what was delivered."""
         self.table(
@@ -131,15 +148,24 @@ class Artifacts:
             kinds = Counter(left.kind.words for left in facts.left_out)
             listed = ", ".join(f"{count} {words}" for words, count in kinds.most_common())
             self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
+        self.publish_model(delivery.scores, None if facts.model is None else facts.model.decision)
         files = {Path(file).name: Path(file) for file in delivery.files}
         if "overview.png" in files:
-            address = picture_address(files["overview.png"])
-            self._outbox.put(
-                "map", lambda: create_image_artifact(address, key="map", description=markdown_text(facts.notice))
-            )
+            self.picture("map", files["overview.png"], facts.notice)
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
             self.table("hectares", rows, " ".join(comments))
+        if "changes.json" in files:
+            changes = read_changes(files["changes.json"])
+            self.table("changes", change_rows(changes), changes_line(changes))
+        if "changes.png" in files:
+            changed = picture_address(files["changes.png"])
+            text = "Pixels that changed class since the map before, in the colour of the class that they have now."
+            self._outbox.put(
+                "changed-pixels", lambda: create_image_artifact(changed, key="changed-pixels", description=text)
+            )
+        if facts.coming is not None:
+            self.table("coming-passes", pass_rows(facts.coming), " ".join(facts.coming.basis))
         text = summary(delivery, facts.notice)
         machine = socket.gethostname()  # workers may be on several
         self._outbox.put(
@@ -153,6 +179,66 @@ class Artifacts:
         for name, path in delivery.shown():
             get_run_logger().info("%s: %s", name, path)
 
+    def publish_model(self, scores: Sequence[Score], decision: Promotion | None) -> None:
+        """Show what a model scores, by class, and what was decided about one that was trained."""
+        if scores:
+            notes = " ".join(dict.fromkeys(score.note for score in scores if score.note))
+            self.table("scores", score_rows(scores), f"Agreement with labels that the model didn't learn from. {notes}")
+        if decision is not None:
+            made = "is in use" if decision.promoted else "is not promoted"
+            self.table("promotion", decision_rows(decision), f"{decision.model} {made}: {decision.reason}.")
+
+
+def score_rows(scores: Iterable[Score]) -> list[dict[str, str]]:
+    """One row per split over all its classes, and one for each class."""
+    rows = []
+    for score in scores:
+        whole = {"OA": f"{score.oa:.3f}", "IoU": f"{score.miou:.3f}", "Dice": f"{score.dice:.3f}"}
+        rows.append({"split": score.split, "class": "all", **whole, "pixels": str(score.n_pixels)})
+        rows += [
+            {
+                "split": score.split,
+                "class": part.name,
+                "OA": "",
+                "IoU": f"{part.iou:.3f}",
+                "Dice": f"{part.dice:.3f}",
+                "pixels": str(part.n_pixels),
+            }
+            for part in score.per_class
+        ]
+    return rows
+
+
+def decision_rows(decision: Promotion) -> list[dict[str, str]]:
+    """Both models with their figures on the same fields, and the difference with its 95 % interval."""
+    compared = decision.compared
+    if compared is None:
+        return [{"model": decision.model, "mIoU": "", "OA": "", "decision": decision.decision.value}]
+    pair = (compared.miou, compared.oa)
+    return [
+        {
+            "model": decision.model,
+            **dict(zip(("mIoU", "OA"), (f"{figure.candidate:.3f}" for figure in pair), strict=True)),
+            "decision": decision.decision.value,
+        },
+        {
+            "model": decision.in_use or "",
+            **dict(zip(("mIoU", "OA"), (f"{figure.in_use:.3f}" for figure in pair), strict=True)),
+            "decision": "was in use",
+        },
+        {
+            "model": f"difference on {sum(compared.fields.values())} fields",
+            **dict(zip(("mIoU", "OA"), map(_with_interval, pair), strict=True)),
+            "decision": "",
+        },
+    ]
+
+
+def _with_interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return f"{figure.difference:+.3f}"
+    return f"{figure.difference:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})"
+
 
 def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str, str]]:
     """One row per acquisition."""
@@ -163,7 +249,7 @@ def acquisition_rows(acquisitions: Iterable[AcquisitionShown]) -> list[dict[str,
             "valid": f"{item.valid_fraction:.2f}",
             "clear": f"{item.clear_fraction:.2f}",
             "low sun": "yes" if item.low_sun else "no",
-            "used": "yes" if item.used else "no",
+            "used": ("for comparison" if item.of_other_year else "yes") if item.used else "no",
             "reason": item.reason,
         }
         for item in acquisitions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -29,6 +29,7 @@ class AcquisitionShown(Shown):
     valid_fraction: Annotated[float, Field(description="of the area, 0 to 1")]
     clear_fraction: Annotated[float, Field(description="of the area, 0 to 1")]
     low_sun: Annotated[bool, Field(description="the sun stood less than 20° high")] = False
+    of_other_year: Annotated[bool, Field(description="of a year that the season is compared with")] = False
     used: bool
     reason: str
 
@@ -44,6 +45,9 @@ class Delivery(Shown):
     model: Annotated[str | None, Field(description="name of the model used")] = None
     synthetic: Annotated[bool, Field(description="made of simulated products")] = False
     notes: tuple[str, ...] = ()
+    status: Annotated[
+        Literal["preliminary", "final"], Field(description="preliminary until the season is over; final in older runs")
+    ] = "final"
 
     def shown(self) -> Iterator[tuple[str, str]]:
         """The lines that a person looks for: what has to be known of the map, then name and path."""
@@ -55,6 +59,7 @@ class Delivery(Shown):
             ("picture", "overview.png"),
             ("report", "report.html"),
             ("hectares", "areas.csv"),
+            ("changes", "changes.json"),
         ):
             if name in names:
                 yield label, names[name]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -22,8 +23,8 @@ from catalog.errors import StoreError
 from catalog.given_offsets import variant
 from catalog.grid import Cell, Window
 from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Level, Product
-from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
+from catalog.storage.system_errors import refusal
 from catalog.versions import shows_same_pixels
 from processors.cube.claim import Claim, announce, seized
 from processors.cube.codecs import DAMAGE
@@ -71,7 +72,8 @@ class Cube:
             self.arrays = open_arrays(group, self.level)
         except (*DAMAGE, AttributeError) as error:  # Zarr asks what isn't an object for its members
             raise StoreError(
-                f"{path}: not a cell of this project ({type(error).__name__}: {error}). Move it away and run again."
+                f"{path}: not a cell of this project, or a damaged one ({type(error).__name__}: {error}). Where it is one, "
+                "`cropline cells --repair` takes it away, and the next run reads from the source what it needs."
             ) from error
 
     @property
@@ -92,6 +94,10 @@ class Cube:
         """The number of dates."""
         return len(self._microseconds)
 
+    def ends_early(self) -> bool:
+        """True where dates without a time are whole: it is lost. A killed writer leaves dates without a time, too, but none is whole."""
+        return any(self.flag("ingested", index) for index in range(len(self), self.arrays["ingested"].shape[0]))
+
     @cached_property
     def times(self) -> tuple[datetime, ...]:
         """Sensing times, UTC, in the order of arrival."""
@@ -99,7 +105,10 @@ class Cube:
 
     @cached_property
     def acquisition_ids(self) -> tuple[str, ...]:
-        return tuple(str(name) for name in self.values("acquisition"))
+        names = tuple(str(name) for name in self.values("acquisition"))
+        if "" in names:  # every date has a name: what was removed or not copied reads as none
+            raise self.damaged("acquisition", "a part of it is gone")
+        return names
 
     def values(self, variable: str) -> npt.NDArray[Any]:
         """A variable that has one value (or one per band) a date: (T,) or (T, B)."""
@@ -125,30 +134,37 @@ class Cube:
         """The products of a date that touch the cell, as their source described them."""
         try:
             listed = json.loads(str(self._axis("products")[index]))
-            return tuple(Product.model_validate(product) for product in listed)
+            products = tuple(Product.model_validate(product) for product in listed)
         except ValueError as error:
-            raise self._damaged("products", error) from error
+            raise self.damaged("products", error) from error
+        if not products:
+            raise self.damaged("products", "a part of it is gone")
+        return products
 
     def _axis(self, name: str) -> npt.NDArray[Any]:
         """A variable of the time axis. Raises `StoreError` where it is damaged."""
         try:
             return np.asarray(self.arrays[name][:])
         except DAMAGE as error:
-            raise self._damaged(name, error) from error
+            raise self.damaged(name, error) from error
 
-    def _damaged(self, name: str, error: Exception) -> StoreError:
+    def damaged(self, name: str, error: Exception | str) -> StoreError:
+        """Error for a variable of the axis that can't be trusted."""
         return StoreError(
-            f"{self.path}: its {name} is damaged ({error}). `cropline cells --repair` moves the cell away, and the next run reads from "
+            f"{self.path}: its {name} is damaged ({error}). `cropline cells --repair` takes the cell away, and the next run reads from "
             "the source what it needs."
         )
 
     def sources(self, index: int) -> tuple[PixelSource, ...]:
         """What the pixels of a date were read from."""
-        text = str(self.arrays["pixels_from"][index]) if "pixels_from" in self.arrays else ""
-        if text:
-            return read_sources(text)
+        if self.has_sources(index):
+            return read_sources(str(self.arrays["pixels_from"][index]))
         check = str(self.arrays["offset_check"][index]) if "offset_check" in self.arrays else ""
         return older_sources(self.products(index), str(self.arrays["offset_from"][index]), check)
+
+    def has_sources(self, index: int) -> bool:
+        """Return whether a date says what its pixels were read from; one of before there were such records doesn't."""
+        return "pixels_from" in self.arrays and bool(str(self.arrays["pixels_from"][index]))
 
     def contents(self, index: int) -> str:
         """Name of what a date holds, pixels and mask; empty where either isn't whole."""
@@ -184,32 +200,12 @@ class Cube:
         array = self._array(variable)
         return np.asarray(array[index, :, rows, columns] if array.ndim == 4 else array[index, rows, columns])
 
-    def lost(self, index: int) -> list[str]:
-        """What a whole date holds for sure and has no file: what was removed or not copied would read as no data.
-
-        Raises one of `DAMAGE` where what tells it is damaged.
-        """
-        lost = []
-        if self.flag("ingested", index) and float(np.asarray(self.arrays["valid_fraction"][index])) > 0:
-            lost += [name for name in ("reflectance", "bands_present") if not self._has_chunk(name, index)]
-        if self.flag("masked", index) and float(np.asarray(self.arrays["clear_fraction"][index])) > 0:
-            lost += ["clear"] if not self._has_chunk("clear", index) else []
-        return lost
-
-    def _has_chunk(self, name: str, index: int) -> bool:
-        """True where a date has its chunk (or shard) of a variable. Raises `StoreError`."""
-        metadata = self._metadata(name)
-        key = f"{name}/{metadata.encode_chunk_key((index, *(0,) * (len(metadata.shape) - 1)))}"
-        if isinstance(self.path, BucketPath):
-            return BucketPath(self.path.bucket, f"{self.path.key}/{key}", self.path.access).etag() is not None
-        return (self.path / key).exists()
-
     def write_slab(self, variable: str, index: int, slab: npt.NDArray[Any]) -> None:
         """Write a whole shard, under the date's claim where it is in `claims`; a slab of nothing but no data takes no room.
 
         Others see the old one or the new one. Raises `LeaseLostError`, and `StoreError` where the disk is full.
         """
-        metadata = self._metadata(variable)
+        metadata = self.metadata(variable)
         if slab.shape != metadata.shape[1:]:
             raise ValueError(f"{variable} of a cell is written whole, {metadata.shape[1:]}, not {slab.shape}")
         with self._writing(index):
@@ -244,7 +240,7 @@ class Cube:
                     self.claims[index].renew()
                 raise
 
-    def _metadata(self, name: str) -> Any:
+    def metadata(self, name: str) -> Any:
         """Metadata of an array, which needn't be made for it."""
         if isinstance(self.arrays, LocalArrays) and name in self.arrays:
             return self.arrays.metadata(name)
@@ -266,8 +262,7 @@ def _writing(path: CellPath) -> Iterator[None]:
         raise
     except (OSError, RuntimeError) as error:  # the Rust codecs raise RuntimeError for the system's errors
         raise StoreError(
-            f"can't write {path}: {error}. Free some space or check the permissions, and run again; "
-            "what was finished is kept."
+            f"can't write {path}: {refusal(error, path if isinstance(path, Path) else None)}, and run again; what was finished is kept."
         ) from error
 
 
@@ -327,6 +322,8 @@ def extend(path: CellPath, acquisitions: Sequence[Acquisition]) -> None:
 
 def _grow(cube: Cube, added: Sequence[Acquisition], still_held: StillHeld) -> None:
     known = len(cube)
+    if cube.ends_early():
+        raise cube.damaged("time", "a part of it is gone")
     length = known + len(added)
     for name in VARIABLES:
         still_held()

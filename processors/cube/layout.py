@@ -108,6 +108,9 @@ _TASK = (
     Variable("masked", "task", np.uint8, 0, "1 when `clear` is whole"),
 )
 
+COORDINATES = ("x", "y", "band", "spatial_ref")
+"""What says where the pixels and bands of the variables lie."""
+
 VARIABLES = {variable.name: variable for variable in (*_SLABS, *_AXIS, *_TASK)}
 """The variables of a cell by name."""
 
@@ -268,7 +271,8 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
 
 def _no_array(place: StorePath, error: Exception) -> StoreError:
     return StoreError(
-        f"{place}: not an array of this project ({type(error).__name__}: {error}). Move the cell away and run again."
+        f"{place}: not an array of this project ({type(error).__name__}: {error}). `cropline cells --repair` takes the cell away, and "
+        "the next run reads from the source what it needs."
     )
 
 
@@ -288,9 +292,12 @@ def open_arrays(group: zarr.Group, level: Level) -> Mapping[str, zarr.Array[Any]
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    metadata: dict[str, Any] = json.loads(path.read_bytes())
-    if metadata["node_type"] != "array":
-        raise KeyError(path.parent.name)
+    try:
+        metadata: dict[str, Any] = json.loads(path.read_bytes())
+        if metadata["node_type"] != "array":
+            raise KeyError("no array")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.parent.name}/{path.name}: {error}") from error
     return metadata
 
 

@@ -44,6 +44,16 @@ def sources_text(sources: Iterable[PixelSource]) -> str:
     return json.dumps([source.model_dump(mode="json", exclude_defaults=True) for source in sources], sort_keys=True)
 
 
+def offsets_text(sources: Iterable[PixelSource]) -> str:
+    """What the offsets of a date were taken from, as `offset_from` holds it."""
+    return _SEPARATOR.join(sorted({said_by for source in sources for said_by in source.offset_from}))
+
+
+def checks_text(sources: Iterable[PixelSource]) -> str:
+    """Findings of a date in words, as `offset_check` holds them."""
+    return _SEPARATOR.join(sorted({source.check for source in sources}))
+
+
 def read_sources(text: str) -> tuple[PixelSource, ...]:
     """Parse `pixels_from`."""
     listed: list[Any] = json.loads(text)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import rasterio
+import numpy.typing as npt
 from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import DeliveryError
 from catalog.grid import PIXEL, Window, blocks_meeting, inside
-from catalog.legend import MAP_BACKGROUND, Legend, LegendClass, background_entry
+from catalog.guards.rasters import open_raster
+from catalog.legend import MAP_BACKGROUND, MAP_NO_DATA, Legend, LegendClass, background_entry
 from catalog.storage.csv_text import csv_cell, csv_comment
+from catalog.storage.pixels import DRIVERS
 from catalog.storage.whole import written_whole
 
 HECTARE = 10_000
@@ -76,15 +78,10 @@ def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTabl
     """
     counts = np.zeros(256, np.int64)
     unmapped = 0
-    with rasterio.open(path) as raster:
-        nodata = int(raster.nodata)
-        left, top = round(raster.transform.c / PIXEL), round(raster.transform.f / PIXEL)
-        whole = Window(raster.crs.to_epsg(), left, top, raster.width, raster.height)
-        for block in blocks_meeting(zone_area, whole, _BLOCK):  # a map says nothing outside
-            values = raster.read(1, window=RasterWindow(block.left - left, top - block.top, block.width, block.height))
-            counts += np.bincount(values.ravel(), minlength=256)
-            unmapped += int(((values == nodata) & inside(zone_area, block)).sum())
-    counts[nodata] = 0
+    for block, values in map_blocks(path, zone_area):
+        counts += np.bincount(values.ravel(), minlength=256)
+        unmapped += int(((values == MAP_NO_DATA) & inside(zone_area, block)).sum())
+    counts[MAP_NO_DATA] = 0
     entries = map_entries(legend, np.flatnonzero(counts).tolist())
     strangers = set(np.flatnonzero(counts).tolist()) - {entry.value for entry in entries}
     if strangers:
@@ -98,6 +95,22 @@ def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTabl
         for entry in entries
     )
     return AreaTable(rows, unmapped)
+
+
+def map_blocks(path: Path, zone_area: BaseGeometry) -> Iterator[tuple[Window, npt.NDArray[np.integer]]]:
+    """The blocks of a class map that the area touches, always in one order, with their values (H, W).
+
+    A map says nothing outside of the area: its value there is no data. Raises `DeliveryError` where the map can't be read.
+    """
+    with open_raster(
+        path, lambda why: DeliveryError(f"{path} can't be read: {why}. Make it again."), DRIVERS
+    ) as raster:
+        left, top = round(raster.transform.c / PIXEL), round(raster.transform.f / PIXEL)
+        whole = Window(raster.crs.to_epsg(), left, top, raster.width, raster.height)
+        for block in blocks_meeting(zone_area, whole, _BLOCK):
+            part = RasterWindow(block.left - left, top - block.top, block.width, block.height)
+            values = raster.read(1, window=part)
+            yield block, np.where(values == raster.nodata, MAP_NO_DATA, values)
 
 
 def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:

@@ -10,9 +10,13 @@ from shapely.geometry import shape
 from catalog.errors import DeliveryError
 from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
+from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
-from processors.delivery.folder_swap import ITEM, swapped_in
+from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variable, compare, earlier_delivery
+from processors.delivery.evaluation_section import write_into, write_item
+from processors.delivery.evaluations import carry_over
+from processors.delivery.folder_swap import ITEM, delivered_digest, swapped_in, unwritable
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
@@ -30,7 +34,8 @@ def deliver(
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
     ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
-    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Raises `DeliveryError` where the folder
+    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
+    and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
     holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
@@ -39,16 +44,20 @@ def deliver(
         raise DeliveryError(f"output {folder}: no mosaic of {', '.join(missing)}. Run the mosaic again.")
     with swapped_in(folder, facts.request_digest, replace=replace) as aside:
         try:
-            files = _write(aside, variables, declared, facts)
+            if delivered_digest(folder) == facts.request_digest:
+                carry_over(folder, aside)
+            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
-            raise DeliveryError(
-                f"output {folder}: can't be written ({error.strerror or error}). Free some space and run again."
-            ) from error
+            raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
 
 
 def _write(
-    aside: Path, variables: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts
+    aside: Path,
+    variables: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+    earlier: Earlier | None,
 ) -> list[Path]:
     files = []
     zone_area = to_zone(shape(facts.area), facts.epsg)
@@ -69,17 +78,53 @@ def _write(
     if table is not None:
         files.append(aside / "areas.csv")
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    if earlier is not None:
+        facts, declared, changes = _changes(aside, earlier, rasters, declared, facts)
+        files += changes
     from processors.delivery.picture import draw_overview  # matplotlib, which only a delivery needs
 
     picture = aside / "overview.png"
-    draw_overview(picture, rasters, declared, facts, table)
+    draw_overview(picture, rasters, [one for one in declared if one.name in rasters], facts, table)
     # An area that lies in a file of the store is given whole: the delivery must do without the store.
     write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
     write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
     files += [picture, report, aside / "request.json"]
-    write_json(aside / ITEM, make_item(facts, files, declared))
+    item = make_item(facts, files, declared)
+    classes = _class_map(declared)
+    write_item(aside, item if classes is None else write_into(aside, sha256(rasters[classes.name]), item))
     return [*files, aside / ITEM]
+
+
+def _changes(
+    aside: Path,
+    earlier: Earlier,
+    rasters: Mapping[str, Path],
+    declared: Sequence[Variable],
+    facts: DeliveryFacts,
+) -> tuple[DeliveryFacts, Sequence[Variable], list[Path]]:
+    """Compare with the delivery that is replaced, while it is still there. Returns facts and variables with the changes, and their files.
+
+    Where there is nothing to tell, all stays as it is.
+    """
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    found = aside / f"{RASTER}.found.tif"
+    changes = compare(earlier, rasters, declared, facts.inputs, zone_area, found)
+    if changes is None:
+        return facts, declared, []
+    facts = facts.model_copy(update={"changes": changes})
+    files = [aside / CHANGES]
+    write_json(files[0], changes.model_dump(mode="json"))
+    if not found.is_file():
+        return facts, declared, files
+    from processors.delivery.changes_picture import draw_changes
+
+    variable = changed_variable(next(one for one in declared if one.legend is not None))
+    raster, picture = aside / f"{RASTER}.tif", aside / f"{RASTER}.png"
+    copy_as_cog(found, raster, variable, raster_tags(variable, facts), sparse=True)
+    found.unlink()
+    draw_changes(picture, raster, variable, facts, changes, zone_area)
+    return facts, [*declared, variable], [raster, *files, picture]
 
 
 def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
@@ -103,9 +148,13 @@ def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
 
 
 def _areas(rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts) -> AreaTable | None:
-    """Count the first variable that has classes."""
-    for variable in declared:
-        if variable.legend is not None:
-            area = to_zone(shape(facts.area), facts.epsg)
-            return count_areas(rasters[variable.name], variable.legend, area)
-    return None
+    """Count the class map, where there is one."""
+    variable = _class_map(declared)
+    if variable is None or variable.legend is None:
+        return None
+    return count_areas(rasters[variable.name], variable.legend, to_zone(shape(facts.area), facts.epsg))
+
+
+def _class_map(declared: Sequence[Variable]) -> Variable | None:
+    """The first variable that has classes."""
+    return next((variable for variable in declared if variable.legend is not None), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from catalog.errors import DeliveryError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import asides, clear_aside, folder_aside
 
 ITEM = "item.json"
@@ -27,7 +28,7 @@ def check_target(folder: Path, request_digest: str, *, replace: bool = False) ->
         return
     if not folder.is_dir():
         raise DeliveryError(f"output {folder}: is a file. Give the name of a folder.")
-    found = _digest_of(folder)
+    found = delivered_digest(folder)
     if found is None:
         raise DeliveryError(
             f"output {folder}: holds files that are no delivery; they are never overwritten. "
@@ -56,10 +57,10 @@ def swapped_in(folder: Path, request_digest: str, *, replace: bool = False) -> I
             yield aside
             check_target(folder, request_digest, replace=replace)
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise unwritable(folder, error) from error
 
 
-def _digest_of(folder: Path) -> str | None:
+def delivered_digest(folder: Path) -> str | None:
     """The digest of the request whose delivery a folder holds; None where it isn't a delivery."""
     try:
         properties = parse_object((folder / ITEM).read_bytes(), ValueError)["properties"]
@@ -68,8 +69,6 @@ def _digest_of(folder: Path) -> str | None:
         return None
 
 
-def _refused(folder: Path, error: OSError) -> DeliveryError:
-    return DeliveryError(
-        f"output {folder}: can't be written ({error.strerror or error}). "
-        "Free some space, check the permissions or give another folder."
-    )
+def unwritable(folder: Path, error: Exception) -> DeliveryError:
+    """Error for a delivery that the system doesn't let be written."""
+    return DeliveryError(f"output {folder}: can't be written: {refusal(error, folder)}, or give another folder.")

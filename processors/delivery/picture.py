@@ -72,8 +72,8 @@ def _class_page(
     body = max(4.5, min(beside, below))
     page = Page(facts, _PAGE, body)
     left, side = MARGIN + (_MAP - width) / 2, MARGIN + _MAP + 0.45
-    draw_map(page.axes(left, page.top, width, height), _colours(values, classes), extent, zone_area)
-    _furniture(page, left, page.top + height + 0.2, width, (extent[1] - extent[0]) / width)
+    draw_map(page.axes(left, page.top, width, height), colours_of(values, classes), extent, zone_area)
+    draw_furniture(page, left, page.top + height + 0.2, width, (extent[1] - extent[0]) / width)
     if other is None or below < beside:
         _legend(page, side, page.top, body, table)
     else:
@@ -85,7 +85,7 @@ def _class_page(
     return page
 
 
-def _colours(values: npt.NDArray[Any], variable: Variable) -> npt.NDArray[np.uint8]:
+def colours_of(values: npt.NDArray[Any], variable: Variable) -> npt.NDArray[np.uint8]:
     """Class values (H, W) as red, green, blue, opacity (H, W, 4)."""
     palette = np.zeros((256, 4), np.uint8)
     if variable.legend is not None:
@@ -169,7 +169,7 @@ def _band_page(
     for variable, count in zip(declared, rows, strict=True):
         _panels(page, y, (width, height), cell, columns, rasters[variable.name], variable, zone_area)
         y += 0.45 + count * (height + 0.4)
-    _furniture(page, MARGIN, y + 0.05, _PAGE - 2 * MARGIN - 1.2, (east - west) / width)
+    draw_furniture(page, MARGIN, y + 0.05, _PAGE - 2 * MARGIN - 1.2, (east - west) / width)
     return page
 
 
@@ -216,6 +216,7 @@ def _palette(variable: Variable) -> str:
     return "BrBG" if low < 0 and math.isclose(-low, high) else "YlGn"
 
 
-def _furniture(page: Page, x: float, y: float, width: float, metres_per_inch: float) -> None:
+def draw_furniture(page: Page, x: float, y: float, width: float, metres_per_inch: float) -> None:
+    """Scale bar and north arrow below a map, ``width`` inches wide, whose lower left corner is about (x, y)."""
     draw_scale_bar(page, x, y - 0.07, metres_per_inch, min(2.0, width / 3))
     draw_north(page, x + width - 0.1, y - 0.12)

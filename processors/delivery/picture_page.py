@@ -43,8 +43,8 @@ _BOLD, _SMALL = 10.5, 12.5  # characters per inch of notes and of small print
 class Page:
     """A figure with the frame that every delivery's picture shares."""
 
-    def __init__(self, facts: DeliveryFacts, width: float, body: float) -> None:
-        """``width`` and ``body`` (the height between title and footer) in inches."""
+    def __init__(self, facts: DeliveryFacts, width: float, body: float, title: str = "") -> None:
+        """``width`` and ``body`` (the height between title and footer) in inches; ``title``: product and year where empty."""
         self._notes = [line for note in facts.notes for line in textwrap.wrap(note, int((width - 2 * MARGIN) * _BOLD))]
         self._notice = textwrap.wrap(f"{facts.notice}.", int((width - 2 * MARGIN - 1.5) * _SMALL))
         banner = 0.5 if facts.synthetic else 0.0
@@ -59,7 +59,7 @@ class Page:
                 width / 2, banner / 2, "SYNTHETIC DATA: simulated fields, no observation", 14, color="#3b2a00",
                 weight="bold", ha="center", va="center",
             )  # fmt: skip
-        title = f"{facts.processor_title}, {facts.year}"
+        title = title or facts.heading
         size = min(21.0, 100 * (width - 2 * MARGIN) / len(title))  # a bold letter is about 0.7 of its size wide
         self.text(MARGIN, banner + 0.62, title, size, weight="bold")
         used = len(facts.used)

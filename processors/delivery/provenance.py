@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 from shapely.geometry import shape
@@ -13,7 +13,12 @@ from catalog.area import area_km2
 from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
+from catalog.promotions import Promotion
 from catalog.scores import Score
+from catalog.season_state import SeasonState, months_listed
+from catalog.storage.store import digest
+from processors.delivery.changes import Changes
+from processors.delivery.coming_passes import ComingPasses
 from processors.season import Season, SeasonAcquisition
 
 
@@ -28,6 +33,13 @@ class ModelUsed(Frozen):
     compared: Annotated[
         tuple[ComparedModel, ...], Field(description="every model that fits, newest first; empty without a choice")
     ] = ()
+    decision: Annotated[
+        Promotion | None,
+        Field(
+            description="about the model that was trained for the request, this one or another; none where none was trained",
+            exclude_if=lambda decision: decision is None,
+        ),
+    ] = None
 
 
 class DeliveryFacts(Frozen):
@@ -48,6 +60,7 @@ class DeliveryFacts(Frozen):
     synthetic: Annotated[bool, Field(description="made of simulated products: said in every file")]
     year: int
     period: Annotated[tuple[AwareDatetime, AwareDatetime], Field(description="season, the end exclusive")]
+    state: Annotated[SeasonState, Field(description="which months were open: a map is preliminary until none is")]
     season: Annotated[Season, Field(description="every acquisition looked at, used or not")]
     left_out: tuple[LeftOut, ...] = ()
     model: ModelUsed | None = None
@@ -59,23 +72,36 @@ class DeliveryFacts(Frozen):
         dict[str, Timeline],
         Field(description="of the acquisitions used, where their source knows the way to the ground"),
     ] = {}
+    coming: Annotated[ComingPasses | None, Field(description="passes that the next map may be made of")] = None
+    changes: Annotated[Changes | None, Field(description="since the delivery that this one replaces")] = None
     seconds: Annotated[dict[str, float], Field(description="by stage")] = {}
     created: AwareDatetime
 
     @property
+    def status(self) -> Literal["preliminary", "final"]:
+        return self.state.status
+
+    @property
+    def inputs(self) -> str:
+        """Digest of what the pixels are made from: deliveries of one request with the same one are one map, made again."""
+        used = [(acquisition.id, acquisition.products, acquisition.contents) for acquisition in self.season.used]
+        model = None if self.model is None else self.model.checksum
+        return digest([self.processor_version, self.status, model, used, self.season.masks])
+
+    @property
     def used(self) -> tuple[SeasonAcquisition, ...]:
-        """The acquisitions that the result is made of, by time."""
-        return self.season.used
+        """The acquisitions of the season that the result is made of, by time."""
+        return self.season.own
 
     @property
     def products(self) -> tuple[str, ...]:
         """Ids of the products used, in the order of their acquisitions."""
-        return tuple(product for acquisition in self.used for product in acquisition.products)
+        return tuple(product for acquisition in self.season.used for product in acquisition.products)
 
     @property
     def years(self) -> str:
         """Years of the acquisitions used: ``2019`` or ``2018-2019``."""
-        times = [acquisition.time for acquisition in self.used] or [self.period[0]]
+        times = [acquisition.time for acquisition in self.season.used] or [self.period[0]]
         first, last = min(times).year, max(times).year
         return str(first) if first == last else f"{first}-{last}"
 
@@ -93,8 +119,26 @@ class DeliveryFacts(Frozen):
 
     @property
     def title(self) -> str:
-        """Product and year on one line."""
-        return f"{self.processor_title}, {self.year}" + (" (SYNTHETIC DATA)" if self.synthetic else "")
+        """Product and year on one line, with what has to be known of it."""
+        return self.heading + (" (SYNTHETIC DATA)" if self.synthetic else "")
+
+    @property
+    def heading(self) -> str:
+        """Product and year."""
+        return f"{self.processor_title}, {self.year}" + ("" if self.state.final else " (preliminary)")
+
+
+def status_notes(state: SeasonState, season: Season, *, with_model: bool) -> tuple[str, ...]:
+    """Sentences that a map of an unfinished season must show first."""
+    if state.final:
+        return ()
+    last = max(acquisition.time for acquisition in season.own)
+    still = f"{months_listed(state.open_months)} {'is' if len(state.open_months) == 1 else 'are'} still open"
+    model = " Its model learnt from whole seasons: what is told of its scores doesn't hold yet." if with_model else ""
+    return (
+        f"Preliminary: made of what was there up to {last:%Y-%m-%d}; {still}. The season is complete from "
+        f"{state.complete_from:%Y-%m-%d} on.{model}",
+    )
 
 
 def location_text(area: dict[str, Any]) -> str:

@@ -23,16 +23,28 @@ from processors.season import LOW_SUN_ZENITH
 SMALL_AREA = 100.0
 """Area in km² below which no accuracy measured in it says how good maps are elsewhere."""
 
+MOST_TRANSITIONS = 12
+"""Pairs of classes that the report lists; `changes.json` has all."""
+
 # The headline comes first.
 SPLITS = {
+    "hold-out": (
+        "Hold-out",
+        "Fields on ground that no model learns from: what to expect of a new field nearby. The headline.",
+    ),
+    "grouped k-fold": (
+        "Grouped k-fold",
+        "Each field mapped by a network that didn't learn from it, since too few fields are held out: an estimate for the model, which "
+        "then learnt from all of them. The model is unproven.",
+    ),
     "field-disjoint": (
         "Field-disjoint",
-        "Whole fields held out, of which the model saw no pixel: what to expect of a new field nearby. The headline.",
+        "One field of a class held out, of which the model saw no pixel. Models of earlier versions were scored so.",
     ),
     "within-field": (
         "Within-field",
-        "Blocks of pixels held out of fields whose other pixels the model learnt from. It measures interpolation inside "
-        "fields and is always flattering: a check that the parts fit together, not the accuracy of the map.",
+        "Blocks of pixels held out of fields whose other pixels the model learnt from. Models of earlier versions were scored so: it "
+        "measures interpolation inside fields and is always flattering.",
     ),
     "truth": (
         "Simulated truth",
@@ -58,7 +70,9 @@ def write_report(
         place=location_text(facts.area),
         created=facts.created.astimezone(UTC),
         picture_name=picture.name,
-        picture=base64.b64encode(picture.read_bytes()).decode(),
+        picture=_encoded(picture),
+        changes_picture=next((_encoded(file) for file in files if file.name == "changes.png"), ""),
+        most=MOST_TRANSITIONS,
         scores=_scores(facts),
         small=_small_area(facts),
         table=table,
@@ -73,6 +87,10 @@ def write_report(
     )
     with written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _encoded(picture: Path) -> str:
+    return base64.b64encode(picture.read_bytes()).decode()
 
 
 def _later(time: datetime, sensed: datetime) -> str:

@@ -17,6 +17,7 @@ from shapely.geometry import shape
 from catalog.antimeridian import bbox
 from catalog.storage.store import sha256
 from processors.delivery.areas import map_entries
+from processors.delivery.changes import INPUTS, STATUS
 from processors.delivery.folder_swap import DIGEST
 from processors.delivery.provenance import DeliveryFacts
 from processors.rasters import Variable
@@ -25,10 +26,15 @@ LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel
 
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
+LEGEND = "cropline:legend"
+"""Field of the class map's asset: its legend with the codes of the labels, which the classification extension has no place for."""
+
 _MEDIA = {".csv": "text/csv", ".png": "image/png", ".html": "text/html", ".json": "application/json"}
 
 _ABOUT = {
     "areas.csv": ("Hectares per class, counted", ["data"]),
+    "changes.json": ("What changed since the delivery before", ["data"]),
+    "changes.png": ("Picture of the pixels that changed class", ["overview"]),
     "overview.png": ("Picture with legend", ["overview", "thumbnail"]),
     "report.html": ("Report", ["metadata"]),
     "request.json": ("The request, to run again", ["metadata"]),
@@ -81,6 +87,9 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         "attribution": facts.notice,
         "processing:software": {"Cropline": facts.software_version},
         DIGEST: facts.request_digest,
+        STATUS: facts.status,
+        INPUTS: facts.inputs,
+        "cropline:season": _season(facts),
         "cropline:request": facts.request,
         "cropline:processor": {"name": facts.processor, "version": facts.processor_version},
         "cropline:synthetic": facts.synthetic,
@@ -88,15 +97,20 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         "cropline:source_id": facts.source_id,
         "cropline:level": facts.level,
         "cropline:acquisitions": [acquisition.id for acquisition in facts.used],
-        "cropline:low_sun": [acquisition.id for acquisition in facts.used if acquisition.low_sun],
+        "cropline:compared_with": [acquisition.id for acquisition in facts.season.compared_with],
+        "cropline:low_sun": [acquisition.id for acquisition in facts.season.used if acquisition.low_sun],
         "cropline:offsets_given": {
-            product: value for acquisition in facts.used for product, value in acquisition.offset_given.items()
+            product: value for acquisition in facts.season.used for product, value in acquisition.offset_given.items()
         },
         "cropline:masks": list(facts.season.masks),
         "cropline:products": list(facts.products),
         "cropline:notes": list(facts.notes),
         "cropline:scores": [score.model_dump(mode="json") for score in facts.scores],
     }
+    if facts.coming is not None:
+        properties["cropline:coming_passes"] = facts.coming.model_dump(mode="json")
+    if facts.changes is not None:
+        properties["cropline:changes"] = facts.changes.model_dump(mode="json", exclude={"matrix"})
     if facts.timelines:
         properties["cropline:timelines"] = {
             name: line.model_dump(mode="json") for name, line in facts.timelines.items()
@@ -104,6 +118,15 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
     if facts.model is not None:
         properties["cropline:model"] = facts.model.model_dump(mode="json")
     return properties
+
+
+def _season(facts: DeliveryFacts) -> dict[str, Any]:
+    return {
+        "as_of": facts.state.as_of.isoformat(),
+        "up_to": facts.used[-1].time.isoformat() if facts.used else None,
+        "open_months": [f"{year}-{month:02d}" for year, month in facts.state.open_months],
+        "complete_from": facts.state.complete_from.isoformat(),
+    }
 
 
 def _asset(path: Path, variable: Variable | None) -> pystac.Asset:
@@ -125,6 +148,7 @@ def _describe_raster(asset: pystac.Asset, path: Path, variable: Variable) -> Non
         for band in variable.bands
     ]
     if variable.legend is not None:
+        asset.extra_fields[LEGEND] = variable.legend.model_dump(mode="json")
         ClassificationExtension.ext(asset, add_if_missing=True).apply(
             [
                 Classification.create(

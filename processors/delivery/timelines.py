@@ -18,7 +18,7 @@ def timelines_of(
     ``reached``: when the stages ``order`` and ``mosaic`` ended, and when each acquisition was in the cube. Of an acquisition's
     products the last one counts.
     """
-    used = {acquisition.id for acquisition in season.used}
+    used = {acquisition.id for acquisition in season.own}
     found = {}
     for acquisition in order.acquisitions:
         received = [product.reception for product in acquisition.products if product.reception is not None]

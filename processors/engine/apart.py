@@ -23,8 +23,8 @@ from weakref import WeakSet
 
 import psutil
 
-from catalog.errors import WorkerError
-from processors.engine.limits import CALLS, Limits, Marks, OverLimitError, check_stopped, stop_calls
+from catalog.errors import Reason, WorkerError
+from processors.engine.limits import MARKS, Limits, Marks, OverLimitError, check_stopped, stop_calls
 
 Result = TypeVar("Result")
 
@@ -39,11 +39,11 @@ _under_way: WeakSet[_Apart] = WeakSet()
 
 
 class _EndedError(Exception):
-    """The process ended before it answered; the text says why. ``alone``: no other call was in it."""
+    """The process ended before it answered. ``alone``: no other call was in it."""
 
-    def __init__(self, text: str, *, alone: bool) -> None:
-        super().__init__(text)
-        self.alone = alone
+    def __init__(self, why: OverLimitError, *, alone: bool) -> None:
+        super().__init__(str(why))
+        self.why, self.alone = why, alone
 
 
 def call_apart(limits: Limits, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -55,14 +55,14 @@ def call_apart(limits: Limits, function: Callable[..., Result], *arguments: Any)
     except _EndedError as ended:
         check_stopped()
         if ended.alone:
-            raise OverLimitError(str(ended)) from None
+            raise ended.why from None
     with _one_alone:
         process = _Apart(limits)
         try:
             return process.call(function, arguments)
         except _EndedError as ended:
             check_stopped()
-            raise OverLimitError(str(ended)) from None
+            raise ended.why from None
         finally:
             process.end()
 
@@ -94,15 +94,15 @@ class _Apart:
         self._waiting: dict[int, Future[Any]] = {}
         self._sent = 0
         self._retired = False
-        self._ended = ""
+        self._ended: OverLimitError | None = None
         here, there = socket.socketpair()
         shared = os.memfd_create("cropline-calls")
         try:
-            os.ftruncate(shared, 8 * CALLS)
-            self._marks = Marks(memoryview(mmap.mmap(shared, 8 * CALLS)))
+            os.ftruncate(shared, MARKS)
+            self._marks = Marks(memoryview(mmap.mmap(shared, MARKS)))
             ends = there.fileno(), shared
             command = [sys.executable, "-P", "-m", "processors.engine.reading_process", *map(str, ends)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=ends)  # noqa: S603 - this interpreter
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=ends, process_group=0)  # noqa: S603 - this interpreter
         except OSError as error:
             here.close()
             raise WorkerError(f"no process to read in can be started ({error}). Free some memory.") from error
@@ -168,7 +168,9 @@ class _Apart:
         code = self._process.wait()
         self._connection.close()
         with self._lock:
-            self._ended = self._ended or f"it ended the process that read it (exit code {code})"
+            if self._ended is None:
+                why = f"it ended the process that read it (exit code {code})"
+                self._ended = OverLimitError(why, Reason.ENDED_PROCESS, self._marks.products())
             waiting = list(self._waiting.values())
             self._waiting.clear()
         for answer in waiting:
@@ -181,13 +183,15 @@ class _Apart:
                 memory = process.memory_info().rss
             except psutil.Error:
                 return
-            if self._marks.longest() > self._limits.seconds:
-                self._end_because(f"one reading of it took over {self._limits.seconds:g} s")
+            seconds = self._limits.seconds
+            if self._marks.longest() > seconds:
+                self._end_because(f"one reading of it took over {seconds:g} s", self._marks.products(seconds))
             elif memory > self._limits.memory:
-                self._end_because(f"reading it took over {self._limits.memory / 1e9:.1f} GB of memory")
+                why = f"reading it took over {self._limits.memory / 1e9:.1f} GB of memory"
+                self._end_because(why, self._marks.products())
             time.sleep(_LOOK)
 
-    def _end_because(self, reason: str) -> None:
+    def _end_because(self, why: str, read: tuple[str, ...]) -> None:
         with self._lock:
-            self._ended = reason
+            self._ended = OverLimitError(why, read=read)
         self.end()

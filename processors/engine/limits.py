@@ -10,12 +10,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from catalog.errors import ProductError, Reason
 
 CALLS = 256
 """Calls that are watched at once; more than there are threads that read."""
+
+_NAME = 248
+"""Bytes of a name that a mark holds."""
+
+MARKS = CALLS * (8 + _NAME)
+"""Bytes of all marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +34,47 @@ class Limits:
     memory: int
     """Bytes of the process."""
 
+    def __str__(self) -> str:
+        return f"{self.seconds:g} s and {self.memory / 1e9:.1f} GB"
+
 
 class OverLimitError(ProductError):
-    """Reading took more than is allowed, or ended the process that did it."""
+    """Reading took more than is allowed (`Reason.OVER_LIMIT`), or ended the process that did it (`Reason.ENDED_PROCESS`)."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text, Reason.OVER_LIMIT)
+    def __init__(self, text: str, kind: Reason = Reason.OVER_LIMIT, read: tuple[str, ...] = ()) -> None:
+        """``read``: products that were being read, as marks hold their names."""
+        super().__init__(text, kind)
+        self.read = read
+
+    def concerns(self, product: str) -> bool:
+        """Return whether that product was being read."""
+        return _clipped(product).decode(errors="replace") in self.read
+
+
+def _clipped(name: str) -> bytes:
+    return name.encode(errors="replace")[:_NAME]
+
+
+_product: ContextVar[str] = ContextVar("product", default="")
+
+
+@contextmanager
+def reading(product: str) -> Iterator[None]:
+    """Around all that is read of a product, in the thread that reads it: calls that are watched bear its name."""
+    token = _product.set(product)
+    try:
+        yield
+    finally:
+        _product.reset(token)
 
 
 class Marks:
-    """Marks of the calls under way, shared with the process that watches: for each the time at which it began, 0 where there is none."""
+    """Marks of the calls under way, shared with the process that watches: when each began, 0 where there is none, and of which product."""
 
     def __init__(self, shared: memoryview) -> None:
-        """``shared``: `CALLS` numbers of 8 bytes."""
-        self._began = shared.cast("d")
+        """``shared``: `MARKS` bytes."""
+        self._began = shared[: 8 * CALLS].cast("d")
+        self._names = shared[8 * CALLS : MARKS]
         self._free = list(range(CALLS))
 
     @contextmanager
@@ -51,6 +85,7 @@ class Marks:
         except IndexError:  # so many others are marked that one that hangs with it is
             yield
             return
+        self._names[place * _NAME : (place + 1) * _NAME] = _clipped(_product.get()).ljust(_NAME, b"\0")
         self._began[place] = time.monotonic()
         try:
             yield
@@ -62,6 +97,15 @@ class Marks:
         """Seconds of the call that has been under way for the longest; 0 where there is none."""
         began = [start for start in self._began.tolist() if start > 0]
         return time.monotonic() - min(began) if began else 0.0
+
+    def products(self, seconds: float = 0) -> tuple[str, ...]:
+        """Products of the calls that have been under way for longer than that, in the order of their names."""
+        latest = time.monotonic() - seconds
+        names = {self._name(place) for place, start in enumerate(self._began.tolist()) if 0 < start < latest}
+        return tuple(sorted(names - {""}))
+
+    def _name(self, place: int) -> str:
+        return bytes(self._names[place * _NAME : (place + 1) * _NAME]).rstrip(b"\0").decode(errors="replace")
 
 
 class StoppedError(BaseException):
@@ -82,7 +126,7 @@ def check_stopped() -> None:
         raise StoppedError
 
 
-_marks = Marks(memoryview(bytearray(8 * CALLS)))
+_marks = Marks(memoryview(bytearray(MARKS)))
 """Those of this process; nobody looks at them where it is not one that is watched."""
 
 

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from catalog.errors import WorkerError
-from processors.engine.limits import CALLS, StoppedError, stop_calls, watch_calls
+from processors.engine.limits import MARKS, StoppedError, stop_calls, watch_calls
 
 _MOST_CALLS = 1000
 """Calls made at once: as many as are sent."""
@@ -84,7 +84,7 @@ def main(ends: list[str]) -> None:
     connection, shared = map(int, ends)
     there = Connection(connection)
     sys.path[:] = pickle.loads(there.recv_bytes())  # noqa: S301 - functions are found where the other process found them
-    watch_calls(memoryview(mmap.mmap(shared, 8 * CALLS)))
+    watch_calls(memoryview(mmap.mmap(shared, MARKS)))
     signal.signal(signal.SIGTERM, _end)
     try:
         serve(there)

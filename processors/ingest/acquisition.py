@@ -21,7 +21,7 @@ from shapely.geometry import box, shape
 
 from catalog.errors import ProductError, Reason, RequestError
 from catalog.grid import Cell, to_lonlat
-from catalog.products import Acquisition, Frozen, LeftOut, Level, Order, Product
+from catalog.products import Acquisition, Asset, Frozen, LeftOut, Level, Order, Product
 from catalog.sources.protocol import Source
 from catalog.sources.registry import open_source
 from catalog.storage.credentials import Credentials
@@ -31,10 +31,17 @@ from processors.cube.cell import ensure_cell, extend
 from processors.cube.cell_acquisition import CellAcquisition, claimed_for_writing, find_in_cell
 from processors.cube.codecs import DAMAGE
 from processors.cube.lock import LeaseLostError
-from processors.cube.pixel_source import OffsetFinding, PixelSource, sources_text
+from processors.cube.pixel_source import OffsetFinding, PixelSource, checks_text, offsets_text, sources_text
 from processors.ingest.blocks import Scratch
 from processors.ingest.candidates import Candidates, all_versions
-from processors.ingest.left_out import Availability, LeftOutRecord, product_state, read_records, records_text
+from processors.ingest.left_out import (
+    Availability,
+    LeftOutRecord,
+    OverLimits,
+    product_state,
+    read_records,
+    records_text,
+)
 from processors.ingest.offset import CHECKED_BANDS, OffsetCheck, check_offset
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, asset_state
 from processors.ingest.product_bands import FOOTPRINT_MARGIN, Readers
@@ -98,14 +105,16 @@ def ingest_acquisition(
     cells: Sequence[Cell],
     source_address: str,
     credentials: Credentials | None = None,
+    over: OverLimits = OverLimits(),  # noqa: B008 - frozen
     downloads: int | None = None,
 ) -> IngestResult:
     """Write one acquisition into those of its cells that don't hold it yet.
 
     A product that can't be read is dropped with its reason, for an older version where there is one; a band that isn't there stays 0.
-    Both are kept in the cell's `left_out` and tried again once the file has changed. Where another process is writing the acquisition,
-    this one waits and takes what is there then. At most ``downloads`` acquisitions of a source are read over the network at once, by all
-    processes that share the cubes; None for as many as like. Raises `StoreError` where the store can't be written.
+    Both are kept in the cell's `left_out` and tried again once the file has changed. Those ``over`` the limits aren't tried.
+    Where another process is writing the acquisition, this one waits and takes what is there then. At most ``downloads`` acquisitions
+    of a source are read over the network at once, by all processes that share the cubes; None for as many as like.
+    Raises `StoreError` where the store can't be written.
     """
     acquisition = acquisition_of(order, acquisition_id)
     whole: dict[str, CellAcquisition] = {}
@@ -113,7 +122,7 @@ def ingest_acquisition(
     dropped: dict[str, LeftOut] = {}
     for attempt in range(1, ATTEMPTS + 1):
         source = open_source(source_address, credentials)
-        availability = Availability(source)
+        availability = Availability(source, over)
         waiting: list[CellAcquisition] = []
         for target in _in_cells(store, order, acquisition, cells):
             if not _is_whole(target, availability):
@@ -129,7 +138,7 @@ def ingest_acquisition(
                 whole |= {target.cell.name: target for target in claimed if target not in todo}
                 if todo:
                     turn = Turn(reading, store, order.source_id, downloads)
-                    names, dropped = _ingest(todo, source, order.level, scratch, turn)
+                    names, dropped = _ingest(todo, source, order.level, scratch, turn, over)
                     written |= dict.fromkeys(names)
             break
         except LeaseLostError:  # what was asked for has changed, or this process stood still: look again
@@ -152,6 +161,14 @@ def _in_cells(store: Store, order: Order, acquisition: Acquisition, cells: Seque
 
 def _records(target: CellAcquisition) -> list[LeftOutRecord]:
     return read_records(str(target.cube.arrays["left_out"][target.index]))
+
+
+def _readable_records(target: CellAcquisition) -> list[LeftOutRecord]:
+    """Records of an acquisition that is to be read anyway: damaged ones say nothing."""
+    try:
+        return _records(target)
+    except DAMAGE:
+        return []
 
 
 def _is_whole(target: CellAcquisition, availability: Availability) -> bool:
@@ -177,13 +194,20 @@ def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> 
 
 
 def _ingest(
-    targets: Sequence[CellAcquisition], source: Source, level: Level, scratch: Path, turn: Turn
+    targets: Sequence[CellAcquisition],
+    source: Source,
+    level: Level,
+    scratch: Path,
+    turn: Turn,
+    over: OverLimits,
 ) -> tuple[tuple[str, ...], dict[str, LeftOut]]:
     """Names of the cells written, and what was left out by product or product and band. Raises `LeaseLostError`, `StoreError`."""
+    given_up = dict(over.products)
     for target in targets:
         target.cube.take_back(target.index, "masked", "ingested")
+        given_up = over.remembered(_readable_records(target), all_versions(target)) | given_up
     with rasterio.Env(**GDAL_ENVIRONMENT), ExitStack() as stack:
-        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack, turn))
+        candidates = Candidates(source, targets, level, scratch, AssetOpener(stack, turn), given_up)
         readers = candidates.readers
         while True:
             kept = Scratch(scratch)
@@ -208,12 +232,29 @@ def _ingest(
     written = []
     for target, values in zip(targets, facts, strict=True):
         if values is not None:
-            _finish(target, values, candidates, dropped, checks)
+            _finish(target, values, candidates, dropped, checks, over)
             written.append(target.cell.name)
+        else:
+            _remember(target, dropped, over)
     missing = (bands for name, bands in readers.missing.items() if name in readers.bands)
     return tuple(written), dropped | empty | {
         left_out.product: left_out for bands in missing for left_out in bands.values()
     }
+
+
+def _record(left: LeftOut, product: Product, listed: Mapping[str, Asset], over: OverLimits) -> LeftOutRecord:
+    """Record of a product that is left out, with the state in which another try is worth it."""
+    causes = left.kind, left.cause
+    if Reason.OVER_LIMIT in causes:
+        return LeftOutRecord(left, over.state(product))
+    return LeftOutRecord(left, "again" if Reason.ENDED_PROCESS in causes else product_state(listed))
+
+
+def _remember(target: CellAcquisition, dropped: Mapping[str, LeftOut], over: OverLimits) -> None:
+    """Write down which products of a cell that stays empty are over the limits: a look at each takes long. Raises `LeaseLostError`."""
+    left = ((product, dropped[product.id]) for product in all_versions(target) if product.id in dropped)
+    records = [_record(why, product, {}, over) for product, why in left if why.kind is Reason.OVER_LIMIT]
+    target.cube.set(target.index, left_out=records_text(records))
 
 
 def _check_offsets(products: Mapping[str, Product], readers: Readers) -> dict[str, OffsetCheck]:
@@ -238,6 +279,7 @@ def _finish(
     candidates: Candidates,
     dropped: Mapping[str, LeftOut],
     checks: Mapping[str, OffsetCheck],
+    over: OverLimits,
 ) -> None:
     """Write what is known of a whole slab, and its flag last. Raises `LeaseLostError`, `StoreError`."""
     records: list[LeftOutRecord] = []
@@ -245,7 +287,7 @@ def _finish(
     for product in all_versions(target):
         listed = candidates.assets.get(product.id, {})
         if product.id in dropped:
-            records.append(LeftOutRecord(dropped[product.id], product_state(listed)))
+            records.append(_record(dropped[product.id], product, listed, over))
         if product.id not in facts.products:
             continue
         for band, left_out in candidates.readers.missing.get(product.id, {}).items():
@@ -264,8 +306,8 @@ def _finish(
         )
     target.cube.set(
         target.index,
-        offset_from="; ".join(sorted({said_by for source in sources for said_by in source.offset_from})),
-        offset_check="; ".join(sorted({source.check for source in sources})),
+        offset_from=offsets_text(sources),
+        offset_check=checks_text(sources),
         pixels_from=sources_text(sources),
         off_grid=json.dumps(facts.off_grid) if facts.off_grid else "",
         left_out=records_text(records),

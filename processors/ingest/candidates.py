@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from catalog.errors import AccessError, ProductError, Reason, SourceError
@@ -10,7 +10,7 @@ from catalog.products import BANDS, Asset, LeftOut, Level, Product
 from catalog.sources.protocol import Downloading, Source
 from catalog.versions import versions_of
 from processors.cube.cell_acquisition import CellAcquisition
-from processors.engine.limits import uninterruptible
+from processors.engine.limits import reading, uninterruptible
 from processors.ingest.opening import AssetOpener
 from processors.ingest.product_bands import Readers, open_products
 
@@ -19,17 +19,24 @@ class Candidates:
     """The products of an acquisition and their versions, open as far as they are read from."""
 
     def __init__(
-        self, source: Source, targets: Sequence[CellAcquisition], level: Level, scratch: Path, opener: AssetOpener
+        self,
+        source: Source,
+        targets: Sequence[CellAcquisition],
+        level: Level,
+        scratch: Path,
+        opener: AssetOpener,
+        over: Mapping[str, LeftOut],
     ) -> None:
+        """``over``: products that are known to be over the limits; they are not tried."""
         self._source, self._targets, self._level, self._scratch, self._opener = source, targets, level, scratch, opener
         self._newest = {product.id: product for target in targets for product in target.products}
         self.readers = Readers()
         self.assets: dict[str, dict[str, Asset]] = {}
-        self.dropped: dict[str, LeftOut] = {}
-        """Products that can't be read, newer and older versions alike."""
         self.products = {
             version.id: version for newest in self._newest.values() for version in versions_of(newest)
         }  # fmt: skip
+        self.dropped = {name: left for name, left in over.items() if name in self.products}
+        """Products that can't be read, newer and older versions alike."""
         self._taken = {name: self._choose(self._newest[name]) for name in sorted(self._newest)}
 
     def give_up(self, left_out: LeftOut) -> None:
@@ -62,7 +69,11 @@ class Candidates:
         """The version to read: the newest that opens with all its bands, else the one that lacks the fewest."""
         opened: dict[str, int] = {}
         for version in versions_of(newest):
-            if version.id not in self.dropped and self._open(version):
+            if version.id in self.dropped:
+                continue
+            with reading(version.id):
+                usable = self._open(version)
+            if usable:
                 opened[version.id] = len(self.readers.missing[version.id])
                 if not opened[version.id]:
                     break

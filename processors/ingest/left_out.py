@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import rasterio
@@ -13,7 +15,7 @@ from catalog.errors import ProductError, Reason, SourceError
 from catalog.products import BANDS, Asset, LeftOut, Product
 from catalog.sources.protocol import Downloading, Source
 from catalog.storage.store import digest
-from processors.engine.limits import uninterruptible
+from processors.engine.limits import reading, uninterruptible
 from processors.ingest.opening import GDAL_ENVIRONMENT, AssetOpener, MissingAssetError, asset_state, is_remote
 
 
@@ -51,11 +53,47 @@ def product_state(assets: Mapping[str, Asset]) -> str:
     return digest({name: asset_state(asset) for name, asset in assets.items()})
 
 
+_ENDED = {Reason.OVER_LIMIT, Reason.ENDED_PROCESS}
+
+
+@dataclass(frozen=True, slots=True)
+class OverLimits:
+    """Products whose reading ended the process that did it, and what is known of that from before."""
+
+    limits: str = ""
+    """The limits of today."""
+    products: Mapping[str, LeftOut] = field(default_factory=dict)
+    """Those of this time."""
+
+    def state(self, product: Product) -> str:
+        """State to record of a product that was over the limits: to find that out again takes long, so it isn't on every run.
+
+        Another content or other limits are worth another try, and so is another day: the disk or the network may have been slow.
+        Where the source doesn't tell contents, every run is worth one.
+        """
+        if not product.content:
+            return "again"
+        return digest([product.content, self.limits, datetime.now(UTC).date().isoformat()])
+
+    def remembered(self, records: Iterable[LeftOutRecord], products: Iterable[Product]) -> dict[str, LeftOut]:
+        """Those of the products that records say were over the limits, and that aren't worth another try."""
+        by_id = {product.id: product for product in products}
+        return {
+            left.product: left
+            for left, state in records
+            if left.kind is Reason.OVER_LIMIT and left.product in by_id and self.lasts(state, by_id[left.product])
+        }
+
+    def lasts(self, state: str, product: Product) -> bool:
+        """Return whether a product of that recorded state isn't worth another try."""
+        return state != "again" and state == self.state(product)
+
+
 class Availability:
     """Looks whether what was left out has changed since: each file once, remote ones by opening them."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, over: OverLimits = OverLimits()) -> None:
+        self._source, self._over = source, over
         self._assets: dict[str, dict[str, Asset]] = {}
         self._states: dict[str, str] = {}
 
@@ -64,15 +102,20 @@ class Availability:
 
         What a service refused or sent damaged isn't asked for on every run, at a price each time, with all that is well.
         """
+        by_id = {product.id: product for product in products}
+        tried = by_id.keys() - self._over.products.keys()
+        over = [record for record in records if {record.left_out.kind, record.left_out.cause} & _ENDED]
+        for left, state in over:
+            if left.product in tried and not self._over.lasts(state, by_id[left.product]):
+                return True
         if isinstance(self._source, Downloading):
             # What a cell of an older version leaves out may be passing.
             return any(record.left_out.passing or record.left_out.kind is Reason.UNKNOWN for record in records)
-        by_id = {product.id: product for product in products}
-        for record in records:
+        for record in (record for record in records if record not in over):
             key = record.left_out.product
             name, _, band = (key, "", "") if key in by_id else key.rpartition(" ")
             try:
-                if name not in by_id:
+                if name not in tried:
                     continue
                 state = self._state(by_id[name], band)
                 if state == "now" and record.left_out.cause is not None:
@@ -97,7 +140,7 @@ class Availability:
         """The product's assets; None where its description isn't understood."""
         if product.id not in self._assets:
             try:
-                with uninterruptible():
+                with reading(product.id), uninterruptible():
                     self._assets[product.id] = self._source.assets(product)
             except ProductError:
                 return None

@@ -21,6 +21,7 @@ from catalog.products import NO_DATA, SATURATED, LeftOut
 from catalog.versions import versions_of
 from processors.cube.cell_acquisition import CellAcquisition
 from processors.cube.layout import CLEAR_NO_DATA
+from processors.engine.limits import reading
 from processors.engine.machine import cores
 from processors.ingest.blocks import Scratch
 from processors.ingest.opening import is_remote
@@ -212,10 +213,11 @@ class _Slab:
 
 @contextmanager
 def _blamed_on(product: str) -> Iterator[None]:
-    try:
-        yield
-    except ProductError as error:
-        raise BrokenProductError(LeftOut.because(product, error)) from error
+    with reading(product):
+        try:
+            yield
+        except ProductError as error:
+            raise BrokenProductError(LeftOut.because(product, error)) from error
 
 
 def write_slabs(targets: Sequence[CellAcquisition], readers: Readers, scratch: Scratch) -> list[Facts | None]:

@@ -1,127 +1,203 @@
-"""Fields of a label raster, and which of their pixels are held out to score a model with.
+"""Fields of a label raster, and which of their pixels a model learns from or is scored on.
 
-Two designs that measure different things. Blocks of 16 x 16 pixels cut through fields: a model that has seen the rest of
-a field is scored inside it (*within-field*). Whole fields held out show what a model knows about fields that it has never
-seen (*field-disjoint*). Their scores are never mixed.
+Ground that `catalog.hold_out` holds out teaches nothing. A field that lies on both sides of its border is scored, on the ground that is
+held out, where that is half of it or more; else it serves for nothing: no field is learnt from and scored on. Where a class then has too
+few fields to score, all fields are learnt from, and dealt into folds for an estimate.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from agrunet.data.header import SPLITS
-
-BLOCK = 16
-"""Edge of a block, pixels."""
-
-FOLDS = 4
+from agrunet.data.header import SPLITS, LabelledField
+from catalog.grid import Window
+from catalog.hold_out import BLOCK, field_name
 
 MIN_FIELD = 20
-"""A connected part smaller than this many pixels is an edge or a remnant, not a field to be held out."""
+"""A connected part smaller than this many pixels is an edge or a remnant: learnt from, never scored."""
+
+ENOUGH = 5
+"""Fields held out of each class that a score rests on; with fewer it is an estimate, by folds."""
+
+FOLDS = 3
+"""Folds of an estimate: few, for each is a training."""
+
+GUARD = 10
+"""Pixels beside ground that is held out from which a part larger than a block teaches nothing: it is cut there, and goes on beyond."""
 
 SMALL_FIELDS = 30
 """Fields below which an accuracy says next to nothing about other places."""
 
+NO_FIELD = -1
+
 Labels16 = npt.NDArray[np.int16]
+Numbers = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+Split = npt.NDArray[np.uint8]
 
 
-def block_folds(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Fold of every pixel (H, W): (block row + block column) mod 4, counted from the upper left corner."""
-    rows, columns = (np.arange(length) // BLOCK for length in shape)
-    folds: npt.NDArray[np.uint8] = ((rows[:, None] + columns[None, :]) % FOLDS).astype(np.uint8)
-    return folds
+@dataclass(frozen=True, slots=True, eq=False)
+class GroundSplit:
+    """Uses of the pixels of a window: ``split`` (H, W), values of `agrunet.data.header.SPLITS`, and the field that each belongs to.
+
+    ``field``: (H, W) index into ``names`` and ``owners`` (F,), the label of each; `NO_FIELD` where a pixel is of none.
+    """
+
+    split: Split
+    field: Numbers
+    names: tuple[str, ...]
+    owners: Labels16
 
 
-def connected_fields(labels: Labels16) -> tuple[npt.NDArray[np.int32], Labels16]:
+def connected_parts(labels: Labels16) -> tuple[Numbers, Labels16]:
     """Number the 4-connected parts of equal label.
 
-    ``labels``: (H, W), -1 = unknown. Returns the numbers (H, W), 1 to F and 0 where unknown, and the label of each field (F,).
-    Fields are numbered by label, then from the upper left by row.
+    ``labels``: (H, W), -1 = unknown. Returns the numbers (H, W), 1 to F and 0 where unknown, and the label of each part (F,).
+    Parts are numbered by label, then from the upper left by row.
     """
     from scipy import ndimage  # a request without labels doesn't need it
 
-    fields = np.zeros(labels.shape, np.int32)
+    parts = np.zeros(labels.shape, np.int32)
     owners: list[Labels16] = []
     known = 0
     for label in np.unique(labels[labels >= 0]):
-        parts, count = ndimage.label(labels == label)
-        np.add(parts, known, out=fields, where=parts > 0, casting="unsafe")
+        numbered, count = ndimage.label(labels == label)
+        np.add(numbered, known, out=parts, where=numbered > 0, casting="unsafe")
         owners.append(np.full(count, label, np.int16))
         known += count
-    return fields, np.concatenate(owners) if owners else np.zeros(0, np.int16)
+    return parts, np.concatenate(owners) if owners else np.zeros(0, np.int16)
 
 
-def held_out_fields(sizes: npt.NDArray[np.int64], owners: Labels16) -> list[int]:
-    """Numbers of the fields held out: one of each class that has two or more of at least 20 pixels.
+def split_ground(labels: Labels16, held_out: Mask, window: Window) -> GroundSplit:
+    """Split the labels of a window by what ground is held out (both (H, W)).
 
-    ``sizes``: (F,) pixels of each field; ``owners``: (F,) its label. Of a class's fields of that size the one nearest to a
-    quarter of the class's pixels is taken, the first by number where two are as near; another always stays to learn from.
+    A part that reaches further than a block is no field but land of one kind, or many fields side by side: what of it lies in one block
+    counts as a field.
     """
-    chosen = []
-    for label in np.unique(owners):
-        candidates = np.flatnonzero((owners == label) & (sizes >= MIN_FIELD))
-        if len(candidates) >= 2:
-            distance = np.abs(sizes[candidates] - sizes[owners == label].sum() / 4)
-            chosen.append(int(candidates[np.argmin(distance)]) + 1)
-    return chosen
+    numbers, owners, large = _fields(labels, window)
+    count = len(owners) + 1
+    pixels = np.bincount(numbers.ravel(), minlength=count)
+    held = np.bincount(numbers[held_out], minlength=count)
+    use = np.full(count, SPLITS["none"], np.uint8)
+    use[held == 0] = SPLITS["train"]
+    use[(held >= MIN_FIELD) & (2 * held >= pixels)] = SPLITS["hold-out"]
+    use[0] = SPLITS["none"]
+    split = use[numbers]
+    split[(split == SPLITS["hold-out"]) & ~held_out] = SPLITS["none"]
+    if large.any() and held_out.any():
+        split[large[numbers] & (split == SPLITS["train"]) & _near(held_out)] = SPLITS["none"]
+    known = np.flatnonzero(pixels[1:] >= MIN_FIELD) + 1
+    index = np.full(count, NO_FIELD, np.int32)
+    index[known] = np.arange(len(known))
+    flat, places = np.unique(numbers.ravel(), return_index=True)
+    first = dict(zip(flat.tolist(), places.tolist(), strict=True))
+    rows, columns = np.divmod([first[number] for number in known.tolist()], window.width) if len(known) else ((), ())
+    names = tuple(
+        field_name(window.epsg, window.left + int(column), window.top - int(row))
+        for row, column in zip(rows, columns, strict=True)
+    )
+    return GroundSplit(split, index[numbers], names, owners[known - 1])
 
 
-def split_map(labels: Labels16, classes: int, fold: int = 0) -> npt.NDArray[np.uint8]:
-    """Split of each labelled pixel of an area: values of `agrunet.data.folder.SPLITS`, (H, W).
+def _fields(labels: Labels16, window: Window) -> tuple[Numbers, Labels16, Mask]:
+    """Numbers (H, W) of the fields, from 1, the label of each (F,), and by number (F + 1,) whether it is a piece of a larger part."""
+    from scipy import ndimage
 
-    ``labels``: (H, W) index of the class below ``classes``, -1 = unknown (split "none"). Of each class with two fields or
-    more one is "field-disjoint"; of the other pixels block fold ``fold`` is "within-field" and the rest "train". A class
-    that would keep no pixel to learn from gets its "within-field" pixels back.
+    numbers, owners = connected_parts(labels)
+    pieces: list[Labels16] = []
+    known = len(owners)
+    for part, box in enumerate(ndimage.find_objects(numbers), start=1):
+        rows, columns = box
+        if max(rows.stop - rows.start, columns.stop - columns.start) <= BLOCK:
+            continue
+        block_rows = (window.top - 1 - np.arange(rows.start, rows.stop)) // BLOCK
+        block_columns = (window.left + np.arange(columns.start, columns.stop)) // BLOCK
+        blocks = (block_rows.max() - block_rows)[:, None] * (np.ptp(block_columns) + 1) + (
+            block_columns - block_columns.min()
+        )[None, :]
+        here = numbers[box] == part
+        _, piece = np.unique(blocks[here], return_inverse=True)
+        numbers[box][here] = known + 1 + piece
+        pieces.append(np.full(int(piece.max()) + 1, owners[part - 1], np.int16))
+        known += len(pieces[-1])
+    large = np.arange(known + 1) > len(owners)
+    return numbers, np.concatenate([owners, *pieces]), large
+
+
+def _near(held_out: Mask) -> Mask:
+    from scipy import ndimage
+
+    near: Mask = ndimage.maximum_filter(held_out, size=2 * GUARD + 1)
+    return near
+
+
+def in_folds(names: Sequence[str], owners: Labels16) -> tuple[LabelledField, ...]:
+    """Deal fields into folds, class by class, in the order of a hash of their names: another area deals them much the same."""
+    folds = np.zeros(len(names), np.int64)
+    for turn, label in enumerate(np.unique(owners).tolist()):
+        own = sorted(np.flatnonzero(owners == label).tolist(), key=lambda field: _order(names[field]))
+        folds[own] = (np.arange(len(own)) + turn) % FOLDS + 1
+    return tuple(
+        LabelledField(name=name, label=int(label), fold=int(fold))
+        for name, label, fold in zip(names, owners, folds, strict=True)
+    )
+
+
+def _order(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def foldable(fields: Sequence[LabelledField]) -> bool:
+    """True where there are two folds or more, and each leaves two classes to learn from."""
+    folds = {field.fold for field in fields}
+    left = [{field.label for field in fields if field.fold != fold} for fold in folds]
+    return len(folds) > 1 and all(len(labels) > 1 for labels in left)
+
+
+def lacking(present: Sequence[int], held: Sequence[int], learnt: Sequence[int]) -> list[int]:
+    """Classes that no score can rest on: of those ``present``, the ones with too few fields held out or nothing to learn from.
+
+    ``held``: fields held out and ``learnt``: pixels to learn from, both by class.
     """
-    if labels.size and int(labels.max()) >= classes:
-        raise ValueError(f"label {int(labels.max())} in a map of {classes} classes")
-    split = np.full(labels.shape, SPLITS["train"], np.uint8)
-    split[block_folds(labels.shape) == fold] = SPLITS["within-field"]
-    fields, owners = connected_fields(labels)
-    sizes = np.bincount(fields.ravel(), minlength=len(owners) + 1)[1:]
-    split[np.isin(fields, held_out_fields(sizes, owners))] = SPLITS["field-disjoint"]
-    split[labels < 0] = SPLITS["none"]
-    for label in np.unique(owners):
-        own = labels == label
-        if not (split[own] == SPLITS["train"]).any():
-            split[own & (split == SPLITS["within-field"])] = SPLITS["train"]
-    return split
+    return [label for label in present if held[label] < ENOUGH or not learnt[label]]
 
 
-def describe_split(labels: Labels16, split: npt.NDArray[np.uint8], names: Sequence[str]) -> tuple[str, ...]:
-    """Sentences on what the hold-out can and can't show; ``names`` are those of the classes, by index."""
-    fields, owners = connected_fields(labels)
-    large = int((np.bincount(fields.ravel(), minlength=len(owners) + 1)[1:] >= MIN_FIELD).sum())
-    pixels = labels[labels >= 0].astype(np.int64) * 256 + split[labels >= 0]
-    counts = np.bincount(pixels, minlength=256 * len(names)).reshape(-1, 256)
-    present = [int(label) for label in np.flatnonzero(counts.any(axis=1))]
+def describe_hold_out(fields: Sequence[LabelledField], names: Sequence[str]) -> str:
+    """A sentence on fields that are held out; ``names`` are those of the classes, by index."""
+    counted = _counted(fields, names)
+    return f"{len(fields)} fields held out, on blocks of ground of 1 km that no model learns from ({counted})." + _few(
+        len(fields)
+    )
 
-    def scored(kind: str) -> list[str]:
-        return [names[label] for label in present if counts[label, SPLITS[kind]]]
 
-    def without(kind: str) -> str:
-        return ", ".join(names[label] for label in present if not counts[label, SPLITS[kind]])
+def describe_estimate(
+    fields: Sequence[LabelledField], names: Sequence[str], short: Sequence[int], held: Sequence[int]
+) -> str:
+    """Sentences on an unproven model: what classes were short of fields held out, and what its scores are instead."""
+    listed = ", ".join(f"{names[label]} ({held[label]})" for label in short)
+    unproven = (
+        f"Unproven: held-out ground has fewer than {ENOUGH} fields, or leaves nothing to learn from, of {listed}. The model learnt from "
+        f"all {len(fields)} fields ({_counted(fields, names)})"
+    )
+    if not foldable(fields):
+        return f"{unproven}, too few for any score." + _few(len(fields))
+    return (
+        f"{unproven}; its scores are those of a grouped {FOLDS}-fold: each field is mapped by a network that didn't learn from it."
+        + _few(len(fields))
+    )
 
-    held = scored("field-disjoint")
-    sentences = [f"{len(pixels)} labelled pixels, {large} fields of at least {MIN_FIELD} pixels."]
-    if held:
-        classes = "class" if len(held) == 1 else "classes"
-        sentences.append(
-            f"field-disjoint: one whole field held out of each of {len(held)} {classes} ({', '.join(held)})."
-        )
-        if without("field-disjoint"):
-            sentences.append(
-                f"Not in the field-disjoint score, for want of a second field: {without('field-disjoint')}."
-            )
-    else:
-        sentences.append(f"No field-disjoint score: no class has two fields of at least {MIN_FIELD} pixels.")
-    if without("within-field"):
-        sentences.append(f"Not in the within-field score: {without('within-field')}.")
-    if large < SMALL_FIELDS:
-        sentences.append(
-            f"With fewer than {SMALL_FIELDS} fields the scores check the wiring and carry no claim of accuracy."
-        )
-    return tuple(sentences)
+
+def _counted(fields: Sequence[LabelledField], names: Sequence[str]) -> str:
+    counts = np.bincount([field.label for field in fields], minlength=len(names))
+    return ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True) if count) or "none"
+
+
+def _few(fields: int) -> str:
+    if fields >= SMALL_FIELDS:
+        return ""
+    return f" With fewer than {SMALL_FIELDS} fields the scores check the wiring and carry no claim of accuracy."

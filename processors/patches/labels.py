@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from catalog.errors import RequestError
 from catalog.grid import Window, inside
 from catalog.legend import Legend, legend_of_codes, read_legend
+from catalog.storage.store import sha256
 from catalog.zone import group_windows
 from processors.patches.ground_codes import Coded, Codes, open_codes
 from processors.patches.polygons import faults_text
@@ -37,6 +39,15 @@ class Labels:
     @property
     def path(self) -> Path:
         return self.codes.path
+
+    @property
+    def digest(self) -> str:
+        """Checksum (sha256) of the file, or of all files of a geodatabase, with their names."""
+        if self.path.is_file():
+            return sha256(self.path)
+        files = sorted(path for path in self.path.rglob("*") if path.is_file())
+        named = "".join(f"{path.relative_to(self.path)} {sha256(path)}\n" for path in files)
+        return hashlib.sha256(named.encode()).hexdigest()
 
     def read(self, window: Window) -> npt.NDArray[np.int16]:
         """Index into ``legend.mapped`` (H, W); -1 unknown: outside the file, role ignore, codes that no entry names."""

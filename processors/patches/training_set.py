@@ -20,27 +20,31 @@ from shapely.ops import unary_union
 
 from agrunet.data.contract import SeriesContract
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
-from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.header import FolderHeader
 from agrunet.data.patches import Patch, PatchSource
 from agrunet.errors import AgrunetError
 from catalog.area import as_geojson
 from catalog.errors import RequestError, StoreError
-from catalog.grid import Window, clipped, inside, to_lonlat
+from catalog.grid import Window, clipped, to_lonlat
 from catalog.products import Frozen, Order
 from catalog.storage.store import digest
 from catalog.storage.whole import folder_written_whole, write_json
-from catalog.zone import group_windows
 from processors.engine.machine import cores
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
-from processors.patches.label_split import BLOCK, describe_split, split_map
-from processors.patches.labels import UNKNOWN_LABEL, Labels
+from processors.patches.area_labels import (
+    USED,
+    AreaLabels,
+    Evidence,
+    estimated_by_folds,
+    held_out_fields,
+    read_area,
+)
+from processors.patches.label_split import Labels16, Numbers, Split
+from processors.patches.labels import Labels
 from processors.season import Season
 
 SUMMARY = "training.json"
-
-Split = npt.NDArray[np.uint8]
-Labels16 = npt.NDArray[np.int16]
 
 
 class TrainingSeason(SeriesContract):
@@ -101,14 +105,14 @@ def write_training_patches(
     season: TrainingSeason,
     *,
     max_patches: int = 400,
-    split: Split | None = None,
     engine: Engine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainingFolder:
     """Write the patches that hold labels, with what each of their pixels serves for.
 
-    ``patches`` are those of ``windows``, in that order; ``zone_area`` in the metres of their zone: labels outside are unknown.
-    ``split`` (H, W) over the window of a compact area replaces `split_map`. Of more than ``max_patches`` with labels, those with the most
+    ``patches`` are those of ``windows``, which don't overlap, in that order; ``zone_area`` in the metres of their zone: labels outside are
+    unknown. Ground that is held out is left to score on; where that is too little, every label is learnt from, and the fields are dealt
+    into folds (`processors.patches.label_split`). Of more than ``max_patches`` with labels, those with the most
     of each class are taken first, then evenly from north to south. ``engine``: writes several patches at once where its workers see
     the folder; ``progress`` is told (patches written, of how many). The folder is whole or absent, and not written again where it
     already holds the same. Raises `RequestError` where the labels don't meet the area or hold too little to learn
@@ -116,35 +120,34 @@ def write_training_patches(
     """
     epsg = windows[0].epsg
     labels.check(zone_area, epsg)
-    sheet = _Sheet(tuple(group_windows(zone_area, epsg)))
-    area_labels = np.full(sheet.shape, UNKNOWN_LABEL, np.int16)
-    for window, place in sheet.places():
-        area_labels[place] = np.where(inside(zone_area, window), labels.read(window), UNKNOWN_LABEL)
+    area = read_area(labels, zone_area, epsg)
     names = tuple(entry.name for entry in labels.legend.mapped)
-    _check_classes(area_labels, names, labels)
-    area_split = split_map(area_labels, len(names)) if split is None else split
-    run = _digest(windows, labels, zone_area, season, max_patches, area_labels, area_split)
+    _check_classes(area.labels, names, labels)
+    chosen, left_out, evidence = _chosen(area, windows, names, max_patches)
+    digests = {"labels": labels.digest}
+    run = _digest(windows, labels, zone_area, season, max_patches, evidence, digests)
     written = _written(folder, run)
     if written is not None:
         return written
 
-    cuts = _Cuts(sheet, area_labels, area_split, tuple(windows))
-    chosen, left_out = choose_patches(cuts.counts(len(names)), max_patches)
-    notes = list(describe_split(area_labels, area_split, names))
+    notes = [evidence.text]
     if left_out:
         notes.append(f"{len(chosen)} of {len(chosen) + left_out} patches with labels were taken.")
+    taken = [windows[index] for index in chosen]
     summary = TrainingSummary(
         digest=run,
         patches=len(chosen),
         left_out=left_out,
-        pixels=_pixels(cuts.counts(len(names))[chosen].sum(axis=0), names),
+        pixels=_pixels(evidence.area.counts(taken, len(names)).sum(axis=0), names),
         notes=tuple(notes),
     )
-    header = _header(chosen, windows, labels, zone_area, season, " ".join(notes))
+    header = _header(taken, labels, zone_area, season, evidence, digests, " ".join(notes))
     try:
         with folder_written_whole(folder) as aside:
             write = partial(_write_labelled, patches, aside)
-            labelled = (LabelledPatch(number, index, *cuts.cut(index)) for number, index in enumerate(chosen))
+            labelled = (
+                LabelledPatch(number, index, *evidence.area.cut(windows[index])) for number, index in enumerate(chosen)
+            )
             with _several_at_once(engine) as at_once:
                 for written_count, _ in enumerate(at_once.as_completed(write, labelled), start=1):
                     if progress is not None:
@@ -156,20 +159,34 @@ def write_training_patches(
     return TrainingFolder(folder, summary)
 
 
+def _chosen(
+    area: AreaLabels, windows: Sequence[Window], names: Sequence[str], max_patches: int
+) -> tuple[list[int], int, Evidence]:
+    """Numbers of the patches to write, how many more hold labels, and what is learnt from and scored on in them."""
+    chosen, left_out = choose_patches(area.counts(windows, len(names)), max_patches)
+    evidence, short, held = held_out_fields(area, [windows[index] for index in chosen], names)
+    if short or not chosen:
+        area = area.all_learnt()
+        chosen, left_out = choose_patches(area.counts(windows, len(names)), max_patches)
+        evidence = estimated_by_folds(area, [windows[index] for index in chosen], names, short, held)
+    return chosen, left_out, evidence
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPatch:
-    """One patch to write: its number in the folder and among the windows, its label and split (H, W)."""
+    """One patch to write: its number in the folder and among the windows, its label, split and fields (H, W)."""
 
     number: int
     index: int
     label: Labels16
     split: Split
+    field: Numbers
 
 
 def _write_labelled(patches: PatchSource, folder: Path, labelled: LabelledPatch) -> None:
     patch = patches.read(labelled.index)
     with_label = Patch(patch.values, patch.clear, patch.days, labelled.label)
-    write_patch(folder, labelled.number, with_label, labelled.split)
+    write_patch(folder, labelled.number, with_label, labelled.split, labelled.field)
 
 
 @contextmanager
@@ -203,60 +220,6 @@ def choose_patches(counts: npt.NDArray[np.int64], max_patches: int) -> tuple[lis
     return sorted([*taken, *(int(index) for index in rest[steps])]), len(labelled) - max_patches
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """One array for an area whose parts lie far apart: the windows of its groups, one below the other. No field reaches into two."""
-
-    windows: tuple[Window, ...]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        _, (rows, _) = list(self.places())[-1]
-        return rows.stop, max(window.width for window in self.windows)
-
-    def places(self) -> Iterator[tuple[Window, tuple[slice, slice]]]:
-        """Each window and its rows and columns in the array; the blocks of the split begin with each."""
-        row = 0
-        for window in self.windows:
-            yield window, (slice(row, row + window.height), slice(0, window.width))
-            row = ((row + window.height) // BLOCK + 1) * BLOCK
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cuts:
-    """Labels and splits over the area, cut by window; a window may reach out of the area."""
-
-    sheet: _Sheet
-    labels: Labels16
-    split: Split
-    windows: tuple[Window, ...]
-
-    def cut(self, index: int) -> tuple[Labels16, Split]:
-        """Label and split (H, W) of one patch, unknown outside the area."""
-        window = self.windows[index]
-        label = np.full(window.shape, UNKNOWN_LABEL, np.int16)
-        split = np.full(window.shape, SPLITS["none"], np.uint8)
-        for group, place in self.sheet.places():
-            common = window.intersection(group)
-            if common is not None:
-                label[window.slices(common)] = self.labels[place][group.slices(common)]
-                split[window.slices(common)] = self.split[place][group.slices(common)]
-        return label, split
-
-    def counts(self, classes: int) -> npt.NDArray[np.int64]:
-        """Labelled pixels (N, splits, classes) of each window, by `_USED` and class."""
-        counts = np.zeros((len(self.windows), len(_USED), classes), np.int64)
-        for index in range(len(self.windows)):
-            label, split = self.cut(index)
-            for number, name in enumerate(_USED):
-                here = label[(split == SPLITS[name]) & (label >= 0)]
-                counts[index, number] = np.bincount(here, minlength=classes)
-        return counts
-
-
-_USED = tuple(name for name in SPLITS if name != "none")
-
-
 def _check_classes(area_labels: Labels16, names: Sequence[str], labels: Labels) -> None:
     if len(names) < 2:
         raise RequestError(
@@ -272,24 +235,28 @@ def _check_classes(area_labels: Labels16, names: Sequence[str], labels: Labels) 
 
 
 def _header(
-    chosen: Sequence[int],
     windows: Sequence[Window],
     labels: Labels,
     zone_area: BaseGeometry,
     season: TrainingSeason,
+    evidence: Evidence,
+    digests: dict[str, str],
     hold_out: str,
 ) -> FolderHeader:
     epsg = windows[0].epsg
-    met = [_surface(clipped(zone_area, windows[index]).intersection(box(*windows[index].bounds))) for index in chosen]
+    met = [_surface(clipped(zone_area, window).intersection(box(*window.bounds))) for window in windows]
     return FolderHeader(
         **season.shared(FolderHeader),
-        count=len(chosen),
+        count=len(windows),
         patch_size=windows[0].width,
         classes=tuple(entry.name for entry in labels.legend.mapped),
         legend=[entry.model_dump(mode="json") for entry in labels.legend.entries],
         footprint=as_geojson(to_lonlat(zone_area, epsg)),
         patch_footprints=tuple(as_geojson(to_lonlat(part, epsg)) for part in met),
         hold_out=hold_out,
+        evidence=evidence.kind,
+        fields=evidence.fields,
+        training_data=digests,
     )
 
 
@@ -301,7 +268,7 @@ def _surface(geometry: BaseGeometry) -> BaseGeometry:
 def _pixels(counts: npt.NDArray[np.int64], names: Sequence[str]) -> dict[str, dict[str, int]]:
     return {
         split: {name: int(count) for name, count in zip(names, row, strict=True) if count}
-        for split, row in zip(_USED, counts, strict=True)
+        for split, row in zip(USED, counts, strict=True)
     }
 
 
@@ -311,13 +278,16 @@ def _digest(
     zone_area: BaseGeometry,
     season: TrainingSeason,
     max_patches: int,
-    area_labels: Labels16,
-    area_split: Split,
+    evidence: Evidence,
+    digests: dict[str, str],
 ) -> str:
-    arrays = hashlib.sha256(area_labels.tobytes() + area_split.tobytes()).hexdigest()
+    area = evidence.area
+    arrays = hashlib.sha256(area.labels.tobytes() + area.split.tobytes() + area.field.tobytes()).hexdigest()
+    fields = [field.model_dump(mode="json") for field in evidence.fields]
     rectangles = [(window.left, window.top, window.width, window.height) for window in windows]
     legend = labels.legend.model_dump(mode="json")
     described: list[Any] = [season.model_dump(mode="json"), legend, zone_area.wkt, max_patches, rectangles, arrays]
+    described += [fields, digests]
     return digest(described)
 
 

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from catalog.errors import RequestError, StoreError
 from catalog.products import Frozen
+from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from processors.engine.opening import open_engine
 from processors.simulation.mission.mission import FARMING, VERSION, Mission
@@ -89,7 +90,7 @@ def claimed(folder: Path, settings: MissionSettings, growing: str | None = None)
     except Timeout as error:
         raise StoreError(f"another process writes into {folder}. Wait for it, or name another folder.") from error
     except OSError as error:
-        raise StoreError(f"can't write into {folder}: {error.strerror or error}. Check the permissions.") from error
+        raise StoreError(f"can't write into {folder}: {refusal(error, folder)}.") from error
     with lock:
         if path.is_file() and (others := _differences(_read(path), made_from, growing)):
             raise StoreError(

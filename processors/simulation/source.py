@@ -16,7 +16,7 @@ from shapely.geometry import mapping
 from catalog.antimeridian import cut_geojson, unbroken
 from catalog.area import Area
 from catalog.errors import ProductError, Reason, RequestError, StoreError
-from catalog.grid import Window
+from catalog.grid import Window, in_zone
 from catalog.orbits.tiles import Tile
 from catalog.orbits.timeline import Timeline
 from catalog.products import BANDS, LEVEL_BANDS, Asset, LeftOut, Level, Product
@@ -32,6 +32,9 @@ from processors.simulation.mission.scene import Scene
 from processors.simulation.products.staging import Staging
 
 _NO_PERCENT = 255
+
+_AROUND = 12
+"""Pixels around a window of another zone: what its warp interpolates between, in bands of 60 m too."""
 
 
 class MissionSource:
@@ -79,7 +82,7 @@ class MissionSource:
         try:
             with folder_aside(folder) as aside, closing(Staging(aside, granule.window)) as staging:
                 for window in windows:
-                    for scene in self.mission.scenes(overpass, window):
+                    for scene in self.mission.scenes(overpass, in_zone(window, overpass.tile.epsg, _AROUND)):
                         _stage(staging, scene, granule.level)
         except (OSError, RasterioError) as error:
             raise StoreError(f"{folder} can't be written: {error}. Free some space there (TMPDIR).") from error

@@ -31,7 +31,9 @@ class Job(Frozen):
     level: Level
     year: int
     months: tuple[int, int]
-    days: Annotated[tuple[int, ...], Field(description="of the acquisitions, since the season's start, sorted")]
+    days: Annotated[
+        tuple[int, ...], Field(description="of the acquisitions, since the season's start, sorted; other years' too")
+    ]
     bands: Annotated[tuple[str, ...], Field(description="bands present in every acquisition")]
     synthetic: bool
     parameters: Annotated[dict[str, Any], Field(description="validated by the processor's `Parameters`")] = {}
@@ -59,6 +61,10 @@ class Processor(Protocol):
 
     def __init__(self, job: Job) -> None:
         """Prepare for a job. Raises `CroplineError` where it can't be done: a band missing, a model that doesn't fit."""
+
+    # A processor that compares a season with the same months of other years has one method more:
+    # ``other_years(parameters, year) -> tuple[int, ...]``, a static method that names them by its own parameters. What the source
+    # has of them is then read, masked and judged like the season's own acquisitions; the job's days lie before 0, or after the season.
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Fields of the patches asked for, in the order asked. ``indices`` may block until there is more to do."""

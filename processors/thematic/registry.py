@@ -79,6 +79,17 @@ def check_parameters(processor: type[Processor], parameters: dict[str, Any]) -> 
         ) from error
 
 
+def other_years(processor: type[Processor], parameters: dict[str, Any], year: int) -> tuple[int, ...]:
+    """The years whose same months a processor compares a season with, by its parameters; most compare with none.
+
+    ``year``: the season's own. Raises `RequestError` where the parameters make no sense.
+    """
+    years = getattr(processor, "other_years", None)
+    if years is None:
+        return ()
+    return tuple(years(processor.Parameters.model_validate(check_parameters(processor, parameters)), year))
+
+
 def describe_processors() -> list[ProcessorDescription]:
     """All processors by name, those that can't be used with their reason."""
     descriptions = []

@@ -64,7 +64,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _make_toy(tmp_path_factory.mktemp("toy"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_toy() -> Callable[..., Path]:
     """Writes the toy into a folder, with another use of its patches."""
     return _make_toy
@@ -92,7 +92,7 @@ def _make_network(
 
 
 def _make_toy(folder: Path, splits: Callable[[int], str] | None = None) -> Path:
-    names = splits or (lambda index: "train" if index < 4 else "stop" if index == 4 else "within-field")
+    names = splits or (lambda index: "train" if index < 4 else "stop" if index == 4 else "hold-out")
     for index in range(6):
         patch = _toy_patch(index)
         assert patch.label is not None

@@ -21,7 +21,7 @@ def test_the_confusion_matrix_counts_what_is_known_and_mapped() -> None:
 
 
 def test_scores_by_hand() -> None:
-    scores = score(confusion_matrix(TRUTH, MAPPED, 4), "within-field", ("a", "b", "c", "d"), n_unmapped=1)
+    scores = score(confusion_matrix(TRUTH, MAPPED, 4), "hold-out", ("a", "b", "c", "d"), n_unmapped=1)
     # a: TP 2, FP 0, FN 1; b: TP 2, FP 1, FN 0; c: TP 0, FN 1; d is not in the truth: its false positive counts against c only.
     assert scores.oa == pytest.approx(4 / 6)
     assert [entry.name for entry in scores.per_class] == ["a", "b", "c"]
@@ -42,7 +42,7 @@ def test_the_background_is_left_out_of_the_means_of_crops_by_hand() -> None:
 
 def test_scores_of_summed_matrices_are_not_the_mean_of_scores() -> None:
     one, other = np.array([[9, 1], [0, 0]]), np.array([[0, 0], [5, 5]])
-    assert score(one + other, "within-field").miou == pytest.approx((9 / 15 + 5 / 11) / 2)
+    assert score(one + other, "hold-out").miou == pytest.approx((9 / 15 + 5 / 11) / 2)
 
 
 def test_scores_agree_with_scikit_learn() -> None:
@@ -50,13 +50,13 @@ def test_scores_agree_with_scikit_learn() -> None:
 
     rng = np.random.default_rng(0)
     truth, mapped = rng.integers(0, 5, 400), rng.integers(0, 6, 400)
-    scores = score(confusion_matrix(truth, mapped, 6), "within-field")
+    scores = score(confusion_matrix(truth, mapped, 6), "hold-out")
     assert scores.miou == pytest.approx(jaccard_score(truth, mapped, labels=range(5), average="macro"))
     assert scores.dice == pytest.approx(f1_score(truth, mapped, labels=range(5), average="macro"))
 
 
 def test_nothing_to_score_gives_zeros_and_no_nan() -> None:
-    scores = score(np.zeros((3, 3), dtype=np.int64), "field-disjoint")
+    scores = score(np.zeros((3, 3), dtype=np.int64), "hold-out")
     assert (scores.oa, scores.miou, scores.dice, scores.n_pixels) == (0, 0, 0, 0)
 
 

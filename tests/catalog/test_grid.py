@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from odc.geo.gridspec import GridSpec
 from pyproj import Transformer
+from rasterio import warp
+from rasterio.transform import rowcol
 from shapely.geometry import box
 
 from catalog.errors import RequestError
@@ -19,7 +21,9 @@ from catalog.grid import (
     cells_meeting,
     cells_of_window,
     holds_pixel,
+    in_zone,
     inside,
+    positions,
     to_lonlat,
     to_zone,
     utm_zone,
@@ -195,3 +199,38 @@ def test_an_area_smaller_than_a_pixel_may_hold_no_centre(
     x, y = 574_980, 5_622_140  # a corner of four pixels
     area = to_lonlat(box(x + west, y + south, x + east, y + north), 32631)
     assert holds_pixel(area, 32631) is held
+
+
+@given(
+    st.sampled_from([(32631, 32632), (32632, 32631), (32636, 32736), (32725, 32625), (32601, 32660), (32631, 32631)]),
+    st.integers(-20, 20),
+    st.integers(100_000, 700_000),
+    st.integers(1, 60),
+)
+def test_a_window_of_another_zone_holds_every_pixel_of_this_one(
+    zones: tuple[int, int], column: int, row: int, size: int
+) -> None:
+    epsg, other = zones
+    middle = 16_000 if epsg % 100 % 2 else 78_000  # near one edge of the zone or the other
+    window = Window(epsg, middle + column * 50, row + (300_000 if epsg > 32700 else 0), size, 2 * size)
+    around = in_zone(window, other)
+    rows, columns = positions(window, around)
+    assert rows.min() >= 0
+    assert columns.min() >= 0
+    assert rows.max() < around.height
+    assert columns.max() < around.width
+    if epsg == other:
+        assert around == window
+        np.testing.assert_array_equal(rows[:, 0], np.arange(window.height))
+        np.testing.assert_array_equal(columns[0], np.arange(window.width))
+    assert in_zone(window, other, 3).width == around.width + (0 if epsg == other else 6)
+
+
+def test_pixels_are_found_in_another_zone_where_gdal_finds_them() -> None:
+    window = Window(32632, 30_000, 550_000, 7, 5)
+    other = in_zone(window, 32631)
+    rows, columns = positions(window, other)
+    for row, column in ((0, 0), (4, 6), (2, 3)):
+        x, y = window.transform @ (column + 0.5, row + 0.5)
+        (east,), (north,) = warp.transform("EPSG:32632", "EPSG:32631", [x], [y])
+        assert (rows[row, column], columns[row, column]) == rowcol(other.transform, east, north)

@@ -1,21 +1,20 @@
-"""A newer model takes over from the one in use, unless it does worse on what was held out."""
+"""A request gets the model that the record of promotions says is in use, and is told why not the others."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from catalog.legend import Legend, LegendClass
-from catalog.model_choice import ModelEntry, best
+from catalog.model_choice import ModelEntry, choose_promoted, why_not_used
+from catalog.promotions import Decision, Promotions, decided
 from catalog.scores import Score
 
 WHEAT = LegendClass(value=1, name="wheat", colour="#aa0000", source_codes=(1,))
 MAIZE = LegendClass(value=2, name="maize", colour="#00aa00", source_codes=(2,))
 
 
-def model(name: str, day: int, *classes: LegendClass, **miou: float) -> ModelEntry:
+def model(name: str, day: int, **miou: float) -> ModelEntry:
     """A model of some day with its scores, by split (`_` for `-`)."""
     return ModelEntry(
         name=name,
@@ -25,7 +24,7 @@ def model(name: str, day: int, *classes: LegendClass, **miou: float) -> ModelEnt
         bands=("B04", "B08"),
         months=(1, 7),
         synthetic=False,
-        legend=Legend(entries=classes or (WHEAT, MAIZE)),
+        legend=Legend(entries=(WHEAT, MAIZE)),
         scores=tuple(
             Score(split=split.replace("_", "-"), oa=0.5, miou=value, dice=0.5, n_pixels=1000)
             for split, value in miou.items()
@@ -33,46 +32,51 @@ def model(name: str, day: int, *classes: LegendClass, **miou: float) -> ModelEnt
     )
 
 
-CASES = {
-    "a newer one that does as well": (
-        [model("new", 2, field_disjoint=0.6), model("old", 1, field_disjoint=0.6)],
-        "new",
-    ),
-    "labels that were shuffled": ([model("new", 2, field_disjoint=0.2), model("old", 1, field_disjoint=0.6)], "old"),
-    "a worse one between two": (
-        [model("c", 3, field_disjoint=0.6), model("b", 2, field_disjoint=0.2), model("a", 1, field_disjoint=0.5)],
-        "c",
-    ),
-    "better than a worse one, and still worse than the one in use": (
-        [model("c", 3, field_disjoint=0.4), model("b", 2, field_disjoint=0.2), model("a", 1, field_disjoint=0.5)],
-        "a",
-    ),
-    "the strictest that both have": (
-        [model("new", 2, field_disjoint=0.7, within_field=0.8), model("old", 1, field_disjoint=0.6, within_field=0.9)],
-        "new",
-    ),
-    "a split that only one has": (
-        [model("new", 2, within_field=0.8), model("old", 1, field_disjoint=0.6, within_field=0.9)],
-        "old",
-    ),
-    "other splits, less strict": ([model("new", 2, within_field=0.99), model("old", 1, field_disjoint=0.6)], "old"),
-    "other splits, stricter": ([model("new", 2, field_disjoint=0.6), model("old", 1, within_field=0.99)], "new"),
-    "no score": ([model("new", 2), model("old", 1, field_disjoint=0.1)], "old"),
-    "the first score": ([model("new", 2, field_disjoint=0.1), model("old", 1)], "new"),
-    "no scores at all": ([model("new", 2), model("old", 1)], "new"),
-    "other classes": ([model("new", 2, WHEAT, field_disjoint=0.1), model("old", 1, field_disjoint=0.6)], "new"),
-}
+def test_the_one_in_use_is_taken_and_the_others_say_why_not() -> None:
+    models = [model("d", 4), model("c", 3), model("b", 2, hold_out=0.6), model("a", 1, hold_out=0.5)]
+    promotions = Promotions(
+        (
+            decided("a", Decision.FIRST, "the first"),
+            decided("b", Decision.BETTER, "better", "a"),
+            decided("c", Decision.NOT_BETTER, "worse than b", "b"),
+        )
+    )
+    choice = choose_promoted(models, promotions)
+    assert choice is not None
+    assert choice.folder == Path("models/b")
+    assert [(entry.name, entry.taken, entry.reason) for entry in choice.compared] == [
+        ("d", False, "no decision about it is recorded"),
+        ("c", False, "worse than b"),
+        ("b", True, ""),
+        ("a", False, "b is in use"),
+    ]
+    assert [(entry.split, entry.miou) for entry in choice.compared][2:] == [("hold-out", 0.6), ("hold-out", 0.5)]
 
 
-@pytest.mark.parametrize(("fitting", "taken"), CASES.values(), ids=CASES)
-def test_which_is_taken(fitting: list[ModelEntry], taken: str) -> None:
-    choice = best(fitting)
-    assert choice.folder == Path("models") / taken
-    assert [compared.name for compared in choice.compared] == [entry.name for entry in fitting]
-    assert [compared.name for compared in choice.compared if compared.taken] == [taken]
-    assert all(compared.taken != bool(compared.reason) for compared in choice.compared)
+def test_models_of_before_the_record_serve_until_one_is_promoted() -> None:
+    models = [model("c", 3), model("b", 2, field_disjoint=0.6), model("a", 1)]
+    choice = choose_promoted(models, Promotions())
+    assert choice is not None
+    assert choice.folder == Path("models/c"), "the newest"
+    refused = Promotions((decided("c", Decision.NOT_BETTER, "worse than b", "b"),))
+    choice = choose_promoted(models, refused)
+    assert choice is not None
+    assert choice.folder == Path("models/b")
+    promoted = Promotions((*refused.entries, decided("a", Decision.USER, "by the user", "b")))
+    choice = choose_promoted(models, promoted)
+    assert choice is not None
+    assert choice.folder == Path("models/a")
 
 
-def test_why_a_newer_one_is_not_taken_is_said() -> None:
-    choice = best([model("new", 2, field_disjoint=0.2), model("old", 1, field_disjoint=0.6)])
-    assert choice.compared[0].reason == "field-disjoint mIoU 0.200, below 0.600 of old"
+def test_a_model_that_was_not_promoted_serves_only_by_name() -> None:
+    refused = Promotions((decided("a", Decision.NOT_BETTER, "worse than gone", "gone"),))
+    assert choose_promoted([model("a", 1)], refused) is None
+    assert why_not_used("a", refused) == "worse than gone"
+    assert why_not_used("b", refused) == ""
+    assert choose_promoted([], refused) is None
+
+
+def test_old_models_are_unproven() -> None:
+    assert not model("a", 1, field_disjoint=0.6).proven
+    assert model("a", 1).model_copy(update={"evidence": "hold-out"}).proven
+    assert not model("a", 1).model_copy(update={"evidence": "grouped k-fold"}).proven

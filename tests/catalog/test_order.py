@@ -367,3 +367,14 @@ def test_an_area_elsewhere_is_told_where_the_source_lies(
         make_order(Elsewhere(()), box(4.2, 50.6, 4.3, 50.7), 2019, (1, 7), "L2A", 95)
     assert said in str(refusal.value)
     assert remedy in str(refusal.value)
+
+
+def test_what_is_sensed_after_the_day_that_is_taken_for_today_is_not_there_yet() -> None:
+    later = product("later", time=TIME + timedelta(days=5), datatake="20190506T105031_020142")
+    shelf = Shelf((product("now"), later))
+    made = make_order(shelf, AREA, 2019, (1, 7), "L2A", 95, until=TIME + timedelta(days=5))
+    assert [one.products[0].id for one in made.acquisitions] == ["now"]
+    assert [(left.product, left.kind) for left in made.left_out] == [("later", Reason.NOT_THERE_YET)]
+    with pytest.raises(NoProductError):
+        make_order(shelf, AREA, 2019, (1, 7), "L2A", 95, until=TIME)
+    assert len(make_order(shelf, AREA, 2019, (1, 7), "L2A", 95).acquisitions) == 2

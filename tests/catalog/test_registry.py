@@ -21,6 +21,7 @@ from catalog.area import as_geojson
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend, LegendClass
 from catalog.products import LEVEL_BANDS
+from catalog.promotions import Decision, decided
 from catalog.registry import Registry
 from catalog.storage.store import Store, open_store
 
@@ -93,23 +94,75 @@ def test_the_newest_that_fits_is_chosen(store: Store, tmp_path: Path) -> None:
 
 def scored(miou: float) -> list[dict[str, Any]]:
     """Scores as a checkpoint's configuration holds them."""
-    return [{"split": "field-disjoint", "oa": 0.5, "miou": miou, "dice": 0.5, "n_pixels": 100, "per_class": []}]
+    part = {"name": "wheat", "iou": miou, "dice": 0.5, "n_pixels": 60}
+    return [{"split": "hold-out", "oa": 0.5, "miou": miou, "dice": 0.5, "n_pixels": 100, "per_class": [part]}]
 
 
-def test_a_newer_model_that_does_worse_is_not_chosen(store: Store, tmp_path: Path) -> None:
+def test_a_model_that_was_not_promoted_is_not_chosen_but_may_be_named(store: Store, tmp_path: Path) -> None:
     good = added(store, tmp_path, 1, scores=scored(0.6))
+    registry(store).decide(decided(good.name, Decision.FIRST, "the first"))
     shuffled = added(store, tmp_path, 2, scores=scored(0.2))
+    assert choose(store) == good, "nothing was decided yet"
+    registry(store).decide(decided(shuffled.name, Decision.NOT_BETTER, "mIoU 0.200 against 0.600", good.name))
     choice = registry(store).choose("L2A", BANDS, False, AREA, LEGEND)
     assert choice.folder == good
-    assert [(model.name, model.taken) for model in choice.compared] == [(shuffled.name, False), (good.name, True)]
+    assert [(model.name, model.taken, model.reason) for model in choice.compared] == [
+        (shuffled.name, False, "mIoU 0.200 against 0.600"),
+        (good.name, True, ""),
+    ]
     assert choose(store, name=shuffled.name) == shuffled
     better = added(store, tmp_path, 3, scores=scored(0.7))
+    registry(store).decide(decided(better.name, Decision.BETTER, "", good.name))
     assert choose(store) == better
+    shutil.rmtree(better)
+    shutil.rmtree(good)
+    with pytest.raises(ModelError, match=rf"{shuffled.name}: mIoU 0\.200 against 0\.600"):
+        choose(store)
+
+
+def test_the_model_in_use_is_found_where_another_one_serves(store: Store, tmp_path: Path) -> None:
+    first = added(store, tmp_path, 1)
+    registry(store).decide(decided(first.name, Decision.FIRST, "the first"))
+    candidate = registry(store).named(added(store, tmp_path, 2).name)
+    found = registry(store).in_use_beside(candidate)
+    assert found is not None
+    assert found.folder == first
+    for number, other in enumerate(
+        ({"level": "L1C"}, {"months": [2, 8]}, {"synthetic": True}, {"footprint": as_geojson(box(8, 50, 9, 51))},
+         {"legend": Legend(entries=(WHEAT,)).model_dump(mode="json")["entries"]}, {"bands": ["B02", "B04"]}, {"footprint": None})
+    ):  # fmt: skip
+        named = added(store, tmp_path, 10 + number, **other).name
+        assert registry(store).in_use_beside(registry(store).named(named)) is None, other
+
+
+def test_a_person_promotes_and_rolls_back(store: Store, tmp_path: Path) -> None:
+    models = registry(store)
+    with pytest.raises(ModelError, match="no model was promoted yet"):
+        models.roll_back()
+    first, second = added(store, tmp_path, 1), added(store, tmp_path, 2)
+    models.decide(decided(first.name, Decision.FIRST, "the first"))
+    models.decide(decided(second.name, Decision.NOT_BETTER, "no better", first.name))
+    with pytest.raises(ModelError, match="no other model that was promoted serves where it does"):
+        models.roll_back()
+    with pytest.raises(ModelError, match=f"{second.name}.*it was not promoted"):
+        models.roll_back(second.name)
+    made = models.promote(second.name)
+    assert (made.decision, made.in_use) == (Decision.USER, first.name)
+    assert made.reason == f"promoted by the user, in place of {first.name}"
+    assert choose(store) == second
+    with pytest.raises(ModelError, match="is in use already"):
+        models.promote(second.name)
+    back = models.roll_back()
+    assert (back.model, back.reason) == (second.name, f"rolled back by the user, to {first.name}")
+    assert choose(store) == first
+    with pytest.raises(ModelError, match=rf"nothing.*no usable model of this installation .*{first.name}"):
+        models.promote("nothing")
+    assert [entry.decision for entry in models.promotions().entries][2:] == [Decision.USER, Decision.ROLLED_BACK]
 
 
 def test_scores_that_cannot_be_understood_are_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json can't be understood: its scores"):
-        added(store, tmp_path, 1, scores=[{"split": "field-disjoint"}])
+        added(store, tmp_path, 1, scores=[{"split": "hold-out"}])
 
 
 REFUSALS = [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from pydantic import ValidationError
+
 from catalog.scores import Score, checkpoint_scores
 
 
 def test_scores_of_a_checkpoint_are_noted_with_its_hold_out() -> None:
-    figures = {"split": "field-disjoint", "oa": 0.5, "miou": 0.25, "dice": 0.4, "n_pixels": 10}
+    figures = {"split": "hold-out", "oa": 0.5, "miou": 0.25, "dice": 0.4, "n_pixels": 10}
     config = {"scores": [{**figures, "per_class": [], "n_unmapped": 3}], "hold_out": "blocks of 1 km"}
     assert checkpoint_scores(config) == (Score(**figures, note="blocks of 1 km"),)
     assert checkpoint_scores({}) == ()
@@ -17,3 +20,8 @@ def test_a_spread_is_told_only_where_there_is_one() -> None:
     assert list(score.model_dump()) == ["split", "oa", "miou", "dice", "n_pixels", "note"]
     spread = score.model_copy(update={"spread": {"oa": 0.01}})
     assert spread.model_dump()["spread"] == {"oa": 0.01}
+
+
+def test_a_note_can_be_shown_in_a_terminal() -> None:
+    with pytest.raises(ValidationError, match="control character"):
+        Score(split="truth", oa=0.5, miou=0.25, dice=0.4, n_pixels=10, note="fine\x1b[31m")

@@ -13,6 +13,7 @@ from pathlib import Path
 from catalog.area import parse_area
 from catalog.grid import cells_meeting, to_zone, utm_zone, window_around
 from catalog.products import Order
+from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
 from processors.delivery.deliver import deliver
 from processors.delivery.provenance import DeliveryFacts
@@ -70,6 +71,7 @@ def main(stage: str, run: Path, folder: Path) -> None:
                 synthetic=order.synthetic,
                 year=request["year"],
                 period=(order.start, order.end),
+                state=SeasonState.of(request["year"], tuple(request["months"]), datetime.now(UTC)),
                 season=season,
                 left_out=order.left_out,
                 epsg=epsg,

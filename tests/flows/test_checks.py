@@ -99,7 +99,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a damaged model": ({"model": "model"}, r"config.json can't be understood: it is not JSON"),
     "a model of other months": ({"model": "simulated-18-crops", "months": [1, 2]}, "model: .*doesn't fit the request: trained on months"),
     "the processor's parameters": ({"parameters": {"colour": 1}}, r"parameters.colour"),
-    "output below a file": ({"output": "file/map"}, r"output .*: can't be written, for nothing can be made in .*file \(Not a directory\)"),
+    "output below a file": ({"output": "file/map"}, r"output .*: .*nothing can be made in .*file: Not a directory\. Move"),
     "output where nothing can be made": ({"output": "/proc/map"}, r"output /proc/map: can't be written"),
     "output in the store": ({"output": "store/maps"}, r"output: .* lies in the store"),
     "output that is the base folder": ({"output": "."}, r"output: .* is the folder that paths start from"),

@@ -13,8 +13,17 @@ import pytest
 from PIL import Image
 
 from catalog.grid import Window
-from catalog.scores import Score
-from flows.reporting.artifacts import PICTURE_BYTES, acquisition_rows, hectare_rows, picture_address, summary
+from catalog.promotions import Compared, Decision, Figure, decided
+from catalog.scores import ClassScore, Score
+from flows.reporting.artifacts import (
+    PICTURE_BYTES,
+    acquisition_rows,
+    decision_rows,
+    hectare_rows,
+    picture_address,
+    score_rows,
+    summary,
+)
 from flows.reporting.delivery import AcquisitionShown, Delivery, read_delivered
 from flows.run_folder import RunFolder
 from flows.training import patch_size, training_command
@@ -24,7 +33,7 @@ def _delivery(folder: Path) -> Delivery:
     return Delivery(
         delivery=str(folder),
         files=(str(folder / "crop_map.tif"), str(folder / "overview.png")),
-        scores=(Score(split="field-disjoint", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
+        scores=(Score(split="hold-out", oa=0.5, miou=0.25, dice=0.4, n_pixels=10),),
         acquisitions=(),
         seconds={"order": 0.1},
         notes=("Not masked to cropland.",),
@@ -77,8 +86,32 @@ def test_summary_links_files_and_never_hides_what_it_is(tmp_path: Path) -> None:
     text = summary(_delivery(tmp_path), "Contains modified Copernicus Sentinel data 2019")
     assert text.startswith("**Synthetic data.**\n\n**Not masked to cropland.**")
     assert f"[crop_map.tif]({(tmp_path / 'crop_map.tif').as_uri()})" in text
-    assert "| field-disjoint | 0.500 | 0.250 | 0.400 | 10 |" in text
+    assert "| hold-out | 0.500 | 0.250 | 0.400 | 10 |" in text
     assert text.endswith("Contains modified Copernicus Sentinel data 2019")
+
+
+def test_scores_are_shown_by_class() -> None:
+    score = Score(
+        split="hold-out", oa=0.5, miou=0.25, dice=0.4, n_pixels=10,
+        per_class=(ClassScore(name="wheat", iou=0.25, dice=0.4, n_pixels=10),),
+    )  # fmt: skip
+    assert score_rows([score]) == [
+        {"split": "hold-out", "class": "all", "OA": "0.500", "IoU": "0.250", "Dice": "0.400", "pixels": "10"},
+        {"split": "hold-out", "class": "wheat", "OA": "", "IoU": "0.250", "Dice": "0.400", "pixels": "10"},
+    ]
+
+
+def test_a_decision_is_shown_with_both_figures() -> None:
+    miou = Figure(candidate=0.6, in_use=0.5, difference=0.1, low=0.02, high=0.18)
+    oa = Figure(candidate=0.7, in_use=0.7, difference=0.0)
+    compared = Compared(miou=miou, oa=oa, fields={"wheat": 20, "maize": 9}, resamples=2000, seed=0)
+    rows = decision_rows(decided("new", Decision.BETTER, "", "old", "hold-out", compared))
+    assert [tuple(row.values()) for row in rows] == [
+        ("new", "0.600", "0.700", "better"),
+        ("old", "0.500", "0.700", "was in use"),
+        ("difference on 29 fields", "+0.100 (+0.020 to +0.180)", "+0.000", ""),
+    ]
+    assert [row["decision"] for row in decision_rows(decided("new", Decision.FIRST, ""))] == ["first"]
 
 
 def test_run_without_delivery_remembers_nothing(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ MOST_MEMORY = 2**30
 """Bytes above those of the process before."""
 
 
-LONG = ("request", "parsed request", "STAC catalogue", "SAFE product", "AWS tile", "vector labels", "address")
+LONG = (
+    "request", "parsed request", "STAC catalogue", "SAFE product", "AWS tile", "vector labels", "reference data", "address",
+)  # fmt: skip
 """Ways of which one input takes some 10 ms."""
 
 

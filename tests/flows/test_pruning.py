@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import time
@@ -15,6 +16,8 @@ from shapely.geometry import box, mapping
 from typer.testing import CliRunner
 
 from catalog import subscriptions
+from catalog.area import parse_area
+from catalog.area_file import settled
 from catalog.errors import RequestError
 from catalog.grid import to_lonlat
 from catalog.storage.bucket_path import BucketPath
@@ -104,12 +107,43 @@ def test_the_record_that_a_subscription_needs_stays(store: Store) -> None:
     assert prune(store, [Kind.RUNS], timedelta(0), None) == ([], [])
 
 
+def test_a_long_area_goes_with_the_last_run_that_names_it(store: Store) -> None:
+    ring = [[3 + math.cos(turn / 1500) / 50, 51 + math.sin(turn / 1500) / 50] for turn in range(9000)]
+    long = settled(store, parse_area({"type": "Polygon", "coordinates": [[*ring, ring[0]]]}), None)
+    assert isinstance(long, str)
+    old, new = ran(store, 2018, 40), ran(store, 2019, 20)
+    for folder, year, days in ((old, 2018, 40), (new, 2019, 20)):
+        folder.request.write_text(json.dumps(request_of(year).model_dump(mode="json") | {"area": long}))
+        aged(folder.request, days)
+    aged(Path(long), 40)
+    assert names(prune(store, [Kind.RUNS], MONTH, None)[0]) == [old.path.name]
+    aged(new.request, 40)
+    removed, used = prune(store, [Kind.RUNS], MONTH, None)
+    assert (names(removed), used) == ([new.path.name, Path(long).name], [])
+    assert not Path(long).exists()
+
+
+@pytest.mark.parametrize("needed_by", ["a subscription", "a request of today"])
+def test_an_area_that_is_still_asked_for_stays(store: Store, needed_by: str) -> None:
+    ring = [[3 + math.cos(turn / 1500) / 50, 51 + math.sin(turn / 1500) / 50] for turn in range(9000)]
+    area = parse_area({"type": "Polygon", "coordinates": [[*ring, ring[0]]]})
+    long = settled(store, area, None)
+    aged(Path(str(long)), 40)
+    if needed_by == "a subscription":
+        subscriptions.add(store, {"area": long, "year": 2018})
+    else:
+        assert settled(store, area, long) == long
+    assert prune(store, [Kind.RUNS], MONTH, None) == ([], [])
+    assert Path(str(long)).is_file()
+
+
 def test_a_run_that_goes_on_is_left(store: Store) -> None:
     request = request_of(2019)
     with open_run(request, Settings(store=str(store.root))) as run:
         aged(run.folder.request, 40)
         removed, used = prune(store, [Kind.RUNS], MONTH, None)
         assert (names(removed), names(used)) == ([], [run.folder.path.name])
+        assert prune(store, [Kind.RUNS], MONTH, None, dry_run=True) == (removed, used)
         assert run.folder.request.is_file()
     assert names(prune(store, [Kind.RUNS], MONTH, None)[0]) == [request.digest]
 

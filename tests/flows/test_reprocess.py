@@ -70,4 +70,4 @@ def test_what_has_nothing_new_is_not_made_again(outcome: tuple[Path, list[Any]])
 
 def test_what_is_masked_otherwise_is_made_again(outcome: tuple[Path, list[Any]]) -> None:
     _, (*_, before, again) = outcome
-    assert all(new > old for new, old in zip(again, before, strict=True))
+    assert min(again) > max(before)  # with what changed beside it

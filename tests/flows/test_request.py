@@ -130,6 +130,21 @@ def test_bad_request_is_refused_naming_field_and_remedy(name: str, tmp_path: Pat
     assert len(str(refused.value).splitlines()) == 1, "one problem is one line"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"months": [True, 6]},
+        {"year": True},
+        {"max_cloud": False},
+        {"min_acquisitions": True},
+        {"offset": {"p": True}},
+    ],
+)
+def test_true_is_no_number(given: dict[str, Any], source: Path, settings: Settings) -> None:
+    with pytest.raises(RequestError, match=rf"^{next(iter(given))}: .*true and false are no numbers"):
+        check_request(_request(**given), source.parents[1], settings)
+
+
 @pytest.mark.parametrize("field", ["area", "year"])
 @pytest.mark.usefixtures("source")
 def test_only_area_and_year_are_required(field: str, tmp_path: Path, settings: Settings) -> None:
@@ -158,21 +173,46 @@ def test_season_that_has_not_begun_is_refused(tmp_path: Path, settings: Settings
         check_request(_request(year=now.year, months=[now.month + 1, 12]), tmp_path, settings)
 
 
-def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settings: Settings) -> None:
-    field = np.ones((32, 32), np.uint8)
+@pytest.mark.usefixtures("source")
+def test_a_subscription_may_wait_for_its_season(tmp_path: Path, settings: Settings) -> None:
+    later = _request(year=datetime.now(UTC).year + 1)
+    assert check_request(later, tmp_path, settings, waits=True).year == later["year"]
+
+
+@pytest.mark.usefixtures("source")
+def test_the_day_that_is_taken_for_today_counts(tmp_path: Path, settings: Settings) -> None:
+    then = settings.model_copy(update={"today": datetime(2019, 2, 1, tzinfo=UTC)})
+    assert check_request(_request(year=2019, months=[1, 7]), tmp_path, then).year == 2019
+    with pytest.raises(RequestError, match=r"months: the season 3 to 7 of 2019 begins on 2019-03-01, in the future"):
+        check_request(_request(year=2019, months=[3, 7]), tmp_path, then)
+
+
+def _write_labels(folder: Path) -> None:
+    """One crop, code 1, where the requests lie."""
     place = Affine(0.1 / 32, 0, 3.0, 0, -0.1 / 32, 51.1)
-    with rasterio.open(
-        tmp_path / "crops.tif",
-        "w",
-        driver="GTiff",
-        width=32,
-        height=32,
-        count=1,
-        dtype="uint8",
-        crs="EPSG:4326",
-        transform=place,
-    ) as file:
-        file.write(field, 1)
+    shape = {"width": 32, "height": 32, "count": 1, "dtype": "uint8", "crs": "EPSG:4326", "transform": place}
+    with rasterio.open(folder / "crops.tif", "w", driver="GTiff", **shape) as file:
+        file.write(np.ones((32, 32), np.uint8), 1)
+
+
+@pytest.mark.usefixtures("source")
+def test_labels_without_a_model_of_their_classes_wait_for_the_end_of_the_season(
+    tmp_path: Path, settings: Settings
+) -> None:
+    _write_labels(tmp_path)
+    asked = _request(labels="crops.tif", year=2019, months=[1, 7])
+    then = settings.model_copy(update={"today": datetime(2019, 5, 1, tzinfo=UTC)})
+    with pytest.raises(
+        RequestError, match=r"^labels: no model fits, and none is trained from a season that isn't over: April"
+    ):
+        check_request(asked, tmp_path, then)
+    assert check_request(asked, tmp_path, then, waits=True).labels
+    later = settings.model_copy(update={"today": datetime(2019, 8, 8, tzinfo=UTC)})
+    assert check_request(asked, tmp_path, later).labels
+
+
+def test_paths_start_where_the_command_runs(source: Path, tmp_path: Path, settings: Settings) -> None:
+    _write_labels(tmp_path)
     request = check_request(_request(labels="crops.tif", output="out/map"), tmp_path, settings)
     assert request.source == f"stac:{source}"
     assert request.labels == str(tmp_path / "crops.tif")
@@ -293,7 +333,7 @@ def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: 
 
 
 @pytest.mark.usefixtures("source")
-@pytest.mark.parametrize("offset", [{"p": "much"}, {"p": 10_001}, [], {"p": 0.5}])
+@pytest.mark.parametrize("offset", [{"p": "much"}, {"p": 10_001}, [], "p", 7, {"p": 0.5}])
 def test_offsets_are_whole_numbers_by_name(offset: Any, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(RequestError, match=r"^offset"):
         check_request(_request(offset=offset), tmp_path, settings)

@@ -8,6 +8,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from flows.crop_map import crop_map
+from flows.evaluate import evaluate
 from flows.reprocess import reprocess
 from flows.request import TRAINING_PARAMETERS, MapRequest
 from flows.retrain import retrain
@@ -50,10 +51,12 @@ def test_training_needs_labels_and_bounds_its_processes() -> None:
     schema = parameter_schema(retrain).model_dump()
     assert schema["required"] == ["area", "year", "labels"]
     assert schema["properties"]["processes"]["minimum"] == 1
-    assert {*schema["properties"]} == {*TRAINING_PARAMETERS, "processes"}
+    assert {*schema["properties"]} == {*TRAINING_PARAMETERS, "processes", "promote"}
+    assert schema["properties"]["promote"]["enum"] == ["evidence", "always"]
+    assert schema["properties"]["promote"]["default"] == "evidence"
 
 
-@pytest.mark.parametrize("flow", [crop_map, retrain, reprocess])
+@pytest.mark.parametrize("flow", [crop_map, evaluate, retrain, reprocess])
 def test_every_parameter_is_described(flow: Any) -> None:
     schema = parameter_schema(flow).model_dump()
     assert [name for name, field in schema["properties"].items() if not field.get("description")] == []

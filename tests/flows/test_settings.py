@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, 
 def test_variable_that_cannot_be_understood_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(RequestError, match=rf"^{name}: .*got '{value}'"):
+        load_settings()
+
+
+def test_a_day_can_be_taken_for_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert abs(load_settings().now - datetime.now(UTC)) < timedelta(minutes=5)
+    monkeypatch.setenv("CROPLINE_TODAY", "2019-05-01")
+    assert load_settings().now == datetime(2019, 5, 1, tzinfo=UTC)
+    monkeypatch.setenv("CROPLINE_TODAY", "2019-05-01T12:30+02:00")
+    assert load_settings().now == datetime(2019, 5, 1, 10, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [("May", "no date such as"), ("2019-13-01", "no date"), ("2099-01-01", "future")]
+)
+def test_a_day_that_cannot_be_today_is_refused(value: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROPLINE_TODAY", value)
+    with pytest.raises(RequestError, match=rf"^CROPLINE_TODAY: .*{why}.*got '{value}'"):
         load_settings()
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,18 @@ from thematic_kit import write_model
 
 from catalog.errors import ModelError
 from catalog.registry import Registry
+from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
-from flows.training import _run, taken_over
+from flows.agrunet_process import run_apart
+from flows.checks import still_open
+from flows.training import taken_over
 
 PARENT = """
 import sys
 from pathlib import Path
-from flows.training import _run, _run
+from flows.agrunet_process import run_apart
 child = "import sys; from pathlib import Path; Path({0!r}).touch(); sys.stdin.read(); Path({1!r}).touch()"
-_run([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
+run_apart([sys.executable, "-c", child.format(*sys.argv[1:])], Path("none"), print)
 """
 
 
@@ -50,6 +54,14 @@ def test_a_model_that_was_damaged_before_it_was_added_is_trained_anew(tmp_path: 
     assert not checkpoint.exists()
 
 
+def test_nothing_is_learnt_from_a_season_that_is_not_over() -> None:
+    season = SeasonState.of(2019, (1, 7), datetime(2019, 5, 1, tzinfo=UTC))
+    assert still_open(season) == (
+        "no model fits, and none is trained from a season that isn't over: April, May, June and July 2019 are open until 2019-08-08. "
+        "Ask for months that are over, name a model, or wait (`cropline subscribe`)."
+    )
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -73,7 +85,7 @@ def test_a_training_that_is_killed_is_begun_three_times_at_most(
     command = [sys.executable, "-c", _KILLED, str(tmp_path), str(times), str(int(number))]
     fails = times >= begun
     with pytest.raises(ModelError, match=f"exit code -{int(number)}") if fails else nullcontext():
-        _run(command, tmp_path / "checkpoint", lambda *_: None)
+        run_apart(command, tmp_path / "checkpoint" / "item.json", lambda *_: None)
     assert len(list(tmp_path.glob("begun-*"))) == begun
 
 

@@ -15,6 +15,7 @@ from catalog.area import as_geojson
 from catalog.grid import Window, to_lonlat
 from catalog.legend import Legend, LegendClass
 from catalog.scores import Score
+from catalog.season_state import SeasonState
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.rasters import Variable, raster_writer
 from processors.season import Season, SeasonAcquisition
@@ -115,12 +116,13 @@ def facts(area: Window | BaseGeometry, **changed: Any) -> DeliveryFacts:
         "synthetic": False,
         "year": 2019,
         "period": (datetime(2019, 4, 1, tzinfo=UTC), datetime(2019, 7, 1, tzinfo=UTC)),
+        "state": SeasonState.of(2019, (4, 6), datetime(2026, 11, 1, tzinfo=UTC)),
         "season": season(),
         "left_out": ({"product": "S2A_CLOUDY", "reason": "98 % cloudy, max_cloud is 95"},),
         "model": ModelUsed(name="flanders", checksum="ab" * 32, summary={"bands": ["B04", "B08"]}),
         "scores": (
-            Score(split="within-field", oa=0.924, miou=0.807, dice=0.873, n_pixels=3725),
-            Score(split="field-disjoint", oa=0.574, miou=0.267, dice=0.368, n_pixels=3300, spread={"oa": 0.031}),
+            Score(split="grouped k-fold", oa=0.924, miou=0.807, dice=0.873, n_pixels=3725),
+            Score(split="hold-out", oa=0.574, miou=0.267, dice=0.368, n_pixels=3300, spread={"oa": 0.031}),
         ),
         "notes": ("Not masked to cropland: every pixel is shown as one of the crops.",),
         "epsg": 32631,

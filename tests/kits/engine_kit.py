@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from catalog.errors import ProductError, Reason, RequestError
 from catalog.storage.credentials import Credentials, S3Access
-from processors.engine.limits import uninterruptible
+from processors.engine.limits import reading, uninterruptible
 from processors.engine.messages import is_wanted, report
 from processors.engine.protocol import Engine
 
@@ -232,6 +232,12 @@ def crash() -> None:
     time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGSEGV)
     time.sleep(60)
+
+
+def read_of(product: str, harm: Callable[[], None]) -> None:
+    """Do harm while a product is read."""
+    with reading(product), uninterruptible():
+        harm()
 
 
 def long_work(file: Path) -> str:

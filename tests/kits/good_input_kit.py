@@ -89,3 +89,20 @@ def labels_vector(path: Path) -> Path:
     frame = geopandas.GeoDataFrame({"code": [1, 2]}, geometry=fields, crs="EPSG:32631")
     (frame.to_crs(4326) if path.suffix == ".geojson" else frame).to_file(path)
     return path
+
+
+REFERENCE = b"""lon,lat,crop
+4.0650,50.8300,wheat
+4.0660,50.8310,maize
+4.0670,50.8320,
+4.0680,50.8330,none
+"""
+
+
+def reference_points(path: Path) -> Path:
+    """Points in the window with a class each, in the format that the name asks for."""
+    west, south, _, _ = WINDOW.bounds
+    places = geopandas.points_from_xy([west + 55, west + 405, west + 505], [south + 305, south + 505, south + 25])
+    frame = geopandas.GeoDataFrame({"crop": ["wheat", "maize", None]}, geometry=places, crs="EPSG:32631")
+    (frame.to_crs(4326) if path.suffix == ".geojson" else frame).to_file(path)
+    return path

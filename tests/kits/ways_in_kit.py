@@ -14,12 +14,28 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import geopandas
 import mutation_kit
 import numpy as np
 import safe_kit
-from good_input_kit import AREA, CATALOG, COLLECTION, ITEM, LEGEND, SHIPPED, TLE, WINDOW, labels_raster, labels_vector
+from good_input_kit import (
+    AREA,
+    CATALOG,
+    COLLECTION,
+    ITEM,
+    LEGEND,
+    REFERENCE,
+    SHIPPED,
+    TLE,
+    WINDOW,
+    labels_raster,
+    labels_vector,
+    reference_points,
+)
 
 from catalog.area import parse_geometry
+from catalog.errors import RequestError
+from catalog.guards.json_text import parse_model
 from catalog.legend import read_legend
 from catalog.orbits.elements import read_elements
 from catalog.registry import Registry
@@ -32,6 +48,13 @@ from catalog.subscriptions import subscribed
 from flows.checked_request import check_request
 from flows.request import parse_parameters
 from flows.settings import Settings, load_settings
+from processors.delivery.deliver import deliver
+from processors.delivery.delivered_map import open_delivered
+from processors.evaluation.design import SampleDesign
+from processors.evaluation.drawing import SampleWish, draw_sample
+from processors.evaluation.evaluate import evaluate
+from processors.evaluation.reference import open_reference
+from processors.evaluation.sample_file import write_sample
 from processors.patches.labels import open_crop_mask, open_labels
 
 Feed = Callable[[random.Random], list[Any]]
@@ -321,6 +344,73 @@ def _elements(folder: Path) -> Feed:
     return feed
 
 
+def _reference(folder: Path) -> Feed:
+    """Reference data of a map, of every form, and the design of a sample."""
+    import delivery_kit
+
+    values = np.zeros(WINDOW.shape, np.uint8)
+    values[:, :30], values[:20, 34:] = 1, 2
+    legend = delivery_kit.LEGEND.model_copy(update={"entries": delivery_kit.LEGEND.entries[:3]})
+    variable = delivery_kit.CROP_MAP.model_copy(update={"legend": legend})
+    rasters = {"crop_map": delivery_kit.write_raster(folder, variable, WINDOW, values)}
+    deliver(folder / "map", rasters, (variable,), delivery_kit.facts(WINDOW))
+    delivered = open_delivered(folder / "map")
+    design = draw_sample(delivered, SampleWish(points=30, minimum=5))
+    table = folder / "r.csv"
+    sample = folder / "s.gpkg"
+    write_sample(sample, design, ["wheat"])
+    files = {
+        path: path.read_bytes()
+        for path in (reference_points(folder / f"p.{kind}") for kind in ("geojson", "gpkg", "shp"))
+    }
+    files |= {path: path.read_bytes() for path in (labels_vector(folder / f"f.{kind}") for kind in ("geojson", "fgb"))}
+    parquet = folder / "p.parquet"
+    geopandas.read_file(folder / "p.gpkg").to_parquet(parquet)
+    files |= {path: path.read_bytes() for path in (parquet, sample)}
+    document = design.model_dump(mode="json")
+
+    def feed(rng: random.Random) -> list[Any]:
+        if rng.random() < 0.2:
+            text = mutation_kit.mutated_json(document, rng)
+            return [parse_model(SampleDesign, text, RequestError)]
+        file = rng.choice((table, *files))
+        if file == table:
+            table.write_bytes(mutation_kit.mutated_table(REFERENCE, rng))
+        else:
+            good = files[file]
+            is_text = file.suffix == ".geojson" and rng.random() < 0.7
+            file.write_bytes(
+                mutation_kit.mutated_json(json.loads(good), rng) if is_text else mutation_kit.mutated_bytes(good, rng)
+            )
+        try:
+            made = evaluate(delivered, open_reference(file, WINDOW.epsg))
+            return [made.overall.value, list(made.matrix), made.column, list(made.unknown_classes)]
+        finally:
+            if file != table:
+                file.write_bytes(good)
+
+    return feed
+
+
+def _delivery(folder: Path) -> Feed:
+    """The item of a delivery that is evaluated."""
+    import delivery_kit
+
+    area = delivery_kit.window(30, 20)
+    rasters = {
+        "crop_map": delivery_kit.write_raster(folder, delivery_kit.CROP_MAP, area, delivery_kit.crop_map_values(area))
+    }
+    deliver(folder / "map", rasters, (delivery_kit.CROP_MAP,), delivery_kit.facts(area))
+    item = json.loads((folder / "map" / "item.json").read_text())
+
+    def feed(rng: random.Random) -> list[Any]:
+        (folder / "map" / "item.json").write_bytes(mutation_kit.mutated_json(item, rng))
+        delivered = open_delivered(folder / "map")
+        return [delivered.legend, delivered.identifier, delivered.title, delivered.synthetic, delivered.zone_area]
+
+    return feed
+
+
 WAYS: dict[str, Callable[[Path], Feed]] = {
     "request": _request,
     "parsed request": _parsed_request,
@@ -338,6 +428,8 @@ WAYS: dict[str, Callable[[Path], Feed]] = {
     "address": _address,
     "model": _model,
     "elements": _elements,
+    "reference data": _reference,
+    "delivery": _delivery,
 }
 
 

@@ -125,11 +125,11 @@ def forest_map(data: Flanders, learnt: npt.NDArray[np.bool_], seed: int) -> npt.
 
 
 def network_map(
-    data: Flanders, learnt: npt.NDArray[np.bool_], held_out: npt.NDArray[np.bool_], split: str, config: TrainingConfig
+    data: Flanders, learnt: npt.NDArray[np.bool_], held_out: npt.NDArray[np.bool_], config: TrainingConfig
 ) -> npt.NDArray[np.int16]:
     """The square mapped by a network trained on the pixels ``learnt``, through a folder and a checkpoint as users have them."""
     roles = np.full(data.label.shape, SPLITS["none"], dtype=np.uint8)
-    roles[learnt], roles[held_out] = SPLITS["train"], SPLITS[split]
+    roles[learnt], roles[held_out] = SPLITS["train"], SPLITS["hold-out"]
     with tempfile.TemporaryDirectory() as name:
         folder, model = Path(name) / "patches", Path(name) / "model"
         write_patch(folder, 0, data.patch, roles)
@@ -168,7 +168,7 @@ def within_field(
         held_out = known & ((rows + columns) % 4 == fold)
         learnt = known & ~held_out
         start = time.monotonic()
-        mapped = network_map(data, learnt, held_out, "within-field", config)
+        mapped = network_map(data, learnt, held_out, config)
         seconds = time.monotonic() - start
         result = {
             "fold": fold,
@@ -209,7 +209,7 @@ def field_disjoint(
     for number in chosen:
         held_out = masks[number]
         learnt = (data.label >= 0) & ~held_out
-        mapped = network_map(data, learnt, held_out, "field-disjoint", config)
+        mapped = network_map(data, learnt, held_out, config)
         pooled["agrunet"] += _confusion(data, mapped, held_out)
         pooled["forest"] += _confusion(data, forest_map(data, learnt, seed), held_out)
         LOG.info("field %d of %d", number + 1, len(masks))
@@ -233,7 +233,7 @@ def simulated(folder: Path, model: Path) -> dict[str, Any]:
     data = read(folder)
     network, checkpoint = load_checkpoint(model)
     with tempfile.TemporaryDirectory() as name:
-        write_patch(Path(name), 0, data.patch, np.full(data.label.shape, SPLITS["field-disjoint"], dtype=np.uint8))
+        write_patch(Path(name), 0, data.patch, np.full(data.label.shape, SPLITS["hold-out"], dtype=np.uint8))
         write_folder_header(Path(name), _header())
         ((_, probabilities),) = predict(network, checkpoint, PatchFolder(Path(name)), [0])
     # (6 crops here) x (classes of the checkpoint): which of them say the same.

@@ -25,6 +25,7 @@ from agrunet.data.public.mtlcc_record import ALL_BANDS, CROPS, UNKNOWN_ID, read_
 from agrunet.data.season import season_of
 from agrunet.errors import AgrunetError
 from agrunet.files import write_whole
+from agrunet.json_text import read_model
 from agrunet.settings import Frozen, first_problem
 
 _LOG = logging.getLogger(__name__)
@@ -150,10 +151,7 @@ def _begin(output: Path, plan: _Plan) -> None:
             raise AgrunetError(f"{output} holds other patches. Give an empty folder.")
         write_whole(path, plan.model_dump_json() + "\n")
         return
-    try:
-        earlier = _Plan.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise AgrunetError(f"{path} can't be read. Give an empty folder.") from error
+    earlier = read_model(path, _Plan, lambda why: AgrunetError(f"{path} {why}. Give an empty folder."))
     if earlier.conversion != plan.conversion:
         raise AgrunetError(f"{output} holds a conversion with other settings, see {PLAN}. Give an empty folder.")
     if earlier.tiles == plan.tiles:

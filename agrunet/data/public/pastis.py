@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, RootModel, ValidationError
+from pydantic import BaseModel, Field, RootModel
 
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.inputs import Normalisation
@@ -19,7 +18,7 @@ from agrunet.data.public.footprints import boxes_footprint, read_crs
 from agrunet.data.public.legend import legend_of
 from agrunet.data.season import Season, season_of
 from agrunet.errors import AgrunetError
-from agrunet.settings import first_problem
+from agrunet.json_text import read_model
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
@@ -291,16 +290,9 @@ def _dates(properties: _Properties, folder: Path) -> npt.NDArray[np.datetime64]:
 
 
 def _read_json(path: Path, model: type[_Model]) -> _Model:
-    try:
-        return model.model_validate(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise AgrunetError(
-            f"no PASTIS in {path.parent}: {path.name} can't be read. Give its unpacked folder."
-        ) from error
-    except ValidationError as error:
-        raise AgrunetError(f"{path}: {first_problem(error)}. Download it again.") from error
-    except ValueError as error:
-        raise AgrunetError(f"{path} is no JSON ({error}). Download it again.") from error
+    if not path.is_file():
+        raise AgrunetError(f"no PASTIS in {path.parent}: {path.name} can't be read. Give its unpacked folder.")
+    return read_model(path, model, lambda why: AgrunetError(f"{path} {why}. Download it again."))
 
 
 def _open_array(path: Path) -> npt.NDArray[Any]:

@@ -18,6 +18,7 @@ from rasterio.windows import Window as Part
 
 from catalog.errors import StoreError
 from catalog.grid import PIXEL, Window
+from catalog.storage.system_errors import refusal
 from processors.simulation.mission.granule import NOTICE
 
 _CACHE = 64 * 2**20
@@ -82,9 +83,7 @@ def staging_in(folder: Path, window: Window) -> Iterator[Staging]:
         ):
             yield staging
     except (OSError, RasterioIOError) as error:
-        raise StoreError(
-            f"can't write into {folder}: {error}. Free some space or check the permissions, and run again."
-        ) from error
+        raise StoreError(f"can't write into {folder}: {refusal(error, folder)}, and run again.") from error
 
 
 def to_cog(raster: Path, target: Path) -> None:

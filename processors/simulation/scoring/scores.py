@@ -22,11 +22,12 @@ from pydantic import Field
 from shapely.geometry.base import BaseGeometry
 
 from agrunet.metrics import Confusion, confusion_matrix
-from catalog.grid import Window, cells_meeting, cells_of_window, inside, to_zone, window_around
+from catalog.grid import Window, cells_meeting, cells_of_window, in_zone, inside, positions, to_zone, window_around
 from catalog.orbits.tiles import Tile
 from catalog.products import LEVEL_BANDS, NO_DATA, SATURATED, Acquisition, Frozen, Order, Product
 from catalog.storage.store import Store
 from processors.cube.cell import Cube
+from processors.simulation.land.land import Land, Truth
 from processors.simulation.mission.mission import Mission
 from processors.simulation.mission.scene import UNSEEN
 from processors.simulation.scoring.crop_scores import CropCounts, CropScores
@@ -203,7 +204,7 @@ def score_delivery(
         if within.any():
             _count_block(mission, order, ordered, store, window, within, counts)
             if crops is not None and read_map is not None:
-                crops.add(window, land.truth(window, year), read_map(window), within)
+                crops.add(window, _land_truth(land, window, year), read_map(window), within)
         progress(done, len(blocks))
     total = np.sum([*counts.masks.values(), np.zeros((2, 2), np.int64)], axis=0)
     return TruthScores(
@@ -320,17 +321,32 @@ def _truth(mission: Mission, products: Sequence[Product], window: Window) -> tup
     # Ingestion takes each pixel from the first product, by name, that has data there.
     for product in sorted(products, key=lambda product: product.id):
         overpass = overpass_of(product)
-        part = window.intersection(overpass.tile.window)
+        part = in_zone(window, overpass.tile.epsg).intersection(overpass.tile.window)
         if part is None or not (sky == UNSEEN).any():
             continue
-        at = window.slices(part)
-        classes = mission.sky_classes(overpass, part)
-        new = (sky[at] == UNSEEN) & (classes != UNSEEN)
+        classes = _onto(window, mission.sky_classes(overpass, part), part, UNSEEN)
+        new = (sky == UNSEEN) & (classes != UNSEEN)
         if new.any():
             surface = mission.surface(overpass, part)[[red, infrared]]
-            sky[at][new] = classes[new]
-            land[at][new] = ndvi(surface)[new]
+            sky[new] = classes[new]
+            land[new] = _onto(window, ndvi(surface), part, np.nan)[new]
     return sky, land
+
+
+def _land_truth(land: Land, window: Window, year: int) -> Truth:
+    """What grows in a window, which may be of another zone than the land."""
+    part = in_zone(window, land.epsg)
+    truth = land.truth(part, year)
+    return Truth(*(_onto(window, values, part, 0) for values in (truth.crop, truth.field, truth.share)))
+
+
+def _onto(window: Window, values: npt.NDArray[Any], part: Window, fill: float) -> npt.NDArray[Any]:
+    """Values (H, W) of a part of a tile's zone at a window's pixels, the nearest ones where that is of another zone; else ``fill``."""
+    rows, columns = positions(window, part)
+    there = (rows >= 0) & (rows < part.height) & (columns >= 0) & (columns < part.width)
+    out = np.full(window.shape, fill, values.dtype)
+    out[there] = values[rows[there], columns[there]]
+    return out
 
 
 def ndvi(red_infrared: Floats) -> Floats:

@@ -21,7 +21,7 @@ from agrunet.errors import AgrunetError
 from agrunet.metrics import Scores
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 
-SCORES = Scores(split="within-field", oa=0.9, miou=0.7, dice=0.8, n_pixels=10)
+SCORES = Scores(split="hold-out", oa=0.9, miou=0.7, dice=0.8, n_pixels=10)
 
 CONFIG = CheckpointConfig(
     network=AgrUNetConfig(bands=3, classes=2, filters=(4, 8), hidden=4),
@@ -180,7 +180,8 @@ def test_the_configuration_of_a_shipped_model_is_written_as_it_was_read() -> Non
     text = path.read_text(encoding="utf-8")
     config = CheckpointConfig.model_validate_json(text)
     assert config.model_dump_json(indent=1) + "\n" == text
-    assert set(json.loads(text)) == set(CheckpointConfig.model_fields)
+    since = {"evidence", "training_data"}  # fields of models that were trained since there is a gate
+    assert set(json.loads(text)) == set(CheckpointConfig.model_fields) - since
 
 
 @pytest.mark.parametrize("missing", ["bands", "months", "min_clear", "min_acquisitions", "level", "classes"])

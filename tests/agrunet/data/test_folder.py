@@ -41,7 +41,7 @@ def _patch(seed: int, dtype: type[np.uint16 | np.int16] = np.uint16) -> Patch:
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16])
 def test_what_is_written_comes_back(tmp_path: Path, dtype: type[np.uint16 | np.int16]) -> None:
-    split = np.array([[0, 1, 2, 3]] * 3 + [[255] * 4], dtype=np.uint8)
+    split = np.array([[0, 1, 3, 4]] * 3 + [[255] * 4], dtype=np.uint8)
     for index in range(2):
         write_patch(tmp_path, index, _patch(index, dtype), split)
     write_folder_header(tmp_path, HEADER)
@@ -105,7 +105,7 @@ def test_shapes_that_do_not_fit_are_refused_before_writing(tmp_path: Path) -> No
 
 
 def test_split_names_keep_their_numbers() -> None:
-    numbers = {"train": 0, "stop": 1, "within-field": 2, "field-disjoint": 3, "test-fold": 4, "none": 255}
+    numbers = {"train": 0, "stop": 1, "hold-out": 3, "test-fold": 4, "none": 255}
     assert numbers == SPLITS
 
 

@@ -42,7 +42,7 @@ def trained(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_a_network_learns_classes_that_differ_in_time_only(trained: tuple[Path, list[tuple[int, int, float]]]) -> None:
     _, config = load_checkpoint(trained[0])
-    assert [entry.split for entry in config.scores] == ["within-field"]
+    assert [entry.split for entry in config.scores] == ["hold-out"]
     assert config.scores[0].oa > 0.97
     assert config.scores[0].miou > 0.94
     assert config.scores[0].n_pixels + config.scores[0].n_unmapped == 256
@@ -137,7 +137,7 @@ def test_crops_keep_values_and_labels_together(tmp_path: Path) -> None:
     name = np.arange(size * size).reshape(size, size)
     values = np.stack([name * 5 + t for t in range(T)])[:, None].astype(np.uint16)
     label = (name % 7 % 2).astype(np.int16)
-    split = np.where(name % 3 == 0, SPLITS["within-field"], SPLITS["train"]).astype(np.uint8)
+    split = np.where(name % 3 == 0, SPLITS["hold-out"], SPLITS["train"]).astype(np.uint8)
     days = (np.arange(T) * 9).astype(np.int32)
     write_patch(tmp_path, 0, Patch(values, np.ones((T, size, size), dtype=bool), days, label), split)
     header = {"count": 1, "patch_size": size, "bands": ["B02"], "classes": ["a", "b"], "level": "L2A"}

@@ -128,6 +128,8 @@ def test_documents_that_are_refused(text: bytes) -> None:
         {"type": "Polygon", "coordinates": [[[0, 0], [1e300, 0], [1, 1], [0, 0]]]},
         {"type": "Point", "coordinates": [float("nan"), 0]},
         {"type": "GeometryCollection", "geometries": [None]},
+        {"type": "Polygon", "coordinates": []},
+        {"type": "GeometryCollection", "geometries": []},
     ],
 )
 def test_geometries_that_are_none(value: Any) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from catalog.errors import CroplineError, RequestError
 from flows.commands.main import app
-from flows.commands.passes import forecast, parse_time, show
+from flows.commands.passes import parse_time, passes_ahead, show
 
 POINT = {"type": "Point", "coordinates": [15.6, 46.5]}
 FIELD = {"type": "Polygon", "coordinates": [[[15.5, 46.4], [15.6, 46.4], [15.6, 46.5], [15.5, 46.5], [15.5, 46.4]]]}
@@ -90,7 +90,7 @@ def test_elements_take_the_place_of_the_reference(tmp_path: Path, real_data: Pat
 
 def test_the_table_fits_eighty_columns_and_says_what_it_rests_on(tmp_path: Path) -> None:
     out = io.StringIO()
-    show(forecast(_file(tmp_path, POINT), 11, "2026-11-01"), Console(file=out, width=80))
+    show(passes_ahead(_file(tmp_path, POINT), 11, "2026-11-01"), Console(file=out, width=80))
     lines = out.getvalue().splitlines()
     assert max(len(line) for line in lines) <= 80
     assert lines[0].split() == ["time", "(UTC)", "sat", "orbit", "tiles", "seen", "sun", "downlink", "L2A", "ready"]
@@ -102,14 +102,14 @@ def test_the_table_fits_eighty_columns_and_says_what_it_rests_on(tmp_path: Path)
 
 def test_a_far_future_says_what_it_can_not_know(tmp_path: Path) -> None:
     out = io.StringIO()
-    show(forecast(_file(tmp_path, POINT), 5, "2031-01-01"), Console(file=out, width=120))
+    show(passes_ahead(_file(tmp_path, POINT), 5, "2031-01-01"), Console(file=out, width=120))
     assert "known as of 2026-11; later moves are not in these dates" in out.getvalue()
 
 
 def test_no_pass_is_said(tmp_path: Path) -> None:
     out = io.StringIO()
     dark = {"type": "Point", "coordinates": [25.0, 75.0]}
-    show(forecast(_file(tmp_path, dark), 5, "2026-12-20"), Console(file=out, width=80))
+    show(passes_ahead(_file(tmp_path, dark), 5, "2026-12-20"), Console(file=out, width=80))
     assert "No pass by day in 5 days from 2026-12-20 00:00 UTC." in out.getvalue()
 
 
@@ -136,7 +136,7 @@ def test_no_pass_is_said(tmp_path: Path) -> None:
 )
 def test_bad_areas_are_messages(value: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=message):
-        forecast(_file(tmp_path, value), 5, "2023-08-10")
+        passes_ahead(_file(tmp_path, value), 5, "2023-08-10")
 
 
 @pytest.mark.parametrize(

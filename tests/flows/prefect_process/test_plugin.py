@@ -97,6 +97,18 @@ def test_retrain_keeps_its_own_parameter(
     assert "processor" not in sent, "the flow retrain takes none"
 
 
+def test_an_evaluation_finds_its_files_from_where_the_command_runs(tmp_path: Path) -> None:
+    (tmp_path / "map").mkdir()
+    (tmp_path / "fields.geojson").touch()
+    given = {"delivery": "map", "reference": "fields.geojson", "column": "crop"}
+    sent = _expanded(["evaluate/map", "--params", json.dumps(given)], tmp_path)
+    assert sent == {"delivery": str(tmp_path / "map"), "reference": str(tmp_path / "fields.geojson"), "column": "crop"}
+    named = _expanded(["evaluate/map", "--params", json.dumps({**given, "delivery": "crop-map-2019-0123"})], tmp_path)
+    assert named["delivery"] == "crop-map-2019-0123"
+    with pytest.raises(RequestError, match=r"^reference: no file .*none.gpkg"):
+        _expanded(["evaluate/map", "--params", json.dumps({**given, "reference": "none.gpkg"})], tmp_path)
+
+
 @pytest.mark.parametrize(
     ("argv", "original", "expected"),
     [
@@ -128,7 +140,7 @@ def test_hook_ends_the_command_with_one_message(
     assert capsys.readouterr().err.startswith("no request file ")
 
 
-@pytest.mark.parametrize("deployment", ["crop-map/request", "retrain/ddp", "reprocess/seasonal"])
+@pytest.mark.parametrize("deployment", ["crop-map/request", "retrain/ddp", "reprocess/seasonal", "evaluate/map"])
 def test_without_a_server_the_command_says_what_starts_one(
     deployment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,10 @@ def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> 
         time.sleep(1)
     assert runs, "the scheduler made no run of the cron schedule"
     assert all(run["auto_scheduled"] for run in runs)
+    due = sorted(datetime.fromisoformat(run["expected_start_time"]) for run in runs)
+    assert {(time.hour, time.minute, time.utcoffset()) for time in due} == {(3, 0, timedelta())}
+    assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(due)), "one a night, none twice"
+    assert due[0] > datetime.now(UTC) - timedelta(hours=1)
 
 
 def test_credentials_block_is_registered_and_read(installation: Installation) -> None:

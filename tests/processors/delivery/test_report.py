@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from shapely.geometry import box, shape
 
 from catalog.grid import to_zone
 from catalog.products import LEVEL_BANDS
+from catalog.promotions import Compared, Decision, Figure, decided
+from catalog.season_state import SeasonState
 from processors.delivery.areas import count_areas
-from processors.delivery.provenance import DeliveryFacts
+from processors.delivery.coming_passes import coming_passes
+from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.report import write_report
 from processors.mask.options import USUAL_MASK
 
@@ -62,12 +66,10 @@ class Seen(HTMLParser):
 
 def test_scores_are_explained_and_the_honest_one_comes_first(tmp_path: Path) -> None:
     words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64)))).words
-    assert words.index("Field-disjoint 0.574 ± 0.031 0.267 0.368 3300") < words.index(
-        "Within-field 0.924 0.807 0.873 3725"
-    )
-    assert "Field-disjoint: Whole fields held out" in words
-    assert "Within-field: Blocks of pixels held out of fields whose other pixels the model learnt from." in words
-    assert "interpolation inside fields" in words
+    assert words.index("Hold-out 0.574 ± 0.031 0.267 0.368 3300") < words.index("Grouped k-fold 0.924 0.807 0.873 3725")
+    assert "Hold-out: Fields on ground that no model learns from: what to expect of a new field nearby." in words
+    assert "Grouped k-fold: Each field mapped by a network that didn't learn from it" in words
+    assert "The model is unproven." in words
     assert "This area has 0.41 km². Figures from one small area carry no claim of accuracy" in words
 
 
@@ -126,15 +128,32 @@ def test_the_options_of_the_masks_are_told(tmp_path: Path) -> None:
 
 
 def test_models_that_were_compared_are_told(tmp_path: Path) -> None:
-    refused = "field-disjoint mIoU 0.200, below 0.600 of good"
+    refused = "mIoU 0.200 against 0.600 of good on the same 40 fields"
     compared = [
-        {"name": "shuffled", "taken": False, "split": "field-disjoint", "miou": 0.2, "reason": refused},
-        {"name": "good", "taken": True, "split": "field-disjoint", "miou": 0.6},
+        {"name": "shuffled", "taken": False, "split": "hold-out", "miou": 0.2, "reason": refused},
+        {"name": "good", "taken": True, "split": "hold-out", "miou": 0.6},
     ]
     model = {"name": "good", "checksum": "00", "compared": compared}
     words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), model=model))).words
-    assert f"shuffled field-disjoint 0.200 no {refused}" in words
-    assert "good field-disjoint 0.600 yes" in words
+    assert f"shuffled hold-out 0.200 no {refused}" in words
+    assert "good hold-out 0.600 yes" in words
+
+
+def test_what_was_decided_about_a_model_trained_for_the_request_is_told(tmp_path: Path) -> None:
+    miou, oa = Figure(candidate=0.2, in_use=0.6, difference=-0.4), Figure(candidate=0.5, in_use=0.7, difference=-0.2)
+    compared = Compared(miou=miou, oa=oa, fields={"wheat": 20, "maize": 20}, resamples=2000, seed=0)
+    decision = decided("new", Decision.NOT_BETTER, "mIoU 0.200 against 0.600 of good", "good", "hold-out", compared)
+    model = ModelUsed(name="good", checksum="00", decision=decision)
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), model=model))).words
+    assert (
+        "new was trained from the request's labels. It is not promoted, and this map is not made with it: mIoU 0.200 against 0.600 of good."
+        in words
+    )
+    assert "on the same 40 fields mean IoU overall accuracy new 0.200 0.500 good, which was in use 0.600 0.700" in words
+    first = decided("good", Decision.FIRST, "the first of its kind")
+    model = ModelUsed(name="good", checksum="00", decision=first)
+    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), model=model))).words
+    assert "good was trained from the request's labels. It is in use from now on: the first of its kind." in words
 
 
 def test_model_software_timings_and_request_are_told(tmp_path: Path) -> None:
@@ -194,3 +213,21 @@ def test_synthetic_data_are_called_so_before_anything_else(tmp_path: Path) -> No
     words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), synthetic=True))).words
     assert words.startswith("Crop map, 2019 (SYNTHETIC DATA) SYNTHETIC DATA: simulated fields, no observation")
     assert "nothing about real fields" in words
+
+
+def test_a_preliminary_map_says_so_and_which_passes_come(tmp_path: Path) -> None:
+    state = SeasonState.of(2019, (4, 6), datetime(2019, 6, 1, tzinfo=UTC))
+    area = delivery_kit.window(64, 64)
+    facts = delivery_kit.facts(area, state=state)
+    coming = coming_passes(shape(facts.area), state)
+    words = Seen(report(tmp_path, facts.model_copy(update={"coming": coming}))).words
+    assert words.startswith("Crop map, 2019 (preliminary)")
+    assert "Coming passes" in words
+    assert "S2A R051 100.0 %" in words
+    assert "Orbits: S2A, S2B by reference orbit. Passes are right to about half a minute" in words
+    assert "A pass is no acquisition yet" in words
+    assert "The model was scored on whole seasons. This one isn't over" in words
+    assert "season preliminary, as of 2019-06-01; complete from 2019-07-08 on" in words
+    final = Seen(report(tmp_path, delivery_kit.facts(area))).words
+    assert "reliminary" not in final.replace("season final", "")
+    assert "Coming passes" not in final

@@ -18,7 +18,7 @@ import pytest
 
 from catalog.errors import ProductError, Reason, RequestError, WorkerError
 from processors.engine.apart import call_apart
-from processors.engine.limits import CALLS, Limits, Marks, OverLimitError
+from processors.engine.limits import CALLS, MARKS, Limits, Marks, OverLimitError
 
 LIMITS = Limits(seconds=2, memory=2 * 10**9)
 
@@ -60,8 +60,19 @@ def test_what_ends_its_process_is_found_and_the_others_are_made_again(tmp_path: 
     ],
 )
 def test_memory_and_crashes_end_a_process_too(harm: Callable[[], None], why: str) -> None:
-    with pytest.raises(OverLimitError, match=why):
+    with pytest.raises(OverLimitError, match=why) as ended:
         call_apart(Limits(seconds=99, memory=3 * 10**8), harm)
+    assert ended.value.kind is (Reason.ENDED_PROCESS if harm is engine_kit.crash else Reason.OVER_LIMIT)
+
+
+@pytest.mark.parametrize("harm", [engine_kit.hang, engine_kit.swallow, engine_kit.crash])
+def test_the_product_that_was_being_read_is_named_and_no_other(harm: Callable[[], None]) -> None:
+    limits = Limits(seconds=1 if harm is engine_kit.hang else 99, memory=3 * 10**8)
+    name = "S2A_" + "long" * 100 + "ä"
+    with pytest.raises(OverLimitError) as ended:
+        call_apart(limits, engine_kit.read_of, name, harm)
+    assert ended.value.concerns(name)
+    assert not ended.value.concerns("S2A_other")
 
 
 def test_work_that_is_no_call_into_a_library_may_take_longer() -> None:
@@ -87,7 +98,7 @@ def test_a_process_goes_with_the_one_that_started_it(tmp_path: Path) -> None:
 
 
 def test_the_longest_call_is_told_and_ended_ones_are_forgotten() -> None:
-    marks = Marks(memoryview(bytearray(8 * CALLS)))
+    marks = Marks(memoryview(bytearray(MARKS)))
     assert marks.longest() == 0
     with marks.call():
         time.sleep(0.02)
@@ -97,7 +108,7 @@ def test_the_longest_call_is_told_and_ended_ones_are_forgotten() -> None:
 
 
 def test_more_calls_than_can_be_marked_are_made_all_the_same() -> None:
-    marks, inside = Marks(memoryview(bytearray(8 * CALLS))), threading.Barrier(CALLS + 2)
+    marks, inside = Marks(memoryview(bytearray(MARKS))), threading.Barrier(CALLS + 2)
 
     def enter() -> None:
         with marks.call():

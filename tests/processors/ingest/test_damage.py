@@ -14,6 +14,7 @@ from shapely.geometry import box
 from catalog.errors import NotEnoughAcquisitionsError, RewrittenError, StoreError
 from catalog.grid import Cell, to_lonlat
 from catalog.products import Order
+from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import Store
 from flows.run import again_where_rewritten
 from processors.cube.cell import Cube
@@ -93,7 +94,9 @@ def test_a_damaged_chunk_of_a_date_is_made_anew_with_the_same_bits(
         assert cube_kit.files_of(store.cubes) == whole
 
 
-@pytest.mark.parametrize("name", ["reflectance", "clear", "bands_present"])
+@pytest.mark.parametrize(
+    "name", ["reflectance", "clear", "bands_present", "pixels_from", "valid_fraction", "clear_fraction"]
+)
 def test_a_chunk_that_is_gone_is_named_and_made_anew(store: Store, archive: cube_kit.Archive, name: str) -> None:
     order = archive.order()
     expected = walk(store, order)
@@ -102,6 +105,66 @@ def test_a_chunk_that_is_gone_is_named_and_made_anew(store: Store, archive: cube
     assert find_damage(cell_of(store)) == (True, [f"{name} of {Cube(cell_of(store)).acquisition_ids[0]}"])
     np.testing.assert_array_equal(walk(store, order), expected)
     assert cube_kit.files_of(store.cubes) == whole
+
+
+@pytest.mark.parametrize("fraction", ["valid_fraction", "clear_fraction"])
+def test_what_is_gone_with_what_tells_of_it_is_made_anew(
+    store: Store, archive: cube_kit.Archive, fraction: str
+) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    for name in (fraction, "reflectance" if fraction == "valid_fraction" else "clear"):
+        chunks(cell_of(store), name)[0].unlink()
+    assert fraction in find_damage(cell_of(store))[1][0]
+    np.testing.assert_array_equal(walk(store, order), expected)
+
+
+@pytest.mark.parametrize("name", ["offset_from", "offset_check"])
+def test_what_is_gone_and_stands_elsewhere_too_is_named(store: Store, archive: cube_kit.Archive, name: str) -> None:
+    walk(store, archive.order())
+    chunks(cell_of(store), name)[0].unlink()
+    assert find_damage(cell_of(store)) == (True, [f"{name} of {Cube(cell_of(store)).acquisition_ids[0]}"])
+
+
+@pytest.mark.parametrize("name", ["x", "band", "spatial_ref", "masked_with", "cloud_probability", "pixels_from"])
+def test_an_array_that_is_gone_is_named(store: Store, archive: cube_kit.Archive, name: str) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    (cell_of(store) / name / "zarr.json").unlink()
+    assert find_damage(cell_of(store)) == (False, [f"{cell_of(store)}: {name} is gone"])
+    repair(cell_of(store))
+    np.testing.assert_array_equal(walk(store, order), expected)
+
+
+def test_dates_whose_time_is_gone_are_not_taken_for_those_of_a_killed_writer(
+    store: Store, archive: cube_kit.Archive
+) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    chunks(cell_of(store), "time")[0].unlink()
+    sound, (named,) = find_damage(cell_of(store))
+    assert (sound, "time of some dates is gone" in named) == (False, True)
+    with pytest.raises(StoreError, match=r"its time is damaged .*cells --repair"):
+        walk(store, order)
+    repair(cell_of(store))
+    np.testing.assert_array_equal(walk(store, order), expected)
+
+
+@pytest.mark.parametrize("name", ["acquisition", "products", "platform", "product_ids"])
+def test_a_part_of_the_axis_that_is_gone_is_named_and_the_cell_made_anew(
+    store: Store, archive: cube_kit.Archive, name: str
+) -> None:
+    order = archive.order()
+    expected = walk(store, order)
+    whole = cube_kit.files_of(store.cubes)
+    chunks(cell_of(store), name)[0].unlink()
+    sound, named = find_damage(cell_of(store))
+    assert not sound
+    assert name in named[0]
+    assert "moved to" in repair(cell_of(store))
+    np.testing.assert_array_equal(walk(store, order), expected)
+    made = {path: data for path, data in cube_kit.files_of(store.cubes).items() if ".damaged-" not in str(path)}
+    assert made == whole
 
 
 @pytest.mark.parametrize("text", ["null", "[]", "3", '{"node_type": "array"}'])
@@ -178,3 +241,26 @@ def test_errors_that_damage_leads_to_are_those_of_this_project(store: Store, arc
         choose_season(store, order, area, 32631, 0.5, 1)
     with pytest.raises(NotEnoughAcquisitionsError):
         choose_season(store, order, area, 32631, 0.5, 2)
+
+
+@pytest.mark.parametrize("how", ["cut", "gone", "emptied"])
+@pytest.mark.parametrize("name", ["reflectance", "scl", "acquisition", "time", "zarr.json"])
+def test_in_a_bucket_damage_is_named_repaired_and_made_anew(
+    tmp_path: Path, bucket: BucketPath, archive: cube_kit.Archive, name: str, how: str
+) -> None:
+    store, order = Store(tmp_path / "here", bucket), archive.order()
+    expected = walk(store, order)
+    path = store.cube("kit", "L2A", CELL)
+    assert isinstance(path, BucketPath)
+    part = name if name == "zarr.json" else next(part for part in sorted(path.states()) if part.startswith(f"{name}/c"))
+    if how == "gone":
+        (path / part).delete()
+    else:
+        data = (path / part).read()
+        assert data is not None
+        (path / part).put(data[0][: len(data[0]) // 2] if how == "cut" else b"")
+    if (name, how) not in (("zarr.json", "gone"), ("scl", "gone")):  # then there is no cell, or nobody misses it
+        assert name.removesuffix(".json") in find_damage(path)[1][0]
+        assert "the next run reads" in repair(path)
+    np.testing.assert_array_equal(walk(store, order), expected)
+    assert find_damage(path) == (True, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,9 @@ from agrunet.data.header import SPLITS
 from agrunet.data.patches import Patch
 from catalog.errors import RequestError, StoreError
 from catalog.grid import Window, to_lonlat, window_around
+from catalog.hold_out import held_out
 from catalog.products import Acquisition, Order, Product
+from processors.patches.area_labels import read_area
 from processors.patches.labels import Labels, open_labels
 from processors.patches.training_set import TrainingFolder, TrainingSeason, choose_patches, write_training_patches
 from processors.season import Season, SeasonAcquisition
@@ -121,9 +124,10 @@ def test_patches_with_labels_are_written_and_the_header_tells_all(tmp_path: Path
     assert (folder.read(1).label == 1).all()
     assert written.summary.patches == 4
     assert written.summary.left_out == 0
-    # All labels lie in block (0, 0), fold 0: given back to training.
+    # Two fields are too few to hold any out.
     assert written.summary.pixels["train"] == {"wheat": 128, "maize": 128}
-    assert written.summary.pixels["within-field"] == {}
+    assert written.summary.pixels["hold-out"] == {}
+    assert header.evidence is None
     assert "no claim of accuracy" in header.hold_out
 
 
@@ -168,32 +172,83 @@ def test_labels_outside_the_area_are_unknown_and_serve_for_nothing(tmp_path: Pat
     assert np.array_equal(split, np.where(inside, SPLITS["train"], SPLITS["none"]))
 
 
-def test_splits_are_those_of_the_area_whatever_the_patches(tmp_path: Path) -> None:
-    wide = np.full((16, 40), 10, np.uint8)
-    wide[:, 20:] = 20
-    # The windows reach out of the area, which begins four pixels to the east of the labels.
-    windows = [window(0, 0, 16, 16), window(16, 0, 16, 16), window(32, 0, 16, 16)]
+def fields_of(rows: int, columns: int) -> np.ndarray:
+    """Fields of 8 x 8 pixels with two unknown ones between them, wheat and maize in turn."""
+    codes = np.zeros((10 * rows, 10 * columns), np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            codes[10 * row : 10 * row + 8, 10 * column : 10 * column + 8] = 10 * (1 + (row + column) % 2)
+    return codes
+
+
+def test_ground_that_is_held_out_teaches_nothing_and_its_fields_are_scored(tmp_path: Path) -> None:
+    windows = [window(40 * column, 40 * row, 40, 40) for row in range(10) for column in range(10)]
+    labels = write_labels(tmp_path, fields_of(40, 40))
+    write_training_patches(tmp_path / "p", Numbered(windows), windows, labels, rectangle(0, 0, 400, 400), SEASON)
+    folder = PatchFolder(tmp_path / "p")
+    assert folder.header.evidence == "hold-out"
+    assert "on blocks of ground of 1 km that no model learns from (wheat " in folder.header.hold_out
+    held = held_out(window(0, 0, 400, 400))
+    assert 0.05 < held.mean() < 0.5
+    scored: dict[int, int] = {}
+    for index in range(len(folder)):
+        place = windows[index]
+        ground = held[window(0, 0, 400, 400).slices(place)]
+        split, field, label = folder.split(index), folder.field(index), folder.label(index)
+        assert not (ground & (split == SPLITS["train"])).any()
+        assert not (~ground & (split == SPLITS["hold-out"])).any()
+        here = split == SPLITS["hold-out"]
+        assert (field[here] >= 0).all()
+        for number in np.unique(field[here]).tolist():
+            assert set(label[here & (field == number)].tolist()) == {folder.header.fields[number].label}
+            scored[number] = scored.get(number, 0) + int((here & (field == number)).sum())
+    assert sorted(scored) == list(range(len(folder.header.fields))), "the header lists the fields that are scored"
+    assert min(scored.values()) >= 20
+    assert all(field.fold is None for field in folder.header.fields)
+
+
+def test_with_too_few_fields_held_out_all_are_learnt_from_and_dealt_into_folds(tmp_path: Path) -> None:
+    """The same area, but of maize there are four fields in all."""
+    codes = np.where(fields_of(40, 40) > 0, 10, 0).astype(np.uint8)
+    for column in (0, 10, 20, 30):
+        codes[0:8, 10 * column : 10 * column + 8] = 20
+    windows = [window(40 * column, 40 * row, 40, 40) for row in range(10) for column in range(10)]
     write_training_patches(
-        tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, wide), rectangle(4, 0, 36, 16), SEASON
+        tmp_path / "p", Numbered(windows), windows, write_labels(tmp_path, codes), rectangle(0, 0, 400, 400), SEASON
     )
     folder = PatchFolder(tmp_path / "p")
-    across = np.concatenate([folder.split(index) for index in range(3)], axis=1)
-    expected = np.full((16, 48), SPLITS["none"], np.uint8)
-    # Fields of one class each; blocks are counted from the area's corner, fold 0 holds 4 to 20: all of wheat, given back.
-    expected[:, 4:40] = SPLITS["train"]
-    assert np.array_equal(across, expected)
-    given = np.full((16, 36), SPLITS["train"], np.uint8)
-    given[0, 0] = SPLITS["field-disjoint"]
-    write_training_patches(
-        tmp_path / "p",
-        Numbered(windows),
-        windows,
-        write_labels(tmp_path, wide),
-        rectangle(4, 0, 36, 16),
-        SEASON,
-        split=given,
+    assert folder.header.evidence == "grouped k-fold"
+    assert (
+        "Unproven: held-out ground has fewer than 5 fields, or leaves nothing to learn from, of maize ("
+        in folder.header.hold_out
     )
-    assert PatchFolder(tmp_path / "p").split(0)[0, 3:6].tolist() == [SPLITS["none"], SPLITS["field-disjoint"], 0]
+    assert len(folder.header.fields) == 1600
+    assert {field.fold for field in folder.header.fields} == {1, 2, 3}
+    for index in range(len(folder)):
+        assert np.array_equal(folder.split(index) == SPLITS["train"], folder.label(index) >= 0)
+
+
+def test_a_field_that_the_area_cuts_serves_for_the_same_whoever_asks(tmp_path: Path) -> None:
+    """Held-out ground begins somewhere in the area: the fields on its border are those of the whole file, not of the area."""
+    labels = write_labels(tmp_path, fields_of(40, 40))
+    whole, part = rectangle(0, 0, 400, 400), rectangle(33, 27, 300, 310)
+    one, other = (read_area(labels, area, ZONE) for area in (whole, part))
+    common = (slice(27, 337), slice(33, 333))
+    assert np.array_equal(one.split[common], other.split)
+    names = np.array([*one.names, ""]), np.array([*other.names, ""])
+    assert np.array_equal(names[0][one.field[common]], names[1][other.field])
+
+
+def test_what_was_learnt_from_is_named_by_its_digest(tmp_path: Path) -> None:
+    write(tmp_path)
+    folder = PatchFolder(tmp_path / "patches")
+    wanted = hashlib.sha256((tmp_path / "labels.tif").read_bytes()).hexdigest()
+    assert folder.header.training_data == {"labels": wanted}
+    before = folder.digest()
+    assert before == PatchFolder(tmp_path / "patches").digest()
+    patch = tmp_path / "patches" / "000001.npz"
+    patch.write_bytes(patch.read_bytes().replace(b"\x09\x00", b"\x08\x00", 1))
+    assert folder.digest() != before
 
 
 def test_the_same_folder_is_not_written_again_and_another_is(tmp_path: Path) -> None:

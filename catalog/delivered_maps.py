@@ -1,0 +1,53 @@
+"""The maps of an installation by their names: where each was delivered."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from catalog.errors import DeliveryError
+from catalog.guards.json_text import parse_object
+from catalog.guards.paths import user_path
+from catalog.quoting import shortened, shown
+from catalog.storage.store import Store
+
+_IS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
+"""What the name of a listed map looks like; see `catalog.registry.Registry.add_map`."""
+
+
+def map_folder(store: Store, name: str, base: Path) -> Path:
+    """The folder of a delivery: of the map of this installation that has that name, else at that path, from ``base``.
+
+    Raises `DeliveryError` where there is neither.
+    """
+    listed = _listed(store, name)
+    if listed is not None:
+        return listed
+    folder = user_path(name, lambda why: DeliveryError(f"map: {why}. Give the folder of a delivery."), base=base)
+    if folder.is_file():  # the map itself
+        folder = folder.parent
+    if not folder.is_dir():
+        names = sorted(path.stem for path in store.maps.glob("*/*.json"))
+        held = shortened(", ".join(names), 300) or "none yet"
+        raise DeliveryError(f"map {shown(name)}: neither the folder of a delivery nor a map of this store ({held}).")
+    return folder
+
+
+def is_listed(store: Store, folder: Path) -> bool:
+    """Return whether a delivery's folder is that of a map of this installation."""
+    return any(_delivered_to(path) == folder for path in store.maps.glob("*/*.json"))
+
+
+def _listed(store: Store, name: str) -> Path | None:
+    path = store.maps / name / f"{name}.json"
+    return _delivered_to(path) if _IS_NAME.fullmatch(name) and path.is_file() else None
+
+
+def _delivered_to(listed: Path) -> Path | None:
+    """The folder that a listed item leads to; None where it leads nowhere any more."""
+    try:
+        links = parse_object(listed.read_bytes(), ValueError)["links"]
+        item = next(Path(link["href"]) for link in links if link["rel"] == "canonical")
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return None
+    return item.parent if item.is_file() else None

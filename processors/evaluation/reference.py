@@ -1,0 +1,250 @@
+"""Reference data of users: points or parcels with a class each, from a vector file or a table of longitudes and latitudes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS, Transformer
+from shapely import GeometryType
+
+from catalog.errors import RequestError
+from catalog.guards.csv_text import read_rows
+from catalog.guards.numbers import finite
+from catalog.guards.vectors import check_form, geometry_layers, read_layer, read_parquet, vector_errors
+from catalog.quoting import shortened, shown
+from catalog.storage.store import sha256
+from processors.delivery.evaluations import Unused
+from processors.evaluation.design import SampleDesign
+from processors.evaluation.legend_words import word_of
+from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
+from processors.patches.polygons import RowFault, polygons_of
+
+FORMS = "Give points or parcels as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf, or a CSV with lon, lat and a class."
+
+_LONGITUDES, _LATITUDES = ("lon", "longitude", "long", "lng", "x"), ("lat", "latitude", "y")
+_CLASS_COLUMNS = (
+    REFERENCE, "class", "crop", "crop_type", "label", "source_code", "crop_code", "code", "land_cover", "class_name",
+)  # fmt: skip
+_NO_CLASSES = ("fid", ID, "gid", "objectid", "ogc_fid", "remark", *_LONGITUDES, *_LATITUDES)
+
+_FAULTS = {
+    RowFault.NO_GEOMETRY: Unused.NO_GEOMETRY,
+    RowFault.NO_POLYGON: Unused.OTHER_GEOMETRY,
+    RowFault.DAMAGED: Unused.DAMAGED,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Reference data that have a place: ``shapes`` (n,) points or polygons in the metres of a zone, and what each is called.
+
+    ``words``: None where a row says nothing; ``ids``: of the points of a sample, None elsewhere; ``unused``: rows without a place.
+    """
+
+    path: Path
+    checksum: str
+    column: str
+    parcels: bool
+    shapes: npt.NDArray[Any]
+    words: tuple[str | None, ...]
+    ids: tuple[int | None, ...]
+    unused: Counter[Unused]
+    design: SampleDesign | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Rows as a file has them: geometries (n,) in a coordinate system, fields (n,) by name."""
+
+    geometries: npt.NDArray[Any]
+    crs: CRS
+    fields: dict[str, Sequence[Any]]
+    unused: Counter[Unused]
+
+
+def open_reference(path: Path, epsg: int, column: str | None = None, layer: str | None = None) -> Reference:
+    """Read reference data onto a zone. ``column``: of the classes, by default the only one that fits; ``layer``: of several.
+
+    Raises `RequestError` where the file is missing, is none of the forms, or doesn't say where or what its rows are.
+    """
+    if not path.exists():
+        raise RequestError(f"reference: no file {path}. {FORMS}")
+    design = None
+    if path.suffix.lower() in (".csv", ".txt", ".tsv"):
+        if layer is not None:
+            raise RequestError(f"layer: {path} is a table, which has none. Drop it.")
+        rows = _table(path)
+    else:
+        design, rows = _vector(path, layer)
+    if not len(rows.geometries) and not rows.unused:
+        raise RequestError(f"reference {path}: it holds no row. {FORMS}")
+    column = _class_column(path, list(rows.fields), column, sampled=design is not None)
+    words = [word_of(value) for value in rows.fields[column]]
+    named = next((name for name in rows.fields if name.casefold() == ID), None)
+    ids = [_identifier(value) for value in rows.fields[named]] if named else [None] * len(words)
+    shapes, kept, unused, parcels = _placed(path, rows, epsg)
+    return Reference(
+        path,
+        "" if path.is_dir() else sha256(path),
+        column,
+        parcels,
+        shapes,
+        tuple(words[row] for row in kept),
+        tuple(ids[row] for row in kept),
+        unused,
+        design,
+    )
+
+
+def _table(path: Path) -> _Rows:
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"reference {path}: {why}. {FORMS}")
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"reference {path}: can't be read ({error}). Save it as CSV in UTF-8.") from error
+    rows = [row for _, row in read_rows(text, (), refuse)]
+    if not rows:
+        raise refuse("it holds no row")
+    names = list(rows[0])
+    columns = [
+        next((name for name in names if name.strip().casefold() in known), None) for known in (_LONGITUDES, _LATITUDES)
+    ]
+    if columns[0] is None or columns[1] is None:
+        listed = shortened(", ".join(names), 200)
+        raise refuse(f"it has no columns lon and lat, in degrees, between commas (it has {listed})")
+    x, y = ([finite(row.get(str(column))) for row in rows] for column in columns)
+    placed = [
+        longitude is not None and latitude is not None and abs(longitude) <= 360 and abs(latitude) <= 90
+        for longitude, latitude in zip(x, y, strict=True)
+    ]
+    kept = [row for row, there in zip(rows, placed, strict=True) if there]
+    coordinates = [pair for pair, there in zip(zip(x, y, strict=True), placed, strict=True) if there]
+    return _Rows(
+        np.asarray(shapely.points(np.array(coordinates, float).reshape(-1, 2))),
+        CRS.from_epsg(4326),
+        {name: [row.get(name) for row in kept] for name in names if name not in columns},
+        Counter({Unused.NO_PLACE: len(rows) - len(kept)}),
+    )
+
+
+def _vector(path: Path, named: str | None) -> tuple[SampleDesign | None, _Rows]:
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"reference {path}: can't be read ({why}). {FORMS}")
+
+    check_form(path, refuse)
+    design = None
+    if _is_parquet(path):
+        frame = read_parquet(path, refuse)
+    else:
+        layer = _the_layer(path, geometry_layers(path, refuse), named)
+        design = read_design(path) if layer == POINTS else None
+        frame = read_layer(path, layer, refuse)
+    if not hasattr(frame, "geometry") or frame.crs is None:
+        raise RequestError(
+            f"reference {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631, or give GeoJSON."
+        )
+    with vector_errors(refuse):
+        crs = CRS.from_user_input(frame.crs)
+    fields = {str(name): frame[name].tolist() for name in frame.columns if name != frame.geometry.name}
+    return design, _Rows(frame.geometry.to_numpy(), crs, fields, Counter())
+
+
+def _is_parquet(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _the_layer(path: Path, layers: dict[str, str], named: str | None) -> str:
+    listed = shortened(", ".join(f"{name} ({kind})" for name, kind in layers.items()), 300) or "none"
+    if named is not None:
+        if named not in layers:
+            raise RequestError(f"layer: {path} has no layer {shown(named)} with a geometry. It has {listed}.")
+        return named
+    if len(layers) != 1:
+        raise RequestError(
+            f"reference {path}: has {len(layers)} layers with a geometry ({listed}). Name the one meant: layer."
+        )
+    return next(iter(layers))
+
+
+def _class_column(path: Path, names: Sequence[str], named: str | None, *, sampled: bool) -> str:
+    """The column by its name, whatever the case; else the only one that is called like a class, else the only one at all."""
+    listed = shortened(", ".join(names), 300) or "none"
+    if named is not None:
+        found = [name for name in names if name == named] or [
+            name for name in names if name.casefold() == named.casefold()
+        ]
+        if len(found) != 1:
+            raise RequestError(f"column: {path} has no column {shown(named)}. It has {listed}.")
+        return found[0]
+    if sampled and REFERENCE in names:
+        return REFERENCE
+    # A shapefile cuts names to ten letters.
+    usual = [name for name in names if name.casefold() in {*_CLASS_COLUMNS, *(known[:10] for known in _CLASS_COLUMNS)}]
+    others = [name for name in names if name.casefold() not in _NO_CLASSES]
+    for fitting in (usual, others):
+        if len(fitting) == 1:
+            return fitting[0]
+    raise RequestError(
+        f"reference {path}: which column holds the classes? There are: {listed}. Name the one meant: column."
+    )
+
+
+def _placed(
+    path: Path, rows: _Rows, epsg: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], Counter[Unused], bool]:
+    """Shapes on the zone, the row that each is of, rows that have none, and whether they are parcels."""
+
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"reference {path}: can't be brought to EPSG:{epsg}: {why}. Reproject it first.")
+
+    with vector_errors(refuse), np.errstate(all="ignore"):
+        moved = _moved(shapely.force_2d(rows.geometries), rows.crs, epsg)
+    nothing = shapely.is_missing(moved) | shapely.is_empty(moved)
+    kinds = shapely.get_type_id(moved)
+    single = (kinds == GeometryType.POINT) | (
+        (kinds == GeometryType.MULTIPOINT) & (shapely.get_num_geometries(moved) == 1)
+    )
+    pointed = single & ~nothing
+    held = polygons_of(moved[~single])
+    if pointed.any() and len(held.shapes):
+        raise RequestError(
+            f"reference {path}: holds points and parcels, which count differently. Give one kind at a time."
+        )
+    faults = rows.unused + Counter({_FAULTS[kind]: count for kind, count in held.faults.items()})
+    faults[Unused.NO_GEOMETRY] += int((single & nothing).sum())
+    if len(held.shapes):
+        return held.shapes, np.flatnonzero(~single)[held.rows], +faults, True
+    points = moved[pointed]
+    several = shapely.get_type_id(points) == GeometryType.MULTIPOINT
+    points[several] = shapely.get_geometry(points[several], 0)
+    if not len(points):
+        told = ", ".join(f"{count} {kind.words}" for kind, count in sorted((+faults).items())) or "no row at all"
+        raise RequestError(f"reference {path}: has no point or parcel that can be used: {told}. {FORMS}")
+    return points, np.flatnonzero(pointed), +faults, False
+
+
+def _moved(shapes: npt.NDArray[Any], crs: CRS, epsg: int) -> npt.NDArray[Any]:
+    """Shapes in the metres of a zone; what lies beyond the coordinate system gets coordinates that are not finite."""
+    zone = CRS.from_epsg(epsg)
+    if crs.equals(zone):
+        return shapes
+    transform = Transformer.from_crs(crs, zone, always_xy=True).transform
+    moved: npt.NDArray[Any] = shapely.transform(shapes, transform, interleaved=False)  # type: ignore[arg-type]
+    return moved
+
+
+def _identifier(value: Any) -> int | None:
+    word = word_of(value)
+    return int(word) if word is not None and word.isdecimal() and len(word) <= 15 else None
