@@ -131,8 +131,10 @@ port_for() {
 
 # Processes of a program whose working folder is ours: a number in a file may be another's by now, or of one that has ended.
 processes() {
-    local process
-    for process in $(pgrep -x "$1" 2>/dev/null); do
+    local comm name process
+    for comm in /proc/[0-9]*/comm; do
+        { read -r name <"$comm"; } 2>/dev/null && [ "$name" = "$1" ] || continue
+        process=${comm%/comm} process=${process#/proc/}
         if [ "$(readlink "/proc/$process/cwd")" = "$2" ]; then echo "$process"; fi
     done
 }

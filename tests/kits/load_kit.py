@@ -49,6 +49,8 @@ class Peak(threading.Thread):
     runs: int = 0
     server_bytes: dict[str, int] = field(default_factory=dict)
     """By what it is: server, services, worker, postgres, redis-server; shared pages in parts."""
+    server_seconds: dict[str, float] = field(default_factory=dict)
+    """Time that cores spent on the server's own processes since they started."""
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
@@ -71,6 +73,8 @@ class Peak(threading.Thread):
                         of_runs[run] += process.memory_info().rss
                     elif name := _service(process):
                         of_server[name] += process.memory_full_info().pss
+                        spent = process.cpu_times()
+                        self.server_seconds[name] = spent.user + spent.system
                 except psutil.Error:
                     continue
             for process in services_kit.processes_in(self.services) if self.services else ():
@@ -108,6 +112,8 @@ class Figures:
     runs_at_once: int
     run_mb: int
     server_mb: dict[str, int]
+    server_core_s: dict[str, float]
+    """Time of cores that the server's own processes took."""
     events: int
     events_lost: int
     taken_up_again: int
@@ -249,6 +255,7 @@ def load(
         runs_at_once=peak.runs,
         run_mb=round(peak.run_bytes / 1e6),
         server_mb={name: round(size / 1e6) for name, size in sorted(peak.server_bytes.items())},
+        server_core_s={name: round(spent, 1) for name, spent in sorted(peak.server_seconds.items())},
         events=events,
         events_lost=len(lost),
         taken_up_again=sum(run["run_count"] > 1 for run in ended),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import services_kit
 from installation_kit import Installation, post_at_once, requests_of
@@ -37,6 +38,9 @@ from flows.prefect_process.work_pool import POOL
 pytestmark = pytest.mark.server
 
 COMMANDS = 20
+
+MOST_MB = 1000
+"""Memory of each of the server's processes, and of PostgreSQL and Redis, however many requests wait."""
 
 FIGURES = "CROPLINE_LOAD_FIGURES"
 """Names a file in the environment to which the long forms add what they measured, a JSON object a line."""
@@ -99,7 +103,7 @@ def test_up_is_told_where_the_runs_are_and_no_log_or_command_line_holds_a_passwo
     passwords = [address.rpartition("@")[0].rpartition(":")[2] for address in addresses.values()]
     files = [path for path in on_postgresql.folder.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
     assert not [path for path in files for password in passwords if password.encode() in path.read_bytes()]
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = " ".join(word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or ())
     assert not [password for password in passwords if password in listed]
     shown = json.loads(on_postgresql.run("cropline", "status", "--json").stdout)
     assert shown["database"].startswith("PostgreSQL at 127.0.0.1:")
@@ -151,7 +155,7 @@ def test_posts_at_once_on_sqlite(count: int, installation: Installation) -> None
 
 @pytest.mark.slow
 @pytest.mark.services
-@pytest.mark.parametrize("clients", [2, 8, 32])
+@pytest.mark.parametrize("clients", [2, 8, 32, 100])
 def test_reports_at_once_on_postgresql_and_redis(clients: int, on_postgresql: Installation) -> None:
     found = reports(on_postgresql, clients, "PostgreSQL + Redis", seconds=20)
     _note(found)
@@ -161,7 +165,7 @@ def test_reports_at_once_on_postgresql_and_redis(clients: int, on_postgresql: In
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("clients", [2, 8, 32])
+@pytest.mark.parametrize("clients", [2, 8, 32, 100])
 def test_reports_at_once_on_sqlite(clients: int, installation: Installation) -> None:
     """To compare with."""
     _note(reports(installation, clients, "SQLite", seconds=20))
@@ -185,6 +189,7 @@ def _a_hundred(
         *different_requests(installation, 60),
     ]
     figures = load(installation, requests, expected, database=database, services=services, seconds=8000)
+    assert max(figures.server_mb.values()) < MOST_MB
     _note(figures)
     return figures
 
