@@ -92,7 +92,7 @@ class TrainingConfig(Frozen):
 
 
 PRESETS: dict[str, TrainingConfig] = {
-    "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150, fold_part=1 / 15),
+    "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150, fold_part=1 / 5),
     "standard": TrainingConfig(),
 }
 """Settings by name: `standard` for maps; `quick` for a demonstration: about a minute on two cores."""
