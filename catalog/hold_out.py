@@ -8,14 +8,16 @@ is held out: four fifths stay to learn from, the usual share, and 25 km² hold f
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from shapely.geometry import Point
+import shapely
 from shapely.geometry.base import BaseGeometry
 
-from catalog.grid import PIXEL, Window, moved_points, to_lonlat, utm_zone
+from catalog.grid import PIXEL, Window, moved_points, to_zone, utm_zone
 
 BLOCK = 100
 """Edge of a block, pixels: 1 km."""
@@ -60,14 +62,24 @@ def field_name(epsg: int, left: int, top: int) -> str:
     return f"{epsg:05d}_{left}_{top}"
 
 
-def lies_in(name: str, area: BaseGeometry) -> bool:
-    """True where the first pixel of a field of that name lies in an area (longitude and latitude). Raises `ValueError`: no field's name."""
-    match = _FIELD_NAME.fullmatch(name)
-    if match is None:
-        raise ValueError(f"not a field's name: {name!r}; it looks like 32631_57468_562244")
-    epsg, left, top = (int(part) for part in match.groups())
-    place = to_lonlat(Point((left + 0.5) * PIXEL, (top - 0.5) * PIXEL), epsg)
-    return bool(area.covers(place))
+def reaching(names: Sequence[str], ground: BaseGeometry) -> set[str]:
+    """Names of the fields that may reach into some ground (longitude and latitude).
+
+    A name tells the first pixel of a field, which reaches no further from there than a block does. Raises `ValueError`: no field's name.
+    """
+    places: dict[int, list[tuple[str, float, float]]] = {}
+    for name in names:
+        match = _FIELD_NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"not a field's name: {name!r}; it looks like 32631_57468_562244")
+        epsg, left, top = (int(part) for part in match.groups())
+        places.setdefault(epsg, []).append((name, (left + 0.5) * PIXEL, (top - 0.5) * PIXEL))
+    found: set[str] = set()
+    for epsg, here in places.items():
+        points = shapely.points([(x, y) for _, x, y in here])
+        near = shapely.dwithin(points, to_zone(ground, epsg), math.hypot(BLOCK, BLOCK) * PIXEL)
+        found.update(name for (name, _, _), reaches in zip(here, near.tolist(), strict=True) if reaches)
+    return found
 
 
 def _looked_up(epsg: int, columns: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Mask:

@@ -10,7 +10,7 @@ from agrunet.errors import AgrunetError
 from agrunet.evidence import FieldEvidence, load_evidence, read_evidence
 from catalog.checkpoints import check_weights
 from catalog.errors import ModelError
-from catalog.hold_out import lies_in
+from catalog.hold_out import reaching
 from catalog.model_choice import ModelEntry
 from catalog.model_fit import training_ground
 from catalog.promotions import Compared, Decision, Figure, Promotion, Promotions, decided
@@ -131,7 +131,8 @@ def _may_have_learnt(mine: FieldEvidence, candidate: ModelEntry, in_use: ModelEn
     if candidate.proven and in_use.proven:
         return set()
     ground = training_ground(in_use)
-    return {field.name for field in mine.fields if ground is None or lies_in(field.name, ground)}
+    names = [field.name for field in mine.fields]
+    return set(names) if ground is None else reaching(names, ground)
 
 
 def _enough(fields: FieldEvidence, among: FieldEvidence) -> bool:

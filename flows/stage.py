@@ -44,7 +44,8 @@ def stage(
 ) -> Callable[[Callable[Concatenate[Run, Given], Made]], Callable[Concatenate[Run, Given], Made]]:
     """Make a function of a run a stage, one task run in the flow's own thread.
 
-    ``waits_for`` and ``outcome`` are shown while it runs and when it ends. ``reads_source``: tried again as the settings say.
+    ``waits_for`` and ``outcome`` are shown while it runs and when it ends. It is tried again, as the settings say, where the cubes' bucket
+    can't be reached, and with ``reads_source`` where the source can't.
     """
 
     def decorate(function: Callable[Concatenate[Run, Given], Made]) -> Callable[Concatenate[Run, Given], Made]:
@@ -53,7 +54,7 @@ def stage(
         @wraps(function)
         def run_stage(run: Run, /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
             with run.step(name, waits_for.format(processor=run.request.processor)) as step:
-                called: Any = tried_again(work, run.settings) if reads_source else work
+                called: Any = tried_again(work, run.settings, reads_source=reads_source)
                 named = {key: quote(value) for key, value in kwargs.items()}
                 made: Made = called(quote(run), *map(quote, args), **named)
                 step.outcome = outcome(made)
@@ -93,7 +94,7 @@ def in_batches(
     Returns what the calls return, in the order of the acquisitions. Raises what the first that fails raises.
     """
     batches = batched([acquisition.id for acquisition in order.acquisitions])
-    called = tried_again(work, run.settings) if reads_source else work
+    called = tried_again(work, run.settings, reads_source=reads_source)
     runner: Any = ThreadPoolTaskRunner(max_workers=run.settings.workers)  # Prefect's own types don't fit each other
     with run.step(work.name, waits_for, sum(len(batch.ids) for batch in batches)) as step, runner:
         arguments = [quote(value) for value in (run, order, *given)]
@@ -123,15 +124,28 @@ def _stopped_where_cancelled() -> Iterator[None]:
         raise
 
 
-def tried_again(work: Task[Any, Made], settings: Settings) -> Task[Any, Made]:
+def tried_again(work: Task[Any, Made], settings: Settings, *, reads_source: bool) -> Task[Any, Made]:
     """Give the task the attempts that an installation is set to, for sources and stores that may come back."""
     delays = [settings.retry_delay * 4**attempt for attempt in range(settings.ingest_retries)]
     return work.with_options(
-        retries=settings.ingest_retries, retry_delay_seconds=delays or 0, retry_condition_fn=worth_retrying
+        retries=settings.ingest_retries,
+        retry_delay_seconds=delays or 0,
+        retry_condition_fn=worth_retrying if reads_source else store_was_away,
     )
 
 
-def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
+def store_was_away(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect passes all three
+    """Return whether to try again what reads no source: the bucket of the cubes may come back, and what is done is skipped."""
+    try:
+        state.result()
+    except StoreUnreachableError:
+        return True
+    except Exception:  # noqa: BLE001 - whatever else it is, it stays what it is
+        return False
+    return False
+
+
+def worth_retrying(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001
     """Return whether to try again: an archive, a store or a network out of reach may come back; other errors stay what they are."""
     try:
         state.result()

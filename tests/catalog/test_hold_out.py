@@ -10,7 +10,7 @@ from pyproj import Transformer
 from shapely.geometry import box
 
 from catalog.grid import Window, to_lonlat
-from catalog.hold_out import BLOCK, SHARE, field_name, held_out, is_held_out, lies_in
+from catalog.hold_out import BLOCK, SHARE, field_name, held_out, is_held_out, reaching
 
 
 def test_the_choice_never_changes() -> None:
@@ -50,7 +50,7 @@ def test_one_block_in_five_is_held_out_and_blocks_are_whole() -> None:
 
 @given(st.integers(-500, 500), st.integers(-500, 500), st.integers(1, 300), st.integers(1, 300))
 def test_windows_agree_wherever_they_begin(left: int, top: int, width: int, height: int) -> None:
-    whole = Window(32631, 49_500, 560_800, 1400, 1400)
+    whole = Window(32631, 49_500, 560_800, 1400, 1700)
     part = Window(32631, 50_000 + left, 560_000 + top, width, height)
     assert np.array_equal(held_out(part), held_out(whole)[whole.slices(part)])
 
@@ -80,11 +80,11 @@ def test_beyond_the_equator_the_southern_zone_decides() -> None:
     assert np.array_equal(held_out(north)[150:], held_out(south))
 
 
-def test_a_field_is_found_by_its_name() -> None:
-    name = field_name(32631, 57_468, 562_244)
-    assert name == "32631_57468_562244"
-    around = to_lonlat(box(574_600, 5_622_000, 574_800, 5_622_500), 32631)
-    assert lies_in(name, around)
-    assert not lies_in(field_name(32631, 57_500, 562_244), around)
+def test_fields_that_may_reach_into_some_ground_are_found_by_their_names() -> None:
+    assert field_name(32631, 57_468, 562_244) == "32631_57468_562244"
+    ground = to_lonlat(box(574_600, 5_622_000, 574_800, 5_622_500), 32631)
+    inside, near, far = (field_name(32631, left, 562_244) for left in (57_468, 57_480 + 130, 57_480 + 150))
+    assert reaching([inside, near, far], ground) == {inside, near}
+    assert reaching([], ground) == set()
     with pytest.raises(ValueError, match="not a field's name: 'field 7'"):
-        lies_in("field 7", around)
+        reaching(["field 7"], ground)

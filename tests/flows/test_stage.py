@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.runtime import task_run
 from prefect.testing.utilities import prefect_test_harness
-from catalog.errors import AccessError, SourceError
+from catalog.errors import AccessError, SourceError, StoreUnreachableError
 from catalog.products import Order
 from catalog.storage.store import open_store
 from flows.reporting.progress import Several
@@ -28,7 +28,7 @@ from flows.run_folder import RunFolder
 from flows.settings import Settings
 from flows.stage import batch_task, in_batches, stage
 
-calls, same, names, denied = [], [], [], []
+calls, same, names, denied, away, busy = [], [], [], [], [], []
 
 class Walked:
     # Prefect looks into arguments for futures; a dictionary that counts its visits shows whether it does.
@@ -53,6 +53,17 @@ def refused(run):
     denied.append(1)
     raise AccessError("no")
 
+@stage("blend", waits_for="something")
+def blend(run):
+    away.append(1)
+    if len(away) < 3:
+        raise StoreUnreachableError("the bucket is away")
+
+@stage("choose", waits_for="something")
+def choose(run):
+    busy.append(1)
+    raise SourceError("busy")
+
 @batch_task("read")
 def read(run, order, thing, batch):
     same.append(thing is given and order is ordered)
@@ -75,13 +86,18 @@ def whole():
         refused(run)
     except AccessError:
         pass
+    blend(run)
+    try:
+        choose(run)
+    except SourceError:
+        pass
     return count, in_batches(run, read, ordered, given, waits_for="something")
 
 with prefect_test_harness(server_startup_timeout=120):
     count, results = whole()
 print(json.dumps({
     "calls": calls, "same": same, "count": count, "visits": Walked.visits, "results": results, "names": sorted(names),
-    "denied": len(denied), "seconds": sorted(run.seconds),
+    "denied": len(denied), "away": len(away), "busy": len(busy), "seconds": sorted(run.seconds),
 }))
 """
 
@@ -103,6 +119,11 @@ def test_attempts_are_those_of_the_run_and_not_of_the_process(outcome: dict[str,
     assert outcome["denied"] == 1, "a refusal is not tried again"
 
 
+def test_what_reads_no_source_is_tried_again_where_the_bucket_of_the_cubes_was_away(outcome: dict[str, Any]) -> None:
+    assert outcome["away"] == 3
+    assert outcome["busy"] == 1, "and where it wasn't, not"
+
+
 def test_arguments_reach_a_stage_as_they_are(outcome: dict[str, Any]) -> None:
     assert outcome["same"] == [True] * 8
     assert outcome["count"] == 1
@@ -116,7 +137,7 @@ def test_batches_are_named_and_come_back_in_order(outcome: dict[str, Any]) -> No
 
 
 def test_what_each_stage_took_is_remembered(outcome: dict[str, Any]) -> None:
-    assert outcome["seconds"] == ["look", "read"]
+    assert outcome["seconds"] == ["blend", "look", "read"]
 
 
 @pytest.mark.parametrize(("count", "most", "groups"), [(0, 4, 0), (3, 4, 3), (4, 4, 4), (5, 4, 3), (1000, 400, 334)])
