@@ -6,7 +6,7 @@ of a decision stays true; what is in use now follows from all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +22,8 @@ from catalog.products import Frozen
 from catalog.storage.whole import written_whole
 
 RECORD = "promotions.jsonl"
+
+_LOCK = ".promotions.lock"
 
 
 class Decision(StrEnum):
@@ -172,7 +174,7 @@ def record(models: Path, entry: Promotion, known: int | None = None) -> bool:
     """
     path = models / RECORD
     models.mkdir(parents=True, exist_ok=True)
-    with FileLock(models / ".promotions.lock"):
+    with FileLock(models / _LOCK):
         if known is not None and len(read_promotions(models).entries) != known:
             return False
         before = path.read_bytes() if path.exists() else b""
@@ -181,6 +183,38 @@ def record(models: Path, entry: Promotion, known: int | None = None) -> bool:
         with written_whole(path) as temporary:
             temporary.write_bytes(before + entry.model_dump_json(exclude_none=True).encode() + b"\n")
     return True
+
+
+def bring_together(models: Path, theirs: Sequence[bytes]) -> list[bytes]:
+    """Add the lines of another machine's record. Returns the lines of both, by their time; what can't be read stands first.
+
+    Raises `StoreError` where the file can't be written.
+    """
+    path = models / RECORD
+    if not theirs and not path.is_file():
+        return []
+    models.mkdir(parents=True, exist_ok=True)
+    with FileLock(models / _LOCK):
+        own = path.read_bytes().splitlines() if path.is_file() else []
+        together = sorted(
+            dict.fromkeys([*theirs, *own]), key=_seconds
+        )  # what is there twice was brought together before
+        if together != own:
+            with written_whole(path) as temporary:
+                temporary.write_bytes(as_record(together))
+    return together
+
+
+def as_record(lines: Iterable[bytes]) -> bytes:
+    """The content of a file with these lines."""
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _seconds(line: bytes) -> float:
+    try:
+        return parse_model(Promotion, line, ModelError).time.timestamp()
+    except ModelError:
+        return 0.0
 
 
 def decided(

@@ -12,12 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-from pydantic import AwareDatetime, BaseModel
-
 from catalog.checkpoints import ITEM
-from catalog.errors import ModelError, StoreError
-from catalog.guards.json_text import parse_model
+from catalog.errors import ModelError
+from catalog.promotions import RECORD, as_record, bring_together
 from catalog.registry import Registry
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.scratch import scratch_folder
@@ -29,21 +26,12 @@ from processors.cube.lock import Lease
 
 _AREAS, _MODELS, _TURNS = "areas", "models", "runs"
 
-_RECORD, _RECORD_LOCK = "promotions.jsonl", ".promotions.lock"
-"""Among the models: which of them are in use, a decision a line, and the lock of who adds to it."""
-
 _AREA_FILE = re.compile(r"[0-9a-f]{12}\.geojson")
 _MODEL_FILE = re.compile(r"\w[\w.+-]{0,250}(/\w[\w.+-]{0,250}){1,3}")
 """Names of a model's files below the models; nothing else is taken from there."""
 
 _ATTEMPTS = 5
 """Times that the record is written again where another machine writes it at the same time; then it is left to the next run."""
-
-
-class _Dated(BaseModel):
-    """The part of a decision that is read here."""
-
-    time: AwareDatetime
 
 
 @contextmanager
@@ -110,7 +98,7 @@ def exchange_models(store: Store) -> None:
         _take_model(registry, shared / name, whole[name])
     for name in sorted(own.keys() - whole.keys()):
         _give_model(own[name], shared / name)
-    _exchange_record(store.models, shared / _RECORD)
+    _exchange_record(store.models, shared / RECORD)
 
 
 def _is_kept_area(path: Path) -> bool:
@@ -139,31 +127,13 @@ def _give_model(folder: Path, model: BucketPath) -> None:
 
 
 def _exchange_record(models: Path, shared: BucketPath) -> None:
-    """Bring the record of this store and the shared one to all the lines of both, by their time."""
-    own = models / _RECORD
+    """Bring the record of this store and the shared one to all the lines of both."""
     for _ in range(_ATTEMPTS):
         content = shared.read()
         theirs = [] if content is None else content[0].splitlines()
-        if not theirs and not own.is_file():
-            return
-        models.mkdir(parents=True, exist_ok=True)
-        with FileLock(models / _RECORD_LOCK):
-            lines = own.read_bytes().splitlines() if own.is_file() else []
-            # What is there twice was exchanged before; sorting keeps the order of what can't be read.
-            together = sorted(dict.fromkeys([*theirs, *lines]), key=_time)
-            data = b"\n".join(together) + b"\n"
-            if together != lines:
-                with written_whole(own) as temporary:
-                    temporary.write_bytes(data)
+        together = bring_together(models, theirs)
         if together == theirs:
             return
         condition = {"IfNoneMatch": "*"} if content is None else {"IfMatch": content[1]}
-        if shared.put(data, **condition) is not None:
+        if shared.put(as_record(together), **condition) is not None:
             return
-
-
-def _time(line: bytes) -> float:
-    try:
-        return parse_model(_Dated, line, StoreError).time.timestamp()
-    except StoreError:
-        return 0.0

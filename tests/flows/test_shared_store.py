@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
@@ -11,6 +12,7 @@ import pytest
 
 from catalog.area import Area, parse_area
 from catalog.area_file import settled
+from catalog.promotions import RECORD, Decision, Promotion, read_promotions
 from catalog.registry import SHIPPED, Registry
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import Store
@@ -77,14 +79,22 @@ def test_a_model_that_is_not_whole_or_not_its_own_is_left_alone(
 
 def test_decisions_of_all_machines_come_together_by_their_time(machine: Callable[[str], Store]) -> None:
     one, two = machine("one"), machine("two")
-    lines = [json.dumps({"time": f"2026-11-0{day}T08:00:00Z", "model": f"model-{day}"}) for day in range(1, 5)]
+    lines = [
+        Promotion(
+            time=datetime(2026, 11, day, tzinfo=UTC), model=f"model-{day}", decision=Decision.FIRST, reason="the first"
+        ).model_dump_json(exclude_none=True)
+        for day in range(1, 5)
+    ]
     for store, own in ((one, lines[::2]), (two, lines[1::2])):
         store.models.mkdir()
-        (store.models / "promotions.jsonl").write_text("".join(f"{line}\n" for line in own))
+        (store.models / RECORD).write_text("".join(f"{line}\n" for line in own))
     for store in (one, two, one, two):
         exchange_models(store)
     for store in (one, two):
-        assert (store.models / "promotions.jsonl").read_text().splitlines() == lines
+        assert (store.models / RECORD).read_text().splitlines() == lines
+        assert [entry.model for entry in read_promotions(store.models).entries] == [
+            f"model-{day}" for day in range(1, 5)
+        ]
 
 
 def test_a_long_area_goes_along(machine: Callable[[str], Store]) -> None:
