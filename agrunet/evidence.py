@@ -82,7 +82,7 @@ def load_evidence(folder: Path) -> FieldEvidence | None:
 
 def read_evidence(path: Path) -> FieldEvidence:
     """Read evidence. Raises `AgrunetError` where the file can't be read or holds something else."""
-    evidence = read_model(path, FieldEvidence, lambda why: AgrunetError(f"{path} {why}. Train the model again."))
+    evidence = read_model(path, FieldEvidence, lambda why: AgrunetError(f"{path}{why}. Train the model again."))
     columns = len(evidence.classes) + 1
     strange = next(
         (field for field in evidence.fields if len(field.mapped) != columns or field.label >= columns - 1), None

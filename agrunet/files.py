@@ -80,7 +80,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 def verify_listed(folder: Path, asset: str, name: str) -> None:
     """Raise `AgrunetError` where a file of a checkpoint isn't the one whose checksum its `item.json` states for that asset."""
     item = folder / "item.json"
-    listed = read_object(item, lambda why: AgrunetError(f"{item} {why}. Copy the checkpoint again."))
+    listed = read_object(item, lambda why: AgrunetError(f"{item}{why}. Copy the checkpoint again."))
     try:
         wanted = str(listed["assets"][asset]["file:checksum"])
     except (KeyError, TypeError) as error:

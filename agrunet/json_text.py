@@ -15,7 +15,7 @@ from agrunet.settings import first_problem
 _Model = TypeVar("_Model", bound=BaseModel)
 
 Refuse = Callable[[str], AgrunetError]
-"""Function that makes the caller's error of a reason, which goes on after the file's name."""
+"""Function that makes the caller's error of a reason, which goes on right after the file's name."""
 
 _UNREADABLE = (ValueError, RecursionError)  # no UTF-8, no JSON, or nested too deeply for the parser
 
@@ -26,7 +26,7 @@ def parse_json(text: str | bytes, refuse: Refuse) -> Any:
         value = json.loads(text, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()  # halves of surrogate pairs can't be written anywhere
     except _UNREADABLE as error:
-        raise refuse(f"is no JSON ({error})") from error
+        raise refuse(f" is no JSON ({error})") from error
     return value
 
 
@@ -35,10 +35,10 @@ def read_object(path: Path, refuse: Refuse) -> dict[str, Any]:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise refuse(f"can't be read ({error.strerror or error})") from error
+        raise refuse(f" can't be read: {error.strerror or error}") from error
     value = parse_json(text, refuse)
     if not isinstance(value, dict):
-        raise refuse(f"holds a JSON {type(value).__name__}, not an object")
+        raise refuse(f" holds a JSON {type(value).__name__}, not an object")
     return value
 
 
@@ -47,7 +47,7 @@ def read_model(path: Path, kind: type[_Model], refuse: Refuse) -> _Model:
     try:
         return kind.model_validate(read_object(path, refuse))
     except ValidationError as error:
-        raise refuse(f"is not as it should be ({first_problem(error)})") from error
+        raise refuse(f": {first_problem(error)}") from error
 
 
 def _no_constant(name: str) -> None:

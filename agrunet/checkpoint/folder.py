@@ -82,4 +82,4 @@ def read_config(folder: Path) -> CheckpointConfig:
             )
     path = folder / CONFIG
     remedy = "Train again, or use the version that wrote it."
-    return read_model(path, CheckpointConfig, lambda why: AgrunetError(f"{path} {why}. {remedy}"))
+    return read_model(path, CheckpointConfig, lambda why: AgrunetError(f"{path}{why}. {remedy}"))

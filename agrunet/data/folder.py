@@ -85,9 +85,7 @@ class PatchFolder:
         path = folder / HEADER
         if not path.is_file():
             raise AgrunetError(f"no training patches in {folder}: {HEADER} can't be read. Write them again.")
-        self.header = read_model(
-            path, FolderHeader, lambda why: AgrunetError(f"{path} {why}. Write the patches again.")
-        )
+        self.header = read_model(path, FolderHeader, lambda why: AgrunetError(f"{path}{why}. Write the patches again."))
         missing = [index for index in range(self.header.count) if not patch_file(folder, index).is_file()]
         if missing:
             raise AgrunetError(

@@ -69,7 +69,7 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     else:
         known = ", ".join(sorted(RECIPES))
         settings = read_object(
-            Path(name), lambda why: AgrunetError(f"recipe {name} {why}. Give one of {known}, or a JSON file.")
+            Path(name), lambda why: AgrunetError(f"recipe {name}{why}. Give one of {known}, or a JSON file.")
         )
     for change in changes:
         _change(settings, change)

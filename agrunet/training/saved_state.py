@@ -75,7 +75,7 @@ def load_state(
     if not (folder / _FACTS).is_file():
         return History(), {}
     try:
-        facts = read_object(folder / _FACTS, lambda why: AgrunetError(f"{_FACTS} {why}"))
+        facts = read_object(folder / _FACTS, lambda why: AgrunetError(f"{_FACTS}{why}"))
         tensors, best = load_file(folder / _TENSORS), load_file(folder / _BEST)
         history = History.model_validate(facts["history"])
         network.load_state_dict(_below("network.", tensors))

@@ -107,9 +107,7 @@ def read_training_config(path: Path | None, preset: str) -> TrainingConfig:
         raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(PRESETS))}.")
     if path is None:
         return PRESETS[preset]
-    given = read_model(
-        path, TrainingConfig, lambda why: AgrunetError(f"settings {path} {why}. Give another JSON file.")
-    )
+    given = read_model(path, TrainingConfig, lambda why: AgrunetError(f"settings {path}{why}. Correct it."))
     return PRESETS[preset].model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
 
 

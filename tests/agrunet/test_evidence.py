@@ -40,7 +40,7 @@ def test_a_folder_without_evidence_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "holds no evidence"),
+        ("{", "is no JSON"),
         (
             '{"kind": "hold-out", "classes": ["a", "b"], "fields": [{"name": "x", "label": 0, "mapped": [1, 2]}]}',
             "field x",

@@ -151,7 +151,7 @@ def _begin(output: Path, plan: _Plan) -> None:
             raise AgrunetError(f"{output} holds other patches. Give an empty folder.")
         write_whole(path, plan.model_dump_json() + "\n")
         return
-    earlier = read_model(path, _Plan, lambda why: AgrunetError(f"{path} {why}. Give an empty folder."))
+    earlier = read_model(path, _Plan, lambda why: AgrunetError(f"{path}{why}. Give an empty folder."))
     if earlier.conversion != plan.conversion:
         raise AgrunetError(f"{output} holds a conversion with other settings, see {PLAN}. Give an empty folder.")
     if earlier.tiles == plan.tiles:

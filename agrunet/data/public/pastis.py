@@ -292,7 +292,7 @@ def _dates(properties: _Properties, folder: Path) -> npt.NDArray[np.datetime64]:
 def _read_json(path: Path, model: type[_Model]) -> _Model:
     if not path.is_file():
         raise AgrunetError(f"no PASTIS in {path.parent}: {path.name} can't be read. Give its unpacked folder.")
-    return read_model(path, model, lambda why: AgrunetError(f"{path} {why}. Download it again."))
+    return read_model(path, model, lambda why: AgrunetError(f"{path}{why}. Download it again."))
 
 
 def _open_array(path: Path) -> npt.NDArray[Any]:
