@@ -94,7 +94,7 @@ def test_cells_are_listed_and_exported(cropline: Run, tmp_path: Path) -> None:
     product = Product(id="p", href="", level="L2A", time=time, footprint={"type": "Point"})
     extend(path, [Acquisition(id="a", time=time, platform="S2A", products=(product,))])
     cube = Cube(path, "r+")
-    cube.set(0, bands_present=np.ones(12, np.uint8), ingested=1)
+    cube.set(0, bands_present=np.ones(12, np.uint8), valid_fraction=0.0, ingested=1)
     assert "No damage found." in cropline("cells", "--check").stderr
     present = path / "bands_present" / "c" / "0" / "0"
     whole = present.read_bytes()

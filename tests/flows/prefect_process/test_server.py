@@ -132,6 +132,7 @@ def test_up_puts_queues_and_the_automation_right(installation: Installation) -> 
     assert {name: found["work_queue_name"] for name, found in by_name.items()} == {
         "request": INTERACTIVE,
         "ddp": INTERACTIVE,
+        "map": INTERACTIVE,
         "seasonal": SCHEDULED,
     }
     patched = {"work_queue_name": "default"}
