@@ -203,14 +203,20 @@ start_postgresql() {
     fi
     gone postgres "$data" || fail "processes of a PostgreSQL that ended still work in $data. End them, then start again."
     rm -f "$data/postmaster.pid" # of one that was killed
-    postgresql_port=$(port_for postgresql "$postgresql_wanted" "$postgresql_port" "$redis_port" 5433)
-    keep
     make_database
-    as_owner "$postgresql/pg_ctl" start -D "$data" -w -t 120 -l "$folder/postgresql/log" \
-        -o "-c listen_addresses=127.0.0.1 -c port=$postgresql_port -c unix_socket_directories=" >/dev/null || {
-        postgresql_log
-        fail "PostgreSQL did not start; the lines above, the end of $folder/postgresql/log, say why."
-    }
+    local attempt
+    for attempt in 1 2 3 4 5; do # another program may take a free port before it is used
+        postgresql_port=$(port_for postgresql "$postgresql_wanted" "$postgresql_port" "$redis_port" 5433)
+        keep
+        if as_owner "$postgresql/pg_ctl" start -D "$data" -w -t 120 -l "$folder/postgresql/log" \
+            -o "-c listen_addresses=127.0.0.1 -c port=$postgresql_port -c unix_socket_directories=" >/dev/null 2>&1; then
+            break
+        fi
+        taken "$postgresql_port" && [ -z "$postgresql_wanted" ] && [ "$attempt" -lt 5 ] || {
+            postgresql_log
+            fail "PostgreSQL did not start; the lines above, the end of $folder/postgresql/log, say why."
+        }
+    done
     postgresql_answers || {
         postgresql_log
         fail "PostgreSQL runs and lets nobody in; the lines above, the end of $folder/postgresql/log, may say why."
@@ -227,15 +233,7 @@ stop_postgresql() {
 
 redis_asks() { REDISCLI_AUTH=$redis_password timeout 10 redis-cli -h 127.0.0.1 -p "${redis_port:-0}" "$@" 2>/dev/null; }
 
-start_redis() {
-    if [ -n "$(processes redis-server "$redis")" ]; then
-        if [ "${redis_wanted:-$redis_port}" = "$redis_port" ] && [ "$(redis_asks ping)" = PONG ]; then
-            return
-        fi
-        stop_redis
-    fi
-    redis_port=$(port_for redis "$redis_wanted" "$redis_port" "$postgresql_port" 6380)
-    keep
+configure_redis() {
     as_owner tee "$redis/redis.conf" >/dev/null <<END
 bind 127.0.0.1
 port $redis_port
@@ -251,14 +249,31 @@ maxmemory 1gb
 maxmemory-policy noeviction
 END
     as_owner chmod 600 "$redis/redis.conf"
-    as_owner redis-server "$redis/redis.conf" >/dev/null || true
-    local quarter
-    for quarter in $(seq 120); do
-        [ "$(redis_asks ping)" != PONG ] || return 0
-        sleep 0.25
+}
+
+start_redis() {
+    if [ -n "$(processes redis-server "$redis")" ]; then
+        if [ "${redis_wanted:-$redis_port}" = "$redis_port" ] && [ "$(redis_asks ping)" = PONG ]; then
+            return
+        fi
+        stop_redis
+    fi
+    local attempt quarter
+    for attempt in 1 2 3 4 5; do # another program may take a free port before it is used
+        redis_port=$(port_for redis "$redis_wanted" "$redis_port" "$postgresql_port" 6380)
+        keep
+        configure_redis
+        as_owner redis-server "$redis/redis.conf" >/dev/null || true
+        for quarter in $(seq 240); do
+            [ "$(redis_asks ping)" != PONG ] || return 0
+            sleep 0.25
+            [ -n "$(processes redis-server "$redis")" ] || break
+        done
+        taken "$redis_port" && [ -z "$(processes redis-server "$redis")" ] && [ -z "$redis_wanted" ] && [ "$attempt" -lt 5 ] || {
+            tail -n 12 "$redis/log" >&2 || true
+            fail "Redis did not start; the lines above, the end of $redis/log, say why."
+        }
     done
-    tail -n 12 "$redis/log" >&2 || true
-    fail "Redis did not start; the lines above, the end of $redis/log, say why."
 }
 
 stop_redis() {

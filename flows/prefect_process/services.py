@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -68,11 +69,8 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
                     f"to sign in, the server's pages ask for a password: it is the line in {store.prefect / SECRET_FILE}"
                 )
             environment = environment_of(settings, store) | _secured(secret)
-            services, server = _server(store, port, environment, database, tell)
+            services = _answering_server(store, port, environment, database, secret, tell)
             api = Api(services.api, secret)
-            if not api.answers():
-                tell(f"waiting for the server at {services.ui}")
-                _wait(api.answers, store, "server", server)
             remember_place(store, database)
             loops = _loops(store, environment, database, tell)
             environment["PREFECT_API_URL"] = services.api
@@ -140,6 +138,39 @@ def environment_of(settings: Settings, store: Store) -> dict[str, str]:
 def _secured(secret: str) -> dict[str, str]:
     """What the server and those that ask it have in their environment, to refuse everybody who doesn't know the secret."""
     return {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_API_AUTH_STRING": secret}
+
+
+def _answering_server(
+    store: Store,
+    port: int | None,
+    environment: Mapping[str, str],
+    database: Database,
+    secret: str,
+    tell: Callable[[str], None],
+) -> Services:
+    """The store's server, which answers. Where another program took the port in the meantime, on another one."""
+    for last in (False, False, True):
+        services, server = _server(store, port, environment, database, tell)
+        api = Api(services.api, secret)
+        if not _is_own(api):
+            tell(f"waiting for the server at {services.ui}")
+            try:
+                _wait(partial(_is_own, api), store, "server", server)
+            except ServiceError:
+                if last or port is not None or not api.answers() or server.runs():
+                    raise
+                tell(f"another server answers at {services.ui}")
+                continue
+        break
+    return services
+
+
+def _is_own(api: Api) -> bool:
+    """Return whether a server answers that knows the secret: at a port that was free a moment ago another one may answer."""
+    try:
+        return api.ask("admin/version") is not None
+    except ServiceError:
+        return False
 
 
 def _server(
