@@ -59,7 +59,9 @@ def test_the_map_beats_the_majority_class_on_the_fields_that_it_learnt_from(
 ) -> None:
     """A check of the wiring: a short training on one square says nothing of accuracy elsewhere."""
     with rasterio.open(folder / "map" / "crop_map.tif") as file, rasterio.open(request_of["labels"]) as labels:
-        made, codes = file.read(1), labels.read(1)
+        codes = labels.read(1)
+        made = file.read(1, window=file.window(*labels.bounds).round_lengths().round_offsets())
+    assert made.shape == codes.shape, "the map covers all labels, a pixel more on each side where the area touches it"
     legend = read_legend(Path(request_of["legend"]))
     values = np.zeros(codes.shape, np.uint8)
     for entry in legend.classes:
