@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from agrunet.bench.isolation import isolated, peak_memory
 from agrunet.bench.machine import device_name
 from agrunet.bench.problems import PROBLEMS, Device
 from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.folder import load_checkpoint, read_config
 from agrunet.data.inputs import Normalisation, prepare, stack
 from agrunet.data.patches import PatchSource
 from agrunet.inference import Precision, predict
 from agrunet.networks.agrunet import AgrUNetConfig
-from agrunet.networks.registry import fresh_network
+from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
 
 _BARE = 3
@@ -60,6 +63,43 @@ def measure_prediction(
     return rows
 
 
+def network_seconds(folder: Path, dates: int, device: Device = "cpu", precision: Precision = "fp32") -> float:
+    """Seconds that the network of a checkpoint takes for one of its patches of so many dates, alone in a process of its own.
+
+    Raises `AgrunetError` where the checkpoint can't be read, `MeasureError` where the measurement fails.
+    """
+    read_config(folder)
+    return isolated(_network_seconds, folder, dates, device, precision)
+
+
+def _network_seconds(folder: Path, dates: int, device: Device, precision: Precision) -> float:
+    network, config = load_checkpoint(folder, device)
+    size = config.patch_size
+    values = torch.rand(1, dates, len(config.bands), size, size, device=device)
+    valid = torch.ones(1, dates, dtype=torch.bool, device=device)
+    days = torch.linspace(0, 200, dates, device=device).round().to(torch.int32).unsqueeze(0)
+    timed = _timer(network, values, valid, days, device, precision)
+    timed()
+    return min(timed(), timed())
+
+
+def _timer(
+    network: Network, values: Tensor, valid: Tensor, days: Tensor, device: Device, precision: Precision
+) -> Callable[[], float]:
+    """A function that gives the seconds of one image by the bare network."""
+    bare = network.for_inference()
+
+    def timed() -> float:
+        start = time.perf_counter()
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            for _ in range(_BARE):
+                bare(values, valid, days)
+            _wait(device)
+        return (time.perf_counter() - start) / _BARE
+
+    return timed
+
+
 def _measured(
     source: PatchSource, count: int, bands: tuple[str, ...], device: Device, precision: Precision
 ) -> PredictionRow:
@@ -81,16 +121,7 @@ def _measured(
     )
     batch = stack([source.read(0)]).to(torch.device(device))
     values = prepare(batch, checkpoint.normalisation, checkpoint.cloud_input)
-    bare = network.for_inference()
-
-    def timed() -> float:
-        start = time.perf_counter()
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            for _ in range(_BARE):
-                bare(values, batch.valid, batch.days)
-            _wait(device)
-        return (time.perf_counter() - start) / _BARE
-
+    timed = _timer(network, values, batch.valid, batch.days, device, precision)
     timed()  # the first steps choose their kernels
     before = timed()
     start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -195,3 +196,77 @@ def ingest(
     elif json_file is not None:
         with written_whole(json_file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
+
+
+@bench.command()
+def request(
+    square: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Source of L2A products of a small real square that is repeated, such as stac:square/catalog.json.",
+        ),
+    ] = None,
+    area: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Area of that square: GeoJSON or GeoPackage.")
+    ] = None,
+    year: Annotated[int | None, typer.Option(help="Year of its products that is taken.")] = None,
+    dates: Annotated[int, typer.Option(min=5, max=40, help="Acquisitions.")] = 12,
+    edges: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Edges of the areas, pixels of 10 m, rising: 500,1580,4992.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="On the disk that is measured; by default where temporary files go.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Tiny areas: shows that it runs, and nothing about speed.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON; - for standard output.")
+    ] = None,
+) -> None:
+    """Measure whole requests of growing area by stage: time, memory, bytes, beside decoding, writing and the network alone.
+
+    A synthetic archive is made for it, as large as a request may ask for: 30 GB of disk, and an hour or more on two cores.
+    """
+    from catalog.area import parse_area
+    from catalog.area_file import area_value
+    from catalog.errors import RequestError
+    from catalog.storage.scratch import scratch_folder
+    from catalog.storage.whole import written_whole
+    from flows.bench.request import QUICK, RequestPlan, measure_requests
+    from flows.reporting.progress import terminal_step
+    from processors.bench.square import read_square
+
+    plan = QUICK if quick else RequestPlan(dates=dates)
+    if edges is not None:
+        plan = replace(plan, edges=_edges(edges))
+    if (square is None) != (area is None) or (square is None) != (year is None):
+        raise RequestError("--square, --area and --year belong together: give all three, or none of them.")
+    with scratch_folder("bench", folder) as scratch, terminal_step("bench", "the first figure", 0) as step:
+        repeated = None
+        if square is not None and area is not None and year is not None:
+            repeated = read_square(square, parse_area(area_value(str(area))), year, plan.dates)
+        rates = measure_requests(scratch, plan, repeated, step.advance)
+    typer.echo(rates.as_text(), err=json_file == STDOUT)
+    text = rates.model_dump_json(indent=1)
+    if json_file == STDOUT:
+        typer.echo(text)
+    elif json_file is not None:
+        with written_whole(json_file) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _edges(text: str) -> tuple[int, ...]:
+    from catalog.errors import RequestError
+
+    numbers = [word.strip() for word in text.split(",")]
+    edges = tuple(int(word) for word in numbers if word.isdecimal())
+    if (
+        len(edges) != len(numbers)
+        or edges != tuple(sorted(set(edges)))
+        or not edges
+        or not 128 <= edges[0] <= edges[-1] <= 4992
+    ):
+        raise RequestError(f"--edges {text}: no rising numbers of 128 to 4992, such as 500,1580.")
+    return edges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,9 @@ DISTINCT = 2
 """Acquisitions with pixels of their own; the others are hard links to these, which no reader notices."""
 
 START = datetime(2023, 1, 5, 10, 56, tzinfo=UTC)
+
+Pixels = Callable[[int, str, int], npt.NDArray[Any]]
+"""Values (H, W) of an acquisition (by its number) and asset over so many pixels of 10 m along each edge."""
 
 PLACE = Cell(32631, 56, 549)
 """The cell that archives begin in."""
@@ -89,11 +93,15 @@ def write_archive(
     threads: int,
     *,
     offset: tuple[int, int] = (0, 0),
+    distinct: int = DISTINCT,
     distinct_bands: int = len(CROP_BANDS),
+    times: Sequence[datetime] = (),
+    pixels: Pixels | None = None,
 ) -> Archive:
     """Ten bands of ``size`` x ``size`` pixels of 10 m an acquisition, written by so many threads.
 
-    ``offset``: columns and rows from the cell's corner; ``distinct_bands``: the others are links to these.
+    ``offset``: columns and rows from the cell's corner; ``distinct`` and ``distinct_bands``: the other acquisitions and bands are links
+    to these; ``times``: of the acquisitions, by default every fifth day; ``pixels``: by default invented fields.
     """
     cell = PLACE.window
     archive = Archive(
@@ -101,10 +109,13 @@ def write_archive(
     )
     for path in archive.items():
         path.parent.mkdir(parents=True)
-    made = min(DISTINCT, acquisitions)
+    made = min(distinct, acquisitions)
+    times = times or [START + timedelta(days=5 * number) for number in range(acquisitions)]
     originals = [(number, asset) for number in range(made) for asset in (*CROP_BANDS[:distinct_bands], "SCL")]
     with ThreadPoolExecutor(threads) as pool:
-        for written in [pool.submit(_write, archive, number, asset) for number, asset in originals]:
+        for written in [
+            pool.submit(_write, archive, number, asset, pixels or _invented) for number, asset in originals
+        ]:
             written.result()
     for number in range(acquisitions):
         for position, asset in enumerate(ASSETS):
@@ -112,7 +123,7 @@ def write_archive(
             path = archive.file(number, asset)
             if not path.exists():
                 path.hardlink_to(archive.file(number % made, original))
-        archive.items()[number].write_text(json.dumps(_item(archive, number)), encoding="utf-8")
+        archive.items()[number].write_text(json.dumps(_item(archive, times[number])), encoding="utf-8")
     links = [{"rel": "item", "href": str(path.relative_to(folder))} for path in archive.items()]
     catalogue = {
         "type": "Catalog",
@@ -126,17 +137,21 @@ def write_archive(
     return archive
 
 
-def _write(archive: Archive, number: int, asset: str) -> None:
-    rng = np.random.default_rng([number, ASSETS.index(asset)])
+def _write(archive: Archive, number: int, asset: str, pixels: Pixels) -> None:
     step = 2 if asset == "SCL" else 1
-    size = archive.window.width // step
-    values = _classes(rng, size) if asset == "SCL" else _reflectance(rng, size)
+    values = pixels(number, asset, archive.window.width)[::step, ::step]
+    size = values.shape[0]
     transform = archive.window.transform
     with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(
-        archive.file(number, asset), "w", width=size, height=size, count=1, dtype=values.dtype,
+        archive.file(number, asset), "w", width=size, height=size, count=1, dtype="uint8" if asset == "SCL" else "uint16",
         crs=f"EPSG:{archive.window.epsg}", transform=transform @ transform.scale(step), **CODECS[archive.codec],
     ) as file:  # fmt: skip
         file.write(values, 1)
+
+
+def _invented(number: int, asset: str, size: int) -> npt.NDArray[Any]:
+    rng = np.random.default_rng([number, ASSETS.index(asset)])
+    return _classes(rng, size) if asset == "SCL" else _reflectance(rng, size)
 
 
 def _reflectance(rng: np.random.Generator, size: int) -> npt.NDArray[np.uint16]:
@@ -148,12 +163,12 @@ def _reflectance(rng: np.random.Generator, size: int) -> npt.NDArray[np.uint16]:
 
 
 def _classes(rng: np.random.Generator, size: int) -> npt.NDArray[np.uint8]:
-    classes = rng.choice(np.array([4, 5, 8], np.uint8), (size // _FIELD + 1,) * 2, p=[0.5, 0.3, 0.2])
-    return classes.repeat(_FIELD, 0).repeat(_FIELD, 1)[:size, :size]
+    field = 2 * _FIELD
+    classes = rng.choice(np.array([4, 5, 8], np.uint8), (size // field + 1,) * 2, p=[0.5, 0.3, 0.2])
+    return classes.repeat(field, 0).repeat(field, 1)[:size, :size]
 
 
-def _item(archive: Archive, number: int) -> dict[str, Any]:
-    time = START + timedelta(days=5 * number)
+def _item(archive: Archive, time: datetime) -> dict[str, Any]:
     footprint = to_lonlat(box(*archive.window.bounds), archive.window.epsg)
     return {
         "type": "Feature",
@@ -166,7 +181,7 @@ def _item(archive: Archive, number: int) -> dict[str, Any]:
             "platform": "sentinel-2a",
             "processing:level": "L2A",
             "s2:processing_baseline": "05.09",
-            "s2:datatake_id": f"GS2A_{time:%Y%m%dT%H%M%S}_{number:06d}_N05.09",
+            "s2:datatake_id": f"GS2A_{time:%Y%m%dT%H%M%S}_0{time:%y%j}_N05.09",
             "grid:code": "MGRS-31UES",
             "proj:epsg": archive.window.epsg,
             SYNTHETIC: True,

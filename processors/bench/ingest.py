@@ -35,7 +35,8 @@ from catalog.products import CROP_BANDS, LEVEL_BANDS, Order
 from catalog.sources.registry import open_source
 from catalog.storage.pixels import open_pixels
 from catalog.storage.store import Store
-from processors.bench.archive import ASSETS, DISTINCT, START, TILE_OFFSET, Archive, write_archive
+from processors.bench.archive import ASSETS, START, TILE_OFFSET, Archive, write_archive
+from processors.bench.floor import decode_seconds, write_seconds
 from processors.bench.rates import IngestRates
 from processors.cube.cell import Cube
 from processors.cube.codecs import plain_codecs, rust_codecs
@@ -104,7 +105,7 @@ def measure_ingest(folder: Path, plan: IngestPlan, watch: Watch | None = None) -
         share = range(number, plan.acquisitions, plan.rounds)
         every, root = range(plan.acquisitions), folder / f"store-{number}"
         runs = (
-            ("decode cog", cog, every, partial(_decode, cog, every, threads)),
+            ("decode cog", cog, every, partial(decode_seconds, cog, every, threads)),
             ("ingest cog", cog, every, partial(_ingest, cog, every, root)),
             ("odc-stac", cog, every, partial(_odc_stac, cog, every, folder / f"odc-{number}", threads, tuned=False)),
             (
@@ -115,7 +116,7 @@ def measure_ingest(folder: Path, plan: IngestPlan, watch: Watch | None = None) -
             ),
             ("write", cog, every, partial(_write, cog, every, root)),
             ("ingest beside", beside, every, partial(_ingest, beside, every, folder / f"beside-{number}")),
-            ("decode jp2", jp2, share, partial(_decode, jp2, share, threads)),
+            ("decode jp2", jp2, share, partial(decode_seconds, jp2, share, threads)),
             ("ingest jp2", jp2, share, partial(_ingest, jp2, share, folder / f"jp2-{number}")),
         )
         for name, source, numbers, work in runs:
@@ -175,21 +176,6 @@ def _odc_version() -> str:
     return str(odc.stac.__version__)
 
 
-def _decode(archive: Archive, numbers: Sequence[int], threads: int) -> float:
-    """Seconds for reading the files of these acquisitions, as wholes, in so many threads."""
-
-    def read(path: Path) -> None:
-        with rasterio.Env(**GDAL_ENVIRONMENT), open_pixels(str(path)) as file:
-            file.read(1)
-
-    files = [archive.file(number, asset) for number in numbers for asset in ASSETS]
-    start = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(read, files):
-            pass
-    return time.perf_counter() - start
-
-
 def _order(archive: Archive, numbers: Sequence[int]) -> tuple[Order, list[Cell]]:
     window = archive.window
     area = Point(to_lonlat(box(*window.bounds), window.epsg).centroid).buffer(1e-3)
@@ -221,18 +207,7 @@ def _cubes(archive: Archive, root: Path) -> list[Cube]:
 
 
 def _write(archive: Archive, numbers: Sequence[int], root: Path) -> float:
-    """Seconds for writing as many slabs as an ingestion did, over its own."""
-    cubes = _cubes(archive, root)
-    slabs = [
-        [(cube, cube.read("reflectance", number), cube.read("scl", number)) for cube in cubes]
-        for number in numbers[:DISTINCT]
-    ]
-    start = time.perf_counter()
-    for number in numbers:
-        for cube, reflectance, scl in slabs[number % DISTINCT]:
-            cube.write_slab("reflectance", number, reflectance)
-            cube.write_slab("scl", number, scl)
-    return time.perf_counter() - start
+    return write_seconds(_cubes(archive, root), numbers)
 
 
 def _odc_stac(archive: Archive, numbers: Sequence[int], path: Path, threads: int, *, tuned: bool) -> float:

@@ -27,6 +27,7 @@ from catalog.errors import StoreError
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
 from processors.cube.codecs import plain_codecs, rust_codecs
+from processors.cube.small_array import SmallArray
 
 BLOCK = 128
 """Edge of an inner chunk, pixels: what a reader decodes at least."""
@@ -245,8 +246,9 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
         if name not in self._made:
             metadata, place = self._metadata[name], self._group.store_path / name
             try:
-                with rust_codecs() if VARIABLES[name].kind == "slab" else plain_codecs():
-                    array = zarr.Array.from_dict(place, metadata)
+                slab = VARIABLES[name].kind == "slab"
+                with rust_codecs() if slab else plain_codecs():
+                    array = (zarr.Array if slab else SmallArray).from_dict(place, metadata)
             except (KeyError, TypeError, ValueError) as error:
                 raise _no_array(place, error) from error
             self._made.setdefault(name, array)  # one that grows must be the same for all

@@ -1,0 +1,103 @@
+"""Small arrays of a cell on disk: chunks read and written by whoever asks, rather than by Zarr's event loop.
+
+Opening an acquisition looks at hundreds of such values, each a file of a few bytes, and while all cores decode, a thread that hands each
+to another one and waits for its answer waits longer than the decoding takes. The bytes are Zarr's: its own codecs make them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import LocalStore
+
+
+class SmallArray(zarr.Array[Any]):
+    """An array whose chunks are whole but for the first axis, the dates. What isn't asked for by date is left to Zarr."""
+
+    def __getitem__(self, selection: Any) -> Any:
+        if isinstance(selection, slice):
+            return self._read(range(*selection.indices(self.shape[0])))
+        if isinstance(selection, SupportsIndex):
+            index = range(self.shape[0])[selection]
+            return self._read(range(index, index + 1))[0, ...]
+        return super().__getitem__(selection)
+
+    def __setitem__(self, selection: Any, value: Any) -> None:
+        one = isinstance(selection, slice) and selection.indices(self.shape[0])
+        if not one or self.chunks[0] != 1 or one[2] != 1 or one[1] - one[0] != 1:
+            super().__setitem__(selection, value)
+            return
+        chunk = np.empty(self.chunks, self.dtype)
+        chunk[...] = value
+        self._write(one[0], chunk)
+
+    def _read(self, indices: range) -> npt.NDArray[Any]:
+        values = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        length, held = self.chunks[0], (-1, values)
+        for position, index in enumerate(indices):
+            number = index // length
+            if held[0] != number:
+                held = number, self._chunk(number)
+            values[position] = held[1][index % length]
+        return values
+
+    def _chunk(self, number: int) -> npt.NDArray[Any]:
+        """A chunk, fill values where its file is missing. Raises what Zarr's codecs raise where it is damaged."""
+        spec = self._spec(number)
+        try:
+            data = self._file(number).read_bytes()
+        except FileNotFoundError:
+            return np.full(spec.shape, spec.fill_value, self.dtype)
+        made: Any = spec.prototype.buffer.from_bytes(data)
+        for codec in reversed(self._codecs()):
+            made = _sync(codec, "_decode_sync")(made, spec)
+        decoded: npt.NDArray[Any] = made.as_numpy_array()
+        return decoded
+
+    def _write(self, number: int, chunk: npt.NDArray[Any]) -> None:
+        """Write a chunk aside and rename it, as Zarr does; one of fill values alone has no file."""
+        spec, file = self._spec(number), self._file(number)
+        made: Any = spec.prototype.nd_buffer.from_numpy_array(chunk)
+        if made.all_equal(spec.fill_value):
+            file.unlink(missing_ok=True)
+            return
+        for codec in self._codecs():
+            made = _sync(codec, "_encode_sync")(made, spec)
+        aside = file.with_name(f"{file.name}.{secrets.token_hex(16)}.partial")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(made.as_numpy_array())
+            aside.replace(file)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+    def _codecs(self) -> tuple[Any, ...]:
+        metadata: Any = self.metadata  # of Zarr 3: cells have no other
+        codecs: tuple[Any, ...] = metadata.codecs
+        return codecs
+
+    def _spec(self, number: int) -> ArraySpec:
+        place = (number, *(0,) * (self.ndim - 1))
+        return self.metadata.get_chunk_spec(place, self.async_array.config, default_buffer_prototype())
+
+    def _file(self, number: int) -> Path:
+        store = self.store
+        if not isinstance(store, LocalStore):
+            raise TypeError(f"{self.store_path} isn't on disk")
+        place = (number, *(0,) * (self.ndim - 1))
+        return store.root / self.path / self.metadata.encode_chunk_key(place)
+
+
+def _sync(codec: Any, name: str) -> Callable[[Any, ArraySpec], Any]:
+    """What a codec of zarr-python does without an event loop: all of the cube's small arrays have that."""
+    function: Callable[[Any, ArraySpec], Any] = getattr(codec, name)
+    return function
