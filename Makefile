@@ -19,7 +19,7 @@ lint: install
 
 # A file's tests stay in one process: they share what is slow to make.
 test: lint
-	$(BIN)/pytest -n logical --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-slow: install
 	$(BIN)/pytest -m slow

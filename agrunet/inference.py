@@ -15,6 +15,7 @@ from agrunet.data.inputs import Batch, pad_edges, prepare, stack
 from agrunet.data.patches import Patch, PatchSource
 from agrunet.data.prefetch import prefetched
 from agrunet.errors import AgrunetError
+from agrunet.memory import keep_freed_memory
 from agrunet.networks.registry import Network
 
 Probabilities = npt.NDArray[np.float32]
@@ -45,6 +46,7 @@ def predict(
     """
     if batch < 1:
         raise AgrunetError(f"batch of {batch} patches; give at least 1.")
+    keep_freed_memory()
     device = torch.device(device)
     network = network.for_inference().to(device)
     for numbers, stacked in prefetched(_batches(source, indices, config, batch), _AHEAD):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from agrunet.bench.failures import CAUGHT, MeasureError, reason
+from agrunet.memory import keep_freed_memory
 
 Result = TypeVar("Result")
 
@@ -57,6 +58,7 @@ def peak_memory() -> int:
 
 def _work(channel: Connection, threads: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as inference and training do
     try:
         channel.send((True, function(*arguments)))
     except CAUGHT as error:

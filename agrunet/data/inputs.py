@@ -82,13 +82,13 @@ def prepare(batch: Batch, normalisation: Normalisation, cloud_input: CloudInput)
         raise AgrunetError(
             f"patches hold {batch.values.shape[2]} bands, the normalisation {mean.numel()}. Give the bands of the checkpoint."
         )
-    values = (batch.values.to(torch.float32) - mean) / std
+    values = torch.sub(batch.values.to(torch.float32), mean).div_(std)
     clear = batch.clear & batch.valid[:, :, None, None]
     if cloud_input == "interpolate":
         values = interpolate(values, clear, batch.days)
     elif cloud_input == "zero":
         values = torch.cat((values * clear.unsqueeze(2), clear.unsqueeze(2).to(values.dtype)), dim=2)
-    return values * batch.valid[:, :, None, None, None]
+    return values.mul_(batch.valid[:, :, None, None, None])
 
 
 def interpolate(values: Tensor, clear: Tensor, days: Tensor) -> Tensor:
@@ -96,19 +96,34 @@ def interpolate(values: Tensor, clear: Tensor, days: Tensor) -> Tensor:
 
     ``values``: (B, T, C, H, W) float; ``clear``: (B, T, H, W) bool; ``days``: (B, T), rising. Zero where a pixel is never clear.
     """
-    B, T, _, H, W = values.shape
-    steps = torch.arange(T, device=values.device).view(1, T, 1, 1).expand(B, T, H, W)
-    before = torch.where(clear, steps, -1).cummax(1).values
-    after = torch.where(clear, steps, T).flip(1).cummin(1).values.flip(1)
-    first = torch.where(before < 0, after, before).clamp(max=T - 1)
-    last = torch.where(after >= T, before, after).clamp(min=0)
-    moment = days.to(values.dtype).view(B, T, 1, 1).expand(B, T, H, W)
-    start, end = moment.gather(1, first), moment.gather(1, last)
-    weight = ((moment - start) / (end - start).clamp(min=1)).clamp(0, 1).unsqueeze(2)
-    left = values.gather(1, first.unsqueeze(2).expand_as(values))
-    right = values.gather(1, last.unsqueeze(2).expand_as(values))
-    seen = clear.any(1).view(B, 1, 1, H, W)
-    return torch.where(seen, torch.lerp(left, right, weight.expand_as(left)), 0.0)
+    T = values.shape[1]
+    moment = days.to(values.dtype)[:, :, None, None].expand(clear.shape)
+    # Date by date, so that what is worked on stays in the processor's cache. Going back, each date gets the next clear values.
+    result = torch.empty_like(values)
+    ends, later = moment.clone(memory_format=torch.contiguous_format), torch.empty_like(clear)
+    held, day, seen = torch.zeros_like(values[:, 0]), torch.zeros_like(ends[:, 0]), torch.zeros_like(clear[:, 0])
+    for date in reversed(range(T)):
+        held, day, seen = _held(values, clear, moment, date, held, day, seen)
+        result[:, date], ends[:, date], later[:, date] = held, day, seen
+    held, day, seen = torch.zeros_like(held), torch.zeros_like(day), torch.zeros_like(seen)
+    for date in range(T):
+        held, day, seen = _held(values, clear, moment, date, held, day, seen)
+        left, start = torch.where(seen.unsqueeze(1), held, result[:, date]), torch.where(seen, day, ends[:, date])
+        right, end = (
+            torch.where(later[:, date].unsqueeze(1), result[:, date], left),
+            torch.where(later[:, date], ends[:, date], start),
+        )
+        weight = ((moment[:, date] - start) / (end - start).clamp(min=1)).clamp(0, 1)
+        result[:, date] = torch.lerp(left, right, weight.unsqueeze(1).expand_as(left))
+    return result
+
+
+def _held(
+    values: Tensor, clear: Tensor, moment: Tensor, date: int, held: Tensor, day: Tensor, seen: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The values, the day, and whether there are any, of the last date that was clear up to this one, given those up to the one before."""
+    now = clear[:, date]
+    return torch.where(now.unsqueeze(1), values[:, date], held), torch.where(now, moment[:, date], day), seen | now
 
 
 def pad_edges(batch: Batch, multiple: int) -> Batch:

@@ -27,6 +27,7 @@ from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
 from agrunet.json_text import read_model
+from agrunet.memory import keep_freed_memory
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
@@ -123,6 +124,7 @@ def train(
     Under `torchrun` every process draws its own crops and the first one writes. The same seed on the same number of threads and
     processes gives the same weights. Raises `AgrunetError` where the patches can't be learnt from.
     """
+    keep_freed_memory()
     source = _labelled(data)
     counts = training_pixels(source)
     crop = _crop_size(source, config)

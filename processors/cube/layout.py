@@ -27,7 +27,7 @@ from catalog.errors import StoreError
 from catalog.grid import CELL, PIXEL, Cell
 from catalog.products import LEVEL_BANDS, REFLECTANCE_SCALE, UNKNOWN, Level
 from processors.cube.codecs import plain_codecs, rust_codecs
-from processors.cube.small_array import SmallArray
+from processors.cube.direct_array import DirectArray
 
 BLOCK = 128
 """Edge of an inner chunk, pixels: what a reader decodes at least."""
@@ -248,7 +248,7 @@ class LocalArrays(Mapping[str, zarr.Array[Any]]):
             try:
                 slab = VARIABLES[name].kind == "slab"
                 with rust_codecs() if slab else plain_codecs():
-                    array = (zarr.Array if slab else SmallArray).from_dict(place, metadata)
+                    array = (zarr.Array if slab else DirectArray).from_dict(place, metadata)
             except (KeyError, TypeError, ValueError) as error:
                 raise _no_array(place, error) from error
             self._made.setdefault(name, array)  # one that grows must be the same for all

@@ -21,8 +21,9 @@ from rasterio.windows import Window as RasterWindow
 from catalog.errors import StoreError
 from processors.engine.limits import uninterruptible
 
-KEPT_BYTES = 64 * 2**20
-"""Limit of what all acquisitions of the process together keep in memory; the rest waits in scratch files."""
+KEPT_BYTES = 256 * 2**20
+"""Limit of what all acquisitions of the process together keep in memory; the rest waits in scratch files. Two that are read at once over
+50 km, which is as wide as a square area may be, keep 130 MB."""
 
 _counting = threading.Lock()
 _kept_bytes = 0

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import Crc32cCodec
 from zarr.core.buffer import Buffer
 
 from catalog.errors import RewrittenError, StoreError
@@ -23,6 +23,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole
 from processors.cube.codecs import DAMAGE, plain_codecs
+from processors.cube.direct_array import DirectArray
 from processors.cube.storage import BucketStore, create, files_in_memory, open_group, write_files
 from processors.thematic.protocol import Fields
 
@@ -85,15 +86,18 @@ class Results:
 
     def writer(self) -> Callable[[int, Fields], None]:
         """Make a function that writes the result of one patch (`StoreError` where it can't), then says that it is done."""
+        in_bucket = isinstance(self.path, BucketPath)
         with plain_codecs():  # which rename: a torn `done` would lie
             store = _FirstPut(self.path) if isinstance(self.path, BucketPath) else self.path
             group: Any = zarr.open_group(store, mode="r+", zarr_format=3, use_consolidated=False)
-            fields, done = group[FIELDS], group[DONE]
+            fields, done = (
+                group[name] if in_bucket else DirectArray(group[name].async_array) for name in (FIELDS, DONE)
+            )
 
         def write(index: int, result: Fields) -> None:
             try:
-                fields[index] = result
-                done[index] = 1
+                fields[index : index + 1] = result[np.newaxis]
+                done[index : index + 1] = np.ones(1, np.uint8)
             except OSError as error:
                 raise StoreError(
                     f"can't write {self.path}: {error.strerror or error}. Free some space and run again; it resumes."
@@ -165,7 +169,7 @@ def _fill(group: zarr.Group, shape: tuple[int, int, int, int], digest: str) -> N
         chunks=(1, *shape[1:]),
         dtype="float32",
         fill_value=float("nan"),
-        compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
+        compressors=Crc32cCodec(),  # probabilities hardly get smaller: compressing them took longer than writing them
         dimension_names=("patch", "field", "y", "x"),
     )
     group.create_array(

@@ -243,8 +243,19 @@ def test_errors_that_damage_leads_to_are_those_of_this_project(store: Store, arc
         choose_season(store, order, area, 32631, 0.5, 2)
 
 
-@pytest.mark.parametrize("how", ["cut", "gone", "emptied"])
-@pytest.mark.parametrize("name", ["reflectance", "scl", "acquisition", "time", "zarr.json"])
+IN_A_BUCKET = [
+    (name, how)
+    for name in ("reflectance", "scl", "acquisition", "time", "zarr.json")
+    for how in ("cut", "gone", "emptied")
+]
+OFTEN = {("reflectance", "cut"), ("scl", "gone"), ("acquisition", "gone"), ("time", "emptied"), ("zarr.json", "cut")}
+"""Each name and each way once; the others take as long and are of the same kinds."""
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [pytest.param(*case, marks=[] if case in OFTEN else pytest.mark.slow) for case in IN_A_BUCKET],
+)
 def test_in_a_bucket_damage_is_named_repaired_and_made_anew(
     tmp_path: Path, bucket: BucketPath, archive: cube_kit.Archive, name: str, how: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Small arrays read and written by whoever asks: the values and the bytes are Zarr's."""
+"""Arrays read and written by whoever asks: the values and the bytes are Zarr's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from zarr.codecs import Crc32cCodec
 
 from processors.cube.codecs import DAMAGE, plain_codecs
-from processors.cube.small_array import SmallArray
+from processors.cube.direct_array import DirectArray
 
 KINDS: dict[str, dict[str, Any]] = {
     "text": {"shape": (7,), "chunks": (1,), "dtype": str, "fill_value": ""},
@@ -24,14 +24,14 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def both(folder: Path, kind: str) -> tuple[zarr.Array[Any], SmallArray]:
+def both(folder: Path, kind: str) -> tuple[zarr.Array[Any], DirectArray]:
     """Two arrays of a kind, one of Zarr's and one of ours."""
     with plain_codecs():
         made = [
             zarr.create_array(folder / name / kind, compressors=(Crc32cCodec(),), zarr_format=3, **KINDS[kind])
             for name in ("zarr", "ours")
         ]
-        return made[0], SmallArray(made[1].async_array)
+        return made[0], DirectArray(made[1].async_array)
 
 
 def files(array: zarr.Array[Any]) -> dict[str, bytes]:

@@ -1,7 +1,8 @@
-"""Small arrays of a cell on disk: chunks read and written by whoever asks, rather than by Zarr's event loop.
+"""Arrays on disk whose chunks are read and written by whoever asks, rather than by Zarr's event loop.
 
-Opening an acquisition looks at hundreds of such values, each a file of a few bytes, and while all cores decode, a thread that hands each
-to another one and waits for its answer waits longer than the decoding takes. The bytes are Zarr's: its own codecs make them.
+A run looks at hundreds of small values of each acquisition, each a file of a few bytes, and writes a file a patch. Where all cores are
+busy, a thread that hands each to another one and waits for its answer waits longer than the work takes. The bytes are Zarr's: its own
+codecs make them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
 
-class SmallArray(zarr.Array[Any]):
+class DirectArray(zarr.Array[Any]):
     """An array whose chunks are whole but for the first axis, the dates. What isn't asked for by date is left to Zarr."""
 
     def __getitem__(self, selection: Any) -> Any:
@@ -98,6 +99,6 @@ class SmallArray(zarr.Array[Any]):
 
 
 def _sync(codec: Any, name: str) -> Callable[[Any, ArraySpec], Any]:
-    """What a codec of zarr-python does without an event loop: all of the cube's small arrays have that."""
+    """What a codec of zarr-python does without an event loop: those of these arrays have that."""
     function: Callable[[Any, ArraySpec], Any] = getattr(codec, name)
     return function
