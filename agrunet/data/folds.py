@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,8 @@ import numpy.typing as npt
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import FieldSource, LabelledSource, Patch
 from agrunet.errors import AgrunetError
+
+Source = TypeVar("Source", bound=LabelledSource)
 
 
 def fold_roles(folds: int, test: int) -> dict[int, str]:
@@ -24,7 +27,28 @@ def fold_roles(folds: int, test: int) -> dict[int, str]:
     return dict.fromkeys(range(1, folds + 1), "train") | {test % folds + 1: "stop", test: "test-fold"}
 
 
-class FoldView:
+class _View(Generic[Source]):
+    """Another data set with splits of its own."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @property
+    def header(self) -> FolderHeader:
+        return self.source.header
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def read(self, index: int) -> Patch:
+        return self.source.read(index)
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """Label (H, W), index of the class or -1."""
+        return self.source.label(index)
+
+
+class FoldView(_View[LabelledSource]):
     """A data set in which each patch has one role: a `LabelledSource` over another one."""
 
     def __init__(self, source: LabelledSource, roles: Mapping[int, str]) -> None:
@@ -36,26 +60,12 @@ class FoldView:
             raise AgrunetError(
                 "the patches belong to no folds. Cross-validation needs a data set with folds, such as PASTIS."
             )
-        self.source = source
+        super().__init__(source)
         self.roles = tuple(roles.get(fold, "none") for fold in source.header.folds)
         self.learnt_folds = sorted(fold for fold, role in roles.items() if role == "train")
         empty = sorted(set(roles.values()) - set(self.roles))
         if empty:
             raise AgrunetError(f"no patch is there to {', '.join(empty)}: folds {dict(roles)}. Choose other folds.")
-
-    @property
-    def header(self) -> FolderHeader:
-        return self.source.header
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def read(self, index: int) -> Patch:
-        return self.source.read(index)
-
-    def label(self, index: int) -> npt.NDArray[np.int16]:
-        """Label (H, W), index of the class or -1."""
-        return self.source.label(index)
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
         """Split (H, W), the patch's role everywhere."""
@@ -67,26 +77,12 @@ class FoldView:
         return [index for index, found in enumerate(self.roles) if found == role]
 
 
-class FieldFold:
+class FieldFold(_View[FieldSource]):
     """Patches in which one fold of the fields is held out and all else is learnt from: a `FieldSource` over another one."""
 
     def __init__(self, source: FieldSource, fold: int) -> None:
-        self.source = source
+        super().__init__(source)
         self._held = np.array([field.fold == fold for field in source.header.fields], dtype=np.bool_)
-
-    @property
-    def header(self) -> FolderHeader:
-        return self.source.header
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def read(self, index: int) -> Patch:
-        return self.source.read(index)
-
-    def label(self, index: int) -> npt.NDArray[np.int16]:
-        """Label (H, W), index of the class or -1."""
-        return self.source.label(index)
 
     def field(self, index: int) -> npt.NDArray[np.int32]:
         """Field (H, W) of each pixel."""

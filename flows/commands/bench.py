@@ -61,7 +61,6 @@ def network(
     from agrunet.bench.rows import to_json
     from agrunet.bench.table import format_table
     from agrunet.errors import AgrunetError
-    from catalog.storage.whole import written_whole
     from flows.reporting.progress import terminal_step
 
     try:
@@ -72,11 +71,7 @@ def network(
             rows = measure(plan, step.advance)
         # Only JSON goes to standard output where it is asked for there.
         typer.echo(format_table(rows), err=json_file == STDOUT)
-        if json_file == STDOUT:
-            typer.echo(to_json(rows))
-        elif json_file is not None:
-            with written_whole(json_file) as temporary:
-                temporary.write_text(to_json(rows) + "\n", encoding="utf-8")
+        _write(json_file, to_json(rows))
         if plot is not None:
             plot_rows(rows, plot)
     except AgrunetError as error:
@@ -123,7 +118,7 @@ def predict(
             f"(share {row.share:.2f}), peak {row.peak_bytes / 2**30:.2f} GiB",
             err=json_file == STDOUT,
         )
-    _write_json(json_file, [row.model_dump() for row in rows])
+    _write(json_file, _as_json([row.model_dump() for row in rows]))
 
 
 @bench.command()
@@ -156,20 +151,24 @@ def cube(
         for row in rows
     ]
     typer.echo("\n".join(lines), err=json_file == STDOUT)
-    _write_json(json_file, [row.model_dump() for row in rows])
+    _write(json_file, _as_json([row.model_dump() for row in rows]))
 
 
-def _write_json(file: Path | None, rows: list[dict[str, Any]]) -> None:
-    import json
-
+def _write(file: Path | None, text: str) -> None:
+    """Write JSON to a file or to standard output, where it is asked for."""
     from catalog.storage.whole import written_whole
 
-    text = json.dumps(rows, indent=1)
     if file == STDOUT:
         typer.echo(text)
     elif file is not None:
         with written_whole(file) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _as_json(rows: list[dict[str, Any]]) -> str:
+    import json
+
+    return json.dumps(rows, indent=1)
 
 
 @bench.command()
@@ -183,19 +182,13 @@ def ingest(
 ) -> None:
     """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory."""
     from catalog.storage.scratch import scratch_folder
-    from catalog.storage.whole import written_whole
     from flows.reporting.progress import terminal_step
     from processors.bench.ingest import QUICK, IngestPlan, measure_ingest
 
     with scratch_folder("bench") as folder, terminal_step("bench", "the first figure", 0) as step:
         rates = measure_ingest(folder, QUICK if quick else IngestPlan(), step.advance)
     typer.echo(rates.as_text(), err=json_file == STDOUT)
-    text = rates.model_dump_json(indent=1)
-    if json_file == STDOUT:
-        typer.echo(text)
-    elif json_file is not None:
-        with written_whole(json_file) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+    _write(json_file, rates.model_dump_json(indent=1))
 
 
 @bench.command()
@@ -227,13 +220,12 @@ def request(
 ) -> None:
     """Measure whole requests of growing area by stage: time, memory, bytes, beside decoding, writing and the network alone.
 
-    A synthetic archive is made for it, as large as a request may ask for: 30 GB of disk, and an hour or more on two cores.
+    A synthetic archive is made for it, as large as a request may ask for: 12 GB of disk, and ten minutes on two cores.
     """
     from catalog.area import parse_area
     from catalog.area_file import area_value
     from catalog.errors import RequestError
     from catalog.storage.scratch import scratch_folder
-    from catalog.storage.whole import written_whole
     from flows.bench.request import QUICK, RequestPlan, measure_requests
     from flows.reporting.progress import terminal_step
     from processors.bench.square import read_square
@@ -249,12 +241,7 @@ def request(
             repeated = read_square(square, parse_area(area_value(str(area))), year, plan.dates)
         rates = measure_requests(scratch, plan, repeated, step.advance)
     typer.echo(rates.as_text(), err=json_file == STDOUT)
-    text = rates.model_dump_json(indent=1)
-    if json_file == STDOUT:
-        typer.echo(text)
-    elif json_file is not None:
-        with written_whole(json_file) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+    _write(json_file, rates.model_dump_json(indent=1))
 
 
 def _edges(text: str) -> tuple[int, ...]:

@@ -92,7 +92,22 @@ def _windows(
 
 
 _CACHE_BYTES = 128 * 2**20
-"""Decoded blocks that are kept, of one object: enough for a row of patches of an area a few km wide."""
+"""Decoded blocks that are kept, of one object: those of two rows of patches of a strip."""
+
+_STRIP = 512
+"""Width of a strip, pixels: two rows of its blocks take 90 MB with 27 dates."""
+
+
+def in_strips(windows: Sequence[Window], indices: Iterable[int]) -> list[int]:
+    """Numbers of windows, in strips from north to south: blocks that neighbours share are still kept when the next row comes, however
+    wide the area is."""
+    west = min(window.left for window in windows)
+
+    def place(index: int) -> tuple[int, int, int]:
+        window = windows[index]
+        return (window.left - west) // _STRIP, -window.top, window.left
+
+    return sorted(indices, key=place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from processors.engine.machine import gpus, share_of_cores
 from processors.engine.opening import open_engine
 from processors.engine.packing import Resolve
 from processors.engine.protocol import DEATHS, Engine, TaskKilledError
-from processors.patches.cube_patches import CubePatches
+from processors.patches.cube_patches import CubePatches, in_strips
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
 from processors.thematic.results import FIELDS, Results, open_results
@@ -29,9 +29,6 @@ __all__ = ["FIELDS", "Progress", "Results", "run_processor"]
 
 Progress = Callable[[int, int], None]
 """Callback that gets the number of patches done and of all: once at the start, then after each."""
-
-_STRIP = 512
-"""Width of a strip, pixels: two rows of its blocks are kept, for 27 dates 90 MB."""
 
 _SHOWN = 8
 """Patches that an error names."""
@@ -68,7 +65,9 @@ def run_processor(
         _origin(patches),
     ]
     stored = open_results(results, (len(patches), len(processor.fields), size, size), digest(run))
-    todo = _in_strips(patches, stored.todo())
+    todo = stored.todo()
+    if isinstance(patches, CubePatches):
+        todo = in_strips(patches.windows, todo)
     count = _Count(set(range(len(patches))) - set(todo), len(patches), progress or _ignore)
     if not todo:
         return
@@ -106,20 +105,6 @@ def _run_shards(work: ShardWork, shards: Iterable[tuple[int, ...]], engine: Engi
             f"memory, or by hand). {count.of - len(work.results.todo())} of {count.of} patches are done and kept; run again to do the "
             "rest, with fewer processes if memory ran out."
         ) from None
-
-
-def _in_strips(patches: PatchSource, todo: Sequence[int]) -> list[int]:
-    """The patches of an area in strips from north to south: the blocks that neighbours share are still there when the next row comes,
-    however wide the area is."""
-    if not isinstance(patches, CubePatches):
-        return list(todo)
-    west = min(window.left for window in patches.windows)
-
-    def place(index: int) -> tuple[int, int, int]:
-        window = patches.windows[index]
-        return (window.left - west) // _STRIP, -window.top, window.left
-
-    return sorted(todo, key=place)
 
 
 def _numbers(patches: Sequence[int]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from catalog.grid import Cell, Window, inside, window_around
 from catalog.products import LEVEL_BANDS, Acquisition, Product
 from catalog.storage.store import Store
 from processors.cube.cell import Cube, ensure_cell, extend
-from processors.patches.cube_patches import CubePatches, PatchGrid, cover, training_windows
+from processors.patches.cube_patches import CubePatches, PatchGrid, cover, in_strips, training_windows
 from processors.season import Season, SeasonAcquisition
 
 CELL, EAST = Cell(32631, 56, 549), Cell(32631, 57, 549)
@@ -116,6 +118,35 @@ def test_training_windows_cover_each_pixel_once(area: Window, size: int) -> None
 
 
 # Patches of two cells, the eastern of which lacks a date and has the others in another order
+
+
+def decoded(windows: list[Window], order: list[int], kept: int) -> tuple[int, int]:
+    """How many blocks of 128 pixels are decoded where so many are kept, and how many there are."""
+    cache: OrderedDict[tuple[int, int], None] = OrderedDict()
+    count, every = 0, set()
+    for index in order:
+        window = windows[index]
+        rows = range(window.top - window.height, window.top)
+        columns = range(window.left, window.left + window.width)
+        for block in product(sorted({row // 128 for row in rows}), sorted({column // 128 for column in columns})):
+            count += block not in cache
+            every.add(block)
+            cache[block] = None
+            cache.move_to_end(block)
+            if len(cache) > kept:
+                cache.popitem(last=False)
+    return count, len(every)
+
+
+def test_strips_decode_each_block_about_once_however_wide_the_area_is() -> None:
+    windows = cover(Window(32631, 56 * 1024, 549 * 1024, 4992, 1500), PatchGrid())
+    order = in_strips(windows, range(len(windows)))
+    assert sorted(order) == list(range(len(windows)))
+    count, every = decoded(windows, order, 14)  # 14 blocks of 27 dates take 124 MB
+    assert count < 1.4 * every
+    in_rows, _ = decoded(windows, list(range(len(windows))), 14)
+    assert in_rows > 1.7 * every, "what it is for"
+    assert in_strips(windows, [9, 3, 60]) == sorted([9, 3, 60], key=order.index)
 
 
 def date_of(number: int) -> datetime:
