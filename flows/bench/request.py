@@ -24,6 +24,7 @@ from agrunet.checkpoint.folder import read_config
 from catalog.area import Area, parse_area
 from catalog.errors import CroplineError
 from catalog.grid import PIXEL, Cell, Window, to_lonlat
+from catalog.guards.json_text import parse_object
 from catalog.order import make_order
 from catalog.products import CROP_BANDS, Order
 from catalog.registry import Registry
@@ -138,8 +139,7 @@ def _run(archive: Archive, edge: int, folder: Path, tell: Callable[[str], None])
     area = _area(archive, edge)
     source = open_source(archive.address)
     folder.mkdir()
-    first = json.loads(archive.items()[0].read_text(encoding="utf-8"))["properties"]["datetime"]
-    year = int(first[:4])
+    year = archive.year
     request = {
         "area": mapping(area),
         "year": year,
@@ -169,7 +169,7 @@ def _run(archive: Archive, edge: int, folder: Path, tell: Callable[[str], None])
         store=open_store(str(store), None, None, create=False),
         seconds=seconds,
         usage=tree.usage,
-        told=json.loads(answer.splitlines()[-1]),
+        told=parse_object(answer.splitlines()[-1], lambda why: CroplineError(f"the request's answer {why}.")),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from catalog.errors import CroplineError
+from catalog.guards.json_text import parse_model
 from flows.bench.request_rates import RequestRates, RequestRow
 
 EXTENTS = (("Belgium", 30_700), ("land of the EU-27", 4_100_000), ("the world's cropland", 16_000_000))
@@ -89,4 +91,6 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(RequestRates.model_validate_json(Path(sys.argv[1]).read_bytes())) + "\n")
+    given = Path(sys.argv[1])
+    rates = parse_model(RequestRates, given.read_bytes(), lambda why: CroplineError(f"{given}: {why}."))
+    sys.stdout.write(table(rates) + "\n")

@@ -66,6 +66,7 @@ class Archive:
     codec: Codec
     window: Window
     acquisitions: int
+    year: int = START.year
 
     @property
     def address(self) -> str:
@@ -104,13 +105,17 @@ def write_archive(
     to these; ``times``: of the acquisitions, by default every fifth day; ``pixels``: by default invented fields.
     """
     cell = PLACE.window
+    times = times or [START + timedelta(days=5 * number) for number in range(acquisitions)]
     archive = Archive(
-        folder, codec, Window(cell.epsg, cell.left + offset[0], cell.top - offset[1], size, size), acquisitions
+        folder,
+        codec,
+        Window(cell.epsg, cell.left + offset[0], cell.top - offset[1], size, size),
+        acquisitions,
+        times[0].year,
     )
     for path in archive.items():
         path.parent.mkdir(parents=True)
     made = min(distinct, acquisitions)
-    times = times or [START + timedelta(days=5 * number) for number in range(acquisitions)]
     originals = [(number, asset) for number in range(made) for asset in (*CROP_BANDS[:distinct_bands], "SCL")]
     with ThreadPoolExecutor(threads) as pool:
         for written in [
