@@ -17,9 +17,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A file's tests stay in one process: they share what is slow to make.
+# A file's tests stay in one process: they share what is slow to make. Files come in the order that tests/conftest.py gives.
 test: lint
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: install
 	$(BIN)/pytest -m slow

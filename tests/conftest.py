@@ -40,6 +40,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs and servers first: what takes long is not begun when all else is done."""
+    items.sort(key=lambda item: "flows" not in item.path.parts)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores: while one waits for a server or a timeout, the others work."""
     return (os.cpu_count() or 1) + 1
