@@ -25,6 +25,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import CellPath
 from processors.cube.claim import Claim, made_aside
 from processors.cube.codecs import plain_codecs, rust_codecs
+from processors.cube.direct_array import DirectArray
 from processors.cube.storage import BucketStore
 
 FLAGS = ("ingested", "masked")
@@ -72,7 +73,11 @@ def write_values(
     held: AbstractContextManager[None] = claim.held() if claim else nullcontext()
     with held:
         for name, value in values.items():
-            arrays[name][index : index + 1] = _as_array(arrays[name].dtype, value)
+            array = arrays[name]
+            if isinstance(array, DirectArray):
+                array.put(index, value, None if claim is None else claim.aside())
+            else:
+                array[index : index + 1] = _as_array(array.dtype, value)
 
 
 def _as_array(dtype: Any, value: Any) -> npt.NDArray[Any]:

@@ -19,6 +19,9 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
+PARTIAL = ".partial"
+"""End of the names of files that become chunks."""
+
 
 class DirectArray(zarr.Array[Any]):
     """An array whose chunks are whole but for the first axis, the dates. What isn't asked for by date is left to Zarr."""
@@ -36,9 +39,30 @@ class DirectArray(zarr.Array[Any]):
         if not one or self.chunks[0] != 1 or one[2] != 1 or one[1] - one[0] != 1:
             super().__setitem__(selection, value)
             return
+        self.put(one[0], value)
+
+    def put(self, number: int, value: Any, aside: Path | None = None) -> None:
+        """Write a chunk, made in a file of the folder ``aside`` and renamed, as Zarr does; one of fill values alone has no file.
+
+        By default that file lies beside its place, where a kill in that moment leaves it.
+        """
         chunk = np.empty(self.chunks, self.dtype)
         chunk[...] = value
-        self._write(one[0], chunk)
+        spec, place = self._spec(number), self._file(number)
+        made: Any = spec.prototype.nd_buffer.from_numpy_array(chunk)
+        if made.all_equal(spec.fill_value):
+            place.unlink(missing_ok=True)
+            return
+        for codec in self._codecs():
+            made = _sync(codec, "_encode_sync")(made, spec)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = (aside or place.parent) / f"{place.name}.{secrets.token_hex(8)}{PARTIAL}"
+        try:
+            file.write_bytes(made.as_numpy_array())
+            file.replace(place)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
 
     def _read(self, indices: range) -> npt.NDArray[Any]:
         values = np.empty((len(indices), *self.shape[1:]), self.dtype)
@@ -62,24 +86,6 @@ class DirectArray(zarr.Array[Any]):
             made = _sync(codec, "_decode_sync")(made, spec)
         decoded: npt.NDArray[Any] = made.as_numpy_array()
         return decoded
-
-    def _write(self, number: int, chunk: npt.NDArray[Any]) -> None:
-        """Write a chunk aside and rename it, as Zarr does; one of fill values alone has no file."""
-        spec, file = self._spec(number), self._file(number)
-        made: Any = spec.prototype.nd_buffer.from_numpy_array(chunk)
-        if made.all_equal(spec.fill_value):
-            file.unlink(missing_ok=True)
-            return
-        for codec in self._codecs():
-            made = _sync(codec, "_encode_sync")(made, spec)
-        aside = file.with_name(f"{file.name}.{secrets.token_hex(16)}.partial")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(made.as_numpy_array())
-            aside.replace(file)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
 
     def _codecs(self) -> tuple[Any, ...]:
         metadata: Any = self.metadata  # of Zarr 3: cells have no other

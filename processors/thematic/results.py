@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from zarr.core.buffer import Buffer
 
 from catalog.errors import RewrittenError, StoreError
 from catalog.storage.bucket_path import BucketPath
+from catalog.storage.holding import is_left
 from catalog.storage.store import CellPath
 from catalog.storage.whole import folder_written_whole
 from processors.cube.codecs import DAMAGE, plain_codecs
-from processors.cube.direct_array import DirectArray
+from processors.cube.direct_array import PARTIAL, DirectArray
 from processors.cube.storage import BucketStore, create, files_in_memory, open_group, write_files
 from processors.thematic.protocol import Fields
 
@@ -97,7 +99,7 @@ class Results:
         def write(index: int, result: Fields) -> None:
             try:
                 fields[index : index + 1] = result[np.newaxis]
-                done[index : index + 1] = np.ones(1, np.uint8)
+                done[index : index + 1] = 1
             except OSError as error:
                 raise StoreError(
                     f"can't write {self.path}: {error.strerror or error}. Free some space and run again; it resumes."
@@ -142,6 +144,10 @@ def open_results(path: CellPath, shape: tuple[int, int, int, int], digest: str) 
     if _described_by(path, files):
         results = Results(path)
         results.forget_damaged()
+        if isinstance(path, Path):
+            for file in path.rglob(f"*{PARTIAL}"):
+                if is_left(file):  # by a process that was killed; what another one writes is younger
+                    file.unlink(missing_ok=True)
         return results
     if isinstance(path, BucketPath):
         remove(path)

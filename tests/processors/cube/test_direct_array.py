@@ -99,3 +99,21 @@ def test_a_write_that_fails_leaves_the_old_value_alone(tmp_path: Path, monkeypat
         ours[2:3] = np.array(["new"], ours.dtype)
     assert str(ours[2]) == "old"
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_chunk_is_made_in_the_folder_that_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, ours = both(tmp_path, "text")
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    seen = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(self.parent)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    ours.put(1, "word", aside)
+    assert str(ours[1]) == "word"
+    assert seen == [aside]
+    assert not list(aside.iterdir())
