@@ -23,7 +23,7 @@ from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
 from flows.run_folder import RunFolder
 from flows.settings import Settings
-from flows.shared_store import exchange_models, turn_among_machines
+from flows.shared_store import exchange_models, hand_over_models, turn_among_machines
 from processors.engine.protocol import Engine
 
 Given = ParamSpec("Given")
@@ -83,7 +83,7 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
             exchange_models(store)
             with settings.open_engine(store) as engine:
                 yield Run(request, settings, store, folder, engine, reporter)
-            exchange_models(store)  # before the turn of another machine, which may need what was trained
+            hand_over_models(store)  # before the turn of another machine, which may need what was trained
     finally:
         lock.release()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from victims import Kind, kind_of
+import victims
+from victims import Kind, Victims, kind_of
+
+from catalog.storage.store import Store
 
 
 class _Process:
@@ -37,3 +41,25 @@ class _Process:
 def test_each_process_is_known(words: str, environment: dict[str, str], kind: Kind | None) -> None:
     process: Any = _Process(words, environment)
     assert kind_of(process) is kind
+
+
+class _Listed(_Process):
+    killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def test_a_worker_takes_its_flows_along_and_is_spared_for_those_hit_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worker: Any = _Listed("python -m flows.prefect_process.worker worker start", {})
+    flow: Any = _Listed("python -m prefect.engine", {"PREFECT__FLOW_RUN_ID": "1"})
+    monkeypatch.setattr(victims.processes, "started_for", lambda _: [worker, flow])
+    chosen = Victims(Store(tmp_path))
+    for kind in (Kind.WORKER, Kind.FLOW):
+        (process,) = chosen.of(kind)
+        chosen.kill(process, kind)
+    assert worker.killed
+    assert flow.killed
+    assert chosen.of(Kind.WORKER) == chosen.of(Kind.FLOW) == []

@@ -11,7 +11,8 @@ from catalog.storage.store import Store
 from flows.prefect_process import processes
 
 SPARED = 2
-"""Times that one run may lose its flow, a process of its training, or a Dask worker: with one more it is rightly given up."""
+"""Times that one run may lose its flow (also with the worker that started it), a process of its training, or a Dask worker: with one more
+it is rightly given up."""
 
 
 class Kind(StrEnum):
@@ -39,12 +40,23 @@ class Victims:
     def of(self, kind: Kind) -> list[psutil.Process]:
         """Those of a kind that are there and may be hit."""
         there = [process for process in processes.started_for(self._store) if kind_of(process) is kind]
-        return [process for process in there if self._hit[_run_of(process), kind] < SPARED or kind not in _OF_A_RUN]
+        if kind is Kind.WORKER:
+            flows = [process for process in processes.started_for(self._store) if kind_of(process) is Kind.FLOW]
+            return there if all(self._may_be_hit(flow, Kind.FLOW) for flow in flows) else []
+        return [process for process in there if self._may_be_hit(process, kind)]
 
     def kill(self, process: psutil.Process, kind: Kind) -> None:
         """Kill it, without a chance to say anything."""
-        self._hit[_run_of(process), kind] += 1
+        hit = [(process, kind)]
+        if kind is Kind.WORKER:
+            started = processes.started_for(self._store)
+            hit += [(flow, Kind.FLOW) for flow in started if kind_of(flow) is Kind.FLOW]
+        for one, of in hit:
+            self._hit[_run_of(one), of] += 1
         process.kill()
+
+    def _may_be_hit(self, process: psutil.Process, kind: Kind) -> bool:
+        return kind not in _OF_A_RUN or self._hit[_run_of(process), kind] < SPARED
 
 
 def kind_of(process: psutil.Process) -> Kind | None:

@@ -12,14 +12,24 @@ import pytest
 
 from catalog.area import Area, parse_area
 from catalog.area_file import settled
+from catalog.errors import StoreUnreachableError
 from catalog.promotions import RECORD, Decision, Promotion, read_promotions
 from catalog.registry import SHIPPED, Registry
 from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import Store
+from flows import shared_store
 from flows.checked_request import check_request
 from flows.reporting.progress import Several
 from flows.settings import Settings
-from flows.shared_store import exchange_models, share_area, take_area, turn_among_machines
+from flows.shared_store import (
+    exchange_models,
+    hand_over_models,
+    share_area,
+    take_area,
+    turn_among_machines,
+    waiting_while_away,
+)
+from processors.cube.lock import Lease
 
 LONG = {
     "type": "Polygon",
@@ -169,3 +179,58 @@ def test_a_usual_folder_below_one_that_is_not_here_is_made_here(tmp_path: Path) 
     assert check_request(there, tmp_path, settings).delivery_folder == usual.delivery_folder
     chosen = {**request, "output": str(tmp_path / "new" / "map")}
     assert check_request(chosen, tmp_path, settings).delivery_folder == tmp_path / "new" / "map"
+
+
+def _away(times: int) -> Callable[..., bool]:
+    """A function that finds the bucket away so many times."""
+    left = [times]
+
+    def call(*_: object, **__: object) -> bool:
+        if left[0]:
+            left[0] -= 1
+            raise StoreUnreachableError("s3://bucket/lock: can't be reached.")
+        return True
+
+    return call
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that are made, without making them."""
+    made: list[float] = []
+    monkeypatch.setattr(shared_store.time, "sleep", made.append)
+    return made
+
+
+def test_a_bucket_that_is_away_for_a_while_is_waited_for(pauses: list[float]) -> None:
+    assert waiting_while_away(_away(3))() is True
+    assert pauses == [1, 2, 4]
+    with pytest.raises(StoreUnreachableError):
+        waiting_while_away(_away(99))()
+    assert sum(pauses[3:]) == 31
+
+
+def test_a_turn_outlives_an_absence_of_the_bucket(
+    machine: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    for name in ("attempt", "release"):
+        monkeypatch.setattr(Lease, name, _away(2))
+    with turn_among_machines(machine("one"), "digest", Several()):
+        assert pauses == [1, 2]
+    assert pauses == [1, 2, 1, 2]
+
+
+def test_a_bucket_that_stays_away_takes_nothing_from_what_was_made(
+    machine: Callable[[str], Store],
+    monkeypatch: pytest.MonkeyPatch,
+    pauses: list[float],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(Lease, "release", _away(99))
+    with turn_among_machines(machine("one"), "digest", Several()):
+        pass
+    assert "the same request waits elsewhere" in caplog.text
+    monkeypatch.setattr(shared_store, "exchange_models", _away(99))
+    hand_over_models(machine("one"))
+    assert "Models are shared by the next run." in caplog.text
+    assert pauses
