@@ -19,6 +19,9 @@ _STEP = re.compile(r"step (\d+) of (\d+)")
 ATTEMPTS = 3
 """Times that a process is begun that is killed, as by the system where memory runs out."""
 
+_RANK_ENDED = re.compile(r"exitcode\s*:\s*(-\d+) \(pid")
+"""What torchrun says of the process of a training that failed first; its own exit code is 1 whatever that was."""
+
 _KILLED = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}
 """Exit codes of a process that was ended from outside, or by a fault below Python; who cancels sends another signal."""
 
@@ -60,5 +63,6 @@ def _run_once(command: list[str], made: Path, advance: Advance) -> None:
             process.terminate()
             raise
     if process.returncode and not made.is_file():
-        kind = _KilledError if process.returncode in _KILLED else ModelError
+        codes = {process.returncode, *(int(found[1]) for line in last if (found := _RANK_ENDED.search(line)))}
+        kind = _KilledError if codes & _KILLED else ModelError
         raise kind("\n".join([f"agrunet ended with exit code {process.returncode}; it said last:", *last]))

@@ -130,10 +130,12 @@ class Installation:
         )
 
     def up(self) -> None:
-        """Call `cropline up`. Raises `RuntimeError` where it fails."""
-        done = self.command("cropline", "up", "--port", str(self.port))
-        if done.returncode:
-            raise RuntimeError(f"cropline up failed:\n{done.stdout}{done.stderr}")
+        """Call `cropline up`, again where it fails: what it needs may be killed meanwhile. Raises `RuntimeError` where that goes on."""
+        for _ in range(3):
+            done = self.command("cropline", "up", "--port", str(self.port))
+            if not done.returncode:
+                return
+        raise RuntimeError(f"cropline up failed:\n{done.stdout}{done.stderr}")
 
     def open_store(self) -> None:
         """Let the installation reach its bucket."""

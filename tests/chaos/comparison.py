@@ -11,8 +11,13 @@ from typing import Any
 import geopandas
 import pyogrio
 
-TIME_FIELDS = ("properties/created", "assets/report/file:checksum", "assets/report/file:size")
-"""Fields of `item.json` that a run's times are in: when it was delivered, and what the report becomes by its own."""
+TIME_FIELDS = (
+    "properties/created",
+    "properties/cropline:season/as_of",
+    "assets/report/file:checksum",
+    "assets/report/file:size",
+)
+"""Fields of `item.json` that a run's times are in: when it was delivered, as of when, and what the report becomes by its own."""
 
 TIMES_OF_REPORT = (
     re.compile(r"<tr><th>made</th><td>.*?</td></tr>"),

@@ -89,6 +89,38 @@ def test_a_training_that_is_killed_is_begun_three_times_at_most(
     assert len(list(tmp_path.glob("begun-*"))) == begun
 
 
+_RANK = """
+import os, signal, sys
+from pathlib import Path
+folder, rank = Path(sys.argv[1]), os.environ["RANK"]
+begun = len(list(folder.glob(f"begun-{rank}-*")))
+(folder / f"begun-{rank}-{begun}").touch()
+if rank == "1" and begun == 0:
+    if sys.argv[2] == "error":
+        raise SystemExit(3)
+    os.kill(os.getpid(), int(sys.argv[2]))
+if rank == "0":
+    (folder / "checkpoint").mkdir()
+    (folder / "checkpoint" / "item.json").touch()
+"""
+
+
+@pytest.mark.parametrize(("how", "again"), [(str(int(signal.SIGKILL)), True), ("error", False)])
+def test_a_training_whose_process_is_killed_under_torchrun_is_begun_again(
+    how: str, again: bool, tmp_path: Path
+) -> None:
+    script = tmp_path / "rank.py"
+    # The first process waits for the other one's end, as a training does in its next exchange.
+    script.write_text(
+        _RANK.replace('if rank == "0":', 'if rank == "0" and begun == 0:\n    signal.pause()\nif rank == "0":')
+    )
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), str(tmp_path), how]
+    with nullcontext() if again else pytest.raises(ModelError, match="exit code 1"):
+        run_apart([sys.executable, *launch], tmp_path / "checkpoint" / "item.json", lambda *_: None)
+    assert (tmp_path / "checkpoint" / "item.json").exists() is again
+    assert len(list(tmp_path.glob("begun-1-*"))) == (2 if again else 1)
+
+
 def _wait(file: Path) -> None:
     deadline = time.monotonic() + 60
     while not file.exists():
