@@ -39,6 +39,9 @@ from flows.settings import Settings
 PREFERRED_PORT = 4200
 START_TIMEOUT = 180.0
 
+_TAKEN = "address already in use"
+"""Words in the log of a server whose port somebody else took."""
+
 WORKER_FILE = "worker"
 """File in the store's folder `prefect`: the number of its worker."""
 
@@ -156,8 +159,9 @@ def _answering_server(
             tell(f"waiting for the server at {services.ui}")
             try:
                 _wait(partial(_is_own, api), store, "server", server)
-            except ServiceError:
-                if last or port is not None or not api.answers() or server.runs():
+            except ServiceError as error:
+                taken = _TAKEN in str(error) or api.answers()  # whoever took it may not answer yet, or be gone again
+                if last or port is not None or not taken or server.runs():
                     raise
                 tell(f"another server answers at {services.ui}")
                 continue

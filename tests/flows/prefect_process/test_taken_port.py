@@ -66,6 +66,18 @@ def test_the_server_is_started_again_at_another_port(tmp_path: Path) -> None:
     assert f"another server answers at {other.ui}" in told
 
 
+def test_whoever_took_the_port_need_not_answer(tmp_path: Path) -> None:
+    runs, told = ProcessMark.of(psutil.Process()), list[str]()
+    store = Store(tmp_path)
+    store.prefect.mkdir()
+    (store.prefect / "server.log").write_text(
+        "ERROR | uvicorn.error - [Errno 98] error while attempting to bind: address already in use\n"
+    )
+    silent = Services(api="http://127.0.0.1:9/api", ui="http://127.0.0.1:9")
+    with _server_of("cropline:own") as own:
+        assert _start(store, None, [(silent, ENDED), (own, runs)], told) == own
+
+
 @pytest.mark.parametrize(
     ("port", "starts"), [(4200, 1), (None, 3)], ids=["a port that was asked for", "again and again"]
 )
