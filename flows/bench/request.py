@@ -9,21 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import rasterio
-from shapely.geometry import box, mapping
+from shapely.geometry import MultiPolygon, box, mapping
 
 from agrunet.bench.machine import device_name
 from agrunet.bench.prediction import network_seconds
 from agrunet.checkpoint.folder import read_config
 from catalog.area import Area, parse_area
 from catalog.errors import CroplineError
-from catalog.grid import PIXEL, Cell, Window, to_lonlat
+from catalog.grid import PIXEL, Window, to_lonlat, window_around
 from catalog.guards.json_text import parse_object
 from catalog.order import make_order
 from catalog.products import CROP_BANDS, Order
@@ -137,12 +137,10 @@ def _area(archive: Archive, edge: int) -> Area:
 def _run(archive: Archive, edge: int, folder: Path, tell: Callable[[str], None]) -> _Ran:
     """Run the command on a store of its own."""
     area = _area(archive, edge)
-    source = open_source(archive.address)
     folder.mkdir()
-    year = archive.year
     request = {
         "area": mapping(area),
-        "year": year,
+        "year": archive.year,
         "source": archive.address,
         "min_clear": 0.1,
         "output": "map",
@@ -164,7 +162,7 @@ def _run(archive: Archive, edge: int, folder: Path, tell: Callable[[str], None])
     if code != 0:
         raise CroplineError(f"the benchmark's request failed: {lines.last}")
     return _Ran(
-        order=make_order(source, area, year, (1, 7), "L2A", 95),
+        order=make_order(open_source(archive.address), area, archive.year, (1, 7), "L2A", 95),
         zone=Zone.of(area),
         store=open_store(str(store), None, None, create=False),
         seconds=seconds,
@@ -200,6 +198,7 @@ def _row(ran: _Ran, archive: Archive, edge: int) -> RequestRow:
     every = cells[:: -(-len(cells) // _WRITTEN_CELLS)]
     some = [Cube(ran.store.cube(ran.order.source_id, "L2A", cell), "r+") for cell in every]
     written = write_seconds(some, numbers) / (len(some) * len(numbers)) * len(cells) * dates
+    around = window_around(MultiPolygon([box(*cell.window.bounds) for cell in cells]), ran.zone.epsg)
     stages = {
         name: StageRate(
             seconds=seconds,
@@ -218,16 +217,7 @@ def _row(ran: _Ran, archive: Archive, edge: int) -> RequestRow:
         stages=stages,
         seconds=ran.seconds,
         peak_mb=max(usage.peak_bytes for usage in ran.usage.values()) / 1e6,
-        decode_seconds=decode_seconds(archive, range(archive.acquisitions), cores(), _around(cells)),
+        decode_seconds=decode_seconds(archive, range(archive.acquisitions), cores(), around),
         write_seconds=written,
         network_seconds=network_seconds(model.folder, used) * patches,
     )
-
-
-def _around(cells: Sequence[Cell]) -> Window:
-    """The rectangle that cells of one zone make."""
-    windows = [cell.window for cell in cells]
-    left, top = min(window.left for window in windows), max(window.top for window in windows)
-    right = max(window.left + window.width for window in windows)
-    bottom = min(window.top - window.height for window in windows)
-    return Window(windows[0].epsg, left, top, right - left, top - bottom)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from math import log
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from catalog.products import Frozen
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StageRate(_Frozen):
+class StageRate(Frozen):
     """What a stage took."""
 
     seconds: float
@@ -21,7 +19,7 @@ class StageRate(_Frozen):
     written_mb: float
 
 
-class RequestRow(_Frozen):
+class RequestRow(Frozen):
     """One request, from the command to the delivery."""
 
     km2: float
@@ -70,7 +68,7 @@ class RequestRow(_Frozen):
         return "\n".join(lines)
 
 
-class RequestRates(_Frozen):
+class RequestRates(Frozen):
     """Requests of growing area on one archive."""
 
     rows: tuple[RequestRow, ...]

@@ -16,6 +16,7 @@ import rasterio
 
 from catalog.area import Area
 from catalog.errors import RequestError
+from catalog.grid import PIXEL
 from catalog.order import make_order
 from catalog.products import NO_DATA, SATURATED, Acquisition
 from catalog.sources.protocol import Source
@@ -81,7 +82,7 @@ def _read(acquisition: Acquisition, source: Source) -> Mapping[str, Values]:
     values = {}
     for name in ASSETS:
         with rasterio.Env(**GDAL_ENVIRONMENT), open_pixels(assets[name].href) as file:
-            step = round(file.transform.a) // 10
+            step = round(file.transform.a) // PIXEL
             values[name] = file.read(1).astype(np.uint16).repeat(step, 0).repeat(step, 1)
     if len(shapes := {array.shape for array in values.values()}) > 1 or len(set(next(iter(shapes)))) > 1:
         raise RequestError(f"{acquisition.id} is no square of whole pixels in all bands: {sorted(shapes)}.")

@@ -8,7 +8,6 @@ codecs make them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -54,7 +53,7 @@ class DirectArray(zarr.Array[Any]):
             place.unlink(missing_ok=True)
             return
         for codec in self._codecs():
-            made = _sync(codec, "_encode_sync")(made, spec)
+            made = codec._encode_sync(made, spec)
         place.parent.mkdir(parents=True, exist_ok=True)
         file = (aside or place.parent) / f"{place.name}.{secrets.token_hex(8)}{PARTIAL}"
         try:
@@ -83,28 +82,25 @@ class DirectArray(zarr.Array[Any]):
             return np.full(spec.shape, spec.fill_value, self.dtype)
         made: Any = spec.prototype.buffer.from_bytes(data)
         for codec in reversed(self._codecs()):
-            made = _sync(codec, "_decode_sync")(made, spec)
+            made = codec._decode_sync(made, spec)
         decoded: npt.NDArray[Any] = made.as_numpy_array()
         return decoded
 
     def _codecs(self) -> tuple[Any, ...]:
+        """Codecs of zarr-python, all of which work without an event loop too."""
         metadata: Any = self.metadata  # of Zarr 3: cells have no other
         codecs: tuple[Any, ...] = metadata.codecs
         return codecs
 
     def _spec(self, number: int) -> ArraySpec:
-        place = (number, *(0,) * (self.ndim - 1))
-        return self.metadata.get_chunk_spec(place, self.async_array.config, default_buffer_prototype())
+        return self.metadata.get_chunk_spec(self._place(number), self.async_array.config, default_buffer_prototype())
 
     def _file(self, number: int) -> Path:
         store = self.store
         if not isinstance(store, LocalStore):
             raise TypeError(f"{self.store_path} isn't on disk")
-        place = (number, *(0,) * (self.ndim - 1))
-        return store.root / self.path / self.metadata.encode_chunk_key(place)
+        return store.root / self.path / self.metadata.encode_chunk_key(self._place(number))
 
-
-def _sync(codec: Any, name: str) -> Callable[[Any, ArraySpec], Any]:
-    """What a codec of zarr-python does without an event loop: those of these arrays have that."""
-    function: Callable[[Any, ArraySpec], Any] = getattr(codec, name)
-    return function
+    def _place(self, number: int) -> tuple[int, ...]:
+        """Place of a chunk among the chunks: they are whole in all axes but the first."""
+        return number, *(0,) * (self.ndim - 1)

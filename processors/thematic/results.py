@@ -88,13 +88,12 @@ class Results:
 
     def writer(self) -> Callable[[int, Fields], None]:
         """Make a function that writes the result of one patch (`StoreError` where it can't), then says that it is done."""
-        in_bucket = isinstance(self.path, BucketPath)
         with plain_codecs():  # which rename: a torn `done` would lie
             store = _FirstPut(self.path) if isinstance(self.path, BucketPath) else self.path
             group: Any = zarr.open_group(store, mode="r+", zarr_format=3, use_consolidated=False)
-            fields, done = (
-                group[name] if in_bucket else DirectArray(group[name].async_array) for name in (FIELDS, DONE)
-            )
+            fields, done = group[FIELDS], group[DONE]
+            if isinstance(self.path, Path):
+                fields, done = DirectArray(fields.async_array), DirectArray(done.async_array)
 
         def write(index: int, result: Fields) -> None:
             try:
