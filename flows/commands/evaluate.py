@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.commands.options import AsJson
+
 if TYPE_CHECKING:
     from flows.reporting.evaluation import Evaluated
 
 MapName = Annotated[
     str, typer.Argument(metavar="MAP", help="Folder of a delivery, or the name of a map of this installation.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 
 
 class Classes(StrEnum):

@@ -17,8 +17,12 @@ from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.models import models
+from flows.commands.options import AsJson, RequestFile, tell
+from flows.commands.processors import processors
 from flows.commands.prune import prune
+from flows.commands.services import down, status, up
 from flows.commands.simulate import simulate
+from flows.commands.subscriptions import subscribe, subscriptions, unsubscribe
 
 if TYPE_CHECKING:
     from flows.reporting.delivery import Delivery
@@ -36,9 +40,6 @@ app = typer.Typer(
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
 app.add_typer(simulate, name="simulate")
-
-RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with the request's parameters.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 
 
 def main() -> NoReturn:
@@ -58,14 +59,6 @@ def _fail(error: CroplineError) -> NoReturn:
     sys.exit(1)
 
 
-def _say(text: str) -> None:
-    typer.echo(text)
-
-
-def _tell(text: str) -> None:
-    typer.echo(text, err=True)
-
-
 def _settings() -> Settings:
     from flows.settings import load_settings
 
@@ -77,7 +70,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         from importlib.metadata import version as installed
 
-        _say(f"cropline {installed('cropline')}")
+        typer.echo(f"cropline {installed('cropline')}")
         raise typer.Exit
 
 
@@ -100,7 +93,7 @@ def run(
         settings = _settings()
         parameters = read_parameters(file) | ({"replace": True} if replace else {})
         request = check_request(parameters, settings.folder, settings)
-        _tell(f"store: {settings.open_store().root}")
+        tell(f"store: {settings.open_store().root}")
         delivery = run_in_process(request, settings, server)
     _show(delivery, as_json)
 
@@ -129,12 +122,14 @@ def retrain(
         request = check_request(read_parameters(file), settings.folder, settings, delivers=False)
         trained = train_in_process(request, processes, promote, settings, server)
     if as_json:
-        _say(json.dumps({"model": str(trained.model.folder), "decision": trained.decision.model_dump(mode="json")}))
+        typer.echo(
+            json.dumps({"model": str(trained.model.folder), "decision": trained.decision.model_dump(mode="json")})
+        )
         return
-    _say(f"model     {trained.model.folder}")
-    _say(f"{'in use' if trained.decision.promoted else 'not used'}    {trained.decision.reason}")
+    typer.echo(f"model     {trained.model.folder}")
+    typer.echo(f"{'in use' if trained.decision.promoted else 'not used'}    {trained.decision.reason}")
     if not trained.decision.promoted:
-        _tell(f"Name it in a request, or `cropline models promote {trained.model.name}` puts it in use.")
+        tell(f"Name it in a request, or `cropline models promote {trained.model.name}` puts it in use.")
 
 
 @app.command()
@@ -151,7 +146,7 @@ def demo(
 
         settings = _settings()
         request, demo_settings = prepare_demo(folder, settings)
-        _tell(
+        tell(
             f"Ordered from the simulated mission {SOURCE} into {folder}: "
             "synthetic fields, skies and products, nothing real."
         )
@@ -159,7 +154,7 @@ def demo(
     _show(delivery, as_json)
     if not as_json:
         _score(Path(delivery.delivery), demo_settings, as_json)
-        _say("All of it is synthetic: the figures say that the path works, nothing about real crops.")
+        typer.echo("All of it is synthetic: the figures say that the path works, nothing about real crops.")
 
 
 @app.command()
@@ -184,104 +179,11 @@ def _score(delivery: Path, settings: Settings, as_json: bool) -> None:
         scored = compare(delivery, settings, step.advance)
         step.outcome = "scored"
     if as_json:
-        _say(scored.scores.model_dump_json())
+        typer.echo(scored.scores.model_dump_json())
         return
     show(scored.scores, Console(width=None if sys.stdout.isatty() else 120))
     for name, path in zip(("scores", "picture"), scored.files, strict=True):
-        _say(f"{name:<10} {path}")
-
-
-@app.command()
-def up(
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; 4200 or a free one.")] = None,
-    api: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
-    ] = None,
-) -> None:
-    """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server."""
-    from flows.prefect_process.remote import join
-    from flows.prefect_process.services import up as start
-
-    if api is not None and port is not None:
-        raise typer.BadParameter("--port is for a server, and --api starts none.")
-    settings = _settings()
-    _say(f"store    {settings.open_store().root}")
-    services = start(settings, port, _tell) if api is None else join(settings, api, _tell)
-    _say(f"server   {services.ui}")
-    _say("worker   runs")
-    _say("request  prefect deployment run crop-map/request --params aoi.json --watch")
-    _say("stop     cropline down")
-
-
-@app.command()
-def down() -> None:
-    """Stop this store's Prefect server and worker."""
-    from flows.prefect_process.services import down as stop
-
-    _say("Stopped." if stop(_settings(), _tell) else "Nothing was running.")
-
-
-@app.command()
-def status(as_json: AsJson = False) -> None:
-    """Say where the store lies, whether its server and worker run, and how many runs wait."""
-    from flows.prefect_process.status import look
-
-    found = look(_settings())
-    if as_json:
-        _say(found.model_dump_json())
-        return
-    _say(f"store    {found.store}{'' if found.exists else ', not there yet'}")
-    _say(f"server   {found.server or 'not running. `cropline up` starts it.'}")
-    _say(f"worker   {'runs' if found.worker else 'not running. `cropline up` starts it.'}")
-    _say(f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}")
-    if found.database:
-        _say(f"database {found.database}")
-
-
-@app.command()
-def subscribe(file: RequestFile) -> None:
-    """Map this request again whenever its source has something new."""
-    from catalog.errors import RequestError
-    from catalog.subscriptions import add
-    from flows.checked_request import check_request
-    from flows.prefect_process.server_file import works_for_another
-    from flows.request import read_parameters
-
-    settings = _settings()
-    if works_for_another(settings):
-        raise RequestError(
-            "this store's worker asks a server on another machine, and subscriptions are renewed from the store there. Subscribe there."
-        )
-    request = check_request(read_parameters(file), settings.folder, settings, waits=True)
-    path = add(settings.open_store(), request.model_dump(mode="json"))
-    _say(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
-
-
-@app.command()
-def subscriptions(as_json: AsJson = False) -> None:
-    """List the subscribed requests."""
-    from catalog.subscriptions import subscribed
-
-    requests = subscribed(_settings().open_store(create=False))
-    if as_json:
-        _say(json.dumps(requests))
-        return
-    for name, request in requests.items():
-        _say(
-            f"{name}  {request.get('processor')} {request.get('year')} {request.get('months')} -> {request.get('output')}"
-        )
-    if not requests:
-        _tell("No subscriptions yet. `cropline subscribe aoi.json` adds one.")
-
-
-@app.command()
-def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline subscriptions` lists.")]) -> None:
-    """End a subscription; what was delivered stays."""
-    from catalog.subscriptions import remove
-
-    remove(_settings().open_store(create=False), name)
-    _say(f"{name}  unsubscribed")
+        typer.echo(f"{name:<10} {path}")
 
 
 @app.command()
@@ -302,24 +204,9 @@ def passes(
 
     ahead = passes_ahead(file, days, start, tle)
     if as_json:
-        _say(listed(ahead))
+        typer.echo(listed(ahead))
     else:
         show(ahead, Console(width=None if sys.stdout.isatty() else 120))
-
-
-@app.command()
-def processors(as_json: AsJson = False) -> None:
-    """List the thematic processors that are installed, with their parameters."""
-    from processors.thematic.registry import describe_processors
-
-    descriptions = describe_processors()
-    if as_json:
-        _say(json.dumps([description.model_dump(mode="json") for description in descriptions]))
-        return
-    for description in descriptions:
-        _say(f"{description.name}  {description.error or description.title}  ({description.package})")
-        for parameter, field in description.parameters.get("properties", {}).items():
-            _say(f"    {parameter} = {json.dumps(field.get('default'))}  {field.get('description', '')}")
 
 
 @app.command()
@@ -342,26 +229,25 @@ def inspect(
 
     inspection = call_apart(_settings().read_limits, look, product, load_credentials())
     if as_json:
-        _say(inspection.model_dump_json())
+        typer.echo(inspection.model_dump_json())
     else:
         print_inspection(inspection, Console())
 
 
-app.command()(sample)
-app.command()(evaluate)
-app.command()(cells)
-app.command()(export)
-app.command()(prune)
+for command in (
+    up, down, status, subscribe, subscriptions, unsubscribe, processors, sample, evaluate, cells, export, prune,
+):  # fmt: skip
+    app.command()(command)
 
 
 def _show(delivery: Delivery, as_json: bool) -> None:
     if as_json:
-        _say(delivery.model_dump_json())
+        typer.echo(delivery.model_dump_json())
         return
     for name, path in delivery.shown():
-        _say(f"{name:<10} {path}")
+        typer.echo(f"{name:<10} {path}")
     for score in delivery.scores:
-        _say(
+        typer.echo(
             f"{score.split:<14} OA {score.oa:.3f}  mIoU {score.miou:.3f}  Dice {score.dice:.3f}  "
             f"over {score.n_pixels} pixels{'. ' + score.note if score.note else ''}"
         )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.commands.options import AsJson
+
 if TYPE_CHECKING:
     from catalog.generations import Generation
     from catalog.promotions import Promotion
@@ -16,8 +18,6 @@ models = typer.Typer(
     help="List the models of this installation, put one in use, or go back to the one before.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 
 
 @models.callback(invoke_without_command=True)

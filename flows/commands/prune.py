@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.options import AsJson
+
 
 def prune(
     what: Annotated[
@@ -21,9 +23,7 @@ def prune(
         typer.Option(min=0, metavar="GB", help="Least recently used first, until this much is left of each."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove intermediate files of runs, cells of the cubes, and scratch of killed processes. A run that needs them makes them anew.
 

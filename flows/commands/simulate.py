@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.options import AsJson
+
 simulate = typer.Typer(help="Write simulated data: training sets and product archives.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="New, empty, or with part of the same in it.")]
@@ -16,7 +18,6 @@ Seed = Annotated[int, typer.Option(min=0, max=10**9 - 1, help="Another one makes
 Farming = Annotated[str, typer.Option(help="What is grown: france (the shares of PASTIS) or flanders.")]
 
 Processes = Annotated[int | None, typer.Option(min=1, help="Processes of one thread each; all cores.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")]
 
 
 class Levels(StrEnum):

@@ -1,0 +1,59 @@
+"""`cropline up`, `down` and `status`: this store's Prefect server and worker."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.commands.options import AsJson, tell
+
+
+def up(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The server's port; 4200 or a free one.")] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
+    ] = None,
+) -> None:
+    """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server."""
+    from flows.prefect_process.remote import join
+    from flows.prefect_process.services import up as start
+    from flows.settings import load_settings
+
+    if api is not None and port is not None:
+        raise typer.BadParameter("--port is for a server, and --api starts none.")
+    settings = load_settings()
+    typer.echo(f"store    {settings.open_store().root}")
+    services = start(settings, port, tell) if api is None else join(settings, api, tell)
+    typer.echo(f"server   {services.ui}")
+    typer.echo("worker   runs")
+    typer.echo("request  prefect deployment run crop-map/request --params aoi.json --watch")
+    typer.echo("stop     cropline down")
+
+
+def down() -> None:
+    """Stop this store's Prefect server and worker."""
+    from flows.prefect_process.services import down as stop
+    from flows.settings import load_settings
+
+    typer.echo("Stopped." if stop(load_settings(), tell) else "Nothing was running.")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Say where the store lies, whether its server and worker run, and how many runs wait."""
+    from flows.prefect_process.status import look
+    from flows.settings import load_settings
+
+    found = look(load_settings())
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return
+    typer.echo(f"store    {found.store}{'' if found.exists else ', not there yet'}")
+    typer.echo(f"server   {found.server or 'not running. `cropline up` starts it.'}")
+    typer.echo(f"worker   {'runs' if found.worker else 'not running. `cropline up` starts it.'}")
+    typer.echo(
+        f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}"
+    )
+    if found.database:
+        typer.echo(f"database {found.database}")
