@@ -27,6 +27,11 @@ def device_name(device: Device) -> str:
     return f"{model or platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
+def usable_gpus() -> list[str]:
+    """Names of the GPUs that torch can compute on; none without a driver, or with a build of torch for CPUs."""
+    return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+
+
 def has_bf16(device: Device) -> bool:
     """Tell whether the device multiplies bf16 itself; others emulate it, far more slowly than fp32."""
     if device == "cuda":

@@ -15,12 +15,14 @@ from catalog.errors import CroplineError
 from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
+from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.models import models
 from flows.commands.options import AsJson, RequestFile, tell
 from flows.commands.processors import processors
 from flows.commands.prune import prune
 from flows.commands.services import down, status, up
+from flows.commands.show import show
 from flows.commands.simulate import simulate
 from flows.commands.subscriptions import subscribe, subscriptions, unsubscribe
 
@@ -235,7 +237,7 @@ def inspect(
 
 
 for command in (
-    up, down, status, subscribe, subscriptions, unsubscribe, processors, sample, evaluate, cells, export, prune,
+    up, down, status, doctor, subscribe, subscriptions, unsubscribe, processors, show, sample, evaluate, cells, export, prune,
 ):  # fmt: skip
     app.command()(command)
 
