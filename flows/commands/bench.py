@@ -54,7 +54,10 @@ def network(
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the rows.")] = None,
 ) -> None:
-    """Measure AgrUNet and its rivals in turn: size, speed and memory, beside the talk's figures."""
+    """Measure AgrUNet and its rivals in turn: size, speed and memory, beside the talk's figures.
+
+    Example: cropline bench network --networks agrunet,utae --configs orthopastis --no-compile
+    """
     from agrunet.bench.measure import measure
     from agrunet.bench.plan import make_plan
     from agrunet.bench.plot import plot_rows
@@ -88,7 +91,10 @@ def predict(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON; - for standard output.")
     ] = None,
 ) -> None:
-    """Measure prediction over a synthetic cube, from stored blocks to probabilities, beside the bare network; and its memory."""
+    """Measure prediction over a synthetic cube, from stored blocks to probabilities, beside the bare network; and its memory.
+
+    Example: cropline bench predict --json predict.json
+    """
     from agrunet.bench.machine import cpu_threads
     from agrunet.bench.prediction import measure_prediction
     from agrunet.errors import AgrunetError
@@ -132,7 +138,10 @@ def cube(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON; - for standard output.")
     ] = None,
 ) -> None:
-    """Measure chunk and shard shapes of the cube: written date by date, read as all dates of one patch."""
+    """Measure chunk and shard shapes of the cube: written date by date, read as all dates of one patch.
+
+    Example: cropline bench cube --json cube.json
+    """
     from agrunet.bench.machine import device_name
     from catalog.storage.scratch import scratch_folder
     from flows.reporting.progress import terminal_step
@@ -180,7 +189,10 @@ def ingest(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON; - for standard output.")
     ] = None,
 ) -> None:
-    """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory."""
+    """Measure ingestion of synthetic COGs and JP2s beside their decoding alone and beside odc-stac; and its memory.
+
+    Example: cropline bench ingest --json ingest.json
+    """
     from catalog.storage.scratch import scratch_folder
     from flows.reporting.progress import terminal_step
     from processors.bench.ingest import QUICK, IngestPlan, measure_ingest
@@ -221,6 +233,8 @@ def request(
     """Measure whole requests of growing area by stage: time, memory, bytes, beside decoding, writing and the network alone.
 
     A synthetic archive is made for it, as large as a request may ask for: 12 GB of disk, and ten minutes on two cores.
+
+    Example: cropline bench request --json request.json
     """
     from catalog.area import parse_area
     from catalog.area_file import area_value

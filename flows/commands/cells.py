@@ -26,7 +26,10 @@ def cells(
         typer.Option("--repair", help="The same, and make it so that the next run reads it from the source again."),
     ] = False,
 ) -> None:
-    """List the cells of the cubes: their dates and their size; or look for damage in them."""
+    """List the cells of the cubes: their dates and their size; or look for damage in them.
+
+    Example: cropline cells --check
+    """
     from flows.settings import load_settings
     from processors.cube.listing import summaries
 
@@ -102,7 +105,10 @@ def export(
     level: Annotated[CellLevel | None, typer.Option(help="Where both levels hold the cell.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a cell's dates in forms that any software reads."""
+    """Write a cell's dates in forms that any software reads.
+
+    Example: cropline export 32631_0056_0549 --output exported
+    """
     from flows.reporting.progress import terminal_step
     from flows.settings import load_settings
     from processors.cube.export import export_cell

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="cropline",
     help="From a request to a delivered crop map: Sentinel-2 time series, Prefect flows, AgrUNet.",
+    epilog="Exit codes: 0 done; 1 an error whose message says what to do; 2 words that the command doesn't take; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench, name="bench")
@@ -84,7 +84,10 @@ def run(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make one delivery in this process, with a Prefect of its own."""
+    """Make one delivery in this process, with a Prefect of its own.
+
+    Example: cropline run aoi.json
+    """
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
@@ -112,7 +115,10 @@ def retrain(
     ] = "evidence",
     as_json: AsJson = False,
 ) -> None:
-    """Train a model from the request's labels, add it to this installation, and put it in use where it beats the one in use."""
+    """Train a model from the request's labels, add it to this installation, and put it in use where it beats the one in use.
+
+    Example: cropline retrain train.json --processes 2
+    """
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
@@ -139,7 +145,10 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the demonstration is made.")] = Path("demo"),
     as_json: AsJson = False,
 ) -> None:
-    """Order a map from the simulated mission, and compare it with the land that was simulated."""
+    """Order a map from the simulated mission, and compare it with the land that was simulated.
+
+    Example: cropline demo
+    """
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:
@@ -166,7 +175,10 @@ def score(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Compare a delivery of the simulated mission with what was simulated: cloud masks, NDVI, the map."""
+    """Compare a delivery of the simulated mission with what was simulated: cloud masks, NDVI, the map.
+
+    Example: cropline score demo/delivery
+    """
     _score(delivery, _settings(), as_json)
 
 
@@ -198,7 +210,10 @@ def passes(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
 ) -> None:
-    """Say when Sentinel-2 sees an area, and when the products will be there."""
+    """Say when Sentinel-2 sees an area, and when the products will be there.
+
+    Example: cropline passes aoi.json --days 10
+    """
     from rich.console import Console
 
     from flows.commands.passes import as_json as listed
@@ -221,7 +236,10 @@ def inspect(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a reader makes of one product, and what is wrong with it; no pixel is read."""
+    """Show what a reader makes of one product, and what is wrong with it; no pixel is read.
+
+    Example: cropline inspect S2A_MSIL2A_20190417T105031_N0500_R051_T31UES_20221202T120000.SAFE
+    """
     from rich.console import Console
 
     from flows.commands.inspect import inspect as look

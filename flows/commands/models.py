@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from catalog.promotions import Promotion
     from catalog.registry import Registry
 
-models = typer.Typer(
-    help="List the models of this installation, put one in use, or go back to the one before.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+models = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @models.callback(invoke_without_command=True)
 def show(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the models of this installation: their scores, what was decided about them, and the maps that they made."""
+    """List the models of this installation: their scores, what was decided about them, and the maps that they made.
+
+    Example: cropline models --json
+    """
     if context.invoked_subcommand is not None:
         return
     from catalog.generations import list_generations
@@ -56,7 +56,10 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
 def promote(
     name: Annotated[str, typer.Argument(help="Name that `cropline models` lists.")], as_json: AsJson = False
 ) -> None:
-    """Put a model in use, whatever its scores: requests on its ground get it from now on."""
+    """Put a model in use, whatever its scores: requests on its ground get it from now on.
+
+    Example: cropline models promote 2026-11-28-L2A-d0edb47c
+    """
     _tell(_registry().promote(name), as_json)
 
 
@@ -67,7 +70,10 @@ def rollback(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take a promotion back: the model that was in use before is in use again."""
+    """Take a promotion back: the model that was in use before is in use again.
+
+    Example: cropline models rollback
+    """
     _tell(_registry().roll_back(name), as_json)
 
 

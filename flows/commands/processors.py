@@ -10,7 +10,10 @@ from flows.commands.options import AsJson
 
 
 def processors(as_json: AsJson = False) -> None:
-    """List the thematic processors that are installed, with their parameters."""
+    """List the thematic processors that are installed, with their parameters.
+
+    Example: cropline processors
+    """
     from processors.thematic.registry import describe_processors
 
     descriptions = describe_processors()

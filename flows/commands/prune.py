@@ -28,6 +28,8 @@ def prune(
     """Remove intermediate files of runs, cells of the cubes, and scratch of killed processes. A run that needs them makes them anew.
 
     Models, deliveries and subscriptions are never removed, nor what a run uses now. Without --older-than and --keep, scratch alone goes.
+
+    Example: cropline prune runs --older-than 30 --dry-run
     """
     from catalog.errors import RequestError
     from flows.pruning import Kind

@@ -18,7 +18,10 @@ def up(
         typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
     ] = None,
 ) -> None:
-    """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server."""
+    """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server.
+
+    Example: cropline up
+    """
     from flows.prefect_process.remote import join
     from flows.prefect_process.services import up as start
     from flows.settings import load_settings
@@ -44,7 +47,10 @@ def _switch() -> str:
 
 
 def down() -> None:
-    """Stop this store's Prefect server and worker."""
+    """Stop this store's Prefect server and worker.
+
+    Example: cropline down
+    """
     from flows.prefect_process.services import down as stop
     from flows.settings import load_settings
 
@@ -52,7 +58,10 @@ def down() -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Say where the store lies, whether its server and worker run, and how many runs wait."""
+    """Say where the store lies, whether its server and worker run, and how many runs wait.
+
+    Example: cropline status --json
+    """
     from flows.prefect_process.status import look
     from flows.settings import load_settings
 

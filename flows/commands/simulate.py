@@ -51,7 +51,10 @@ def patches(
     processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a training set in the layout of PASTIS; run again, it goes on from the patches that are there."""
+    """Write a training set in the layout of PASTIS; run again, it goes on from the patches that are there.
+
+    Example: cropline simulate patches training --count 400 --months 1 7 --min-clear 0.5
+    """
     from flows.reporting.progress import terminal_step
     from flows.settings import load_settings
     from processors.simulation.claimed_folder import checked
@@ -92,7 +95,10 @@ def products(
     processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the products of an area, and the truth beside them; run again, it goes on from those that are there."""
+    """Write the products of an area, and the truth beside them; run again, it goes on from those that are there.
+
+    Example: cropline simulate products archive --area aoi.json --start 2024-01-01 --end 2024-08-01
+    """
     from catalog.area import as_geojson, parse_geometry
     from flows.commands.passes import parse_time
     from flows.reporting.progress import terminal_step

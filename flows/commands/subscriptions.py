@@ -11,7 +11,10 @@ from flows.commands.options import AsJson, RequestFile, tell
 
 
 def subscribe(file: RequestFile) -> None:
-    """Map this request again whenever its source has something new."""
+    """Map this request again whenever its source has something new.
+
+    Example: cropline subscribe aoi.json
+    """
     from catalog.errors import RequestError
     from catalog.subscriptions import add
     from flows.checked_request import check_request
@@ -30,7 +33,10 @@ def subscribe(file: RequestFile) -> None:
 
 
 def subscriptions(as_json: AsJson = False) -> None:
-    """List the subscribed requests."""
+    """List the subscribed requests.
+
+    Example: cropline subscriptions --json
+    """
     from catalog.subscriptions import subscribed
     from flows.settings import load_settings
 
@@ -47,7 +53,10 @@ def subscriptions(as_json: AsJson = False) -> None:
 
 
 def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline subscriptions` lists.")]) -> None:
-    """End a subscription; what was delivered stays."""
+    """End a subscription; what was delivered stays.
+
+    Example: cropline unsubscribe 0123456789ab
+    """
     from catalog.subscriptions import remove
     from flows.settings import load_settings
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from catalog.errors import SourceError
-from flows.commands import doctor
+from flows import doctor
 from flows.commands.main import app
 
 Usage = namedtuple("Usage", "total used free")
@@ -65,7 +65,7 @@ def test_half_of_a_pair_of_keys_is_at_fault_and_no_key_is_shown(kind: str, monke
 
 @pytest.mark.parametrize(("free", "state"), [(500e9, "ok"), (5e9, "warning"), (1e8, "fault")])
 def test_a_full_disk_is_told_before_a_run_finds_it(monkeypatch: pytest.MonkeyPatch, free: float, state: str) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1e12, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1e12, 0, free))
     assert findings()[1]["disk"]["state"] == state
 
 
