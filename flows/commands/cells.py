@@ -54,11 +54,19 @@ def cells(
 
 def _look_for_damage(store: Store, as_json: bool, repair: bool) -> None:
     """Name what is damaged; exit code 1 where something is and stays so."""
+    from flows.reporting.progress import terminal_step
     from processors.cube.healing import find_damage
     from processors.cube.healing import repair as repair_cell
     from processors.cube.listing import cell_paths
 
-    found = {str(path): (path, damage) for path in cell_paths(store) if (damage := find_damage(path)[1])}
+    found = {}
+    paths = list(cell_paths(store))
+    with terminal_step("check", "the cells' bytes", len(paths)) as step:
+        for number, path in enumerate(paths, start=1):
+            if damage := find_damage(path)[1]:
+                found[str(path)] = (path, damage)
+            step.advance(number, len(paths))
+        step.outcome = f"{len(found)} of {len(paths)} cells are damaged"
     done = {address: repair_cell(path) for address, (path, _) in found.items()} if repair else {}
     if as_json:
         listed = [
