@@ -85,7 +85,7 @@ def crop_map(
     """One map of one area and season, from order to delivery.
 
     Args:
-        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
+        area: GeoJSON or bbox [west, south, east, north] in degrees, a place on a tile (tile:31UES42), or a vector file's path.
         year: Year that the season ends in; from 2015.
         months: First and last month of the season; [10, 7] starts in October of the year before.
         level: Processing level of the products: L2A (surface) or L1C (top of atmosphere).

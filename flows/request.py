@@ -46,7 +46,7 @@ class MapRequest(Frozen):
     area: Annotated[
         AreaValue,
         Field(
-            description="GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file."
+            description="GeoJSON or bbox [west, south, east, north] in degrees, a place on a tile (tile:31UES42), or a vector file's path."
         ),
     ]
     year: Annotated[Year, Field(description="Year that the season ends in; from 2015.")]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from catalog.area_tile import is_tile
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path
 from flows.request import MapRequest
@@ -28,7 +29,7 @@ def path_of(request: MapRequest, name: str, base: Path, settings: Settings) -> A
     if name == "source":
         value = value or settings.source
         return None if value is None else absolute_source(value, base)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (name == "area" and is_tile(value)):
         return value
     path = _absolute(name, value, base)
     return path if name != "model" or Path(path).is_dir() else value

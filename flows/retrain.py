@@ -87,7 +87,7 @@ def retrain(
     """Train a model from labels and one season, add it to this installation, and put it in use where it beats the one in use.
 
     Args:
-        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
+        area: GeoJSON or bbox [west, south, east, north] in degrees, a place on a tile (tile:31UES42), or a vector file's path.
         year: Year that the season ends in; from 2015.
         labels: GeoTIFF or vector file of known crops.
         months: First and last month of the season; [10, 7] starts in October of the year before.
