@@ -149,7 +149,7 @@ def _collection(geometries: Geometries, system: Any, name: str) -> dict[str, Any
         lambda why: RequestError(f"area: the coordinate system of {name} can't be used ({why}). Save it as EPSG:4326.")
     ):
         transform = Transformer.from_crs(CRS.from_user_input(system), CRS.from_epsg(4326), always_xy=True).transform
-        moved = shapely.transform(there, transform, interleaved=False)
+        moved = shapely.transform(there, transform, interleaved=False)  # type: ignore[arg-type]
     return {
         "type": "FeatureCollection",
         "features": [{"type": "Feature", "properties": {}, "geometry": mapping(geometry)} for geometry in moved],

@@ -122,7 +122,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     problems: list[str] = []
     failed: set[str] = set()
     checks: dict[str, Callable[[], None]] = {
-        "area": lambda: _check_area(parse_area(area_value(request.area)), request.area, settings),
+        "area": lambda: check_area(parse_area(area_value(request.area)), request.area, settings),
         "year": lambda: None if waits else _check_season(request, skip, settings),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
@@ -149,7 +149,8 @@ def _check_season(request: MapRequest, skip: set[str], settings: Settings) -> No
     check_season(request.year, None if "months" in skip else request.season, settings.now)
 
 
-def _check_area(area: Area, given: Any, settings: Settings) -> None:
+def check_area(area: Area, given: Any, settings: Settings) -> None:
+    """See that an area isn't too large, and holds a pixel; ``given``: what the request calls it. Raises `RequestError`."""
     check_size(area, settings.max_area_km2, part_of(given) if is_tile(given) else None)
     size = area_km2(area)
     zone = Zone.of(area)

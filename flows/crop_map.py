@@ -89,7 +89,7 @@ def crop_map(
         year: Year that the season ends in; from 2015.
         months: First and last month of the season; [10, 7] starts in October of the year before.
         level: Processing level of the products: L2A (surface) or L1C (top of atmosphere).
-        source: Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE.
+        source: Where products come from, such as earth-search, cdse or stac:path/to/catalog.json; by default CROPLINE_SOURCE.
         max_cloud: Products whose whole tile is cloudier than this are not ordered, percent.
         min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
         min_acquisitions: Fewest acquisitions to make a map from; with less the run fails.

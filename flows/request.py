@@ -59,7 +59,7 @@ class MapRequest(Frozen):
     source: Annotated[
         Text | None,
         Field(
-            description="Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE."
+            description="Where products come from, such as earth-search, cdse or stac:path/to/catalog.json; by default CROPLINE_SOURCE."
         ),
     ] = None
     max_cloud: Annotated[

@@ -9,6 +9,7 @@ from typing import Any
 from catalog.area_tile import is_tile
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path
+from catalog.sources.presets import address_of
 from flows.request import MapRequest
 from flows.settings import Settings
 
@@ -44,7 +45,8 @@ def _absolute(name: str, path: str, base: Path) -> str:
 
 
 def absolute_source(address: str, base: Path) -> str:
-    """A source's address with its path made absolute; URLs and what is no path stay as they are. Raises `RequestError`."""
+    """A source's address, a preset's or with its path made absolute; URLs and what is no path stay as they are. Raises `RequestError`."""
+    address = address_of(address)
     match = re.fullmatch(r"(stac|safe):(?!//)(.+)", address)
     if match is None:
         return address

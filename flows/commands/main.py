@@ -16,6 +16,7 @@ from catalog.guards.environment import variable
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.evaluate import evaluate, sample
+from flows.commands.init import init
 from flows.commands.models import models
 from flows.commands.options import AsJson, RequestFile, tell
 from flows.commands.processors import processors
@@ -238,6 +239,7 @@ for command in (
     up, down, status, subscribe, subscriptions, unsubscribe, processors, sample, evaluate, cells, export, prune,
 ):  # fmt: skip
     app.command()(command)
+app.command(context_settings={"ignore_unknown_options": True})(init)  # a bbox may begin with a minus
 
 
 def _show(delivery: Delivery, as_json: bool) -> None:

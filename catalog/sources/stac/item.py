@@ -22,13 +22,16 @@ from catalog.sources.address import is_s3, is_url
 from catalog.sources.product_name import COMPACT, LONGEST_DATATAKE
 from catalog.sources.reach import Reach, networks_for
 from catalog.sources.stac.synonyms import SYNONYMS, band_named, first_of, item_baseline, values_of
-from catalog.storage.credentials import Credentials
+from catalog.storage.credentials import PLANETARY_FILES, Credentials
 from catalog.storage.s3 import gdal_options, split_address
 
 Item = dict[str, Any]
 
 SYNTHETIC = "cropline:synthetic"
 """Property of an item, collection or catalogue whose pixels were made, not measured."""
+
+PLANETARY_COLLECTION = "sentinel-2-l2a"
+"""Collection of the Planetary Computer that Sentinel-2 is in: its token opens all of these files."""
 
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
@@ -160,6 +163,7 @@ def _asset(
             offset=offset,
             offset_from=said_by,
             networks=networks if is_url(address) else (Network.PUBLIC,),
+            signed_for=PLANETARY_COLLECTION if PLANETARY_FILES.fullmatch(address) else "",
             gdal_env=gdal_env,
         )
 
