@@ -27,7 +27,7 @@ def open_source(address: str, credentials: Credentials | None = None) -> Source:
     offers = offered(GROUP)
     if not separator or kind not in offers:
         names = ", ".join(PRESETS)
-        raise RequestError(f"source: {address!r} is of no known kind. Known are by name {names}; {_usages()}.")
+        raise RequestError(f"source: {address!r} is of no known kind. Known are: {_usages()}. Or by name: {names}.")
     source: Source = _load(kind)(rest, credentials or Credentials())
     check_made("source", kind, source, _OWN_ATTRIBUTES, _CONTRACT)
     return source

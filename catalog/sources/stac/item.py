@@ -7,7 +7,10 @@ Understands the properties and asset names of Earth Search (also version 0), Dig
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from catalog.antimeridian import cut_geojson
@@ -163,9 +166,28 @@ def _asset(
             offset=offset,
             offset_from=said_by,
             networks=networks if is_url(address) else (Network.PUBLIC,),
+            size=_size(asset),
             signed_for=PLANETARY_COLLECTION if PLANETARY_FILES.fullmatch(address) else "",
             gdal_env=gdal_env,
         )
+
+
+def known_sizes(assets: Mapping[str, Asset]) -> dict[str, int | None]:
+    """Bytes of assets' files: as their item says, else as they lie on this machine; None of others."""
+    known: dict[str, int | None] = {}
+    for name, asset in assets.items():
+        size = asset.size
+        if size is None and not is_url(asset.href) and not asset.href.startswith("/vsi"):
+            with suppress(OSError):
+                size = Path(asset.href).stat().st_size
+        known[name] = size
+    return known
+
+
+def _size(asset: Item) -> int | None:
+    """Bytes of an asset's file, as the extension `file` has it."""
+    size = finite(asset.get("file:size"))
+    return None if size is None or size < 0 else int(size)
 
 
 def _address(asset: Item, href: str, credentials: Credentials, reach: Reach) -> str:
