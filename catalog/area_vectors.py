@@ -19,7 +19,7 @@ from shapely.geometry import mapping
 
 from catalog.errors import ProductError, RequestError
 from catalog.guards.json_text import parse_object
-from catalog.guards.vectors import check_form, polygon_layers, read_parquet, vector_errors
+from catalog.guards.vectors import check_form, count_rows, polygon_layers, read_parquet, vector_errors
 from catalog.guards.zips import zip_errors
 from catalog.quoting import shortened, shown
 from catalog.storage.file_trees import LocalFiles, join
@@ -110,7 +110,7 @@ def _read_layer(path: Path, name: str) -> tuple[Geometries, Any]:
                 f"area: {name} has {len(layers) or 'no'} layer{'s' * (len(layers) != 1)} of polygons, one is needed. Its layers: {held}. "
                 f"{'Save the one you mean as a file of its own.' if layers else 'Give polygons.'}"
             )
-        rows = int(pyogrio.read_info(path, layer=layers[0], force_feature_count=True)["features"])
+        rows = count_rows(path, layers[0], refuse)
         _check_rows(rows, name)
         meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
         geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"))

@@ -33,7 +33,10 @@ from catalog.storage.whole import write_json
 SHIPPED = Path(__file__).parent / "shipped"
 """Checkpoints that come with the software. An installation's own models go before them."""
 
-_WITHOUT_MODEL = 'Give labels, a file of known crops, so that a model is trained from them; or ask for "processor": "vegetation", which needs neither.'
+_WITHOUT_MODEL = (
+    "Give labels, a file of known crops, so that a model is trained from them; or ask for the processor vegetation, which needs "
+    "neither."
+)
 """The two ways on for a request that no model fits."""
 
 _IS_NAME = re.compile(r"\w[\w.+-]{0,250}")
