@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
+app.add_typer(processors, name="processors")
 app.add_typer(simulate, name="simulate")
 
 
@@ -261,7 +262,7 @@ def inspect(
 
 
 for command in (
-    up, down, status, subscribe, subscriptions, unsubscribe, processors, sample, evaluate, cells, export, prune,
+    up, down, status, subscribe, subscriptions, unsubscribe, sample, evaluate, cells, export, prune,
 ):  # fmt: skip
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(init)  # a bbox may begin with a minus
