@@ -83,13 +83,13 @@ def area_km2(area: BaseGeometry) -> float:
     return float(sum(square_metres)) / 1e6
 
 
-def check_size(area: Area, max_km2: float) -> None:
-    """Raise `RequestError` when the area is larger than the installation allows."""
+def check_size(area: Area, max_km2: float, part: str | None = None) -> None:
+    """Raise `RequestError` when the area is larger than the installation allows. ``part``: of it, that a user may ask for."""
     size = area_km2(area)
     if size > max_km2:
+        remedy = "Split it into several requests" if part is None else f"Ask for a part, such as {part}"
         raise RequestError(
-            f"area: {size:,.0f} km² is over the limit of {max_km2:,.0f} km². "
-            "Split it into several requests, or raise CROPLINE_MAX_AREA_KM2."
+            f"area: {size:,.0f} km² is over the limit of {max_km2:,.0f} km². {remedy}, or raise CROPLINE_MAX_AREA_KM2."
         )
 
 

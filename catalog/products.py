@@ -86,6 +86,10 @@ class Asset(Frozen):
     networks: Annotated[
         tuple[Network, ...], Field(description="those that a URL, and where it redirects to, may lie on")
     ] = (Network.PUBLIC,)
+    size: Annotated[int | None, Field(ge=0, description="bytes of the file, where its description says so")] = None
+    signed_for: Annotated[
+        str, Field(description="collection of the Planetary Computer whose token opens a URL; empty: it needs none")
+    ] = ""
     gdal_env: Annotated[dict[str, str], Field(repr=False, exclude=True, description="GDAL options to open it")] = {}
 
 

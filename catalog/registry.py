@@ -33,6 +33,12 @@ from catalog.storage.whole import write_json
 SHIPPED = Path(__file__).parent / "shipped"
 """Checkpoints that come with the software. An installation's own models go before them."""
 
+_WITHOUT_MODEL = (
+    "Give labels, a file of known crops, so that a model is trained from them; or ask for the processor vegetation, which needs "
+    "neither."
+)
+"""The two ways on for a request that no model fits."""
+
 _IS_NAME = re.compile(r"\w[\w.+-]{0,250}")
 """What the name of a model of an installation looks like; anything else is a path."""
 
@@ -104,13 +110,10 @@ class Registry:
             refused += [(name, reason or why_not_used(name, promotions)) for name, reason in reasons.items()]
         asked = f"{level}, bands {', '.join(sorted(need.bands))}, {'synthetic' if synthetic else 'real'} data"
         if not refused:
-            raise ModelError(
-                f"this installation has no model yet (asked for: {asked}). Give labels, so that one is trained from them."
-            )
+            raise ModelError(f"this installation has no model yet (asked for: {asked}). {_WITHOUT_MODEL}")
         listed = "\n".join(f"  {model}: {reasons}" for model, reasons in refused)
         raise ModelError(
-            f"no model fits the request ({asked}):\n{listed}\nGive labels, so that one is trained from them, or change the "
-            "request to what a model was trained for."
+            f"no model fits the request ({asked}):\n{listed}\n{_WITHOUT_MODEL} Or change the request to what a model was trained for."
         )
 
     def named(self, name: str) -> ModelEntry:

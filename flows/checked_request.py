@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from catalog.area import Area, area_km2, check_size, parse_area
 from catalog.area_file import area_value, settled
+from catalog.area_tile import is_tile, part_of
 from catalog.errors import DeliveryError, ModelError, RequestError
 from catalog.grid import PIXEL, holds_pixel
 from catalog.guards.json_text import check_value
@@ -121,7 +122,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     problems: list[str] = []
     failed: set[str] = set()
     checks: dict[str, Callable[[], None]] = {
-        "area": lambda: _check_area(parse_area(area_value(request.area)), settings),
+        "area": lambda: check_area(parse_area(area_value(request.area)), request.area, settings),
         "year": lambda: None if waits else _check_season(request, skip, settings),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
@@ -148,8 +149,9 @@ def _check_season(request: MapRequest, skip: set[str], settings: Settings) -> No
     check_season(request.year, None if "months" in skip else request.season, settings.now)
 
 
-def _check_area(area: Area, settings: Settings) -> None:
-    check_size(area, settings.max_area_km2)
+def check_area(area: Area, given: Any, settings: Settings) -> None:
+    """See that an area isn't too large, and holds a pixel; ``given``: what the request calls it. Raises `RequestError`."""
+    check_size(area, settings.max_area_km2, part_of(given) if is_tile(given) else None)
     size = area_km2(area)
     zone = Zone.of(area)
     zone.check_work(settings.max_area_km2)

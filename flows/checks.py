@@ -126,7 +126,7 @@ def check_output(output: Path, base: Path, store: Path) -> None:
         raise RequestError(f"output: {output} is the folder that paths start from, or holds it. Name one below it.")
     if output.is_relative_to(store) or store.is_relative_to(output):
         raise RequestError(f"output: {output} lies in the store {store}, or holds it. Name a folder elsewhere.")
-    above = _nearest_there(output.parent)
+    above = nearest_there(output.parent)
     try:
         Path(tempfile.mkdtemp(prefix=".cropline-", dir=above)).rmdir()
     except OSError as error:
@@ -141,7 +141,7 @@ def check_disk(store: Store, area: Area, level: Level, dates: int) -> None:
         return
     pixels = area_km2(area) * 1e6 / PIXEL**2
     needed = ROOM + round(pixels * len(LEVEL_BANDS[level]) * 2 * dates * KEPT_SHARE)
-    folder = _nearest_there(store.cubes)
+    folder = nearest_there(store.cubes)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise RequestError(
@@ -150,7 +150,7 @@ def check_disk(store: Store, area: Area, level: Level, dates: int) -> None:
         )
 
 
-def _nearest_there(folder: Path) -> Path:
+def nearest_there(folder: Path) -> Path:
     """The folder, or the nearest above it that exists."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -14,12 +14,13 @@ from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import stages
 from flows.checked_request import check_request
+from flows.estimate import check_before_download, estimate_request
 from flows.facts import describe, hand_over
 from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
 from flows.reporting.run_log import make_readable
-from flows.request import AreaValue, Count, Fraction, MapRequest, Months, Offsets, Percent, Text, Training, Year
+from flows.request import AreaValue, Count, Fraction, Limits, MapRequest, Months, Offsets, Percent, Text, Training, Year
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
@@ -37,6 +38,7 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
     """
     with open_run(request, settings, *reporters) as run:
         order: Order = stages.order(run)  # the acquisitions that the source has
+        check_before_download(run.request, run.settings, run.store, order)  # limits are kept, a model can be had
         cells: list[Cell] = stages.extend(run, order)  # cells of the cube with these dates
         unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
         unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
@@ -81,15 +83,17 @@ def crop_map(
     replace: bool = False,
     parameters: dict[str, Any] = {},  # noqa: B006
     training: Training = "standard",
+    limits: Limits = {},  # noqa: B006
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """One map of one area and season, from order to delivery.
 
     Args:
-        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
+        area: GeoJSON or bbox [west, south, east, north] in degrees, a place on a tile (tile:31UES42), or a vector file's path.
         year: Year that the season ends in; from 2015.
         months: First and last month of the season; [10, 7] starts in October of the year before.
         level: Processing level of the products: L2A (surface) or L1C (top of atmosphere).
-        source: Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE.
+        source: Where products come from, such as earth-search, cdse or stac:path/to/catalog.json; by default CROPLINE_SOURCE.
         max_cloud: Products whose whole tile is cloudier than this are not ordered, percent.
         min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
         min_acquisitions: Fewest acquisitions to make a map from; with less the run fails.
@@ -105,11 +109,18 @@ def crop_map(
         replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
+        limits: Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.
+        dry_run: Make no map: tell what it would read, cost and take, and download nothing.
     """
-    given = dict(locals())
+    given = {name: value for name, value in locals().items() if name != "dry_run"}
     make_readable()
     settings = load_settings()
     request = check_request(given, settings.folder, settings)
+    if dry_run:
+        foreseen = estimate_request(request, settings)
+        with Artifacts({"estimate": 100}) as artifacts:
+            artifacts.publish_estimate(foreseen)
+        return foreseen.model_dump(mode="json")
     with Artifacts(MAP_SHARES) as artifacts:
         delivery, facts = map_area(request, settings, artifacts)
         artifacts.publish(delivery, facts)

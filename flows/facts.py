@@ -8,13 +8,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from catalog.area import area_km2
 from catalog.checkpoints import CONFIG, WEIGHTS
 from catalog.errors import ModelError, Reason
+from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_object
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
 from catalog.scores import checkpoint_scores
 from catalog.storage.store import sha256
+from flows.rates import UNITS, RunRecord, remember, source_kind
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
@@ -123,7 +126,21 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         status=facts.status,
     )
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
+    remember(run.store, run_record(run, order))
     return delivery
+
+
+def run_record(run: Run, order: Order) -> RunRecord:
+    """What a run did in which time: rates, from which others are foreseen."""
+    pixels = area_km2(run.zone.area) * 1e6 / PIXEL**2 / 1e6
+    dates = len(order.acquisitions)
+    work = {"run": 1.0, "pixels": pixels, "pixel_dates": pixels * dates, "trained": float("promote" in run.seconds)}
+    return RunRecord(
+        source=source_kind(order.source),
+        processor=run.request.processor,
+        work={**work, **run.work},
+        seconds={stage: seconds for stage, seconds in run.seconds.items() if stage in UNITS},
+    )
 
 
 def _model_config(model: Path | None) -> dict[str, Any]:

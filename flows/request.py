@@ -28,6 +28,7 @@ Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
 Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
+Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
 
 TRAINING_PARAMETERS = (
@@ -46,7 +47,7 @@ class MapRequest(Frozen):
     area: Annotated[
         AreaValue,
         Field(
-            description="GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file."
+            description="GeoJSON or bbox [west, south, east, north] in degrees, a place on a tile (tile:31UES42), or a vector file's path."
         ),
     ]
     year: Annotated[Year, Field(description="Year that the season ends in; from 2015.")]
@@ -59,7 +60,7 @@ class MapRequest(Frozen):
     source: Annotated[
         Text | None,
         Field(
-            description="Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE."
+            description="Where products come from, such as earth-search, cdse or stac:path/to/catalog.json; by default CROPLINE_SOURCE."
         ),
     ] = None
     max_cloud: Annotated[
@@ -119,12 +120,20 @@ class MapRequest(Frozen):
         Training, Field(description="How a missing model is trained: standard, or quick for a try.")
     ] = "standard"
 
+    limits: Annotated[
+        Limits,
+        Field(
+            description="Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.",
+            exclude_if=lambda limits: not limits,  # what was asked for is the same with or without them
+        ),
+    ] = {}
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_boolean_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes true for 1, and a request with it for one of January."""
         inside = value if isinstance(value, list) else [value]
-        if info.field_name == "offset" and isinstance(value, dict):
+        if info.field_name in ("offset", "limits") and isinstance(value, dict):
             inside = list(value.values())
         if info.field_name != "replace" and any(isinstance(entry, bool) for entry in inside):
             raise ValueError("true and false are no numbers")
@@ -155,7 +164,9 @@ class MapRequest(Frozen):
         """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
         unused = {name for name in ("offset", "labels_layer", "crop_mask_layer") if not getattr(self, name)}
-        return digest({**self.model_dump(mode="json", exclude={"output", "replace", *unused}), "area": self.geometry})
+        return digest(
+            {**self.model_dump(mode="json", exclude={"output", "replace", "limits", *unused}), "area": self.geometry}
+        )
 
 
 def read_parameters(file: Path) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from catalog.area_tile import is_tile
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path
+from catalog.sources.presets import address_of
 from flows.request import MapRequest
 from flows.settings import Settings
 
@@ -28,7 +30,7 @@ def path_of(request: MapRequest, name: str, base: Path, settings: Settings) -> A
     if name == "source":
         value = value or settings.source
         return None if value is None else absolute_source(value, base)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (name == "area" and is_tile(value)):
         return value
     path = _absolute(name, value, base)
     return path if name != "model" or Path(path).is_dir() else value
@@ -43,7 +45,8 @@ def _absolute(name: str, path: str, base: Path) -> str:
 
 
 def absolute_source(address: str, base: Path) -> str:
-    """A source's address with its path made absolute; URLs and what is no path stay as they are. Raises `RequestError`."""
+    """A source's address, a preset's or with its path made absolute; URLs and what is no path stay as they are. Raises `RequestError`."""
+    address = address_of(address)
     match = re.fullmatch(r"(stac|safe):(?!//)(.+)", address)
     if match is None:
         return address

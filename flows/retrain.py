@@ -87,12 +87,12 @@ def retrain(
     """Train a model from labels and one season, add it to this installation, and put it in use where it beats the one in use.
 
     Args:
-        area: GeoJSON or bbox [west, south, east, north] in longitude and latitude, or the path of a GeoJSON or GeoPackage file.
+        area: GeoJSON or bbox [west, south, east, north] in degrees, a place on a tile (tile:31UES42), or a vector file's path.
         year: Year that the season ends in; from 2015.
         labels: GeoTIFF or vector file of known crops.
         months: First and last month of the season; [10, 7] starts in October of the year before.
         level: Processing level of the products: L2A (surface) or L1C (top of atmosphere).
-        source: Where products come from, such as stac:path/to/catalog.json or stac:https://…; by default CROPLINE_SOURCE.
+        source: Where products come from, such as earth-search, cdse or stac:path/to/catalog.json; by default CROPLINE_SOURCE.
         max_cloud: Products whose whole tile is cloudier than this are not ordered, percent.
         min_clear: An acquisition is used when at least this fraction of the area is clear, 0 to 1.
         min_acquisitions: Fewest acquisitions to train from; with less the run fails.

@@ -45,6 +45,8 @@ class Run:
     reporter: Reporter
     seconds: dict[str, float] = field(default_factory=dict)
     """Spent, by stage."""
+    work: dict[str, float] = field(default_factory=dict)
+    """Amounts that the stages' times grow with, by `flows.rates.Unit`, as far as the stages tell them."""
     reached: dict[str, datetime] = field(default_factory=dict)
     """Times at which each stage ended, and each acquisition was in the cube (by its name); UTC."""
 

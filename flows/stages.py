@@ -93,6 +93,8 @@ def ingest(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
         run, ingest_batch, order, cells, waits_for="pixels from the source", outcome=done_text, reads_source=True
     )
     run.reached.update({result.acquisition: result.done for result in results})
+    run.work["written"] = sum(len(result.written) for result in results)
+    run.work["cell_dates"] = run.work["written"] + sum(len(result.skipped) for result in results)
     refuse_nothing(results, order.source)
     return [left for result in results for left in result.dropped]
 
@@ -127,6 +129,7 @@ def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> lis
 def mask(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
     """Write where the acquisitions are clear into the cells. Returns what can't be masked."""
     results = in_batches(run, mask_batch, order, cells, waits_for="cloud masks", outcome=done_text)
+    run.work["masked"] = sum(len(result.masked) for result in results)
     return [left for result in results for left in result.dropped]
 
 

@@ -81,6 +81,14 @@ def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
     return layers, ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
 
 
+def count_rows(path: Path, layer: str, refuse: Refuse) -> int:
+    """Rows of a layer, told without reading them where the form allows. Raises what ``refuse`` makes."""
+    import pyogrio
+
+    with vector_errors(refuse):
+        return int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
+
+
 def read_layer(path: Path, layer: str, refuse: Refuse) -> Any:
     """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes."""
     import geopandas

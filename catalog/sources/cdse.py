@@ -13,6 +13,7 @@ from catalog.sources.address import is_url, source_id
 from catalog.sources.product_name import parse_name
 from catalog.sources.protocol import SearchResult
 from catalog.sources.safe.product import read_product
+from catalog.sources.stac.item import item_assets, known_sizes
 from catalog.sources.stac.source import StacSource
 from catalog.storage.bucket_files import BucketFiles
 from catalog.storage.credentials import CDSE_BUCKET, Credentials, remedy
@@ -37,6 +38,7 @@ class CdseSource(StacSource):
         super().__init__(address or CDSE_STAC, credentials)
         self.address = f"cdse:{address}"
         self.id = source_id("cdse", "", self.address)
+        self._items: dict[str, tuple[dict[str, Any], str]] = {}
 
     def search(self, area: Area, period: tuple[datetime, datetime], level: Level) -> SearchResult:
         """See `Source`."""
@@ -50,6 +52,7 @@ class CdseSource(StacSource):
                 left_out.append(LeftOut(product=product.id, reason=reason, kind=Reason.NOT_UNDERSTOOD))
             else:
                 products.append(product.model_copy(update={"href": f"{_ROOT}{path}"}))
+                self._items[f"{_ROOT}{path}"] = self._found[product.href], product.href
         return SearchResult(tuple(products), tuple(left_out), found.holds)
 
     def assets(self, product: Product) -> dict[str, Asset]:
@@ -58,6 +61,11 @@ class CdseSource(StacSource):
             raise ProductError(f"{product.id}: {product.href} is not in {_ROOT}. Order again.")
         files = BucketFiles(_ROOT, self._credentials.of_bucket(CDSE_BUCKET))
         return dict(read_product(files, product.href.removeprefix(_ROOT)).assets)
+
+    def sizes(self, product: Product) -> dict[str, int | None]:
+        """See `Sized`. What the catalogue says: the bucket isn't asked."""
+        item, href = self._items.get(product.href, ({}, ""))
+        return known_sizes(item_assets(item, href, product, self._credentials)) if item else {}
 
 
 def _path_of(item: dict[str, Any], product: Product) -> str | None:

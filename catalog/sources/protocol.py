@@ -62,6 +62,22 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Sized(Source, Protocol):
+    """A source that knows the sizes of its files without opening them."""
+
+    def sizes(self, product: Product) -> dict[str, int | None]:
+        """Bytes of the product's files by band or mask: of all that are listed, None where it isn't known. Raises as `assets` does."""
+
+
+@runtime_checkable
+class Metered(Source, Protocol):
+    """A source that charges for what it is asked."""
+
+    def processing_units(self, product: Product, windows: Sequence[Window]) -> float:
+        """What asking for the product's pixels over these windows, all of one zone, is charged, in the service's own unit."""
+
+
+@runtime_checkable
 class Downloading(Source, Protocol):
     """A source whose pixels aren't files until somebody asks for them."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from catalog.errors import RequestError
 from catalog.plugins import check_made, load_offer, offered
+from catalog.sources.presets import PRESETS, address_of
 from catalog.sources.protocol import Source
 from catalog.storage.credentials import Credentials
 
@@ -16,15 +17,17 @@ _CONTRACT = "catalog/sources/protocol.py"
 
 
 def open_source(address: str, credentials: Credentials | None = None) -> Source:
-    """The source at an address such as ``stac:archive/catalog.json``; relative paths start in the current folder.
+    """The source at an address such as ``stac:archive/catalog.json``, or of a preset's name such as ``earth-search``.
 
-    Only that kind's own module is imported. Raises `RequestError` on an unknown kind of source or a path where nothing is. Nothing is
-    asked of a service yet.
+    Relative paths start in the current folder. Only that kind's own module is imported, and nothing is asked of a service yet. Raises
+    `RequestError` on an unknown kind of source or a path where nothing is.
     """
+    address = address_of(address)
     kind, separator, rest = address.partition(":")
     offers = offered(GROUP)
     if not separator or kind not in offers:
-        raise RequestError(f"source: {address!r} is of no known kind. Known are: {_usages()}.")
+        names = ", ".join(PRESETS)
+        raise RequestError(f"source: {address!r} is of no known kind. Known are: {_usages()}. Or by name: {names}.")
     source: Source = _load(kind)(rest, credentials or Credentials())
     check_made("source", kind, source, _OWN_ATTRIBUTES, _CONTRACT)
     return source

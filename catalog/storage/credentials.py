@@ -16,6 +16,10 @@ CDSE_ENDPOINT = "https://eodata.dataspace.copernicus.eu"
 """The object store of the Copernicus Data Space Ecosystem."""
 
 
+PLANETARY_FILES = re.compile(r"https://sentinel2l2a\d+\.blob\.core\.windows\.net/[^?]*")
+"""Files of the Planetary Computer that nobody has signed yet: what signs them has a query behind the name."""
+
+
 class S3Access(Frozen):
     """Access to an S3 endpoint. Without a key requests are not signed."""
 
@@ -64,9 +68,11 @@ def remedy(address: str) -> str:
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, where keys end) to keys that may read "
             "it, AWS_ENDPOINT_URL where it isn't at AWS, AWS_REQUEST_PAYER=requester where the reader pays."
         )
-    if re.search(r"\.blob\.core\.windows\.net/", address):
+    if PLANETARY_FILES.match(address):
         return (
-            "Files of the Planetary Computer need a SAS token, which this source doesn't fetch: give a catalogue of signed "
-            "items (the package planetary-computer signs them), or take another source, e.g. Earth Search."
+            "The Planetary Computer gives a token for its files to anybody who asks planetarycomputer.microsoft.com: check that it can be "
+            "reached from here, or take another source, e.g. earth-search."
         )
+    if re.search(r"\.blob\.core\.windows\.net/", address):
+        return "Files on Azure need a SAS token in their address: give a catalogue of signed items, or take another source."
     return "Check that it may be read from here, and that what opens it hasn't expired."

@@ -7,11 +7,14 @@ machine the georeference alone is taken, where the file has none, and not by GDA
 
 from __future__ import annotations
 
+import logging
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
@@ -36,6 +39,21 @@ BY_ITSELF: dict[str, Any] = {
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
+_QUERY = re.compile(r"(https?://[^\s?]*)\?[^\s:]*")
+
+
+class _WithoutQueries(logging.Filter):
+    """Takes the queries out of addresses in what GDAL says: the tokens of signed ones stand there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = _QUERY.sub(r"\1", record.getMessage()), ()
+        return True
+
+
+for _name in ("rasterio._env", "rasterio._err"):
+    logging.getLogger(_name).addFilter(_WithoutQueries())
+
+
 class _Given(Session):  # type: ignore[misc]  # rasterio has no types
     """The options that an asset brings. rasterio takes secrets from a session only."""
 
@@ -47,18 +65,25 @@ class _Given(Session):  # type: ignore[misc]  # rasterio has no types
 
 
 def open_pixels(
-    address: str, options: Mapping[str, str] = _NOTHING, networks: Collection[Network] = (Network.PUBLIC,)
+    address: str,
+    options: Mapping[str, str] = _NOTHING,
+    networks: Collection[Network] = (Network.PUBLIC,),
+    signed_for: str = "",
 ) -> DatasetReader | Placed:
     """Open a raster at a path of this machine, a path of GDAL's that this program made, or a URL; the caller closes it.
 
-    ``options``: of GDAL, may hold secrets; ``networks``: those that a URL, and where it redirects to, may lie on. Raises
-    `RasterioIOError` where it can't be opened or is of another format, `RefusedAddressError` where it lies elsewhere.
+    ``options``: of GDAL, may hold secrets; ``networks``: those that a URL, and where it redirects to, may lie on; ``signed_for``:
+    the collection of the Planetary Computer whose token a URL needs, which GDAL fetches, keeps, and renews a minute before it
+    expires: it is in no address of this program. Raises `RasterioIOError` where it can't be opened or is of another format,
+    `RefusedAddressError` where it lies elsewhere.
     """
     scheme = split_address(address, RasterioIOError).scheme if address.startswith(("http://", "https://")) else ""
     if not scheme:
         sidecar = sidecar_of(address)
         return _open(address, options) if sidecar is None else _open_beside(sidecar, address, options)
     path = f"/vsicurl/{address}"
+    if signed_for:
+        path = f"/vsicurl?{urlencode({'pc_url_signing': 'yes', 'pc_collection': signed_for, 'url': address})}"
     if has_own_proxy(scheme):
         _check_host(address, networks)
         return _open(path, options)

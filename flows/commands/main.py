@@ -17,6 +17,7 @@ from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
+from flows.commands.init import init
 from flows.commands.models import models
 from flows.commands.options import AsJson, RequestFile, tell
 from flows.commands.processors import processors
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
+app.add_typer(processors, name="processors")
 app.add_typer(simulate, name="simulate")
 
 
@@ -82,12 +84,18 @@ def run(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the delivery of another request that the output folder holds.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what it would read, cost and take; download nothing, make nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make one delivery in this process, with a Prefect of its own.
 
-    Example: cropline run aoi.json
+    Example: cropline run --dry-run aoi.json
     """
+    if dry_run:
+        _foresee(file, replace, as_json)
+        return
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
@@ -101,6 +109,22 @@ def run(
         tell(f"store: {settings.open_store().root}")
         delivery = run_in_process(request, settings, server)
     _show(delivery, as_json)
+
+
+def _foresee(file: Path, replace: bool, as_json: bool) -> None:
+    from rich.console import Console
+
+    from flows.checked_request import check_request
+    from flows.commands.dry_run import foresee_request, show
+    from flows.request import read_parameters
+
+    settings = _settings()
+    request = check_request(read_parameters(file) | ({"replace": True} if replace else {}), settings.folder, settings)
+    foreseen = foresee_request(request, settings)
+    if as_json:
+        typer.echo(foreseen.model_dump_json())
+    else:
+        show(foreseen, Console(width=None if sys.stdout.isatty() else 120))
 
 
 @app.command()
@@ -255,9 +279,10 @@ def inspect(
 
 
 for command in (
-    up, down, status, doctor, subscribe, subscriptions, unsubscribe, processors, show, sample, evaluate, cells, export, prune,
+    up, down, status, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, cells, export, prune,
 ):  # fmt: skip
     app.command()(command)
+app.command(context_settings={"ignore_unknown_options": True})(init)  # a bbox may begin with a minus
 
 
 def _show(delivery: Delivery, as_json: bool) -> None:

@@ -32,6 +32,7 @@ from catalog.products import LeftOut
 from catalog.promotions import Figure, Promotion
 from catalog.scores import Score
 from flows.reporting.delivery import AcquisitionShown, Delivery
+from flows.reporting.foreseen import Estimate, estimate_rows, foreseen_rows
 from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
@@ -178,6 +179,13 @@ class Artifacts:
         get_run_logger().info("machine: %s", machine)
         for name, path in delivery.shown():
             get_run_logger().info("%s: %s", name, path)
+
+    def publish_estimate(self, foreseen: Estimate) -> None:
+        """Show what a run would take."""
+        self.table("estimate", estimate_rows(foreseen), " ".join(("What a run would take.", *foreseen.notes)))
+        self.table("acquisitions", foreseen_rows(foreseen), "Acquisitions that a run would take.")
+        if foreseen.left_out:
+            self.table("left-out", left_out_rows(foreseen.left_out), "Found and not taken.")
 
     def publish_model(self, scores: Sequence[Score], decision: Promotion | None) -> None:
         """Show what a model scores, by class, and what was decided about one that was trained."""

@@ -33,7 +33,7 @@ GDAL_ENVIRONMENT: dict[str, Any] = {
     "GDAL_HTTP_MAX_RETRY": "2",
     "GDAL_HTTP_RETRY_DELAY": "1",
     # GDAL keeps what a URL answered, failures and half an answer too: a later attempt would not ask again.
-    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/http:/vsis3/",
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/http:/vsicurl?:/vsis3/",
 }
 
 SILENCE = 60.0
@@ -101,7 +101,7 @@ class AssetOpener:
         options = {**asset.gdal_env, **GDAL_ENVIRONMENT}
         try:
             with uninterruptible():
-                dataset = self._stack.enter_context(open_pixels(asset.href, options, asset.networks))
+                dataset = self._stack.enter_context(open_pixels(asset.href, options, asset.networks, asset.signed_for))
         except RefusedAddressError as error:
             raise ProductError(_shown(asset, f"{asset.href}: {error}"), Reason.NOT_ALLOWED) from error
         except RasterioError as error:

@@ -44,7 +44,7 @@ def test_what_is_no_file_of_areas_is_refused_in_one_line(tmp_path: Path) -> None
     (tmp_path / "broken.gpkg").write_bytes(b"SQLite format 3\x00" + bytes(500))
     for name, said in {
         "none.geojson": "there is no file",
-        "text.geojson": "is no GeoPackage, and is not JSON",
+        "text.geojson": "is no vector file that is read, and is not JSON",
         "list.geojson": "holds a JSON list",
         "broken.gpkg": "can't be read",
         "a\x00b": "characters that no path has",

@@ -30,7 +30,7 @@ MOST_MEMORY = 2**30
 
 
 LONG = (
-    "request", "parsed request", "STAC catalogue", "SAFE product", "AWS tile", "vector labels", "reference data", "address",
+    "request", "parsed request", "STAC catalogue", "SAFE product", "AWS tile", "vector labels", "area file", "reference data", "address",
 )  # fmt: skip
 """Ways of which one input takes some 10 ms."""
 

@@ -92,7 +92,10 @@ BAD = {
         {"area": [4.0630001, 50.7460001, 4.0630101, 50.7460101]},
         r"area: no pixel's centre lies in it",
     ),
-    "an area that is a word": ({"area": "Flanders"}, r"area: expected GeoJSON or a bbox"),
+    "an area that is a word": (
+        {"area": "Flanders"},
+        r"area: there is no file: .*Flanders. Give GeoJSON, a bbox, a place on a tile",
+    ),
     "a bbox of words": ({"area": [3, 51, "x", 51.1]}, r"area: a bbox has four numbers"),
     "future year": ({"year": datetime.now(UTC).year + 1}, r"year: \d{4} is in the future. Ask for a year from 2015"),
     "early year": ({"year": 2014}, r"year: input should be greater than or equal to 2015, got 2014"),

@@ -35,7 +35,7 @@ def test_flow_parameter_is_the_request_field(name: str) -> None:
 
 def test_flow_takes_what_a_request_has() -> None:
     schema = parameter_schema(crop_map).model_dump()
-    assert list(schema["properties"]) == list(REQUEST["properties"])
+    assert list(schema["properties"]) == [*REQUEST["properties"], "dry_run"]
     assert schema["required"] == REQUEST["required"] == ["area", "year"]
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ from good_input_kit import (
     reference_points,
 )
 
-from catalog.area import parse_geometry
+from catalog.area import parse_area, parse_geometry
+from catalog.area_file import area_value
 from catalog.errors import RequestError
 from catalog.guards.json_text import parse_model
 from catalog.legend import read_legend
@@ -117,6 +119,33 @@ def _geojson(folder: Path) -> Feed:
     return feed
 
 
+def _area_file(folder: Path) -> Feed:
+    names = ("a.geojson", "a.gpkg", "a.shp", "a.fgb")
+    files = {path: path.read_bytes() for path in (labels_vector(folder / name) for name in names)}
+    sides = [path for path in folder.glob("a.*") if path.suffix in (".shx", ".prj")]
+    geopandas.read_file(folder / "a.gpkg").to_parquet(folder / "a.parquet")
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (folder / "a.shp", *sides):
+            archive.write(path, path.name)
+    files |= {path: path.read_bytes() for path in (folder / "a.parquet", folder / "a.zip", *sides)}
+
+    def feed(rng: random.Random) -> list[Any]:
+        if rng.random() < 0.2:
+            return [parse_area(area_value(mutation_kit.mutated_text("tile:31UES4520", rng)))]
+        bad = rng.choice(list(files))
+        is_text = bad.suffix == ".geojson" and rng.random() < 0.7
+        good = files[bad]
+        bad.write_bytes(
+            mutation_kit.mutated_json(json.loads(good), rng) if is_text else mutation_kit.mutated_bytes(good, rng)
+        )
+        try:
+            return [parse_area(area_value(str(folder / "a.shp" if bad in sides else bad)))]
+        finally:
+            bad.write_bytes(good)
+
+    return feed
+
+
 def _item(folder: Path) -> Feed:
     file = folder / "item.json"
 
@@ -131,7 +160,6 @@ def _item(folder: Path) -> Feed:
 def _catalogue(folder: Path) -> Feed:
     from datetime import UTC, datetime
 
-    from catalog.area import parse_area
     from catalog.order import make_order
 
     area, period = parse_area(AREA), (datetime(2019, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC))
@@ -415,6 +443,7 @@ WAYS: dict[str, Callable[[Path], Feed]] = {
     "request": _request,
     "parsed request": _parsed_request,
     "GeoJSON": _geojson,
+    "area file": _area_file,
     "STAC item": _item,
     "STAC catalogue": _catalogue,
     "SAFE product": _safe,

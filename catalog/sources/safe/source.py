@@ -119,6 +119,15 @@ class SafeSource:
         check_sizes(safe)
         return dict(safe.assets)
 
+    def sizes(self, product: Product) -> dict[str, int | None]:
+        """See `Sized`. Folders are listed, no file is opened."""
+        safe = self._read.get(product.href)
+        if safe is None:
+            return {}
+        folders = {parent(path) for path in safe.paths.values()}
+        listed = {join(folder, entry.name): entry.size for folder in folders for entry in safe.files.list(folder)}
+        return {name: listed.get(path) for name, path in safe.paths.items()}
+
     def _lies_elsewhere(self, candidate: Candidate, results: list[Product | LeftOut], area: Area) -> bool:
         """True where the tile that a product is of doesn't touch the area."""
         if candidate.tile == UNKNOWN or not results or isinstance(results[0], LeftOut):

@@ -113,6 +113,14 @@ def parts(product: Product, layer: Layer, windows: Sequence[Window]) -> list[Win
     return [part for window in met for part in layer.whole(window).blocks(LARGEST * layer.step)]
 
 
+def processing_units(layer: Layer, part: Window) -> float:
+    """What one request is charged (Sentinel Hub, Processing Unit definition, 2024): pixels by 512 x 512, at least 0.01, times bands by 3,
+    for one sample a pixel in 16 bits; at least 0.005. `dataMask` is no band that counts.
+    """
+    height, width = layer.shape(part)
+    return max(0.005, max(0.01, width * height / 512**2) * len(layer.names) / 3)
+
+
 def _reach(product: Product, epsg: int) -> Window | None:
     """Window around the footprint: what lies outside costs as much as what has pixels. None where it isn't known."""
     outline = make_valid(shape(product.footprint)).buffer(FOOTPRINT_MARGIN)

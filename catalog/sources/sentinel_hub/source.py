@@ -26,6 +26,8 @@ from catalog.sources.sentinel_hub.process_api import (
     decoded,
     download_request,
     layers,
+    parts,
+    processing_units,
 )
 from catalog.sources.stac.selection import Candidate, select_items
 from catalog.storage.credentials import Credentials
@@ -88,6 +90,14 @@ class SentinelHubSource:
                     stack.enter_context(layer_files.opened())
                 self._fetch(product, [(files, part) for files in made for part in files.parts])
         return {name: asset for files in made for name, asset in files.assets(folder).items()}
+
+    def processing_units(self, product: Product, windows: Sequence[Window]) -> float:
+        """See `Metered`: the sum over the requests that `download` sends, without those for damaged answers."""
+        return sum(
+            processing_units(layer, part)
+            for layer in layers(product, windows[0].epsg)
+            for part in parts(product, layer, windows)
+        )
 
     def _fetch(self, product: Product, wanted: Sequence[tuple[LayerFiles, Window]]) -> None:
         """Ask for parts, a few at a time, and write what comes; once more for those whose answer is damaged."""

@@ -7,7 +7,10 @@ Understands the properties and asset names of Earth Search (also version 0), Dig
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from catalog.antimeridian import cut_geojson
@@ -22,13 +25,16 @@ from catalog.sources.address import is_s3, is_url
 from catalog.sources.product_name import COMPACT, LONGEST_DATATAKE
 from catalog.sources.reach import Reach, networks_for
 from catalog.sources.stac.synonyms import SYNONYMS, band_named, first_of, item_baseline, values_of
-from catalog.storage.credentials import Credentials
+from catalog.storage.credentials import PLANETARY_FILES, Credentials
 from catalog.storage.s3 import gdal_options, split_address
 
 Item = dict[str, Any]
 
 SYNTHETIC = "cropline:synthetic"
 """Property of an item, collection or catalogue whose pixels were made, not measured."""
+
+PLANETARY_COLLECTION = "sentinel-2-l2a"
+"""Collection of the Planetary Computer that Sentinel-2 is in: its token opens all of these files."""
 
 _DATATAKE = re.compile(r"(\d{8}T\d{6})_(\d{6})")
 _TILE = re.compile(r"(?<![0-9A-Za-z])T?(\d{1,2})([C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])(?![0-9A-Za-z])")
@@ -160,8 +166,28 @@ def _asset(
             offset=offset,
             offset_from=said_by,
             networks=networks if is_url(address) else (Network.PUBLIC,),
+            size=_size(asset),
+            signed_for=PLANETARY_COLLECTION if PLANETARY_FILES.fullmatch(address) else "",
             gdal_env=gdal_env,
         )
+
+
+def known_sizes(assets: Mapping[str, Asset]) -> dict[str, int | None]:
+    """Bytes of assets' files: as their item says, else as they lie on this machine; None of others."""
+    known: dict[str, int | None] = {}
+    for name, asset in assets.items():
+        size = asset.size
+        if size is None and not is_url(asset.href) and not asset.href.startswith("/vsi"):
+            with suppress(OSError):
+                size = Path(asset.href).stat().st_size
+        known[name] = size
+    return known
+
+
+def _size(asset: Item) -> int | None:
+    """Bytes of an asset's file, as the extension `file` has it."""
+    size = finite(asset.get("file:size"))
+    return None if size is None or size < 0 else int(size)
 
 
 def _address(asset: Item, href: str, credentials: Credentials, reach: Reach) -> str:

@@ -26,7 +26,7 @@ from catalog.products import Asset, Level, Product
 from catalog.sources.address import is_s3, is_url, may_hold_secret, source_id
 from catalog.sources.protocol import SearchResult
 from catalog.sources.reach import Reach, networks_for
-from catalog.sources.stac.item import SYNTHETIC, item_assets
+from catalog.sources.stac.item import SYNTHETIC, item_assets, known_sizes
 from catalog.sources.stac.selection import Candidate, Document, select_items
 from catalog.sources.stac.synonyms import COLLECTIONS
 from catalog.sources.stac.web import WebReader, refusal
@@ -92,6 +92,10 @@ class StacSource:
             except _UnreadableError as error:
                 raise ProductError(f"{product.id}: its description {product.href} {error}.") from error
         return item_assets(item, product.href, product, self._credentials, reach=self._reach)
+
+    def sizes(self, product: Product) -> dict[str, int | None]:
+        """See `Sized`."""
+        return known_sizes(self.assets(product))
 
     @cached_property
     def _document(self) -> Document:

@@ -30,6 +30,7 @@ def _imported(code: str, folder: Path | None = None) -> set[str]:
         ("import flows.commands.main", SLOW | {"prefect", "numpy", "rasterio", "zarr", "shapely", "pydantic"}),
         ("import flows.prefect_process.temporary_server", SLOW | {"prefect", "numpy", "rasterio", "pydantic"}),
         ("import flows.request, flows.commands.local", SLOW | {"prefect", "rasterio", "zarr"}),
+        ("import flows.notebook", SLOW | {"prefect", "numpy", "rasterio", "zarr", "shapely", "pydantic"}),
         ("import flows.crop_map", SLOW),
         ("import catalog.registry", SLOW | {"prefect", "rasterio", "zarr"}),
         ("import flows.commands.inspect", SLOW | {"prefect", "zarr"}),

@@ -1,0 +1,247 @@
+"""Polygons of vector files, in longitude and latitude: GeoPackage, shapefile, FlatGeobuf, GeoParquet and GeoJSON of any coordinate
+system, and zip archives of one of these."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS, Transformer
+from shapely.geometry import mapping
+
+from catalog.errors import ProductError, RequestError
+from catalog.guards.json_text import parse_object
+from catalog.guards.vectors import check_form, count_rows, polygon_layers, read_parquet, vector_errors
+from catalog.guards.zips import zip_errors
+from catalog.quoting import shortened, shown
+from catalog.storage.file_trees import LocalFiles, join
+from catalog.storage.scratch import scratch_folder
+from catalog.storage.zip_files import ZipFiles
+
+FORMS = (
+    "Give GeoJSON, a bbox, a place on a tile such as tile:31UES42, or the path of a vector file (.geojson, .gpkg, .parquet, .shp; "
+    "zipped, too)."
+)
+
+MOST_ROWS = 100_000
+"""Polygons that an area is made of, at most: a country's parcels are no area, their outline is."""
+
+MOST_BYTES = 2**30
+"""Size of a file that an area is read from, unpacked."""
+
+MOST_JSON = 2**28
+"""The same of GeoJSON, which is held in memory whole."""
+
+_ARCHIVE = b"PK"
+_PARQUET = b"PAR1"
+_LAYERED = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb")  # GeoPackage, shapefile, FlatGeobuf
+_SUFFIXES = (".geojson", ".gpkg", ".parquet", ".geoparquet", ".shp", ".fgb", ".json")
+_PARTS_OF_SHAPEFILE = (".shp", ".shx", ".prj")
+_LONLAT = ("CRS84", "EPSG::4326", "EPSG:4326")
+_DISSOLVE = "Dissolve them first (QGIS: Vector, Geoprocessing Tools, Dissolve), or give their outline."
+
+Geometries = npt.NDArray[np.object_]
+
+
+def polygons_in(path: Path) -> dict[str, Any]:
+    """GeoJSON for `catalog.area.parse_area` of a file's polygons, longitude and latitude. Raises `RequestError`."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+        size = path.stat().st_size
+    except OSError as error:
+        raise RequestError(f"area: {path} can't be read ({error.strerror}). {FORMS}") from error
+    if start.startswith(_ARCHIVE):
+        with _unpacked(path) as inside:
+            return _polygons(inside, f"{path}/{inside.name}")
+    if size > MOST_BYTES:
+        raise _too_large(str(path), size, MOST_BYTES)
+    return _polygons(path, str(path))
+
+
+def _polygons(path: Path, name: str) -> dict[str, Any]:
+    """``name``: what the file is called in messages."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(_PARQUET):
+        return _collection(*_read_parquet(path, name), name)
+    if start.startswith(_LAYERED):
+        return _collection(*_read_layer(path, name), name)
+    if (size := path.stat().st_size) > MOST_JSON:
+        raise _too_large(name, size, MOST_JSON)
+    value = parse_object(
+        path.read_bytes(), lambda why: RequestError(f"area: {name} is no vector file that is read, and {why}. {FORMS}")
+    )
+    if _names_system(value):  # GeoJSON of before 2016
+        return _collection(*_read_layer(path, name), name)
+    return value
+
+
+def _names_system(value: dict[str, Any]) -> bool:
+    """True where GeoJSON names a coordinate system other than longitude and latitude."""
+    crs = value.get("crs")
+    named = crs.get("properties") if isinstance(crs, dict) else None
+    return isinstance(named, dict) and not str(named.get("name")).endswith(_LONLAT)
+
+
+def _read_layer(path: Path, name: str) -> tuple[Geometries, Any]:
+    """Geometries of the only layer that may hold polygons, curves made straight and heights dropped, and its coordinate system."""
+    import pyogrio  # GDAL, which most requests don't need here
+
+    refuse = _unreadable(name)
+    if path.suffix.lower() in _PARTS_OF_SHAPEFILE:
+        path = path.with_suffix(".shp" if path.suffix.islower() else ".SHP")
+        _check_shapefile(path, name)
+    check_form(path, refuse)
+    with vector_errors(refuse), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
+        layers, listed = polygon_layers(path, refuse)
+        if len(layers) != 1:
+            held = shortened(listed, 200) or "none"
+            raise RequestError(
+                f"area: {name} has {len(layers) or 'no'} layer{'s' * (len(layers) != 1)} of polygons, one is needed. Its layers: {held}. "
+                f"{'Save the one you mean as a file of its own.' if layers else 'Give polygons.'}"
+            )
+        rows = count_rows(path, layers[0], refuse)
+        _check_rows(rows, name)
+        meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
+        geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"))
+        if lost := int((shapely.is_missing(geometries) & np.array([row is not None for row in wkb], bool)).sum()):
+            raise RequestError(
+                f"area: {lost} of the {rows} rows of {name} have a geometry that can't be decoded. Repair the file."
+            )
+    return geometries, meta["crs"]
+
+
+def _read_parquet(path: Path, name: str) -> tuple[Geometries, Any]:
+    frame = read_parquet(path, _unreadable(name))
+    _check_rows(len(frame), name)
+    with vector_errors(_unreadable(name)):
+        return np.asarray(shapely.force_2d(np.asarray(frame.geometry.values))), frame.crs
+
+
+def _collection(geometries: Geometries, system: Any, name: str) -> dict[str, Any]:
+    """A FeatureCollection of the polygons. Raises `RequestError` where there are none, or anything else is among them."""
+    there = geometries[~shapely.is_missing(geometries)]
+    there = there[~shapely.is_empty(there)]
+    if not len(there):
+        raise RequestError(f"area: {name} holds no geometry, in {len(geometries)} rows. Give at least one polygon.")
+    kinds = Counter(str(geometry.geom_type) for geometry in there)
+    if others := {kind: count for kind, count in kinds.items() if kind not in ("Polygon", "MultiPolygon")}:
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+        raise RequestError(
+            f"area: {name} holds {listed} beside {len(there) - sum(others.values())} polygons. An area is made of polygons only: "
+            "remove the rest."
+        )
+    if system is None:
+        raise RequestError(
+            f"area: {name} doesn't say its coordinate system. Set it (QGIS: Set Layer CRS, then save), or give GeoJSON."
+        )
+    with vector_errors(
+        lambda why: RequestError(f"area: the coordinate system of {name} can't be used ({why}). Save it as EPSG:4326.")
+    ):
+        transform = Transformer.from_crs(CRS.from_user_input(system), CRS.from_epsg(4326), always_xy=True).transform
+        moved = shapely.transform(there, transform, interleaved=False)  # type: ignore[arg-type]
+    return {
+        "type": "FeatureCollection",
+        "features": [{"type": "Feature", "properties": {}, "geometry": mapping(geometry)} for geometry in moved],
+    }
+
+
+def _check_rows(rows: int, name: str) -> None:
+    if rows > MOST_ROWS:
+        raise RequestError(
+            f"area: {name} has {rows:,} rows, and an area is made of at most {MOST_ROWS:,} polygons. {_DISSOLVE}"
+        )
+
+
+def _check_shapefile(path: Path, name: str) -> None:
+    """Raise `RequestError` where a file is missing that a shapefile can't do without."""
+    beside = {file.suffix.lower() for file in path.parent.glob(f"{path.stem}.*")}
+    missing = [suffix for suffix in _PARTS_OF_SHAPEFILE if suffix not in beside]
+    if missing == [".prj"]:
+        raise RequestError(
+            f"area: {name} has no {path.stem}.prj beside it, so nothing says its coordinate system. Copy that file, too: a shapefile "
+            "is several files of one name."
+        )
+    if missing:
+        files = " and ".join(f"{path.stem}{suffix}" for suffix in missing)
+        raise RequestError(
+            f"area: {name} lacks {files}. A shapefile is several files of one name: copy all of them, or zip them."
+        )
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """The only vector file of an archive, unpacked with what belongs to it into a folder that goes with the block."""
+    with scratch_folder("area") as folder:
+        try:
+            archive = ZipFiles(LocalFiles(path.parent), path.name)
+            names = list(_files_of(archive))
+            named = _the_file(names, path)
+            _unpack(archive, _belonging(named, names), folder, path)
+        except ProductError as error:
+            raise RequestError(f"area: {error}") from error
+        yield folder / PurePosixPath(named).name
+
+
+def _unpack(archive: ZipFiles, names: list[str], folder: Path, path: Path) -> None:
+    damaged = RequestError(f"area: {path} can't be unpacked, it may be truncated. Get or make the archive again.")
+    size = 0
+    for name in names:
+        with archive.open(name) as packed, (folder / PurePosixPath(name).name).open("wb") as file:
+            with zip_errors(lambda _: damaged):
+                shutil.copyfileobj(packed, file)
+            size += file.tell()
+        if size > MOST_BYTES:
+            raise _too_large(f"{path}/{name}", size, MOST_BYTES)
+
+
+def _belonging(named: str, names: list[str]) -> list[str]:
+    """The files of the same name, where it is a shapefile."""
+    if not named.lower().endswith(".shp"):
+        return [named]
+    stem = PurePosixPath(named).with_suffix("")
+    return [name for name in names if PurePosixPath(name).with_suffix("") == stem]
+
+
+def _files_of(archive: ZipFiles, folder: str = "") -> Iterator[str]:
+    for entry in archive.list(folder):
+        inside = join(folder, entry.name)
+        if entry.name.startswith((".", "__MACOSX")):
+            continue
+        if entry.is_folder:
+            yield from _files_of(archive, inside)
+        elif entry.size <= MOST_BYTES:
+            yield inside
+
+
+def _the_file(names: list[str], path: Path) -> str:
+    vectors = [name for name in names if name.lower().endswith(_SUFFIXES)]
+    # Of JSON beside a vector file of another kind it is metadata.
+    vectors = [name for name in vectors if not name.lower().endswith(".json")] or vectors
+    if len(vectors) != 1:
+        held = shortened(", ".join(vectors or names), 200) or "nothing"
+        raise RequestError(
+            f"area: {path} holds {len(vectors) or 'no'} vector file{'s' * (len(vectors) != 1)}, one is needed: {held}. "
+            f"{'Zip the one you mean by itself.' if vectors else FORMS}"
+        )
+    return vectors[0]
+
+
+def _unreadable(name: str) -> Any:
+    return lambda why: RequestError(f"area: {name} can't be read ({why}). {FORMS}")
+
+
+def _too_large(name: str, size: int, most: int) -> RequestError:
+    return RequestError(
+        f"area: {shown(name)} has {size / 1e6:,.0f} MB, over the limit of {most / 1e6:,.0f} MB. {_DISSOLVE}"
+    )

@@ -1,0 +1,177 @@
+"""What a request would take, told before anything is downloaded: `cropline run --dry-run`, and the limits of requests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from catalog.area import area_km2
+from catalog.errors import ModelError, RequestError
+from catalog.grid import PIXEL
+from catalog.products import LEVEL_BANDS, Order
+from catalog.registry import Registry
+from catalog.sources.protocol import Downloading, Metered
+from catalog.sources.registry import open_source
+from catalog.storage.store import Store
+from catalog.zone import Zone
+from flows.checks import nearest_there
+from flows.credentials import load_credentials
+from flows.rates import benchmark, recorded, seconds_for, source_kind
+from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
+from flows.request import Limits, MapRequest
+from flows.request_ground import request_labels
+from flows.settings import Settings
+from flows.stages import order_of
+from processors.ingest.foresight import Reading, foresee
+from processors.thematic.registry import load_processor
+
+PACKED = 0.7
+"""Of the bytes of pixels, what real land comes to in a cube."""
+
+DELIVERY_BYTES, RESULTS_BYTES = 5.7, 138
+"""Bytes of a pixel of the area in a crop map's delivery, and in its run's folder until that is pruned, as the benchmark had them."""
+
+
+def estimate_request(request: MapRequest, settings: Settings) -> Estimate:
+    """Search the source for a checked request, and tell what it would take. Raises what the search raises."""
+    return estimate(request, settings, settings.open_store(create=False), order_of(request, settings))
+
+
+def estimate(request: MapRequest, settings: Settings, store: Store, order: Order) -> Estimate:
+    """What a run would take that has this order."""
+    source, zone = open_source(order.source, load_credentials()), Zone.of(request.polygon)
+    km2 = area_km2(zone.area)
+    readings = list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
+    records = recorded(store)
+    trains = _trains(request, store, order, zone)
+    seconds, unmeasured = seconds_for(_work(readings, km2, trained=trains), order.source, request.processor, records)
+    alike = [record for record in records if record.source == source_kind(order.source)]
+    return Estimate(
+        source=order.source,
+        area_km2=round(km2, 3),
+        cells=len(zone.cells),
+        acquisitions=tuple(
+            AcquisitionForeseen(
+                id=reading.acquisition.id,
+                time=reading.acquisition.time,
+                cloud_cover=reading.acquisition.cloud_cover,
+                cells_to_read=len(reading.cells),
+                cells_there=reading.whole,
+                gigabytes=round(reading.gigabytes, 6),
+                processing_units=round(reading.processing_units, 4),
+            )
+            for reading in readings
+        ),
+        left_out=order.left_out,
+        gigabytes=round(sum(reading.gigabytes for reading in readings), 4),
+        sized=all(reading.sized for reading in readings),
+        processing_units=round(sum(reading.processing_units for reading in readings), 2)
+        if isinstance(source, Metered)
+        else None,
+        disk=_disk(store, readings, order, km2),
+        minutes={stage: round(spent / 60, 3) for stage, spent in seconds.items()},
+        measured_runs=len(alike),
+        unmeasured=tuple(sorted(unmeasured)),
+        notes=tuple(_notes(order, trains, unmeasured, seconds, isinstance(source, Downloading))),
+    )
+
+
+def _work(readings: Sequence[Reading], km2: float, *, trained: bool) -> dict[str, float]:
+    written = sum(len(reading.cells) for reading in readings)
+    there = sum(reading.whole for reading in readings)
+    pixels = km2 * 1e6 / PIXEL**2 / 1e6
+    return {
+        "run": 1,
+        "written": written,
+        "masked": written + sum(reading.unmasked for reading in readings),
+        "cell_dates": written + there,
+        "pixel_dates": pixels * len(readings),
+        "pixels": pixels,
+        "trained": float(trained),
+    }
+
+
+def _disk(store: Store, readings: Sequence[Reading], order: Order, km2: float) -> DiskForeseen:
+    layers = 2 * len(LEVEL_BANDS[order.level]) * PACKED + 1  # bands of 16 bits, and masks that pack well
+    pixels = km2 * 1e6 / PIXEL**2
+    free = None if not isinstance(store.cubes, Path) else shutil.disk_usage(nearest_there(store.cubes)).free / 1e9
+    return DiskForeseen(
+        cubes=round(sum(reading.valid_pixels for reading in readings) * layers / 1e9, 3),
+        run=round(pixels * RESULTS_BYTES / 1e9, 3),
+        delivery=round(pixels * DELIVERY_BYTES / 1e9, 4),
+        free=None if free is None else round(free, 1),
+    )
+
+
+def _trains(request: MapRequest, store: Store, order: Order, zone: Zone) -> bool:
+    """Whether a model has to be trained first. Raises `ModelError` where none fits and there are no labels to learn from."""
+    if not load_processor(request.processor).needs_model:
+        return False
+    labels = request_labels(request, zone.groups)
+    try:
+        Registry(store).choose(
+            request.level,
+            LEVEL_BANDS[request.level],
+            order.synthetic,
+            request.polygon,
+            None if labels is None else labels.legend,
+            request.model,
+            months=request.season,
+        )
+    except ModelError:
+        if labels is None or request.model is not None:
+            raise
+        return True
+    return False
+
+
+def _notes(
+    order: Order, trains: bool, unmeasured: frozenset[str], seconds: dict[str, float], downloads: bool
+) -> list[str]:
+    notes = []
+    if unmeasured:
+        notes.append(
+            f"Minutes of {', '.join(sorted(unmeasured))} come from the benchmark of the software ({benchmark().machine}), since no run "
+            "here has measured them yet."
+        )
+        if "ingest" in unmeasured and (downloads or "://" in order.source or order.source.startswith("cdse:")):
+            notes.append("The benchmark read files of its own disk: what the network takes is not in the minutes.")
+    if trains:
+        told = (
+            "as here before"
+            if "model" in seconds
+            else "how long that takes isn't known here yet, and not in the minutes"
+        )
+        notes.append(f"No model fits: one is trained from the labels first ({told}).")
+    return notes
+
+
+def check_limits(foreseen: Estimate, limits: Limits) -> None:
+    """Raise `RequestError` where limits of a request are exceeded: all that are, on one line."""
+    amounts = {
+        "gb": (foreseen.gigabytes, "GB to read"),
+        "processing_units": (foreseen.processing_units or 0.0, "processing units"),
+        "minutes": (foreseen.total_minutes, "minutes"),
+    }
+    over = [
+        f"{name} is {limit:g}, and it would take about {amounts[name][0]:,.4g} {amounts[name][1]}"
+        for name, limit in limits.items()
+        if amounts[name][0] > limit
+    ]
+    if over:
+        raise RequestError(
+            f"limits: {'; '.join(over)}. Nothing was downloaded. Raise the limit, or ask for a smaller area, fewer months or a lower "
+            "max_cloud; `cropline run --dry-run` shows what it is made of."
+        )
+
+
+def check_before_download(request: MapRequest, settings: Settings, store: Store, order: Order) -> None:
+    """See that a run with this order keeps to the request's limits, and that there is a model, or labels to train one from.
+
+    Raises `RequestError` and `ModelError`.
+    """
+    if request.limits:
+        check_limits(estimate(request, settings, store, order), request.limits)
+    else:
+        _trains(request, store, order, Zone.of(request.polygon))

@@ -1,0 +1,119 @@
+"""What a run would take, as values and as rows of the tables that show it in the terminal and in artifacts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from catalog.products import Frozen, LeftOut
+
+
+class AcquisitionForeseen(Frozen):
+    """One acquisition as the run would take it."""
+
+    id: str
+    time: AwareDatetime
+    cloud_cover: Annotated[float | None, Field(description="tile-wide, percent")]
+    cells_to_read: int
+    cells_there: Annotated[int, Field(description="cells of the cube that hold it already: they cost nothing")]
+    gigabytes: float
+    processing_units: float
+
+
+class DiskForeseen(Frozen):
+    """Disk that a run fills, GB."""
+
+    cubes: float
+    run: Annotated[float, Field(description="the run's folder, until it is pruned")]
+    delivery: float
+    free: Annotated[float | None, Field(description="free where the cubes lie; None where they are in a bucket")]
+
+
+class Estimate(Frozen):
+    """What a request would take."""
+
+    source: str
+    area_km2: float
+    cells: int
+    acquisitions: tuple[AcquisitionForeseen, ...]
+    left_out: tuple[LeftOut, ...]
+    gigabytes: Annotated[float, Field(description="to be read from the source")]
+    sized: Annotated[bool, Field(description="whether the source says how large its files are; else it is estimated")]
+    processing_units: Annotated[float | None, Field(description="of Sentinel Hub; None of sources that charge nothing")]
+    disk: DiskForeseen
+    minutes: Annotated[dict[str, float], Field(description="by stage")]
+    measured_runs: Annotated[int, Field(description="runs of this installation that the minutes come from")]
+    unmeasured: Annotated[tuple[str, ...], Field(description="stages whose minutes come from the benchmark instead")]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total_minutes(self) -> float:
+        return sum(self.minutes.values())
+
+
+def estimate_rows(foreseen: Estimate) -> list[dict[str, str]]:
+    """One row per thing that is taken: what, how much, and where the figure comes from."""
+    reads = [item for item in foreseen.acquisitions if item.cells_to_read]
+    there = len(foreseen.acquisitions) - len(reads)
+    disk = foreseen.disk
+    rows = [
+        ("area", f"{foreseen.area_km2:,.1f} km²", f"{foreseen.cells} cells of 10.24 km"),
+        ("acquisitions", f"{len(foreseen.acquisitions)}", f"{len(reads)} to read, {there} in the cube already"),
+        (
+            "read",
+            f"{_amount(foreseen.gigabytes)} GB",
+            _basis(foreseen, len(reads)),
+        ),
+    ]
+    if foreseen.processing_units is not None:
+        rows.append(
+            (
+                "Sentinel Hub",
+                f"{foreseen.processing_units:,.1f} processing units",
+                "by its published formula, for each request",
+            )
+        )
+    free = "in a bucket" if disk.free is None else f"{disk.free:,.1f} GB are free"
+    rows += [
+        ("disk, cubes", f"{_amount(disk.cubes)} GB", free),
+        ("disk, run and delivery", f"{_amount(disk.run + disk.delivery)} GB", "`cropline prune` frees the run's part"),
+    ]
+    rows += [
+        (f"time, {stage}", f"{_amount(minutes)} min", "benchmark" if stage in foreseen.unmeasured else "measured here")
+        for stage, minutes in foreseen.minutes.items()
+        if minutes >= 0.05
+    ]
+    rows.append(
+        ("time, all", f"{_amount(foreseen.total_minutes)} min", f"runs measured here: {foreseen.measured_runs}")
+    )
+    return [dict(zip(("what", "about", "from"), row, strict=True)) for row in rows]
+
+
+def foreseen_rows(foreseen: Estimate) -> list[dict[str, str]]:
+    """One row per acquisition."""
+    charged = foreseen.processing_units is not None
+    return [
+        {
+            "acquisition": item.id,
+            "date": f"{item.time:%Y-%m-%d}",
+            "cloud (tile, %)": "unknown" if item.cloud_cover is None else f"{item.cloud_cover:.0f}",
+            "cells to read": str(item.cells_to_read),
+            "there": str(item.cells_there),
+            "GB": f"{item.gigabytes:.3f}",
+            **({"processing units": f"{item.processing_units:.1f}"} if charged else {}),
+        }
+        for item in foreseen.acquisitions
+    ]
+
+
+def _amount(value: float) -> str:
+    if 0 < value < 0.01:
+        return "under 0.01"
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def _basis(foreseen: Estimate, reads: int) -> str:
+    if not reads:
+        return "all of it is in the cube"
+    return "sizes of its files, the share that is read" if foreseen.sized else "estimated by pixels: sizes aren't told"
