@@ -21,6 +21,7 @@ from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
 from processors.rasters import MOST_COG, TILE, Variable, copy_as_cog, copy_blocks
+from processors.views.views import Views
 
 
 def deliver(
@@ -28,12 +29,14 @@ def deliver(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
+    views: Views | None = None,
     *,
     replace: bool = False,
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
-    ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
+    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like, None where nothing is
+    known of it. A folder that holds an earlier delivery of the same
     request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
     and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
     holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
@@ -46,7 +49,7 @@ def deliver(
         try:
             if delivered_digest(folder) == facts.request_digest:
                 carry_over(folder, aside)
-            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
+            files = _write(aside, variables, declared, facts, views, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
             raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
@@ -57,6 +60,7 @@ def _write(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
+    views: Views | None,
     earlier: Earlier | None,
 ) -> list[Path]:
     files = []
@@ -88,7 +92,11 @@ def _write(
     # An area that lies in a file of the store is given whole: the delivery must do without the store.
     write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
-    write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
+    drawn = {**rasters, **{path.stem: path for path in files if path.name == f"{RASTER}.tif"}}
+    write_report(
+        report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table,
+        rasters=drawn, declared=[variable for variable in declared if variable.name in drawn], views=views,
+    )  # fmt: skip
     files += [picture, report, aside / "request.json"]
     item = make_item(facts, files, declared)
     classes = _class_map(declared)
