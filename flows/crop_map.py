@@ -25,6 +25,7 @@ from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from processors.delivery.provenance import DeliveryFacts
 from processors.season import Season
+from processors.views.views import Views
 
 NAME = "crop-map"
 
@@ -45,8 +46,9 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
         results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
+        views: Views = stages.views(run, season, patches, rasters)  # what the season looked like there
         facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches)  # where it all comes from
-        files: list[Path] = stages.deliver(run, patches, rasters, facts)  # the folder that the user opens
+        files: list[Path] = stages.deliver(run, patches, rasters, facts, views)  # the folder that the user opens
         return hand_over(run, order, facts, files), facts
 
 

@@ -21,6 +21,7 @@ from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
 from processors.rasters import MOST_COG, TILE, Variable, copy_as_cog, copy_blocks
+from processors.views.views import Views
 
 
 def deliver(
@@ -28,13 +29,14 @@ def deliver(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
+    views: Views | None = None,
     *,
     replace: bool = False,
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
-    ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
-    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
+    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there. A folder that holds
+    an earlier delivery of the same request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
     and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
     holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
