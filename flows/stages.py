@@ -22,7 +22,7 @@ from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.request import MapRequest
-from flows.request_ground import request_crop_mask, request_labels
+from flows.request_ground import request_crop_mask, request_labels, request_parcels
 from flows.run import Run
 from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
@@ -42,6 +42,7 @@ from processors.thematic.registry import load_processor, make_processor, other_y
 from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 from processors.views.make import make_views
+from processors.views.parcels import Map
 from processors.views.views import Views
 
 
@@ -279,8 +280,17 @@ def views(run: Run, season: Season, patches: Patches, rasters: dict[str, Path]) 
     """Make true colour, parcels and curves of the season, for whoever looks at the delivery."""
     source, zone = patches.source, run.zone
     run.folder.views.mkdir(exist_ok=True)
-    given = (zone.geometry, zone.window, rasters, patches.processor.variables, run.folder.views, run.engine)
-    return make_views(run.store, source.source_id, source.level, season, *given)
+    return make_views(
+        run.store,
+        source.source_id,
+        source.level,
+        season,
+        Map(rasters, patches.processor.variables, zone.window, zone.geometry),
+        run.folder.views,
+        run.engine,
+        request_parcels(run.request, zone),
+        run.reporter.advance,
+    )
 
 
 @stage("deliver", waits_for="files")

@@ -35,10 +35,10 @@ def deliver(
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
-    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there. A folder that holds
-    an earlier delivery of the same request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
-    and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
-    holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
+    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there. A folder that
+    holds an earlier delivery of the same request (with ``replace``, of any) is replaced at once; until then it stays as it is.
+    Evaluations of the same request's map are kept, and claimed for these pixels only if they are of them. Raises `DeliveryError` where
+    the folder holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     missing = [variable.name for variable in declared if variable.name not in variables]
