@@ -81,13 +81,25 @@ def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
     return layers, ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
 
 
-def read_layer(path: Path, layer: str, refuse: Refuse) -> Any:
-    """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes."""
+def layer_summary(path: Path, layer: str, refuse: Refuse) -> tuple[str | None, int]:
+    """Coordinate system of a layer, where it says one, and how many rows it has. Raises what ``refuse`` makes."""
+    import pyogrio
+
+    with vector_errors(refuse):
+        described = pyogrio.read_info(path, layer=layer, force_feature_count=True)
+    return described["crs"], int(described["features"])
+
+
+def read_layer(path: Path, layer: str, refuse: Refuse, bounds: tuple[float, float, float, float] | None = None) -> Any:
+    """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes.
+
+    ``bounds``: of rows with a geometry only those that meet them (west, south, east, north), in the layer's coordinate system.
+    """
     import geopandas
 
     with vector_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
-        return geopandas.read_file(path, engine="pyogrio", layer=layer, on_invalid="ignore")
+        return geopandas.read_file(path, engine="pyogrio", layer=layer, on_invalid="ignore", bbox=bounds)
 
 
 def read_parquet(path: Path, refuse: Refuse) -> Any:

@@ -35,11 +35,10 @@ def deliver(
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
-    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like, None where nothing is
-    known of it. A folder that holds an earlier delivery of the same
-    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
-    and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
-    holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
+    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there. A folder that
+    holds an earlier delivery of the same request (with ``replace``, of any) is replaced at once; until then it stays as it is.
+    Evaluations of the same request's map are kept, and claimed for these pixels only if they are of them. Raises `DeliveryError` where
+    the folder holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     missing = [variable.name for variable in declared if variable.name not in variables]
@@ -49,7 +48,7 @@ def deliver(
         try:
             if delivered_digest(folder) == facts.request_digest:
                 carry_over(folder, aside)
-            files = _write(aside, variables, declared, facts, views, earlier_delivery(folder, facts.request_digest))
+            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
             raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
@@ -60,7 +59,6 @@ def _write(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
-    views: Views | None,
     earlier: Earlier | None,
 ) -> list[Path]:
     files = []

@@ -77,7 +77,7 @@ class Place {
       const words = this.parcelWords();
       shown.push(element("p", {}, words));
       said += `. ${words}`;
-    } else if (this.delivery.parcels && this.inside && crops && crops.at(this.x, this.y) !== NO_VALUE) {
+    } else if (this.delivery.parcels && crops && ![0, NO_VALUE].includes(crops.at(this.x, this.y))) {
       shown.push(element("p", { class: "soft" }, "Part of no field of 0.5 ha or more."));
     }
     const others = measured.filter((layer) => !(crops && layer.name === "confidence"));
