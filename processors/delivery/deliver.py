@@ -48,7 +48,7 @@ def deliver(
         try:
             if delivered_digest(folder) == facts.request_digest:
                 carry_over(folder, aside)
-            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
+            files = _write(aside, variables, declared, facts, views, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
             raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
@@ -59,6 +59,7 @@ def _write(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
+    views: Views | None,
     earlier: Earlier | None,
 ) -> list[Path]:
     files = []
