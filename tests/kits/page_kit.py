@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,24 @@ def curve_of(value: int, days: int) -> npt.NDArray[np.float32]:
     curve = (0.15 + 0.7 * np.exp(-(((time - 0.3 - 0.03 * (value % 15)) / 0.2) ** 2))).astype(np.float32)
     curve[3::5] = np.nan
     return curve
+
+
+def majority_by_hand(values: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
+    """Square by square: most frequent value that isn't 255, the lowest of equally frequent ones."""
+    rows, columns = -(-values.shape[0] // factor), -(-values.shape[1] // factor)
+    found = np.full((rows, columns), 255, np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            square = values[row * factor : (row + 1) * factor, column * factor : (column + 1) * factor]
+            counts = Counter(int(value) for value in square.ravel() if value != 255)
+            if counts:
+                found[row, column] = min(counts, key=lambda value: (-counts[value], value))
+    return found
+
+
+def read_parcels(folder: Path) -> Any:
+    """The parcels that `views` wrote."""
+    return geopandas.read_parquet(folder / "parcels.parquet")
 
 
 def _parcels(area: Window, classes: npt.NDArray[np.uint8], names: dict[int, str], days: int) -> tuple[Any, Any]:

@@ -33,6 +33,9 @@ AT_10_M_KM2 = 100.0
 _LATER = 700_000
 """Bytes for what is written into a report after it, such as an evaluation."""
 
+_LEAST = 500_000
+"""Bytes that a class map may have, whatever else is in the page."""
+
 _MEASURED, _TRUE_COLOR, _THUMBNAILS = 2_500_000, 1_600_000, 700_000
 _OUTLINES, _PARCEL_CURVES, _GRID_CURVES, _CHANGES = 2_500_000, 1_500_000, 1_500_000, 500_000
 
@@ -129,7 +132,7 @@ def make_map(
     classes = [variable for variable in declared if variable.legend is not None]
     for number, variable in enumerate(classes):
         used = taken + sum(map(len, thumbnails.values())) + len(script_json([data, records])) + _LATER
-        most = PAGE_BYTES - used - _CHANGES * (len(classes) - 1) if number == 0 else _CHANGES
+        most = max(_LEAST, PAGE_BYTES - used - _CHANGES * (len(classes) - 1)) if number == 0 else _CHANGES
         at_10_m = number == 0 and area_km2(area) <= AT_10_M_KM2
         raster = packed_classes(rasters[variable.name], variable, whole, zone_area, most, at_10_m=at_10_m)
         layer = MapLayer(variable.name, variable.title, True, raster.metres)

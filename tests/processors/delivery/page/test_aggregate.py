@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import delivery_kit
 import numpy as np
-import numpy.typing as npt
 import pytest
+from page_kit import majority_by_hand
 from shapely.geometry import box
 
 from processors.delivery.page.aggregate import majority, mean, squares_read
-
-
-def by_hand(values: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
-    """Square by square: most frequent value that isn't 255, the lowest of equally frequent ones."""
-    rows, columns = -(-values.shape[0] // factor), -(-values.shape[1] // factor)
-    found = np.full((rows, columns), 255, np.uint8)
-    for row in range(rows):
-        for column in range(columns):
-            square = values[row * factor : (row + 1) * factor, column * factor : (column + 1) * factor]
-            counts = Counter(int(value) for value in square.ravel() if value != 255)
-            if counts:
-                found[row, column] = min(counts, key=lambda value: (-counts[value], value))
-    return found
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 5])
 def test_the_majority_is_that_of_a_loop_over_squares(factor: int) -> None:
     random = np.random.default_rng(factor)
     values = random.choice(np.array([0, 1, 2, 7, 254, 255], np.uint8), (6 * factor, 8 * factor))
-    np.testing.assert_array_equal(majority(values, factor, 255), by_hand(values, factor))
+    np.testing.assert_array_equal(majority(values, factor, 255), majority_by_hand(values, factor))
 
 
 def test_of_equally_frequent_values_the_lowest_is_taken_and_gaps_do_not_count() -> None:
@@ -56,7 +42,7 @@ def test_squares_begin_at_the_raster_s_corner_and_end_with_it(tmp_path: Path) ->
     found = np.full((512 * 2, 512 * 2), 255, np.uint8)
     for row, column, pixels in squares_read(path, box(*area.bounds), 3):
         found[row : row + 512, column : column + 512] = majority(pixels[0], 3, 255)
-    expected = by_hand(values, 3)
+    expected = majority_by_hand(values, 3)
     np.testing.assert_array_equal(found[: expected.shape[0], : expected.shape[1]], expected)
 
 
