@@ -118,5 +118,5 @@ def crop_map(
     request = check_request(given, settings.folder, settings)
     with Artifacts(MAP_SHARES) as artifacts:
         delivery, facts = map_area(request, settings, artifacts)
-        artifacts.publish(delivery, facts)
+        artifacts.publish(delivery, facts, settings.web_folder)
     return delivery.model_dump(mode="json")
