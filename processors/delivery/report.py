@@ -84,6 +84,7 @@ def write_report(
     )
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
     environment.filters["later"] = _later
+    environment.filters["hectares"] = lambda size: f"{size:,.{0 if size >= 1000 else 1}f}"
     code = browser_code()
     encoded = [file for file in files if file.name == "changes.png"] + [picture]
     taken = len(code.script) + len(code.style) + sum(file.stat().st_size * 4 // 3 for file in encoded) + _TABLES

@@ -36,8 +36,10 @@ _LATER = 700_000
 _LEAST = 500_000
 """Bytes that a class map may have, whatever else is in the page."""
 
-_MEASURED, _TRUE_COLOR, _THUMBNAILS = 2_500_000, 1_600_000, 700_000
-_OUTLINES, _PARCEL_CURVES, _GRID_CURVES, _CHANGES = 2_500_000, 1_500_000, 1_500_000, 500_000
+_MEASURED, _TRUE_COLOR, _THUMBNAILS, _CHANGES = 3_000_000, 1_600_000, 700_000, 500_000
+
+_PLACES = 3_000_000
+"""Bytes that parcels and curves may have, whatever the class map takes."""
 
 _TWO_SIDED = (
     "#543005",
@@ -122,22 +124,25 @@ def make_map(
         "area": outlines.area_record(zone_area, whole, max(east - west, north - south) / 1600),
     }
     thumbnails: dict[str, str] = {}
-    parcels, outlined = 0, False
     if views is not None:
         if views.true_color is not None:
             data["picture"] = true_color_record(views.true_color, whole, zone_area, _TRUE_COLOR)
         thumbnails = thumbnail_addresses(views.thumbnails, _THUMBNAILS)
-        parcels, outlined = _add_places(data, views, whole)
     layers, records = _measured(rasters, declared, whole, zone_area)
+
+    def left() -> int:
+        """Bytes that nothing has yet."""
+        return PAGE_BYTES - taken - sum(map(len, thumbnails.values())) - len(script_json([data, records])) - _LATER
+
     classes = [variable for variable in declared if variable.legend is not None]
     for number, variable in enumerate(classes):
-        used = taken + sum(map(len, thumbnails.values())) + len(script_json([data, records])) + _LATER
-        most = max(_LEAST, PAGE_BYTES - used - _CHANGES * (len(classes) - 1)) if number == 0 else _CHANGES
         at_10_m = number == 0 and area_km2(area) <= AT_10_M_KM2
+        kept = (_PLACES if views is not None else 0) + _CHANGES * (len(classes) - 1)
+        most = max(_LEAST, left() - kept) if number == 0 else _CHANGES
         raster = packed_classes(rasters[variable.name], variable, whole, zone_area, most, at_10_m=at_10_m)
-        layer = MapLayer(variable.name, variable.title, True, raster.metres)
-        layers.insert(number, layer)
+        layers.insert(number, MapLayer(variable.name, variable.title, True, raster.metres))
         records.insert(number, _class_record(variable, raster))
+    parcels, outlined = (0, False) if views is None else _add_places(data, views, whole, max(_PLACES, left()))
     data["layers"] = records
     day = next((one.time for one in facts.season.acquisitions if views and one.id in views.true_color_dates[:1]), None)
     return PageMap(
@@ -200,25 +205,32 @@ def _class_record(variable: Variable, raster: PackedRaster) -> dict[str, Any]:
 
 
 def _head(layer: MapLayer, variable: Variable) -> dict[str, Any]:
-    return {"key": layer.key, "name": variable.name, "title": layer.title}
+    return {"key": layer.key, "name": variable.name, "title": layer.title, "variable": variable.title}
 
 
-def _add_places(data: dict[str, Any], views: Views, whole: Window) -> tuple[int, bool]:
-    """Add parcels and curves. Returns how many parcels there are, and whether the page draws them."""
+def _add_places(data: dict[str, Any], views: Views, whole: Window, most: int) -> tuple[int, bool]:
+    """Add parcels and curves, in ``most`` bytes. Returns how many parcels there are, and whether the page draws them.
+
+    Curves of squares come first, since they tell of every place; parcels are there with outlines and curves, or not at all.
+    """
     count, outlined = 0, False
-    if views.parcels is not None:
-        frame = outlines.parcels_of(views.parcels)
-        count = len(frame)
-        record = outlines.parcels_record(frame, whole, _OUTLINES)
-        outlined = record is not None and count > 0
-        if outlined:
-            data["parcels"] = record
     if views.curves is not None:
         data["curves"] = {
             "days": [day.isoformat() for day in views.days],
             "low": curves.SCALE.low,
             "step": curves.SCALE.step,
-            "parcels": curves.parcels_record(views.curves, _PARCEL_CURVES) if outlined else None,
-            "grid": curves.grid_record(views.curves, _GRID_CURVES),
+            "parcels": None,
+            "grid": curves.grid_record(views.curves, most // 2),
         }
+        most -= len(data["curves"]["grid"]["values"])
+    if views.parcels is not None:
+        frame = outlines.parcels_of(views.parcels)
+        count = len(frame)
+        of_parcels = None if views.curves is None else curves.parcels_record(views.curves, most // 2)
+        record = outlines.parcels_record(frame, whole, most - len(of_parcels or ""))
+        outlined = record is not None and count > 0
+        if outlined:
+            data["parcels"] = record
+        if outlined and views.curves is not None:
+            data["curves"]["parcels"] = of_parcels
     return count, outlined

@@ -10,15 +10,21 @@ class Outlines {
       const rings = [], box = [Infinity, Infinity, -Infinity, -Infinity];
       for (let left = numbers.next(); left > 0; left--) {
         const corners = new Float64Array(2 * numbers.next());
+        const around = [Infinity, Infinity, -Infinity, -Infinity];
         for (let i = 0; i < corners.length; i += 2) {
           x += numbers.signed();
           y += numbers.signed();
           corners[i] = x;
           corners[i + 1] = y;
-          if (x < box[0]) box[0] = x;
-          if (y < box[1]) box[1] = y;
-          if (x > box[2]) box[2] = x;
-          if (y > box[3]) box[3] = y;
+          if (x < around[0]) around[0] = x;
+          if (y < around[1]) around[1] = y;
+          if (x > around[2]) around[2] = x;
+          if (y > around[3]) around[3] = y;
+        }
+        corners.extent = Math.max(around[2] - around[0], around[3] - around[1]);
+        for (const side of [0, 1]) {
+          box[side] = Math.min(box[side], around[side]);
+          box[side + 2] = Math.max(box[side + 2], around[side + 2]);
         }
         rings.push(corners);
       }
@@ -39,14 +45,24 @@ class Outlines {
     return inside;
   }
 
-  trace(context, number, west, north, step) {
+  // Add a polygon's rings to the path, without those of less than ``least`` pixels. Returns how many corners that took.
+  trace(context, number, west, north, step, least = 3) {
+    let count = 0;
     for (const ring of this.polygons[number].rings) {
+      if (ring.extent < least * step) continue;
+      let lastX = Infinity, lastY = Infinity;
       for (let i = 0; i < ring.length; i += 2) {
         const x = (ring[i] - west) / step, y = (north - ring[i + 1]) / step;
-        if (i) context.lineTo(x, y); else context.moveTo(x, y);
+        if (i === 0) context.moveTo(x, y);
+        else if (Math.abs(x - lastX) + Math.abs(y - lastY) < 1) continue;
+        else context.lineTo(x, y);
+        lastX = x;
+        lastY = y;
+        count += 1;
       }
       context.closePath();
     }
+    return count;
   }
 }
 

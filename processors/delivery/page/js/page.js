@@ -42,23 +42,29 @@ function paintLines(delivery, switches, place, context, west, north, step, ratio
   const stroke = (style, width) => { context.strokeStyle = style; context.lineWidth = width * ratio; context.stroke(); };
   context.lineJoin = "round";
   if (delivery.parcels && switches.is("parcels")) {
+    const near = Math.min(1, 7 / (step * ratio));  // far away lines would hide what they surround
+    const drawn = () => {
+      stroke(`rgba(255,255,255,${0.5 * near})`, 2.2);
+      stroke(`rgba(20,30,24,${0.35 + 0.5 * near})`, 0.5 + 0.5 * near);
+      context.beginPath();
+    };
+    let corners = 0;
     context.beginPath();
     delivery.parcels.polygons.forEach(({ box }, number) => {
-      if (box[0] > right || box[2] < west || box[1] > north || box[3] < low || box[2] - box[0] < 4 * step) return;
-      delivery.parcels.trace(context, number, west, north, step);
+      if (box[0] > right || box[2] < west || box[1] > north || box[3] < low || box[2] - box[0] < 6 * step) return;
+      corners += delivery.parcels.trace(context, number, west, north, step);
+      if (corners > 2000) { drawn(); corners = 0; }  // one path of all takes a browser minutes
     });
-    const near = Math.min(1, 7 / (step * ratio));  // far away lines would hide what they surround
-    stroke(`rgba(255,255,255,${0.5 * near})`, 2.2);
-    stroke(`rgba(20,30,24,${0.35 + 0.5 * near})`, 0.5 + 0.5 * near);
+    drawn();
   }
   context.beginPath();
-  delivery.area.trace(context, 0, west, north, step);
+  delivery.area.trace(context, 0, west, north, step, 0);
   stroke("rgba(255,255,255,.7)", 3);
   stroke("#1f2a24", 1.3);
   if (!place) return;
   if (place.parcel >= 0) {
     context.beginPath();
-    delivery.parcels.trace(context, place.parcel, west, north, step);
+    delivery.parcels.trace(context, place.parcel, west, north, step, 0);
     stroke("#ffffff", 5);
     stroke("#0b57d0", 2.6);
   }
@@ -87,7 +93,7 @@ function build(delivery, root) {
   const pane = (name, order) => { map.createPane(name).style.zIndex = order; return { pane: name, padding: 0.15 }; };
   const ground = new CanvasLayer((context, x, y, step) => {
     context.beginPath();
-    delivery.area.trace(context, 0, x, y, step);
+    delivery.area.trace(context, 0, x, y, step, 0);
     context.fillStyle = "#c3c8c5";
     context.fill();
     if (delivery.image && switches.is("picture")) paintPicture(delivery, context, x, y, step);

@@ -21,9 +21,10 @@ from playwright.sync_api import Browser
 from shapely.geometry import box
 
 from catalog.grid import Window
-from catalog.legend import Legend
+from catalog.legend import Legend, LegendClass
 from processors.delivery.deliver import deliver
 from processors.delivery.page import data
+from processors.delivery.page.pixels import packed_classes
 
 pytestmark = [
     pytest.mark.browser,
@@ -341,6 +342,39 @@ def test_measurements_are_shown_as_a_ramp_and_a_click_tells_all_of_them(browser:
                     text = found.text(f'#place [data-layer="{name}-{band}"]')
                     assert text == "no data" if np.isnan(value) else abs(float(text.strip("≤≥ ")) - value) < 0.004
                     told += 1
+            headings = found.page.locator("#place .what").all_text_contents()
+            assert headings == [delivery_kit.NDVI.title, delivery_kit.DEVIATION.title]
         assert told >= 30
         assert found.troubles == []
         assert found.requests == [path.as_uri()]
+
+
+@pytest.mark.slow
+def test_a_page_of_2500_km2_has_less_than_15_mb_and_is_ready_in_a_browser(browser: Browser, tmp_path: Path) -> None:
+    """Noise compresses worse than any map: its very pixels wouldn't fit, the majority of 20 m does, and clicks are that."""
+    area = delivery_kit.window(5000, 5000)
+    entries = [
+        LegendClass(value=value, name=f"crop {value}", colour=f"#{value * 20:02x}8040") for value in range(1, 12)
+    ]
+    noisy = delivery_kit.CROP_MAP.model_copy(update={"legend": Legend(entries=tuple(entries))})
+    classes = np.random.default_rng(4).integers(1, 12, area.shape, np.uint8)
+    mosaics = {"crop_map": delivery_kit.write_raster(tmp_path, noisy, area, classes)}
+    deliver(tmp_path / "delivery", mosaics, (noisy,), delivery_kit.facts(area))
+    path = tmp_path / "delivery" / "report.html"
+    size = path.stat().st_size
+    assert size < data.PAGE_BYTES
+    zone_area = box(*area.bounds)
+    finer = packed_classes(mosaics["crop_map"], noisy, area, zone_area, 0, at_10_m=True)
+    assert len(finer.values) + 1_000_000 > data.PAGE_BYTES, "10 m would not have fitted"
+    west, _, _, north = area.bounds
+    with opened(browser, path.as_uri()) as found:
+        assert "Majority of 20 m" in found.text(".classes")
+        clicked = 0
+        for _, _, place in clicked_places(found, 50):
+            row, column = int((north - float(place["y"])) // 20), int((float(place["x"]) - west) // 20)
+            if 0 <= row < 2500 and 0 <= column < 2500:
+                square = classes[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+                assert int(place["value"]) == page_kit.majority_by_hand(square, 2)[0, 0]
+                clicked += 1
+        assert clicked > 30
+        assert found.troubles == []
