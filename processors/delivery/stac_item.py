@@ -24,7 +24,7 @@ from processors.rasters import Variable
 
 LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice"
 
-PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
 
 LEGEND = "cropline:legend"
 """Field of the class map's asset: its legend with the codes of the labels, which the classification extension has no place for."""

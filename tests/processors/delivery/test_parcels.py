@@ -15,15 +15,20 @@ import delivery_kit
 import geopandas
 import numpy as np
 import pyogrio
+import pystac
 import pytest
 import rasterio
+import stac_kit
 import views_kit
 from defusedxml import ElementTree
 from pyarrow import parquet
+from rio_cogeo.cogeo import cog_validate
 from shapely.geometry import box
 
 from catalog.grid import Window
 from catalog.legend import Legend, LegendClass
+from catalog.registry import Registry
+from catalog.storage.store import open_store
 from processors.delivery.deliver import deliver
 from processors.views.parcels import Map
 from processors.views.views import Views
@@ -188,6 +193,29 @@ def test_without_parcels_there_are_neither_files_nor_columns(tmp_path: Path, mad
     files = deliver(tmp_path / "map", of_map.rasters, of_map.variables, delivery_kit.facts(WINDOW))
     assert not {"parcels.parquet", "parcels.gpkg", "clear_count.tif"} & {path.name for path in files}
     assert list(areas(tmp_path / "map")[0]) == ["value", "class", "hectares", "pixels", "percent", "uncertain_percent"]
+
+
+def test_item_and_catalogue_are_valid_by_the_schemas_that_they_name(tmp_path: Path, delivered: Path) -> None:
+    item = json.loads((delivered / "item.json").read_text(encoding="utf-8"))
+    assert stac_kit.faults(item) == []
+    assert len(item["stac_extensions"]) == 4
+    asset = item["assets"]["crop_map"]
+    wrong = {**item, "assets": {**item["assets"], "crop_map": {**asset, "file:size": -1}}}
+    assert stac_kit.faults(wrong), "the schemas say something"
+    store = open_store(str(tmp_path / "store"))
+    listed = Registry(store).add_map(delivered / "item.json")
+    for document in (listed, store.maps / "catalog.json"):
+        assert stac_kit.faults(json.loads(document.read_text(encoding="utf-8"))) == []
+    catalog = pystac.Catalog.from_file(str(store.maps / "catalog.json"))
+    (found,) = catalog.get_items()
+    assert {link.rel for link in found.links} >= {"root", "parent", "license"}
+    for each in found.assets.values():
+        assert Path(str(each.get_absolute_href())).is_file()
+
+
+def test_rasters_pass_as_cloud_optimized(delivered: Path) -> None:
+    for name in ("crop_map", "confidence", "clear_count"):
+        assert cog_validate(delivered / f"{name}.tif", strict=True) == (True, [], [])
 
 
 def test_the_item_describes_every_file(delivered: Path) -> None:
