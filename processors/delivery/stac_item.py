@@ -89,7 +89,8 @@ def make_item(facts: DeliveryFacts, files: Sequence[Path], declared: Sequence[Va
     ProjectionExtension.ext(item, add_if_missing=True).apply(code=f"EPSG:{facts.epsg}")
     for path in files:
         variable = variables.get(path.name)
-        key = path.stem if path.stem not in item.assets else path.name.replace(".", "_")
+        beside = path.suffix in _BESIDE or path.stem in item.assets
+        key = path.name.replace(".", "_") if beside else path.stem
         item.add_asset(key, _asset(path, variable))
         asset = item.assets[key]
         FileExtension.ext(asset, add_if_missing=True).apply(checksum=f"1220{sha256(path)}", size=path.stat().st_size)
