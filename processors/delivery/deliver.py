@@ -14,13 +14,16 @@ from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variable, compare, earlier_delivery
+from processors.delivery.class_style import write_class_style
 from processors.delivery.evaluation_section import write_into, write_item
 from processors.delivery.evaluations import carry_over
 from processors.delivery.folder_swap import ITEM, delivered_digest, swapped_in, unwritable
+from processors.delivery.parcels import write_parcels
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
 from processors.rasters import MOST_COG, TILE, Variable, copy_as_cog, copy_blocks
+from processors.views.parcels import CONFIDENCE
 from processors.views.views import Views
 
 
@@ -62,25 +65,33 @@ def _write(
     views: Views | None,
     earlier: Earlier | None,
 ) -> list[Path]:
-    files = []
     zone_area = to_zone(shape(facts.area), facts.epsg)
     around = window_around(zone_area, facts.epsg)
     # A compact area's raster has all its tiles, which any reader knows; one of far-apart parts would be empty tiles for the most part.
     touched = blocks_meeting(zone_area, around, TILE)
     sparse = len(touched) * 2 < -(-around.width // TILE) * -(-around.height // TILE)
-    for variable in declared:
-        target = aside / f"{variable.name}.tif"
-        tags = raster_tags(variable, facts)
+
+    def copied(source: Path, variable: Variable) -> Path:
+        target, tags = aside / f"{variable.name}.tif", raster_tags(variable, facts)
         if sparse and around.width * around.height > MOST_COG:
-            copy_blocks(variables[variable.name], target, variable, around, touched, tags)
+            copy_blocks(source, target, variable, around, touched, tags)
         else:
-            copy_as_cog(variables[variable.name], target, variable, tags, sparse=sparse)
-        files.append(target)
-    rasters = dict(zip((variable.name for variable in declared), files, strict=True))
-    table = _areas(rasters, declared, facts)
-    if table is not None:
+            copy_as_cog(source, target, variable, tags, sparse=sparse)
+        return target
+
+    rasters = {variable.name: copied(variables[variable.name], variable) for variable in declared}
+    files = [*rasters.values()]
+    counted = () if views is None or views.clear_count_variable is None else (views.clear_count_variable,)
+    if views is not None and views.clear_count is not None:
+        files += [copied(views.clear_count, variable) for variable in counted]
+    table = _areas(rasters, declared, facts, views)
+    classes = _class_map(declared)
+    if classes is not None and table is not None:
+        files += write_class_style(aside, classes.name, [(row.entry, row.pixels) for row in table.rows if row.pixels])
         files.append(aside / "areas.csv")
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    if views is not None:
+        files += write_parcels(aside, views, [] if table is None else [row.entry for row in table.rows], facts)
     if earlier is not None:
         facts, declared, changes = _changes(aside, earlier, rasters, declared, facts)
         files += changes
@@ -97,8 +108,7 @@ def _write(
         rasters=drawn, declared=[variable for variable in declared if variable.name in drawn], views=views,
     )  # fmt: skip
     files += [picture, report, aside / "request.json"]
-    item = make_item(facts, files, declared)
-    classes = _class_map(declared)
+    item = make_item(facts, files, (*declared, *counted))
     write_item(aside, item if classes is None else write_into(aside, sha256(rasters[classes.name]), item))
     return [*files, aside / ITEM]
 
@@ -154,12 +164,16 @@ def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
     return tags
 
 
-def _areas(rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts) -> AreaTable | None:
+def _areas(
+    rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts, views: Views | None
+) -> AreaTable | None:
     """Count the class map, where there is one."""
     variable = _class_map(declared)
     if variable is None or variable.legend is None:
         return None
-    return count_areas(rasters[variable.name], variable.legend, to_zone(shape(facts.area), facts.epsg))
+    below = None if views is None or views.parcels is None or views.declared else views.below
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    return count_areas(rasters[variable.name], variable.legend, zone_area, rasters.get(CONFIDENCE), below)
 
 
 def _class_map(declared: Sequence[Variable]) -> Variable | None:

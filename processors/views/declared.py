@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +20,7 @@ from catalog.errors import RequestError
 from catalog.grid import Window, burnt, clipped
 from catalog.guards.vectors import check_form, layer_summary, polygon_layers, read_layer, read_parquet, vector_errors
 from catalog.quoting import shortened, shown
-from processors.patches.polygons import faults_text, polygons_of
+from processors.patches.polygons import RowFault, faults_text, polygons_of
 
 FORMS = "Give polygons as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf."
 
@@ -64,7 +67,7 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
     """
     if not path.exists():
         raise RequestError(f"parcels: no file {path}. Check the path; it resolves from where the command runs.")
-    frame, rows_elsewhere = _read(path, zone_area, epsg, layer)
+    frame, count, nowhere = _read(path, zone_area, epsg, layer)
 
     def refuse(why: str) -> RequestError:
         return RequestError(f"parcels {path}: can't be brought to EPSG:{epsg}: {why}. Reproject it first.")
@@ -75,19 +78,22 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
         polygons, rows = _by_row(held.shapes, held.rows)
     shapely.prepare(zone_area)
     meets = shapely.intersects(zone_area, polygons)
-    outside = rows_elsewhere + int((~meets).sum())
+    faults = held.faults | Counter(
+        {RowFault.NO_GEOMETRY: nowhere}
+    )  # which may or may not be among the rows that were read
+    unused = faults_text(faults)
     if not meets.any():
-        unused = faults_text(held.faults)
         raise RequestError(
-            f"parcels {path}: none of its {outside + held.faults.total()} rows lies in the area{f' ({unused})' if unused else ''}. Give "
-            "parcels of the area, or an area around them."
+            f"parcels {path}: none of its {count} rows lies in the area{f' ({unused})' if unused else ''}. Give parcels of the area, or an "
+            "area around them."
         )
     columns = frame.drop(columns=frame.geometry.name).iloc[rows[meets]].reset_index(drop=True)
-    return Declared(path.name, polygons[meets], _own_names(columns), outside, faults_text(held.faults))
+    outside = count - int(meets.sum()) - faults.total()
+    return Declared(path.name, polygons[meets], _own_names(columns), outside, unused)
 
 
-def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> tuple[Any, int]:
-    """Rows near the area, and how many others there are."""
+def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> tuple[Any, int, int]:
+    """Rows near the area, how many there are in all, and how many of these have no geometry."""
 
     def refuse(why: str) -> RequestError:
         return RequestError(f"parcels {path}: can't be read ({why}). {FORMS}")
@@ -100,16 +106,16 @@ def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> 
         if frame.crs is None:
             raise _without_crs(path)
         covering = [name for name in frame.columns if isinstance(next(iter(frame[name]), None), dict)]
-        return frame.drop(columns=[name for name in covering if name == "bbox"]), 0  # of the geometries, made anew
+        return frame.drop(columns=[name for name in covering if name == "bbox"]), len(frame), 0  # made anew
     layer = _the_layer(path, named, refuse)
-    crs, count = layer_summary(path, layer, refuse)
+    crs, count, nowhere = layer_summary(path, layer, refuse)
     if crs is None:
         raise _without_crs(path)
     with vector_errors(refuse):
         around = Transformer.from_crs(epsg, crs, always_xy=True).transform_bounds(*zone_area.bounds)
     # Where the area lies beyond what the file's coordinate system can say, all rows are read.
-    frame = read_layer(path, layer, refuse, around if np.isfinite(around).all() and around[0] <= around[2] else None)
-    return frame, max(0, count - len(frame))
+    beyond = not np.isfinite(around).all() or around[0] > around[2]
+    return read_layer(path, layer, refuse, None if beyond else around), count, nowhere
 
 
 def _without_crs(path: Path) -> RequestError:
@@ -159,7 +165,7 @@ def _by_row(polygons: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> tuple[np
     order = np.argsort(rows, kind="stable")
     polygons, rows = polygons[order], rows[order]
     own, starts = np.unique(rows, return_index=True)
-    ends = np.append(starts[1:], len(rows))
+    ends = np.append(starts, len(rows))[1:]
     whole = np.empty(len(own), object)
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
         whole[number] = polygons[start] if end - start == 1 else shapely.union_all(polygons[start:end])
@@ -188,12 +194,17 @@ def _own_names(columns: Any) -> Any:
 def _texts(column: Any) -> Any:
     import pandas as pd
 
-    texts = [value if isinstance(value, str) else None if _nothing(value) else str(value) for value in column]
-    return pd.array(texts, dtype="string")
+    return pd.array([_text(value) for value in column], dtype="string")
 
 
-def _nothing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
+def _text(value: Any) -> str | None:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return str(value)
 
 
 @dataclass(frozen=True)

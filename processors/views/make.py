@@ -92,6 +92,7 @@ def make_views(
         parcels=table,
         below={} if parcels is None else parcels.below,
         curves=sums.curves() if curved else None,
+        declared=declared is not None,
         clear_count=path,
         clear_count_variable=counted,
         notes=() if declared is None else declared.notes,

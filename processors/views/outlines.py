@@ -22,8 +22,8 @@ from processors.views.segments import NumberRaster, Segments
 TOLERANCES = (6.0, 4.0, 2.0, 0.0)
 """Simplification, m: the square root of the area of triangles that are cut off."""
 
-LEAST_EQUAL = 0.985
-"""Share of the pixels in parcels that must come back where the outlines are burnt."""
+LEAST_EQUAL = 0.98
+"""Share of its pixels that each parcel must get back where the outlines are burnt."""
 
 MOST_OFF = 0.005
 """Difference between a crop's hectares in the map's parcels and in the outlines burnt back, as a share."""
@@ -35,7 +35,7 @@ _AT_ONCE = 1_000_000
 def outline(segments: Segments) -> npt.NDArray[Any]:
     """Polygons (N,) of parcels, in the metres of the zone, by number.
 
-    At least `LEAST_EQUAL` of their pixels come back where they are burnt, and each crop's hectares within `MOST_OFF`.
+    At least `LEAST_EQUAL` of each one's pixels come back where they are burnt, and each crop's hectares within `MOST_OFF`.
     """
     rough = rough_outlines(segments.numbers, len(segments.value))
     for tolerance in TOLERANCES:
@@ -137,14 +137,14 @@ def simplified(polygons: npt.NDArray[Any], tolerance: float) -> npt.NDArray[Any]
 
 def _holds(polygons: npt.NDArray[Any], segments: Segments) -> bool:
     """Return whether polygons, burnt back, are the parcels that they outline, within `LEAST_EQUAL` and `MOST_OFF`."""
-    equal = 0
-    burnt_pixels = np.zeros(len(polygons) + 1, np.int64)
+    equal, burnt_pixels = np.zeros((2, len(polygons) + 1), np.int64)
     for block, numbers in burnt_blocks(polygons, segments.numbers):
-        equal += int(((numbers == block) & (block > 0)).sum())
+        equal += np.bincount(block[numbers == block], minlength=len(equal))
         burnt_pixels += np.bincount(numbers.ravel(), minlength=len(burnt_pixels))
     mapped = np.bincount(segments.value, weights=segments.pixels, minlength=256)
     outlined = np.bincount(segments.value, weights=burnt_pixels[1:], minlength=256)
-    return equal >= LEAST_EQUAL * segments.pixels.sum() and bool((abs(outlined - mapped) <= MOST_OFF * mapped).all())
+    enough = equal[1:] >= LEAST_EQUAL * segments.pixels
+    return bool(enough.all() and (abs(outlined - mapped) <= MOST_OFF * mapped).all())
 
 
 def burnt_blocks(

@@ -43,6 +43,8 @@ class Views:
     """Pixels by map value that are in no parcel, since what they are part of is smaller than `parcels` may be."""
     curves: Curves | None
     """None where B04 or B08 is missing."""
+    declared: bool = False
+    """Whether the parcels are those that the request names, not the map's."""
     clear_count: Path | None = None
     """Raster of how many of the T acquisitions are clear at each pixel."""
     clear_count_variable: Variable | None = None
