@@ -43,6 +43,10 @@ _IS_NAME = re.compile(r"\w[\w.+-]{0,250}")
 """What the name of a model of an installation looks like; anything else is a path."""
 
 
+_STRUCTURE = ("root", "parent", "self", "collection", "canonical")
+"""Relations of links that say where an item stands among others."""
+
+
 class Registry:
     """The models and maps of a store."""
 
@@ -208,7 +212,7 @@ class Registry:
         return models[name]
 
     def add_map(self, item_path: Path) -> Path:
-        """List a delivered map; its files stay where they were delivered. Returns the listed item.
+        """List a delivered map; its files stay where they were delivered, and are named from there. Returns the listed item.
 
         Raises `StoreError` when the item can't be read or the store can't be written.
         """
@@ -216,19 +220,22 @@ class Registry:
         try:
             item = parse_object(item_path.read_bytes(), ValueError)
             name = str(item["id"])
-            assets = {
-                key: {**asset, "href": _absolute(item_path, asset["href"])} for key, asset in item["assets"].items()
-            }
+            hrefs = {key: str(asset["href"]) for key, asset in item["assets"].items()}
+            others = [link for link in item.get("links", ()) if link["rel"] not in _STRUCTURE]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{item_path} is not the STAC item of a map ({error}). Deliver the map again.") from error
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             name = f"map-{digest(name)}"
+        listed = self._store.maps / name / f"{name}.json"
+        assets = {
+            key: {**item["assets"][key], "href": _from(listed.parent, item_path, href)} for key, href in hrefs.items()
+        }
         links = [
             {"rel": "root", "href": "../catalog.json", "type": "application/json"},
             {"rel": "parent", "href": "../catalog.json", "type": "application/json"},
             {"rel": "canonical", "href": str(item_path), "type": "application/geo+json"},
+            *others,
         ]
-        listed = self._store.maps / name / f"{name}.json"
         with _locked(self._store.maps):
             write_json(listed, {**item, "assets": assets, "links": links})
             items = [path for path in sorted(self._store.maps.glob("*/*.json")) if _still_delivered(path)]
@@ -264,8 +271,11 @@ def _listed(reasons: Iterable[Misfit]) -> str:
     return "; ".join(reason.text for reason in reasons)
 
 
-def _absolute(item: Path, href: str) -> str:
-    return href if re.match(r"[a-z0-9]+://", href) else os.path.normpath(item.parent / href)
+def _from(folder: Path, item: Path, href: str) -> str:
+    """The address of a file of an item as seen from a folder: relative, so that whoever serves both can hand it out."""
+    if re.match(r"[a-z0-9]+://", href):
+        return href
+    return Path(os.path.relpath(item.parent / href, folder.resolve())).as_posix()
 
 
 def _still_delivered(listed: Path) -> bool:
@@ -288,5 +298,6 @@ def _write_catalog(folder: Path, name: str, description: str, items: list[Path])
         {"rel": "item", "href": f"./{item.relative_to(folder).as_posix()}", "type": "application/geo+json"}
         for item in items
     ]
-    catalog = {"type": "Catalog", "id": f"cropline-{name}", "stac_version": "1.1.0", "description": description}
+    about = {"id": f"cropline-{name}", "title": f"Cropline: {name}", "description": description}
+    catalog = {"type": "Catalog", "stac_version": "1.1.0", "stac_extensions": [], **about}
     write_json(folder / "catalog.json", {**catalog, "links": links})

@@ -130,6 +130,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "legend": lambda: _check_legend(request),
         "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
+        "parcels": lambda: _check_parcels(request, skip | failed),
         "model": lambda: _check_model(request, settings, skip),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
@@ -230,6 +231,18 @@ def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:
         zone = Zone.of(request.polygon)
         if crop_mask := request_crop_mask(request):
             crop_mask.check(zone.geometry, zone.epsg)
+
+
+def _check_parcels(request: MapRequest, failed: set[str]) -> None:
+    if request.parcels is None:
+        if request.parcels_layer is not None:
+            raise RequestError("parcels_layer: given without parcels. Give the file that it is a layer of, or drop it.")
+        return
+    _check_file("parcels", request.parcels)
+    if "area" not in failed:
+        from flows.request_ground import request_parcels
+
+        request_parcels(request, Zone.of(request.polygon))
 
 
 def _check_file(name: str, path: str) -> None:

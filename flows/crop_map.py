@@ -14,6 +14,7 @@ from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import stages
 from flows.checked_request import check_request
+from flows.delivery_address import reachable
 from flows.estimate import check_before_download, estimate_request
 from flows.facts import describe, hand_over
 from flows.reporting.artifacts import MAP_SHARES, Artifacts
@@ -26,6 +27,7 @@ from flows.run_name import run_name
 from flows.settings import Settings, load_settings
 from processors.delivery.provenance import DeliveryFacts
 from processors.season import Season
+from processors.views.views import Views
 
 NAME = "crop-map"
 
@@ -47,8 +49,9 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
         results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
-        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches)  # where it all comes from
-        files: list[Path] = stages.deliver(run, patches, rasters, facts)  # the folder that the user opens
+        views: Views = stages.views(run, season, patches, rasters)  # what the season looked like there
+        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches, views)  # where it comes from
+        files: list[Path] = stages.deliver(run, patches, rasters, facts, views)  # the folder that the user opens
         return hand_over(run, order, facts, files), facts
 
 
@@ -78,6 +81,8 @@ def crop_map(
     legend: Text | None = None,
     crop_mask: Text | None = None,
     crop_mask_layer: Text | None = None,
+    parcels: Text | None = None,
+    parcels_layer: Text | None = None,
     model: Text | None = None,
     output: Text | None = None,
     replace: bool = False,
@@ -104,6 +109,8 @@ def crop_map(
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
         crop_mask_layer: Layer of the crop mask's file, where it holds several with polygons.
+        parcels: Vector file of parcels: the delivery says the crop of each; by default those of the map.
+        parcels_layer: Layer of the parcels' file, where it holds several with polygons.
         model: Name of a model of this installation or folder of a checkpoint; by default the best that fits.
         output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
         replace: Replace the delivery of another request that the output folder holds.
@@ -123,5 +130,6 @@ def crop_map(
         return foreseen.model_dump(mode="json")
     with Artifacts(MAP_SHARES) as artifacts:
         delivery, facts = map_area(request, settings, artifacts)
-        artifacts.publish(delivery, facts)
+        web = reachable(settings.open_store(create=False), Path(delivery.delivery), settings.web_folder)
+        artifacts.publish(delivery, facts, web)
     return delivery.model_dump(mode="json")

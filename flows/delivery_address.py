@@ -7,8 +7,10 @@ import hmac
 from pathlib import Path
 
 from catalog.delivered_maps import name_of
+from catalog.guards.environment import variable
 from catalog.storage.store import Store
 from flows.own_server import own_secret, own_server
+from flows.web_folder import WebFolder
 
 PATH = "/deliveries"
 """Where the server has them."""
@@ -24,12 +26,19 @@ def key_of(secret: str, name: str) -> str:
     return hmac.new(secret.encode(), f"{PATH}/{name}".encode(), hashlib.sha256).hexdigest()[:_LETTERS]
 
 
-def served_at(store: Store, folder: Path, api: str | None) -> str | None:
-    """The address of a delivery's folder at this store's own server, without a slash at its end.
+def reachable(store: Store, folder: Path, web: WebFolder | None) -> WebFolder | None:
+    """How a delivery's folder is reached by web: as the installation is set to (``web``), else at this store's own server; None: not."""
+    if web is not None and web.address_of(folder) is not None:
+        return web
+    return served(store, folder, variable("PREFECT_API_URL"))
+
+
+def served(store: Store, folder: Path, api: str | None) -> WebFolder | None:
+    """The folder of a delivery with its address at this store's own server.
 
     ``api``: the address of the server that is asked; None, or another machine's, and a delivery that isn't listed: nobody serves it.
     """
     server, secret, name = own_server(), own_secret(), name_of(store, folder)
     if server is None or secret is None or name is None or (api or "").rstrip("/") != server:
         return None
-    return f"{server.removesuffix('/api')}{PATH}/{name}/{key_of(secret, name)}"
+    return WebFolder(folder, f"{server.removesuffix('/api')}{PATH}/{name}/{key_of(secret, name)}")

@@ -27,6 +27,7 @@ from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_note
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
 from processors.thematic.registry import load_processor
+from processors.views.views import Views
 
 SHOWN_OF_MODEL = (
     "years", "months", "bands", "cloud_input", "min_acquisitions", "evidence", "hold_out", "code_version", "synthetic",
@@ -34,7 +35,9 @@ SHOWN_OF_MODEL = (
 """Fields of a checkpoint's configuration that the report shows."""
 
 
-def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season, patches: Patches) -> DeliveryFacts:
+def describe(
+    run: Run, order: Order, unusable: Sequence[LeftOut], season: Season, patches: Patches, views: Views
+) -> DeliveryFacts:
     """Describe a delivery beside its pixels: what was asked, what it is made from, with what, how good it is."""
     request, processor, now = run.request, patches.processor, datetime.now(UTC)
     config = _model_config(patches.job.model)
@@ -64,6 +67,7 @@ def describe(run: Run, order: Order, unusable: Sequence[LeftOut], season: Season
             *_older_versions(unusable, season),
             *processor.notes,
             *_notes_on_ground(run),
+            *views.notes,
         ),
         epsg=run.zone.epsg,
         area=request.geometry,

@@ -17,7 +17,17 @@ from catalog.storage.whole import asides, clear_aside
 from processors.cube.claim import forget_dead_writers, left_beside
 from processors.cube.listing import cell_paths
 
-_FOLDERS = ("models", "maps", "subscriptions", "areas", "prefect", "runs/*", "runs/*/mosaic", "runs/*/training/*")
+_FOLDERS = (
+    "models",
+    "maps",
+    "subscriptions",
+    "areas",
+    "prefect",
+    "runs/*",
+    "runs/*/mosaic",
+    "runs/*/views",
+    "runs/*/training/*",
+)
 """Folders of a store in which things are written beside their place, but for the cubes."""
 
 

@@ -98,6 +98,13 @@ class MapRequest(Frozen):
     crop_mask_layer: Annotated[
         Text | None, Field(description="Layer of the crop mask's file, where it holds several with polygons.")
     ] = None
+    parcels: Annotated[
+        Text | None,
+        Field(description="Vector file of parcels: the delivery says the crop of each; by default those of the map."),
+    ] = None
+    parcels_layer: Annotated[
+        Text | None, Field(description="Layer of the parcels' file, where it holds several with polygons.")
+    ] = None
     model: Annotated[
         Text | None,
         Field(
@@ -163,7 +170,8 @@ class MapRequest(Frozen):
     def digest(self) -> str:
         """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
-        unused = {name for name in ("offset", "labels_layer", "crop_mask_layer") if not getattr(self, name)}
+        optional = ("offset", "labels_layer", "crop_mask_layer", "parcels", "parcels_layer")
+        unused = {name for name in optional if not getattr(self, name)}
         return digest(
             {**self.model_dump(mode="json", exclude={"output", "replace", "limits", *unused}), "area": self.geometry}
         )

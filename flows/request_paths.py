@@ -13,7 +13,7 @@ from catalog.sources.presets import address_of
 from flows.request import MapRequest
 from flows.settings import Settings
 
-PATHS = ("labels", "legend", "crop_mask", "output")
+PATHS = ("labels", "legend", "crop_mask", "parcels", "output")
 """Parameters that are paths; they become absolute, relative to where the command runs."""
 
 PATH_LIKE = (*PATHS, "model", "source", "area")

@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "mosaic"
 
     @property
+    def views(self) -> Path:
+        """Folder of what the season looked like over the area, by the stage views."""
+        return self.path / "views"
+
+    @property
     def delivered(self) -> Path:
         """Record of what was delivered last and what that was made from, after the stage deliver; `reprocess` reads it."""
         return self.path / "delivered.json"

@@ -20,6 +20,7 @@ from catalog.quoting import shown
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
 from flows.own_server import store_folder
+from flows.web_folder import WebFolder, web_folder
 from processors.engine.limits import Limits
 from processors.engine.machine import usual_memory
 from processors.engine.opening import open_engine
@@ -108,6 +109,12 @@ class Settings(BaseSettings):
             description="day or time (UTC) that is taken for now, to see what a season's map was then: later acquisitions aren't taken"
         ),
     ] = None
+    reports: Annotated[
+        str | None,
+        Field(
+            description="where deliveries are reachable by web, such as /data/maps=https://maps.example.org: artifacts link files in it"
+        ),
+    ] = None
     debug: Annotated[bool, Field(description="show the traceback of an error")] = False
 
     @field_validator("dask")
@@ -116,6 +123,13 @@ class Settings(BaseSettings):
         if dask not in ("threads", "local") and "://" not in dask:
             raise ValueError("none of 'threads', 'local', or an address such as tls://host:8786")
         return dask
+
+    @field_validator("reports")
+    @classmethod
+    def _reports_are_a_folder_and_its_address(cls, reports: str | None) -> str | None:
+        if reports is not None:
+            web_folder(reports)
+        return reports
 
     @field_validator("today", mode="before")
     @classmethod
@@ -128,6 +142,11 @@ class Settings(BaseSettings):
         if time > datetime.now(UTC):
             raise ValueError("lies in the future")
         return time
+
+    @property
+    def web_folder(self) -> WebFolder | None:
+        """The folder whose files are reachable by web."""
+        return None if self.reports is None else web_folder(self.reports)
 
     @property
     def now(self) -> datetime:

@@ -22,7 +22,7 @@ from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.request import MapRequest
-from flows.request_ground import request_crop_mask, request_labels
+from flows.request_ground import request_crop_mask, request_labels, request_parcels
 from flows.run import Run
 from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
@@ -41,6 +41,9 @@ from processors.thematic.protocol import Job, Processor
 from processors.thematic.registry import load_processor, make_processor, other_years
 from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
+from processors.views.make import make_views
+from processors.views.parcels import Map
+from processors.views.views import Views
 
 
 @stage(
@@ -275,11 +278,29 @@ def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
     )
 
 
+@stage("views", waits_for="what the season looked like")
+def views(run: Run, season: Season, patches: Patches, rasters: dict[str, Path]) -> Views:
+    """Make true colour, parcels and curves of the season, for whoever looks at the delivery."""
+    source, zone = patches.source, run.zone
+    run.folder.views.mkdir(exist_ok=True)
+    return make_views(
+        run.store,
+        source.source_id,
+        source.level,
+        season,
+        Map(rasters, patches.processor.variables, zone.window, zone.geometry),
+        run.folder.views,
+        run.engine,
+        request_parcels(run.request, zone),
+        run.reporter.advance,
+    )
+
+
 @stage("deliver", waits_for="files")
-def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts) -> list[Path]:
+def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts, views: Views) -> list[Path]:
     """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
     request, declared = run.request, patches.processor.variables
-    files = write_delivery(request.delivery_folder, rasters, declared, facts, replace=request.replace)
+    files = write_delivery(request.delivery_folder, rasters, declared, facts, views, replace=request.replace)
     Registry(run.store).add_map(next(file for file in files if file.name == ITEM))
     forget_shared(run.folder.shared_results, run.store.cubes)
     return files

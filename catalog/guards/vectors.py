@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from catalog.guards.refusal import Refuse, refusing
 
 _BEGINNINGS = (
@@ -89,13 +91,34 @@ def count_rows(path: Path, layer: str, refuse: Refuse) -> int:
         return int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
 
 
-def read_layer(path: Path, layer: str, refuse: Refuse) -> Any:
-    """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes."""
+def layer_summary(path: Path, layer: str, refuse: Refuse) -> tuple[str | None, int, int]:
+    """Coordinate system of a layer, where it says one, its rows, and those of them without a geometry. Raises what ``refuse`` makes."""
+    import pyogrio
+
+    with vector_errors(refuse):
+        described = pyogrio.read_info(path, layer=layer)
+        _, listed = pyogrio.read_bounds(path, layer=layer)
+    bounds = np.asarray(listed, float)
+    # Of an empty geometry all are 0.
+    nowhere = np.isnan(bounds).any(axis=0) | (bounds == 0).all(axis=0)
+    return described["crs"], nowhere.size, int(nowhere.sum())
+
+
+def read_layer(path: Path, layer: str, refuse: Refuse, bounds: tuple[float, float, float, float] | None = None) -> Any:
+    """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes.
+
+    ``bounds``: only rows that meet them (west, south, east, north), in the layer's coordinate system; in the order of the layer, too.
+    """
     import geopandas
 
     with vector_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
-        return geopandas.read_file(path, engine="pyogrio", layer=layer, on_invalid="ignore")
+        frame = geopandas.read_file(
+            path, engine="pyogrio", layer=layer, on_invalid="ignore", bbox=bounds, fid_as_index=bounds is not None
+        )
+    return (
+        frame if bounds is None else frame.sort_index().reset_index(drop=True)
+    )  # an index of places has its own order
 
 
 def read_parquet(path: Path, refuse: Refuse) -> Any:

@@ -37,15 +37,19 @@ from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
 from flows.reporting.season_news import change_rows, changes_line, pass_rows, read_changes
+from flows.web_folder import WebFolder
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
 
-PICTURE_EDGE = 900
-"""Longer edge of the picture in the UI, pixels."""
+PICTURE_EDGE = 2000
+"""Longer edge of the picture in the UI, pixels: a delivery's own as it is."""
 
-PICTURE_BYTES = 250_000
-"""Most bytes of the picture, so that its address stays well below the 512 KB that Prefect allows in other places."""
+PICTURE_BYTES = 350_000
+"""Most bytes of the picture, so that its address stays below the 512 KB that Prefect allows in other places."""
+
+PICTURE_COLOURS = 128
+"""Colours of the picture: those of a map and its letters, in a third of the bytes."""
 
 PAUSE = 2.0
 """Least seconds between two updates of the progress."""
@@ -133,13 +137,15 @@ class Artifacts:
         text = markdown_text(description)
         self._outbox.put(key, lambda: create_table_artifact(cells, key=key, description=text))
 
-    def picture(self, key: str, file: Path, description: str) -> None:
-        """Show a picture, from its file."""
+    def picture(self, key: str, file: Path, description: str, report: str | None = None) -> None:
+        """Show a picture, from its file, with a link to a ``report`` that can be looked at closer."""
         address, text = picture_address(file), markdown_text(description)
+        if report is not None:
+            text = f"[Open the map: zoom, click, switch classes]({report})\n\n{text}"
         self._outbox.put(key, lambda: create_image_artifact(address, key=key, description=text))
 
-    def publish(self, delivery: Delivery, facts: DeliveryFacts) -> None:
-        """Show what was delivered."""
+    def publish(self, delivery: Delivery, facts: DeliveryFacts, web: WebFolder | None) -> None:
+        """Show what was delivered; ``web``: the folder whose files are reachable by web, which are linked."""
         self.table(
             "acquisitions",
             acquisition_rows(AcquisitionShown.model_validate(item) for item in facts.season.acquisitions),
@@ -152,7 +158,8 @@ class Artifacts:
         self.publish_model(delivery.scores, None if facts.model is None else facts.model.decision)
         files = {Path(file).name: Path(file) for file in delivery.files}
         if "overview.png" in files:
-            self.picture("map", files["overview.png"], facts.notice)
+            report = web.address_of(files["report.html"]) if web and "report.html" in files else None
+            self.picture("map", files["overview.png"], facts.notice, report)
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
             self.table("hectares", rows, " ".join(comments))
@@ -167,7 +174,7 @@ class Artifacts:
             )
         if facts.coming is not None:
             self.table("coming-passes", pass_rows(facts.coming), " ".join(facts.coming.basis))
-        text = summary(delivery, facts.notice)
+        text = summary(delivery, facts.notice, web)
         machine = socket.gethostname()  # workers may be on several
         self._outbox.put(
             "delivery",
@@ -277,7 +284,7 @@ def picture_address(file: Path) -> str:
     while True:
         picture.thumbnail((edge, edge))
         buffer = io.BytesIO()
-        picture.save(buffer, "PNG", optimize=True)
+        picture.quantize(PICTURE_COLOURS).save(buffer, "PNG", optimize=True)
         if buffer.tell() <= PICTURE_BYTES or edge <= 64:
             return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
         edge = edge * 3 // 4
@@ -290,13 +297,21 @@ def hectare_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
-def summary(delivery: Delivery, notice: str) -> str:
-    """Files, scores and notes as Markdown; names and notes are plain text in it. The files lie on the machine that ran the flow."""
+def summary(delivery: Delivery, notice: str, web: WebFolder | None = None) -> str:
+    """Files, scores and notes as Markdown; names and notes are plain text in it.
+
+    The files lie on the machine that ran the flow: those in ``web`` are linked, the paths of others are told, since browsers follow no
+    link from a server's page to a file.
+    """
     parts = [
         f"**{markdown_text(note)}**" for note in (("Synthetic data.",) if delivery.synthetic else ()) + delivery.notes
     ]
-    parts.append(f"Folder: [{markdown_text(delivery.delivery)}]({Path(delivery.delivery).as_uri()})")
-    parts.append("\n".join(f"- [{markdown_text(Path(file).name)}]({Path(file).as_uri()})" for file in delivery.files))
+    files = [Path(file) for file in delivery.files]
+    report = next((file for file in files if file.name == "report.html"), None)
+    if web and report and (address := web.address_of(report)):
+        parts.append(f"**[Open the report: the map, its legend and the curves of each place]({address})**")
+    parts.append(f"Folder: {_linked(Path(delivery.delivery), delivery.delivery, web)}")
+    parts.append("\n".join(f"- {_linked(file, file.name, web)}" for file in files))
     if delivery.scores:
         rows = [
             f"| {markdown_text(score.split)} | {score.oa:.3f} | {score.miou:.3f} | {score.dice:.3f} | {score.n_pixels} "
@@ -307,3 +322,8 @@ def summary(delivery: Delivery, notice: str) -> str:
     if delivery.model:
         parts.append(f"Model: {markdown_text(delivery.model)}")
     return "\n\n".join([*parts, markdown_text(notice)])
+
+
+def _linked(path: Path, name: str, web: WebFolder | None) -> str:
+    address = web.address_of(path) if web else None
+    return f"[{markdown_text(name)}]({address})" if address else markdown_text(name)

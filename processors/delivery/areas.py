@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,20 @@ from catalog.legend import MAP_BACKGROUND, MAP_NO_DATA, Legend, LegendClass, bac
 from catalog.storage.csv_text import csv_cell, csv_comment
 from catalog.storage.pixels import DRIVERS
 from catalog.storage.whole import written_whole
+from processors.views.segments import LEAST_HECTARES
 
 HECTARE = 10_000
 """Size of a hectare, m²."""
 
+CERTAIN = 0.5
+"""Confidence below which a pixel is called uncertain: it may well be another class."""
+
 NO_ESTIMATE = "Hectares are pixels counted in the map, at the map's errors: they are no estimate of crop areas."
 
 _BLOCK = 1024
+
+UNCERTAIN, IN_PARCELS, BELOW = "uncertain_percent", "in_parcels_ha", f"below_{LEAST_HECTARES:g}_ha"
+"""Columns that not every map has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,20 @@ class ClassArea:
     pixels: int
     percent: float
     """Share of the pixels that show a class."""
+    uncertain: int | None = None
+    """Of its pixels those less sure than `CERTAIN`; None where the map doesn't say how sure it is."""
+    below: int | None = None
+    """Of its pixels those in no parcel, since they are part of something smaller; None where parcels are none of the map's."""
 
     @property
     def hectares(self) -> float:
         """A pixel of 10 m is 0.01 ha on the grid of the zone."""
-        return self.pixels * PIXEL**2 / HECTARE
+        return hectares(self.pixels)
+
+
+def hectares(pixels: int) -> float:
+    """Pixels of 10 m in hectares."""
+    return pixels * PIXEL**2 / HECTARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +87,28 @@ def map_entries(legend: Legend, values: Sequence[int] = ()) -> tuple[LegendClass
     return tuple(sorted(entries, key=lambda entry: entry.value))
 
 
-def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTable:
+def count_areas(
+    path: Path,
+    legend: Legend,
+    zone_area: BaseGeometry,
+    confidence: Path | None = None,
+    below: Mapping[int, int] | None = None,
+) -> AreaTable:
     """Count a class map's pixels, block by block.
 
-    ``zone_area``: the area in the metres of the map's zone. Raises `DeliveryError` where the map holds a value that the
-    legend doesn't name.
+    ``zone_area``: the area in the metres of the map's zone; ``confidence``: raster of how sure the map is, on the same pixels; ``below``:
+    pixels by value that are in no parcel of the map, since they are part of something smaller. Raises `DeliveryError` where the map
+    holds a value that the legend doesn't name.
     """
     counts = np.zeros(256, np.int64)
+    uncertain = np.zeros(256, np.int64)
     unmapped = 0
-    for block, values in map_blocks(path, zone_area):
-        counts += np.bincount(values.ravel(), minlength=256)
-        unmapped += int(((values == MAP_NO_DATA) & inside(zone_area, block)).sum())
+    with _read_beside(confidence) as sure:
+        for block, values in map_blocks(path, zone_area):
+            counts += np.bincount(values.ravel(), minlength=256)
+            unmapped += int(((values == MAP_NO_DATA) & inside(zone_area, block)).sum())
+            if sure is not None:
+                uncertain += np.bincount(values[~(sure(block) >= CERTAIN)], minlength=256)
     counts[MAP_NO_DATA] = 0
     entries = map_entries(legend, np.flatnonzero(counts).tolist())
     strangers = set(np.flatnonzero(counts).tolist()) - {entry.value for entry in entries}
@@ -91,7 +119,13 @@ def count_areas(path: Path, legend: Legend, zone_area: BaseGeometry) -> AreaTabl
         )
     mapped = int(counts.sum())
     rows = tuple(
-        ClassArea(entry, int(counts[entry.value]), 100 * int(counts[entry.value]) / mapped if mapped else 0.0)
+        ClassArea(
+            entry,
+            int(counts[entry.value]),
+            100 * int(counts[entry.value]) / mapped if mapped else 0.0,
+            None if confidence is None else int(uncertain[entry.value]),
+            None if below is None or entry.role != "class" else below.get(entry.value, 0),
+        )
         for entry in entries
     )
     return AreaTable(rows, unmapped)
@@ -113,8 +147,24 @@ def map_blocks(path: Path, zone_area: BaseGeometry) -> Iterator[tuple[Window, np
             yield block, np.where(values == raster.nodata, MAP_NO_DATA, values)
 
 
+@contextmanager
+def _read_beside(path: Path | None) -> Iterator[Callable[[Window], npt.NDArray[np.floating]] | None]:
+    """Reader (H, W) of blocks of a raster; None without one."""
+    if path is None:
+        yield None
+        return
+    with open_raster(
+        path, lambda why: DeliveryError(f"{path} can't be read: {why}. Make it again."), DRIVERS
+    ) as raster:
+        left, top = round(raster.transform.c / PIXEL), round(raster.transform.f / PIXEL)
+        yield lambda block: raster.read(
+            1, window=RasterWindow(block.left - left, top - block.top, block.width, block.height)
+        )
+
+
 def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
-    """Write ``value,class,hectares,pixels,percent`` (percent of the mapped pixels), UTF-8.
+    """Write ``value,class,hectares,pixels,percent`` (percent of the mapped pixels), UTF-8; where they are known also
+    ``uncertain_percent`` (of the class's pixels), and ``in_parcels_ha`` and ``below_0.5_ha``, which add up to the hectares.
 
     Lines that start with ``#`` come first: what the figures are and are not, then ``header``.
     """
@@ -124,14 +174,29 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
         f"Percent is of the mapped {_number(table.mapped)} pixels; no data on {unmapped:.2f} ha.",
         *header,
     ]
+    sure = any(row.uncertain is not None for row in table.rows)
+    outlined = any(row.below is not None for row in table.rows)
+    if sure:
+        lines.insert(2, f"Uncertain: confidence below {CERTAIN:g}, percent of the class's pixels.")
+    if outlined:
+        lines.insert(
+            2,
+            f"{IN_PARCELS} and {BELOW} add up to hectares: parcels of {LEAST_HECTARES:g} ha and more, and what is smaller.",
+        )
     text = io.StringIO()
     text.writelines(f"# {csv_comment(line)}\n" for line in lines)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("value", "class", "hectares", "pixels", "percent"))
+    columns = ["value", "class", "hectares", "pixels", "percent"]
+    writer.writerow(columns + [UNCERTAIN] * sure + [IN_PARCELS, BELOW] * outlined)
     for row in table.rows:
-        writer.writerow(
-            (row.entry.value, csv_cell(row.entry.name), f"{row.hectares:.2f}", row.pixels, f"{row.percent:.2f}")
-        )
+        cells = [row.entry.value, csv_cell(row.entry.name), f"{row.hectares:.2f}", row.pixels, f"{row.percent:.2f}"]
+        if sure:
+            cells.append(f"{100 * (row.uncertain or 0) / row.pixels:.2f}" if row.pixels else "")
+        if outlined and row.below is None:
+            cells += ["", ""]
+        elif outlined and row.below is not None:
+            cells += [f"{hectares(row.pixels - row.below):.2f}", f"{hectares(row.below):.2f}"]
+        writer.writerow(cells)
     with written_whole(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 

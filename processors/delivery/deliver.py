@@ -14,13 +14,17 @@ from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variable, compare, earlier_delivery
+from processors.delivery.class_style import write_class_style
 from processors.delivery.evaluation_section import write_into, write_item
 from processors.delivery.evaluations import carry_over
 from processors.delivery.folder_swap import ITEM, delivered_digest, swapped_in, unwritable
+from processors.delivery.parcels import write_parcels
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report
 from processors.delivery.stac_item import make_item
 from processors.rasters import MOST_COG, TILE, Variable, copy_as_cog, copy_blocks
+from processors.views.parcels import CONFIDENCE
+from processors.views.views import Views
 
 
 def deliver(
@@ -28,15 +32,16 @@ def deliver(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
+    views: Views | None = None,
     *,
     replace: bool = False,
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
-    ``variables``: the mosaic of each variable in ``declared``, by name. A folder that holds an earlier delivery of the same
-    request (with ``replace``, of any) is replaced at once; until then it stays as it is. Evaluations of the same request's map are kept,
-    and claimed for these pixels only if they are of them. Raises `DeliveryError` where the folder
-    holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
+    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there. A folder that
+    holds an earlier delivery of the same request (with ``replace``, of any) is replaced at once; until then it stays as it is.
+    Evaluations of the same request's map are kept, and claimed for these pixels only if they are of them. Raises `DeliveryError` where
+    the folder holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
     """
     folder = user_path(folder, lambda why: DeliveryError(f"output: {why}. Give the path of a folder."))
     missing = [variable.name for variable in declared if variable.name not in variables]
@@ -46,7 +51,7 @@ def deliver(
         try:
             if delivered_digest(folder) == facts.request_digest:
                 carry_over(folder, aside)
-            files = _write(aside, variables, declared, facts, earlier_delivery(folder, facts.request_digest))
+            files = _write(aside, variables, declared, facts, views, earlier_delivery(folder, facts.request_digest))
         except OSError as error:
             raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
@@ -57,27 +62,36 @@ def _write(
     variables: Mapping[str, Path],
     declared: Sequence[Variable],
     facts: DeliveryFacts,
+    views: Views | None,
     earlier: Earlier | None,
 ) -> list[Path]:
-    files = []
     zone_area = to_zone(shape(facts.area), facts.epsg)
     around = window_around(zone_area, facts.epsg)
     # A compact area's raster has all its tiles, which any reader knows; one of far-apart parts would be empty tiles for the most part.
     touched = blocks_meeting(zone_area, around, TILE)
     sparse = len(touched) * 2 < -(-around.width // TILE) * -(-around.height // TILE)
-    for variable in declared:
-        target = aside / f"{variable.name}.tif"
-        tags = raster_tags(variable, facts)
+
+    def copied(source: Path, variable: Variable) -> Path:
+        target, tags = aside / f"{variable.name}.tif", raster_tags(variable, facts)
         if sparse and around.width * around.height > MOST_COG:
-            copy_blocks(variables[variable.name], target, variable, around, touched, tags)
+            copy_blocks(source, target, variable, around, touched, tags)
         else:
-            copy_as_cog(variables[variable.name], target, variable, tags, sparse=sparse)
-        files.append(target)
-    rasters = dict(zip((variable.name for variable in declared), files, strict=True))
-    table = _areas(rasters, declared, facts)
-    if table is not None:
+            copy_as_cog(source, target, variable, tags, sparse=sparse)
+        return target
+
+    rasters = {variable.name: copied(variables[variable.name], variable) for variable in declared}
+    files = [*rasters.values()]
+    counted = () if views is None or views.clear_count_variable is None else (views.clear_count_variable,)
+    if views is not None and views.clear_count is not None:
+        files += [copied(views.clear_count, variable) for variable in counted]
+    table = _areas(rasters, declared, facts, views)
+    classes = _class_map(declared)
+    if classes is not None and table is not None:
+        files += write_class_style(aside, classes.name, [(row.entry, row.pixels) for row in table.rows if row.pixels])
         files.append(aside / "areas.csv")
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
+    if views is not None:
+        files += write_parcels(aside, views, [] if table is None else [row.entry for row in table.rows], facts)
     if earlier is not None:
         facts, declared, changes = _changes(aside, earlier, rasters, declared, facts)
         files += changes
@@ -88,10 +102,13 @@ def _write(
     # An area that lies in a file of the store is given whole: the delivery must do without the store.
     write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
-    write_report(report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table)
+    drawn = {**rasters, **{path.stem: path for path in files if path.name == f"{RASTER}.tif"}}
+    write_report(
+        report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table,
+        rasters=drawn, declared=[variable for variable in declared if variable.name in drawn], views=views,
+    )  # fmt: skip
     files += [picture, report, aside / "request.json"]
-    item = make_item(facts, files, declared)
-    classes = _class_map(declared)
+    item = make_item(facts, files, (*declared, *counted))
     write_item(aside, item if classes is None else write_into(aside, sha256(rasters[classes.name]), item))
     return [*files, aside / ITEM]
 
@@ -147,12 +164,16 @@ def raster_tags(variable: Variable, facts: DeliveryFacts) -> dict[str, str]:
     return tags
 
 
-def _areas(rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts) -> AreaTable | None:
+def _areas(
+    rasters: Mapping[str, Path], declared: Sequence[Variable], facts: DeliveryFacts, views: Views | None
+) -> AreaTable | None:
     """Count the class map, where there is one."""
     variable = _class_map(declared)
     if variable is None or variable.legend is None:
         return None
-    return count_areas(rasters[variable.name], variable.legend, to_zone(shape(facts.area), facts.epsg))
+    below = None if views is None or views.parcels is None or views.declared else views.below
+    zone_area = to_zone(shape(facts.area), facts.epsg)
+    return count_areas(rasters[variable.name], variable.legend, zone_area, rasters.get(CONFIDENCE), below)
 
 
 def _class_map(declared: Sequence[Variable]) -> Variable | None:

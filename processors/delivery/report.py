@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from shapely.geometry import shape
 
 from catalog.area import area_km2
 from catalog.grid import PIXEL
 from catalog.storage.whole import written_whole
 from processors.delivery.areas import HECTARE, NO_ESTIMATE, AreaTable
+from processors.delivery.page.data import make_map
+from processors.delivery.page.script import browser_code
 from processors.delivery.provenance import DeliveryFacts, location_text, months_text
+from processors.rasters import Variable
 from processors.season import LOW_SUN_ZENITH
+from processors.views.views import Views
 
 SMALL_AREA = 100.0
 """Area in km² below which no accuracy measured in it says how good maps are elsewhere."""
 
 MOST_TRANSITIONS = 12
 """Pairs of classes that the report lists; `changes.json` has all."""
+
+_TABLES = 300_000
+"""Bytes that tables and text may take."""
 
 # The headline comes first.
 SPLITS = {
@@ -54,17 +60,40 @@ SPLITS = {
 
 
 def write_report(
-    path: Path, picture: Path, files: Sequence[Path], facts: DeliveryFacts, table: AreaTable | None
+    path: Path,
+    picture: Path,
+    files: Sequence[Path],
+    facts: DeliveryFacts,
+    table: AreaTable | None,
+    *,
+    rasters: Mapping[str, Path],
+    declared: Sequence[Variable],
+    views: Views | None,
 ) -> None:
-    """Write the report (HTML, UTF-8) with ``picture`` (PNG) inside and links to ``files`` beside it.
+    """Write the report (HTML, UTF-8): a map of ``rasters`` (by the name of each variable in ``declared``) and links to ``files`` beside it.
 
-    All text is escaped. Raises `StoreError` where it can't be written.
+    ``picture``: PNG that is shown where no script runs. All text is escaped; nothing is asked for from anywhere. Raises `StoreError`
+    where it can't be written, and `DeliveryError` where a raster can't be read.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("processors.delivery.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
     environment.filters["later"] = _later
-    template = package_files("processors.delivery").joinpath("report.html").read_text(encoding="utf-8")
-    html = environment.from_string(template).render(
+    environment.filters["hectares"] = lambda size: f"{size:,.{0 if size >= 1000 else 1}f}"
+    code = browser_code()
+    encoded = [file for file in files if file.name == "changes.png"] + [picture]
+    taken = len(code.script) + len(code.style) + sum(file.stat().st_size * 4 // 3 for file in encoded) + _TABLES
+    shown = sorted((row for row in table.rows if row.pixels), key=lambda row: -row.pixels) if table else []
+    html = environment.get_template("report.html").render(
+        code=code,
+        map=make_map(rasters, declared, facts, views, [row.entry for row in shown], taken),
+        shown=shown,
+        longest=max((row.pixels for row in shown), default=1),
         facts=facts,
         season=months_text(facts.period),
         place=location_text(facts.area),

@@ -24,21 +24,39 @@ from processors.rasters import Variable
 
 LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice"
 
-PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.1.0/schema.json"
 
 LEGEND = "cropline:legend"
 """Field of the class map's asset: its legend with the codes of the labels, which the classification extension has no place for."""
 
-_MEDIA = {".csv": "text/csv", ".png": "image/png", ".html": "text/html", ".json": "application/json"}
+_MEDIA = {
+    ".csv": "text/csv",
+    ".png": "image/png",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
+    ".gpkg": "application/geopackage+sqlite3",
+    ".qml": "application/xml",
+    ".xml": "application/xml",
+}
 
 _ABOUT = {
     "areas.csv": ("Hectares per class, counted", ["data"]),
+    "parcels.parquet": ("Parcels with their crop, as fiboa GeoParquet", ["data"]),
+    "parcels.gpkg": ("Parcels with their crop, as GeoPackage", ["data"]),
     "changes.json": ("What changed since the delivery before", ["data"]),
     "changes.png": ("Picture of the pixels that changed class", ["overview"]),
     "overview.png": ("Picture with legend", ["overview", "thumbnail"]),
     "report.html": ("Report", ["metadata"]),
     "request.json": ("The request, to run again", ["metadata"]),
 }
+
+
+_BESIDE = {
+    ".qml": ("Names and colours of the classes, for QGIS", ["metadata"]),
+    ".xml": ("Names and colours of the classes, for GDAL", ["metadata"]),
+}
+"""Files beside a class map, whatever it is called, by suffix."""
 
 
 def make_item(facts: DeliveryFacts, files: Sequence[Path], declared: Sequence[Variable]) -> dict[str, Any]:
@@ -71,8 +89,10 @@ def make_item(facts: DeliveryFacts, files: Sequence[Path], declared: Sequence[Va
     ProjectionExtension.ext(item, add_if_missing=True).apply(code=f"EPSG:{facts.epsg}")
     for path in files:
         variable = variables.get(path.name)
-        item.add_asset(path.stem, _asset(path, variable))
-        asset = item.assets[path.stem]
+        beside = path.suffix in _BESIDE or path.stem in item.assets
+        key = path.name.replace(".", "_") if beside else path.stem
+        item.add_asset(key, _asset(path, variable))
+        asset = item.assets[key]
         FileExtension.ext(asset, add_if_missing=True).apply(checksum=f"1220{sha256(path)}", size=path.stat().st_size)
         if variable is not None:
             _describe_raster(asset, path, variable)
@@ -135,7 +155,7 @@ def _asset(path: Path, variable: Variable | None) -> pystac.Asset:
             optimized = raster.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
         kind = pystac.MediaType.COG if optimized else pystac.MediaType.GEOTIFF
         return pystac.Asset(f"./{path.name}", variable.title, media_type=kind, roles=["data"])
-    title, roles = _ABOUT[path.name]
+    title, roles = _ABOUT.get(path.name) or _BESIDE[path.suffix]
     return pystac.Asset(f"./{path.name}", title, media_type=_MEDIA[path.suffix], roles=roles)
 
 

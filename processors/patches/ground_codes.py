@@ -22,7 +22,7 @@ from shapely import area
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
 from catalog.guards.rasters import open_raster
-from catalog.guards.vectors import check_form, polygon_layers, vector_errors
+from catalog.guards.vectors import check_form, layer_summary, polygon_layers, vector_errors
 from catalog.quoting import shortened, shown
 from catalog.storage.pixels import DRIVERS
 from processors.patches.polygons import RowFault, polygons_of
@@ -171,13 +171,7 @@ class VectorCodes:
         return +faults
 
     def _without_geometry(self) -> int:
-        import pyogrio
-
-        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
-            _, listed = pyogrio.read_bounds(self.path, layer=self.layer)
-        bounds = np.asarray(listed, float)
-        # Of an empty geometry all are 0.
-        return int((np.isnan(bounds).any(axis=0) | (bounds == 0).all(axis=0)).sum())
+        return layer_summary(self.path, self.layer, lambda why: _unreadable(self.what, self.path, why))[2]
 
     def _polygons(self, window: Window) -> tuple[Any, npt.NDArray[np.int64], Counter[RowFault]]:
         """Polygons (N,) that may meet the window and their codes, and why other rows have none."""

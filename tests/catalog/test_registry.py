@@ -397,7 +397,8 @@ def test_the_maps_can_be_browsed(store: Store, tmp_path: Path) -> None:
     items = list(pystac.Catalog.from_file(str(store.maps / "catalog.json")).get_items())
     assert [item.id for item in items] == ["one", "two"]
     assert listed == store.maps / "one" / "one.json"
-    assert items[0].assets["crop_map"].href == str(tmp_path / "one" / "crop_map.tif")
+    assert items[0].assets["crop_map"].get_absolute_href() == str(tmp_path / "one" / "crop_map.tif")
+    assert json.loads(listed.read_text())["assets"]["crop_map"]["href"].startswith("../"), "also where both are served"
     assert items[0].assets["remote"].href == "https://host/x.tif"
     original = json.loads((tmp_path / "one" / "item.json").read_text())
     assert original["assets"]["crop_map"]["href"] == "./crop_map.tif"

@@ -27,6 +27,7 @@ from flows.reporting.artifacts import (
 from flows.reporting.delivery import AcquisitionShown, Delivery, read_delivered
 from flows.run_folder import RunFolder
 from flows.training import patch_size, training_command
+from flows.web_folder import web_folder
 
 
 def _delivery(folder: Path) -> Delivery:
@@ -85,9 +86,22 @@ def test_hectares_are_read_with_their_heading(tmp_path: Path) -> None:
 def test_summary_links_files_and_never_hides_what_it_is(tmp_path: Path) -> None:
     text = summary(_delivery(tmp_path), "Contains modified Copernicus Sentinel data 2019")
     assert text.startswith("**Synthetic data.**\n\n**Not masked to cropland.**")
-    assert f"[crop_map.tif]({(tmp_path / 'crop_map.tif').as_uri()})" in text
+    assert f"Folder: {tmp_path}" in text.replace("\\", "")
+    assert "- crop_map.tif" in text.replace("\\", "")
+    assert "](" not in text, "browsers follow no link from a server's page to a file"
     assert "| hold-out | 0.500 | 0.250 | 0.400 | 10 |" in text
     assert text.endswith("Contains modified Copernicus Sentinel data 2019")
+
+
+def test_files_that_are_reachable_by_web_are_linked_and_the_report_first(tmp_path: Path) -> None:
+    delivery = _delivery(tmp_path / "maps" / "a b")
+    delivery = delivery.model_copy(update={"files": (*delivery.files, str(tmp_path / "maps" / "a b" / "report.html"))})
+    web = web_folder(f"{tmp_path}/maps=https://maps.example.org/cropline/")
+    text = summary(delivery, "Notice", web)
+    assert "each place](https://maps.example.org/cropline/a%20b/report.html)**" in text
+    assert "[overview.png](https://maps.example.org/cropline/a%20b/overview.png)" in text.replace("\\", "")
+    elsewhere = web_folder(f"{tmp_path}/other=https://maps.example.org")
+    assert "](" not in summary(delivery, "Notice", elsewhere)
 
 
 def test_scores_are_shown_by_class() -> None:

@@ -85,7 +85,8 @@ def test_a_square_of_few_fields_makes_an_unproven_model(told: dict[str, Any], fo
 def test_what_is_delivered_is_said(told: dict[str, Any], folder: Path) -> None:
     names = {Path(file).name for file in told["files"]}
     assert names == {
-        "crop_map.tif", "confidence.tif", "areas.csv", "overview.png", "report.html", "item.json", "request.json",
+        "crop_map.tif", "confidence.tif", "clear_count.tif", "crop_map.qml", "crop_map.tif.aux.xml", "areas.csv", "parcels.parquet",
+        "parcels.gpkg", "overview.png", "report.html", "item.json", "request.json",
     }  # fmt: skip
     with rasterio.open(folder / "map" / "crop_map.tif") as file:
         assert file.crs.to_epsg() == 32631

@@ -33,6 +33,8 @@ def test_variables_of_the_environment_are_read(monkeypatch: pytest.MonkeyPatch, 
         ("CROPLINE_MAX_AREA_KM2", "-1"),
         ("CROPLINE_PROCESSES", "0"),
         ("CROPLINE_DASK", "many"),
+        ("CROPLINE_REPORTS", "https://maps.example.org"),
+        ("CROPLINE_REPORTS", "maps=https://maps.example.org"),
     ],
 )
 def test_variable_that_cannot_be_understood_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ import pytest
 from catalog.registry import Registry
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
-from flows.delivery_address import PATH, key_of, served_at
+from flows.delivery_address import PATH, key_of, reachable, served
 from flows.own_server import SECRET_FILE, SERVER_FILE
 from flows.prefect_process.delivery_files import files
+from flows.web_folder import WebFolder
 
 SECRET = "cropline:the-secret-of-the-server"
 API = "http://127.0.0.1:4217/api"
@@ -28,6 +29,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     (opened.prefect / SECRET_FILE).write_text(SECRET)
     write_json(opened.prefect / SERVER_FILE, {"api": API})
     return opened
+
+
+def address_of(store: Store, delivery: Path) -> str:
+    folder = served(store, delivery, API)
+    assert folder is not None
+    return folder.address
 
 
 @pytest.fixture
@@ -63,8 +70,7 @@ def client() -> Client:
 
 
 def test_an_address_leads_to_the_files_of_a_delivery(store: Store, delivery: Path, client: Client) -> None:
-    address = served_at(store, delivery, API)
-    assert address is not None
+    address = address_of(store, delivery)
     assert address.startswith(f"http://127.0.0.1:4217{PATH}/crop-map-2019-1/")
     below = address.split(PATH)[1]
     assert SECRET not in address
@@ -84,21 +90,32 @@ def test_an_address_leads_to_the_files_of_a_delivery(store: Store, delivery: Pat
 )  # fmt: skip
 def test_nothing_else_is_handed_out(store: Store, delivery: Path, client: Client, path: str) -> None:
     (delivery.parent / "outside.txt").write_text("private")
-    below = str(served_at(store, delivery, API)).split(PATH)[1]
+    below = address_of(store, delivery).split(PATH)[1]
     answer = client.get(path.format(below, key=key_of(SECRET, "other")))
     assert (answer.status_code, "private" in answer.text) == (404, False)
 
 
 def test_nothing_is_changed_and_no_page_elsewhere_is_answered(store: Store, delivery: Path, client: Client) -> None:
-    below = str(served_at(store, delivery, API)).split(PATH)[1]
+    below = address_of(store, delivery).split(PATH)[1]
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert client.request(method, f"{below}/report.html").status_code == 405
     assert client.get(f"{below}/report.html", headers={"Host": "evil.example"}).status_code == 400
 
 
 def test_only_the_own_server_s_deliveries_have_an_address(store: Store, delivery: Path, tmp_path: Path) -> None:
-    assert served_at(store, delivery, "http://10.0.0.7:4200/api") is None
-    assert served_at(store, delivery, None) is None
-    assert served_at(store, tmp_path, API) is None, "not listed"
+    assert served(store, delivery, "http://10.0.0.7:4200/api") is None
+    assert served(store, delivery, None) is None
+    assert served(store, tmp_path, API) is None, "not listed"
     (store.prefect / SECRET_FILE).unlink()
-    assert served_at(store, delivery, API) is None
+    assert served(store, delivery, API) is None
+
+
+def test_the_address_that_an_installation_is_set_to_comes_first(
+    store: Store, delivery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", API)
+    set_to = WebFolder(delivery.parent, "https://maps.example.org")
+    assert reachable(store, delivery, set_to) == set_to
+    elsewhere = reachable(store, delivery, WebFolder(delivery.parent / "other", "https://maps.example.org"))
+    assert elsewhere is not None
+    assert elsewhere.address_of(delivery / "report.html") == f"{address_of(store, delivery)}/report.html"

@@ -35,7 +35,8 @@ def delivered(tmp_path: Path) -> Path:
         delivery_kit.facts(area),
     )
     assert [path.name for path in files] == [
-        "crop_map.tif", "confidence.tif", "areas.csv", "overview.png", "report.html", "request.json", "item.json",
+        "crop_map.tif", "confidence.tif", "crop_map.qml", "crop_map.tif.aux.xml", "areas.csv", "overview.png", "report.html",
+        "request.json", "item.json",
     ]  # fmt: skip
     assert sorted(files) == sorted((tmp_path / "delivery").iterdir())
     return tmp_path / "delivery"

@@ -104,7 +104,7 @@ def test_a_failure_in_the_middle_leaves_the_old_delivery(tmp_path: Path, monkeyp
         for path in deliver(folder, mosaics, (delivery_kit.CROP_MAP, delivery_kit.CONFIDENCE), delivery_kit.facts(area))
     }
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(processors.delivery.deliver, "write_report", full)

@@ -54,7 +54,7 @@ def checked_item(folder: Path) -> pystac.Item:
 
 def test_report_and_item_tell_of_it_and_all_else_stays(tmp_path: Path) -> None:
     folder = evaluation_kit.delivered(tmp_path, evaluation_kit.pixels())
-    (folder / "crop_map.tif.aux.xml").write_text("<of a gis/>")
+    (folder / "crop_map.tif.ovr").write_text("of a gis")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     delivered = open_delivered(folder)
     made = evaluation_of(delivered, tmp_path)

@@ -1,0 +1,155 @@
+"""Parcels of a delivery as GeoParquet, with the core fields of fiboa, and as GeoPackage: the same rows in both.
+
+What is smaller than a parcel stands in a row of its own for each crop, without a geometry, so that hectares add up to those of the map.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from catalog.errors import StoreError
+from catalog.grid import PIXEL
+from catalog.legend import LegendClass
+from catalog.storage.system_errors import refusal
+from catalog.storage.whole import written_whole
+from processors.delivery.areas import HECTARE
+from processors.delivery.provenance import DeliveryFacts
+from processors.views.segments import LEAST_HECTARES
+from processors.views.views import Views
+
+PARQUET, PACKAGE = "parcels.parquet", "parcels.gpkg"
+
+LAYER = "parcels"
+"""Layer of the GeoPackage."""
+
+BELOW = f"below {LEAST_HECTARES:g} ha"
+"""Note of the rows of what is smaller than a parcel."""
+
+SCHEMAS = ("https://vecorel.org/specification/v0.1.0/schema.yaml", "https://fiboa.org/specification/v0.3.0/schema.yaml")
+"""Specifications that the columns follow."""
+
+
+def write_parcels(folder: Path, views: Views, entries: Sequence[LegendClass], facts: DeliveryFacts) -> list[Path]:
+    """Write both files and return their paths; none where the views have no parcels. ``entries``: classes that the map can show.
+
+    The same parcels give the same bytes. Raises `StoreError` where they can't be written.
+    """
+    if views.parcels is None:
+        return []
+    import geopandas  # brings pandas, slowly
+
+    frame = geopandas.read_parquet(views.parcels)
+    observed = max([facts.used[-1].time] if facts.used else [facts.period[1]])
+    frame = _with_below(frame, views.below, {entry.value: entry.name for entry in entries})
+    frame = _described(frame, observed, facts, drawn=not views.declared)
+    parquet, package = folder / PARQUET, folder / PACKAGE
+    _write_parquet(parquet, frame, f"{facts.processor}-{facts.year}-{facts.request_digest}")
+    _write_package(package, frame, observed)
+    return [parquet, package]
+
+
+def _with_below(frame: Any, below: dict[int, int], names: dict[int, str]) -> Any:
+    """The frame with ids as text, and a row without a geometry for what of each crop is smaller than a parcel."""
+    import geopandas
+    import pandas as pd
+
+    frame = frame.assign(id=frame["id"].astype("string"))
+    frame.insert(3, "note", pd.array([None] * len(frame), dtype="string"))
+    values = sorted(below)
+    if not values:
+        return frame
+    pixels = np.array([below[value] for value in values], np.int64)
+    rows = geopandas.GeoDataFrame(
+        {
+            "id": pd.array([f"below-{value}" for value in values], dtype="string"),
+            "value": np.array(values, np.uint8),
+            "crop": pd.array([names.get(value) for value in values], dtype="string"),
+            "note": pd.array([BELOW] * len(values), dtype="string"),
+            "hectares": pixels * PIXEL**2 / HECTARE,
+            "pixels": pixels,
+        },
+        geometry=[shapely.MultiPolygon()] * len(values),
+        crs=frame.crs,
+    )
+    return geopandas.GeoDataFrame(
+        pd.concat(
+            [frame, rows.reindex(columns=frame.columns).astype(frame.dtypes.drop("geometry").to_dict())],
+            ignore_index=True,
+        ),
+        crs=frame.crs,
+    )
+
+
+def _described(frame: Any, observed: datetime, facts: DeliveryFacts, *, drawn: bool) -> Any:
+    """The frame with fiboa's columns. ``drawn``: whether the outlines are made of the map."""
+    import pandas as pd
+
+    area = shapely.area(frame.geometry.to_numpy())
+    details = f"Outlines of the map by {facts.software}, {facts.processor} {facts.processor_version}"
+    own = {
+        "metrics:area": np.where(area > 0, area, np.nan).astype(np.float32),  # m² of the outline
+        "determination:datetime": pd.Series([pd.Timestamp(observed)] * len(frame))
+        .dt.tz_convert("UTC")
+        .astype("datetime64[ms, UTC]"),
+        "determination:method": pd.array(["auto-imagery" if drawn else "unknown"] * len(frame), dtype="string"),
+        "determination:details": pd.array(
+            [details if drawn else "As declared, in a file of the request"] * len(frame), dtype="string"
+        ),
+    }
+    frame = frame.rename(columns={name: f"declared_{name}" for name in own if name in frame.columns})
+    others = [name for name in frame.columns if name != "geometry"]
+    return frame.assign(**own)[[*others, *own, "geometry"]]
+
+
+def _write_parquet(path: Path, frame: Any, collection: str) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with written_whole(path) as temporary:
+        frame.to_parquet(temporary, index=False, write_covering_bbox=True, schema_version="1.1.0")
+        table = parquet.read_table(temporary)
+        about = {
+            **(table.schema.metadata or {}),
+            b"collection": json.dumps({"schemas": {collection: SCHEMAS}}).encode(),
+        }
+        about.pop(b"pandas", None)
+        required = ("id", "geometry")
+        fields = [field.with_nullable(field.name not in required) for field in table.schema]
+        table = table.cast(pa.schema(fields)).replace_schema_metadata(about)
+        parquet.write_table(table, temporary, compression="zstd", row_group_size=50_000)
+
+
+def _write_package(path: Path, frame: Any, observed: datetime) -> None:
+    import pyogrio
+
+    frame = frame.rename(columns={name: name.replace(":", "_") for name in frame.columns})
+    with written_whole(path) as temporary, _dated(observed):
+        temporary.unlink()  # GDAL would open what is there
+        try:
+            pyogrio.write_dataframe(
+                frame, temporary, driver="GPKG", layer=LAYER, promote_to_multi=True, layer_options={"FID": "fid"}
+            )
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
+            raise StoreError(
+                f"can't write {path.name} in {path.parent}: {refusal(error, path)}, and run again."
+            ) from error
+
+
+@contextmanager
+def _dated(observed: datetime) -> Iterator[None]:
+    """A GeoPackage says when it was last changed: of one that is written in the block, a time that the same request has again."""
+    import pyogrio
+
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{observed:%Y-%m-%dT%H:%M:%S}.000Z"})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})

@@ -1,0 +1,247 @@
+"""Parcels that a request names, read from any vector file onto the zone, and laid over its pixels."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from pyproj import CRS, Transformer
+from shapely.geometry.base import BaseGeometry
+
+from catalog.errors import RequestError
+from catalog.grid import Window, burnt, clipped
+from catalog.guards.vectors import check_form, layer_summary, polygon_layers, read_layer, read_parquet, vector_errors
+from catalog.quoting import shortened, shown
+from processors.patches.polygons import RowFault, faults_text, polygons_of
+
+FORMS = "Give polygons as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf."
+
+COLUMNS = (
+    "id", "value", "crop", "share", "confidence", "hectares", "pixels", "ndvi_peak", "ndvi_peak_date", "geometry",
+)  # fmt: skip
+"""Own columns of a table of parcels."""
+
+PREFIX = "declared_"
+"""Before the name of a column of the file that is also the name of one of ours."""
+
+_TAKEN = {*COLUMNS, "fid", "geom"}
+"""Names, in lower case, that columns of the file don't keep: GeoPackages take the last two for themselves, and tell no cases apart."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declared:
+    """Parcels of a file that lie in an area, in the order of the file: polygons (N,) in the zone's metres, other columns as a frame."""
+
+    name: str
+    polygons: npt.NDArray[Any]
+    columns: Any
+    outside: int
+    """Rows of the file that lie elsewhere."""
+    unused: str
+    """Rows that can't be used, in words; empty where all can."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about rows that no parcel of the delivery is of."""
+        notes = []
+        if self.outside:
+            rows = "parcel lies" if self.outside == 1 else "parcels lie"
+            notes.append(f"parcels {self.name}: {self.outside} {rows} outside of the area.")
+        if self.unused:
+            notes.append(f"parcels {self.name}: {self.unused}.")
+        return tuple(notes)
+
+
+def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | None = None) -> Declared:
+    """Read the parcels of a vector file that lie in an area, given in the metres of a zone. ``layer``: of a file with several.
+
+    Raises `RequestError` where the file is missing, holds no polygons, doesn't say where they are, or none of them lies in the area.
+    """
+    if not path.exists():
+        raise RequestError(f"parcels: no file {path}. Check the path; it resolves from where the command runs.")
+    frame, count, nowhere = _read(path, zone_area, epsg, layer)
+
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"parcels {path}: can't be brought to EPSG:{epsg}: {why}. Reproject it first.")
+
+    with vector_errors(refuse), np.errstate(all="ignore"):
+        moved = _moved(frame.geometry.to_numpy(), CRS.from_user_input(frame.crs), epsg)
+        held = polygons_of(moved)
+        polygons, rows = _by_row(held.shapes, held.rows)
+    shapely.prepare(zone_area)
+    meets = shapely.intersects(zone_area, polygons)
+    faults = held.faults | Counter(
+        {RowFault.NO_GEOMETRY: nowhere}
+    )  # which may or may not be among the rows that were read
+    unused = faults_text(faults)
+    if not meets.any():
+        raise RequestError(
+            f"parcels {path}: none of its {count} rows lies in the area{f' ({unused})' if unused else ''}. Give parcels of the area, or an "
+            "area around them."
+        )
+    columns = frame.drop(columns=frame.geometry.name).iloc[rows[meets]].reset_index(drop=True)
+    outside = count - int(meets.sum()) - faults.total()
+    return Declared(path.name, polygons[meets], _own_names(columns), outside, unused)
+
+
+def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> tuple[Any, int, int]:
+    """Rows near the area, how many there are in all, and how many of these have no geometry."""
+
+    def refuse(why: str) -> RequestError:
+        return RequestError(f"parcels {path}: can't be read ({why}). {FORMS}")
+
+    check_form(path, refuse)
+    if _is_parquet(path):
+        if named is not None:
+            raise RequestError(f"parcels_layer: {path} is a GeoParquet file, which has no layers. Drop parcels_layer.")
+        frame = read_parquet(path, refuse)
+        if frame.crs is None:
+            raise _without_crs(path)
+        covering = [name for name in frame.columns if isinstance(next(iter(frame[name]), None), dict)]
+        return frame.drop(columns=[name for name in covering if name == "bbox"]), len(frame), 0  # made anew
+    layer = _the_layer(path, named, refuse)
+    crs, count, nowhere = layer_summary(path, layer, refuse)
+    if crs is None:
+        raise _without_crs(path)
+    with vector_errors(refuse):
+        around = Transformer.from_crs(epsg, crs, always_xy=True).transform_bounds(*zone_area.bounds)
+    # Where the area lies beyond what the file's coordinate system can say, all rows are read.
+    beyond = not np.isfinite(around).all() or around[0] > around[2]
+    return read_layer(path, layer, refuse, None if beyond else around), count, nowhere
+
+
+def _without_crs(path: Path) -> RequestError:
+    return RequestError(
+        f"parcels {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631, or give GeoJSON."
+    )
+
+
+def _is_parquet(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def _the_layer(path: Path, named: str | None, refuse: Any) -> str:
+    """The layer that is named, else the only one that may hold polygons."""
+    layers, listed = polygon_layers(path, refuse)
+    if named is not None:
+        if named not in layers:
+            raise RequestError(
+                f"parcels_layer: {path} has no layer {shown(named)} that may hold polygons. It has {shortened(listed, 300) or 'none'}."
+            )
+        return named
+    if not layers:
+        raise RequestError(f"parcels {path}: holds no polygons{f', but {listed}' if listed else ''}. {FORMS}")
+    if len(layers) > 1:
+        raise RequestError(
+            f"parcels {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Name the one meant: parcels_layer."
+        )
+    return layers[0]
+
+
+def _moved(shapes: npt.NDArray[Any], crs: CRS, epsg: int) -> npt.NDArray[Any]:
+    """Shapes in the metres of a zone; what lies beyond the coordinate system gets coordinates that are not finite."""
+    zone = CRS.from_epsg(epsg)
+    shapes = shapely.force_2d(shapes)
+    if crs.equals(zone):
+        return shapes
+    transform = Transformer.from_crs(crs, zone, always_xy=True).transform
+    moved: npt.NDArray[Any] = shapely.transform(shapes, transform, interleaved=False)  # type: ignore[arg-type]
+    return moved
+
+
+def _by_row(polygons: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """One geometry a row, and the rows that have one, rising."""
+    order = np.argsort(rows, kind="stable")
+    polygons, rows = polygons[order], rows[order]
+    own, starts = np.unique(rows, return_index=True)
+    ends = np.append(starts, len(rows))[1:]
+    whole = np.empty(len(own), object)
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        whole[number] = polygons[start] if end - start == 1 else shapely.union_all(polygons[start:end])
+    return whole, own
+
+
+def _own_names(columns: Any) -> Any:
+    """Columns under names that collide with none of ours, and with none of each other, whatever the case; as text where they hold other
+    than numbers, text and times."""
+    taken, names = set(_TAKEN), {}
+    for name in map(str, columns.columns):
+        wanted = f"{PREFIX}{name}" if name.casefold() in _TAKEN else name
+        unique, number = wanted, 1
+        while unique.casefold() in taken:
+            number += 1
+            unique = f"{wanted}_{number}"
+        taken.add(unique.casefold())
+        names[name] = unique
+    columns = columns.rename(columns=names)
+    for name in columns.columns:
+        if columns[name].dtype == object:
+            columns[name] = _texts(columns[name])
+    return columns
+
+
+def _texts(column: Any) -> Any:
+    import pandas as pd
+
+    return pd.array([_text(value) for value in column], dtype="string")
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return str(value)
+
+
+@dataclass(frozen=True)
+class DeclaredLayers:
+    """Declared parcels as numbers from 1 on, on the pixels of windows: a pixel belongs to a parcel that holds its centre."""
+
+    polygons: npt.NDArray[Any]
+
+    @cached_property
+    def _tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self.polygons)
+
+    def read(self, window: Window) -> tuple[npt.NDArray[np.int32], ...]:
+        """Layers (H, W) of numbers, 0 for none: parcels that overlap stand in different ones, so that each has all its pixels."""
+        near = np.sort(self._tree.query(shapely.box(*window.bounds)))
+        layers: list[npt.NDArray[np.int32]] = []
+        todo = near
+        while len(todo):
+            chosen, todo = _apart(self.polygons, todo)
+            parts = ((clipped(self.polygons[number], window), int(number) + 1) for number in chosen)
+            layers.append(burnt([(part, number) for part, number in parts if not part.is_empty], window))
+        return tuple(layers)
+
+
+def _apart(
+    polygons: npt.NDArray[Any], numbers: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Numbers of polygons none of which overlap, the first that can be, and the others."""
+    own = polygons[numbers]
+    first, second = shapely.STRtree(own).query(own, predicate="intersects")
+    pairs = first > second
+    first, second = first[pairs], second[pairs]
+    overlap = shapely.relate_pattern(own[first], own[second], "T********")
+    against: dict[int, list[int]] = {}
+    for later, earlier in zip(first[overlap].tolist(), second[overlap].tolist(), strict=True):
+        against.setdefault(later, []).append(earlier)
+    chosen = np.ones(len(numbers), np.bool_)
+    for later in sorted(against):
+        chosen[later] = not chosen[against[later]].any()
+    return numbers[chosen], numbers[~chosen]
