@@ -30,7 +30,7 @@ class Place {
   curve() {
     const { curves, parcels, bounds } = this.delivery;
     if (!curves) return [null, ""];
-    if (this.parcel >= 0 && curves.parcelCodes) return [curves.ofParcel(this.parcel), "NDVI, mean of the field's clear pixels"];
+    if (this.parcel >= 0 && curves.parcelCodes) return [curves.ofParcel(this.parcel), `NDVI, mean of the ${this.delivery.declared ? "parcel" : "field"}'s clear pixels`];
     const values = curves.ofPlace(this.x, this.y, bounds);
     return [values, `NDVI, mean of the clear pixels of the ${curves.grid.metres} m square around`];
   }
@@ -38,7 +38,7 @@ class Place {
   parcelWords() {
     const { parcels, crops } = this.delivery;
     const hectares = parcels.pixels[this.parcel] / 100, value = parcels.value[this.parcel];
-    const parts = [`Field of ${hectares.toFixed(2)} ha`];
+    const parts = [`${this.delivery.declared ? "Declared parcel" : "Field"} of ${hectares.toFixed(2)} ha`];
     if (value !== NO_VALUE && crops) {
       const share = parcels.share[this.parcel], sure = parcels.confidence[this.parcel];
       const on = share === NO_VALUE ? "" : ` on ${Math.round(share / 2)}\u00a0% of it`;
@@ -78,7 +78,7 @@ class Place {
       shown.push(element("p", {}, words));
       said += `. ${words}`;
     } else if (this.delivery.parcels && crops && ![0, NO_VALUE].includes(crops.at(this.x, this.y))) {
-      shown.push(element("p", { class: "soft" }, "Part of no field of 0.5 ha or more."));
+      shown.push(element("p", { class: "soft" }, this.delivery.declared ? "In none of the declared parcels." : "Part of no field of 0.5 ha or more."));
     }
     const others = measured.filter((layer) => !(crops && layer.name === "confidence"));
     if (others.length && this.inside) shown.push(this._values(others));
