@@ -81,11 +81,12 @@ class Place {
       shown.push(element("p", { class: "soft" }, this.delivery.declared ? "In none of the declared parcels." : "Part of no field of 0.5 ha or more."));
     }
     const others = measured.filter((layer) => !(crops && layer.name === "confidence"));
-    if (others.length && this.inside) shown.push(this._values(others));
+    if (others.length && this.inside && !crops) shown.push(this._values(others));
     if (!crops && this.inside && others.length) said = `${others[0].title}: ${others[0].words(others[0].at(this.x, this.y))}`;
     if (changes && changes.at(this.x, this.y) !== NO_VALUE) shown.push(element("p", {}, "The class of this pixel is another than in the map before."));
     const [values, whose] = this.inside ? this.curve() : [null, ""];
     if (values) shown.push(this.delivery.curves.picture(values), element("p", { class: "soft" }, `${whose}; strokes: no clear pixel on that date.`));
+    if (others.length && this.inside && crops) shown.push(this._values(others));
     shown.push(element("p", { class: "soft where" }, `E ${this.x.toFixed(0)} m, N ${this.y.toFixed(0)} m (EPSG:${epsg})`));
     into.replaceChildren(...shown);
     Object.assign(into.dataset, { x: this.x, y: this.y, value: crops ? crops.at(this.x, this.y) : "", parcel: this.parcel });
@@ -97,17 +98,17 @@ class Place {
     const box = element("div", { class: "values" });
     let name = "", table = null;
     for (const layer of layers) {
+      const how = squaresWords(layer), heading = `${layer.variable}${how ? ` (${how})` : ""}`;
+      const value = element("span", { "data-layer": layer.key }, layer.words(layer.at(this.x, this.y)));
+      if (!layer.band) { box.append(element("p", { class: "soft" }, `${heading}: `, value)); continue; }
       if (layer.name !== name) {
         name = layer.name;
         table = element("table");
-        const how = squaresWords(layer);
-        box.append(element("p", { class: "what" }, `${layer.variable}${how ? ` (${how})` : ""}`), table);
+        box.append(element("p", { class: "what" }, heading), table);
       }
-      const row = table.insertRow(), code = layer.at(this.x, this.y);
-      row.insertCell().textContent = layer.band || "value";
-      const cell = row.insertCell();
-      cell.textContent = layer.words(code);
-      cell.dataset.layer = layer.key;
+      const row = table.insertRow();
+      row.insertCell().textContent = layer.band;
+      row.insertCell().append(value);
     }
     return box;
   }
