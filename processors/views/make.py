@@ -59,7 +59,7 @@ def make_views(
     """
     dates = season.own
     names, days = [date.id for date in dates], tuple(date.time.date() for date in dates)
-    parcels = parcels_of(of_map, declared, folder)
+    parcels, notes = parcels_of(of_map, declared, folder)
     windows = blocks_of_season(of_map.zone_area, of_map.window)
     bands = [band for band in sorted({*TRUE_COLOR, *NDVI}) if band in season.bands]
     colored, curved = (all(band in bands for band in needed) for needed in (TRUE_COLOR, NDVI))
@@ -95,7 +95,7 @@ def make_views(
         declared=declared is not None,
         clear_count=path,
         clear_count_variable=counted,
-        notes=() if declared is None else declared.notes,
+        notes=notes,
     )
 
 

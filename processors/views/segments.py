@@ -43,6 +43,8 @@ class Segments:
     value: npt.NDArray[np.uint8]
     pixels: npt.NDArray[np.int64]
     below: dict[int, int]
+    edges: int
+    """Edges of pixels along the outlines of all parcels, but for those along the borders of blocks."""
 
 
 class NumberRaster:
@@ -105,14 +107,20 @@ def find_segments(classes: MapBlocks, values: Sequence[int], path: Path, least: 
         below[kept] -= size
     numbers = NumberRaster(path, classes.window, [block for block, _ in found.ranges])
     numbers.create()
+    edges = 0
     for (block, map_values), (_, labels_kept) in zip(classes, found.ranges, strict=True):
         labels, _ = _labelled(map_values, values)
         table = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
         table[labels_kept.labels] = number_of[labels_kept.first : labels_kept.first + len(labels_kept.labels)]
         if table.any():
-            numbers.write(block, table[labels])
+            own = table[labels]
+            numbers.write(block, own)
+            # An edge between two parcels is on the outline of both.
+            for first, second in ((own[:-1], own[1:]), (own[:, :-1], own[:, 1:])):
+                apart = first != second
+                edges += int((apart & (first > 0)).sum() + (apart & (second > 0)).sum())
     numbers.close()
-    return Segments(numbers, of_number, pixels, {value: count for value, count in below.items() if count})
+    return Segments(numbers, of_number, pixels, {value: count for value, count in below.items() if count}, edges)
 
 
 @dataclass(frozen=True, slots=True)
