@@ -20,7 +20,7 @@ from processors.season import Season
 from processors.views.curves import CurveSums, squares_of_curves
 from processors.views.declared import Declared
 from processors.views.parcel_table import parcel_frame
-from processors.views.parcels import Map, Parcels, parcels_of
+from processors.views.parcels import NUMBERS, Map, Parcels, parcels_of
 from processors.views.quicklooks import QuickLooks, squares_of_thumbnails
 from processors.views.season_pass import (
     NDVI,
@@ -84,6 +84,7 @@ def make_views(
     if parcels is not None:
         table = folder / "parcels.parquet"
         parcel_frame(parcels, sums, days, of_map.window.epsg).to_parquet(table, index=False)
+    (folder / NUMBERS).unlink(missing_ok=True)
     return Views(
         true_color=picture,
         true_color_dates=shown,

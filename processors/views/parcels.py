@@ -19,6 +19,9 @@ from processors.views.outlines import MOST_EDGES, outline
 from processors.views.parcel_map import MapOfParcels, NumberLayers, map_of_parcels
 from processors.views.segments import BLOCK, MapBlocks, NumberRaster, find_segments
 
+NUMBERS = "numbers.tif"
+"""File of the numbers of the map's parcels on the pixels, while the views are made."""
+
 CONFIDENCE = "confidence"
 """Variable of how sure a class map is, 0 to 1."""
 
@@ -74,7 +77,7 @@ def parcels_of(of_map: Map, declared: Declared | None, folder: Path) -> tuple[Pa
         return None, ()
     values = [entry.value for entry in classes.legend.classes]
     found = find_segments(
-        MapBlocks(of_map.rasters[classes.name], of_map.window, tuple(blocks)), values, folder / "numbers.tif"
+        MapBlocks(of_map.rasters[classes.name], of_map.window, tuple(blocks)), values, folder / NUMBERS
     )
     if found.edges > MOST_EDGES:
         return None, (f"No parcels are outlined: the map is too speckled ({found.edges / 1e6:.0f} million edges).",)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,29 +60,18 @@ class NumberRaster:
         ):  # fmt: skip
             pass
 
-    @cached_property
-    def _raster(self) -> Any:
-        return rasterio.open(self.path, "r+")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "window": self.window, "blocks": self.blocks}
-
-    def close(self) -> None:
-        """Close the file; it is opened again when it is asked for."""
-        if "_raster" in self.__dict__:
-            self._raster.close()
-            del self.__dict__["_raster"]
-
     def read(self, window: Window) -> npt.NDArray[np.int32]:
         """Numbers (H, W) of any window; 0 beyond the raster."""
         numbers = np.zeros(window.shape, np.int32)
         part = window.intersection(self.window)
         if part is not None:
-            numbers[window.slices(part)] = self._raster.read(1, window=self._place(part))
+            with rasterio.open(self.path) as raster:
+                numbers[window.slices(part)] = raster.read(1, window=self._place(part))
         return numbers
 
     def write(self, block: Window, numbers: npt.NDArray[np.int32]) -> None:
-        self._raster.write(numbers, 1, window=self._place(block))
+        with rasterio.open(self.path, "r+") as raster:
+            raster.write(numbers, 1, window=self._place(block))
 
     def _place(self, part: Window) -> RasterWindow:
         return RasterWindow(part.left - self.window.left, self.window.top - part.top, part.width, part.height)
@@ -119,7 +106,6 @@ def find_segments(classes: MapBlocks, values: Sequence[int], path: Path, least: 
             for first, second in ((own[:-1], own[1:]), (own[:, :-1], own[:, 1:])):
                 apart = first != second
                 edges += int((apart & (first > 0)).sum() + (apart & (second > 0)).sum())
-    numbers.close()
     return Segments(numbers, of_number, pixels, {value: count for value, count in below.items() if count}, edges)
 
 
