@@ -162,6 +162,9 @@ class Artifacts:
             self.picture("map", files["overview.png"], facts.notice, report)
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
+            rows.sort(
+                key=lambda row: -float(row["hectares"])
+            )  # largest first: the UI searches tables and doesn't sort them
             self.table("hectares", rows, " ".join(comments))
         if "changes.json" in files:
             changes = read_changes(files["changes.json"])

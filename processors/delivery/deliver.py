@@ -102,10 +102,10 @@ def _write(
     # An area that lies in a file of the store is given whole: the delivery must do without the store.
     write_json(aside / "request.json", {**facts.request, "area": facts.area})
     report = aside / "report.html"
-    drawn = {**rasters, **{path.stem: path for path in files if path.name == f"{RASTER}.tif"}}
+    drawn = {path.stem: path for path in files if path.suffix == ".tif"}
     write_report(
         report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table,
-        rasters=drawn, declared=[variable for variable in declared if variable.name in drawn], views=views,
+        rasters=drawn, declared=(*declared, *counted), views=views,
     )  # fmt: skip
     files += [picture, report, aside / "request.json"]
     item = make_item(facts, files, (*declared, *counted))

@@ -96,9 +96,9 @@ def _described(frame: Any, observed: datetime, facts: DeliveryFacts, *, drawn: b
     details = f"Outlines of the map by {facts.software}, {facts.processor} {facts.processor_version}"
     own = {
         "metrics:area": np.where(area > 0, area, np.nan).astype(np.float32),  # m² of the outline
-        "determination:datetime": pd.Series([pd.Timestamp(observed)] * len(frame))
-        .dt.tz_convert("UTC")
-        .astype("datetime64[ms, UTC]"),
+        "determination:datetime": pd.Series(
+            pd.to_datetime([observed] * len(frame), utc=True)  # of a time zone also where there are none
+        ).astype("datetime64[ms, UTC]"),
         "determination:method": pd.array(["auto-imagery" if drawn else "unknown"] * len(frame), dtype="string"),
         "determination:details": pd.array(
             [details if drawn else "As declared, in a file of the request"] * len(frame), dtype="string"

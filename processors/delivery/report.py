@@ -15,7 +15,7 @@ from shapely.geometry import shape
 from catalog.area import area_km2
 from catalog.grid import PIXEL
 from catalog.storage.whole import written_whole
-from processors.delivery.areas import HECTARE, NO_ESTIMATE, AreaTable
+from processors.delivery.areas import CERTAIN, HECTARE, NO_ESTIMATE, AreaTable
 from processors.delivery.page.data import make_map
 from processors.delivery.page.script import browser_code
 from processors.delivery.provenance import DeliveryFacts, location_text, months_text
@@ -93,6 +93,8 @@ def write_report(
         code=code,
         map=make_map(rasters, declared, facts, views, [row.entry for row in shown], taken),
         shown=shown,
+        uncertain=table is not None and all(row.uncertain is not None for row in table.rows),
+        certain=CERTAIN,
         longest=max((row.pixels for row in shown), default=1),
         facts=facts,
         season=months_text(facts.period),

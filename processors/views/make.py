@@ -20,7 +20,7 @@ from processors.season import Season
 from processors.views.curves import CurveSums, squares_of_curves
 from processors.views.declared import Declared
 from processors.views.parcel_table import parcel_frame
-from processors.views.parcels import Map, Parcels, parcels_of
+from processors.views.parcels import NUMBERS, Map, Parcels, parcels_of
 from processors.views.quicklooks import QuickLooks, squares_of_thumbnails
 from processors.views.season_pass import (
     NDVI,
@@ -59,7 +59,7 @@ def make_views(
     """
     dates = season.own
     names, days = [date.id for date in dates], tuple(date.time.date() for date in dates)
-    parcels = parcels_of(of_map, declared, folder)
+    parcels, notes = parcels_of(of_map, declared, folder)
     windows = blocks_of_season(of_map.zone_area, of_map.window)
     bands = [band for band in sorted({*TRUE_COLOR, *NDVI}) if band in season.bands]
     colored, curved = (all(band in bands for band in needed) for needed in (TRUE_COLOR, NDVI))
@@ -84,6 +84,7 @@ def make_views(
     if parcels is not None:
         table = folder / "parcels.parquet"
         parcel_frame(parcels, sums, days, of_map.window.epsg).to_parquet(table, index=False)
+    (folder / NUMBERS).unlink(missing_ok=True)
     return Views(
         true_color=picture,
         true_color_dates=shown,
@@ -95,7 +96,7 @@ def make_views(
         declared=declared is not None,
         clear_count=path,
         clear_count_variable=counted,
-        notes=() if declared is None else declared.notes,
+        notes=notes,
     )
 
 

@@ -15,9 +15,12 @@ from catalog.grid import Window, blocks_meeting
 from catalog.legend import MAP_BACKGROUND, background_entry
 from processors.rasters import Variable
 from processors.views.declared import Declared, DeclaredLayers
-from processors.views.outlines import outline
+from processors.views.outlines import MOST_EDGES, outline
 from processors.views.parcel_map import MapOfParcels, NumberLayers, map_of_parcels
 from processors.views.segments import BLOCK, MapBlocks, NumberRaster, find_segments
+
+NUMBERS = "numbers.tif"
+"""File of the numbers of the map's parcels on the pixels, while the views are made."""
 
 CONFIDENCE = "confidence"
 """Variable of how sure a class map is, 0 to 1."""
@@ -57,9 +60,10 @@ class Parcels:
         return len(self.polygons)
 
 
-def parcels_of(of_map: Map, declared: Declared | None, folder: Path) -> Parcels | None:
-    """The request's parcels, else those of the map; None where it names none and the map has no classes.
+def parcels_of(of_map: Map, declared: Declared | None, folder: Path) -> tuple[Parcels | None, tuple[str, ...]]:
+    """The request's parcels, else those of the map, and sentences that a delivery must show of them.
 
+    None where it names none and the map has no classes, or is so speckled that outlines would take too much (`MOST_EDGES`).
     ``folder``: of the file that says which pixel belongs to which parcel.
     """
     classes = of_map.classes
@@ -68,17 +72,19 @@ def parcels_of(of_map: Map, declared: Declared | None, folder: Path) -> Parcels 
     if declared is not None:
         layers = DeclaredLayers(declared.polygons)
         counted = None if classes is None else _counted(layers, len(declared.polygons), of_map, classes, names, blocks)
-        return Parcels(declared.polygons, counted, names, layers, {}, declared.columns)
+        return Parcels(declared.polygons, counted, names, layers, {}, declared.columns), declared.notes
     if classes is None or classes.legend is None:
-        return None
+        return None, ()
     values = [entry.value for entry in classes.legend.classes]
     found = find_segments(
-        MapBlocks(of_map.rasters[classes.name], of_map.window, tuple(blocks)), values, folder / "numbers.tif"
+        MapBlocks(of_map.rasters[classes.name], of_map.window, tuple(blocks)), values, folder / NUMBERS
     )
+    if found.edges > MOST_EDGES:
+        return None, (f"No parcels are outlined: the map is too speckled ({found.edges / 1e6:.0f} million edges).",)
     layers_of_map = OneLayer(found.numbers)
     polygons = outline(found)
     counted = _counted(layers_of_map, len(polygons), of_map, classes, names, found.numbers.blocks)
-    return Parcels(polygons, counted, names, layers_of_map, found.below)
+    return Parcels(polygons, counted, names, layers_of_map, found.below), ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +38,8 @@ class Segments:
     value: npt.NDArray[np.uint8]
     pixels: npt.NDArray[np.int64]
     below: dict[int, int]
+    edges: int
+    """Edges of pixels along the outlines of all parcels, but for those along the borders of blocks."""
 
 
 class NumberRaster:
@@ -57,29 +57,18 @@ class NumberRaster:
         ):  # fmt: skip
             pass
 
-    @cached_property
-    def _raster(self) -> Any:
-        return rasterio.open(self.path, "r+")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "window": self.window, "blocks": self.blocks}
-
-    def close(self) -> None:
-        """Close the file; it is opened again when it is asked for."""
-        if "_raster" in self.__dict__:
-            self._raster.close()
-            del self.__dict__["_raster"]
-
     def read(self, window: Window) -> npt.NDArray[np.int32]:
         """Numbers (H, W) of any window; 0 beyond the raster."""
         numbers = np.zeros(window.shape, np.int32)
         part = window.intersection(self.window)
         if part is not None:
-            numbers[window.slices(part)] = self._raster.read(1, window=self._place(part))
+            with rasterio.open(self.path) as raster:
+                numbers[window.slices(part)] = raster.read(1, window=self._place(part))
         return numbers
 
     def write(self, block: Window, numbers: npt.NDArray[np.int32]) -> None:
-        self._raster.write(numbers, 1, window=self._place(block))
+        with rasterio.open(self.path, "r+") as raster:
+            raster.write(numbers, 1, window=self._place(block))
 
     def _place(self, part: Window) -> RasterWindow:
         return RasterWindow(part.left - self.window.left, self.window.top - part.top, part.width, part.height)
@@ -102,14 +91,19 @@ def find_segments(classes: MapBlocks, values: Sequence[int], path: Path, least: 
         below[kept] -= size
     numbers = NumberRaster(path, classes.window, [block for block, _ in found.ranges])
     numbers.create()
+    edges = 0
     for (block, map_values), (_, labels_kept) in zip(classes, found.ranges, strict=True):
         labels, _ = _labelled(map_values, values)
         table = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
         table[labels_kept.labels] = number_of[labels_kept.first : labels_kept.first + len(labels_kept.labels)]
         if table.any():
-            numbers.write(block, table[labels])
-    numbers.close()
-    return Segments(numbers, of_number, pixels, {value: count for value, count in below.items() if count})
+            own = table[labels]
+            numbers.write(block, own)
+            # An edge between two parcels is on the outline of both.
+            for first, second in ((own[:-1], own[1:]), (own[:, :-1], own[:, 1:])):
+                apart = first != second
+                edges += int((apart & (first > 0)).sum() + (apart & (second > 0)).sum())
+    return Segments(numbers, of_number, pixels, {value: count for value, count in below.items() if count}, edges)
 
 
 @dataclass(frozen=True, slots=True)

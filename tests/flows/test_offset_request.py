@@ -102,8 +102,8 @@ def test_a_missing_offset_costs_a_date_unless_the_request_gives_it(asked: Callab
     assert april(tmp_path) == pytest.approx(APRIL, abs=0.03)  # of the two other dates
     item = json.loads((tmp_path / "map" / "item.json").read_text(encoding="utf-8"))
     assert suspect in item["properties"]["cropline:notes"][0]
-    header = (tmp_path / "map" / "report.html").read_text(encoding="utf-8").partition("</header>")[0]
-    assert suspect in header
+    report = (tmp_path / "map" / "report.html").read_text(encoding="utf-8")
+    assert suspect in report.partition('class="side"')[0].partition('class="said"')[2], "on the map itself"
 
     done = asked(without_offsets, output="given", offset={suspect: -1000})
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ NAMES = {
     "results": "results.zarr",
     "shared_results": "shared-results.txt",
     "mosaic": "mosaic",
+    "views": "views",
     "delivered": "delivered.json",
 }
 

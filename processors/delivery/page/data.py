@@ -119,6 +119,7 @@ def make_map(
     west, south, east, north = whole.bounds
     data: dict[str, Any] = {
         "epsg": facts.epsg,
+        "declared": bool(facts.request.get("parcels")),
         "bounds": [west, south, east, north],
         "marks": {name: sorted(marks_of(shown, grey=grey).items()) for name, grey in (("alike", False), ("all", True))},
         "area": outlines.area_record(zone_area, whole, max(east - west, north - south) / 1600),

@@ -42,7 +42,7 @@ def test_last_line_is_the_delivery_as_json(undisturbed: tuple[Path, Any]) -> Non
     assert told["scores"] == []
     assert all(item["used"] for item in told["acquisitions"])
     assert len(told["acquisitions"]) >= 5
-    stages = ["order", "extend", "ingest", "mask", "season", "patch", "thematic", "mosaic", "deliver"]
+    stages = ["order", "extend", "ingest", "mask", "season", "patch", "thematic", "mosaic", "views", "deliver"]
     assert list(told["seconds"]) == stages
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 from shapely.geometry import box
 
+import processors.views.parcels
 from catalog.grid import Window, burnt, inside
 from processors.views.parcels import Map
 from processors.views.views import Views
@@ -192,3 +193,13 @@ def test_the_same_files_however_many_workers_there_are(
         assert first is not None
         assert second is not None
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_map_that_is_too_speckled_has_no_parcels_and_says_so(
+    tmp_path: Path, ground: views_kit.Ground, of_map: Map, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processors.views.parcels, "MOST_EDGES", 1000)
+    found = views_kit.views(tmp_path / "views", ground, of_map, views_kit.season(CLEAR))
+    assert found.parcels is None
+    assert found.notes == ("No parcels are outlined: the map is too speckled (0 million edges).",)
+    assert found.curves is not None

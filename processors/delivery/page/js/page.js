@@ -16,7 +16,7 @@ async function opened(data) {
     await image.decode();
   }
   return {
-    bounds, epsg: data.epsg, layers, image, picture: data.picture,
+    bounds, epsg: data.epsg, declared: data.declared, layers, image, picture: data.picture,
     crops: classed[0] ?? null, changes: classed[1] ?? null, measured: layers.filter((layer) => !layer.classes),
     area: new Outlines(await unpacked(data.area), bounds[0], bounds[1]),
     parcels: data.parcels ? await Parcels.from(data.parcels, bounds) : null,

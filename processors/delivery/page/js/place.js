@@ -30,7 +30,7 @@ class Place {
   curve() {
     const { curves, parcels, bounds } = this.delivery;
     if (!curves) return [null, ""];
-    if (this.parcel >= 0 && curves.parcelCodes) return [curves.ofParcel(this.parcel), "NDVI, mean of the field's clear pixels"];
+    if (this.parcel >= 0 && curves.parcelCodes) return [curves.ofParcel(this.parcel), `NDVI, mean of the ${this.delivery.declared ? "parcel" : "field"}'s clear pixels`];
     const values = curves.ofPlace(this.x, this.y, bounds);
     return [values, `NDVI, mean of the clear pixels of the ${curves.grid.metres} m square around`];
   }
@@ -38,7 +38,7 @@ class Place {
   parcelWords() {
     const { parcels, crops } = this.delivery;
     const hectares = parcels.pixels[this.parcel] / 100, value = parcels.value[this.parcel];
-    const parts = [`Field of ${hectares.toFixed(2)} ha`];
+    const parts = [`${this.delivery.declared ? "Declared parcel" : "Field"} of ${hectares.toFixed(2)} ha`];
     if (value !== NO_VALUE && crops) {
       const share = parcels.share[this.parcel], sure = parcels.confidence[this.parcel];
       const on = share === NO_VALUE ? "" : ` on ${Math.round(share / 2)}\u00a0% of it`;
@@ -78,14 +78,15 @@ class Place {
       shown.push(element("p", {}, words));
       said += `. ${words}`;
     } else if (this.delivery.parcels && crops && ![0, NO_VALUE].includes(crops.at(this.x, this.y))) {
-      shown.push(element("p", { class: "soft" }, "Part of no field of 0.5 ha or more."));
+      shown.push(element("p", { class: "soft" }, this.delivery.declared ? "In none of the declared parcels." : "Part of no field of 0.5 ha or more."));
     }
     const others = measured.filter((layer) => !(crops && layer.name === "confidence"));
-    if (others.length && this.inside) shown.push(this._values(others));
+    if (others.length && this.inside && !crops) shown.push(this._values(others));
     if (!crops && this.inside && others.length) said = `${others[0].title}: ${others[0].words(others[0].at(this.x, this.y))}`;
     if (changes && changes.at(this.x, this.y) !== NO_VALUE) shown.push(element("p", {}, "The class of this pixel is another than in the map before."));
     const [values, whose] = this.inside ? this.curve() : [null, ""];
     if (values) shown.push(this.delivery.curves.picture(values), element("p", { class: "soft" }, `${whose}; strokes: no clear pixel on that date.`));
+    if (others.length && this.inside && crops) shown.push(this._values(others));
     shown.push(element("p", { class: "soft where" }, `E ${this.x.toFixed(0)} m, N ${this.y.toFixed(0)} m (EPSG:${epsg})`));
     into.replaceChildren(...shown);
     Object.assign(into.dataset, { x: this.x, y: this.y, value: crops ? crops.at(this.x, this.y) : "", parcel: this.parcel });
@@ -97,17 +98,17 @@ class Place {
     const box = element("div", { class: "values" });
     let name = "", table = null;
     for (const layer of layers) {
+      const how = squaresWords(layer), heading = `${layer.variable}${how ? ` (${how})` : ""}`;
+      const value = element("span", { "data-layer": layer.key }, layer.words(layer.at(this.x, this.y)));
+      if (!layer.band) { box.append(element("p", { class: "soft" }, `${heading}: `, value)); continue; }
       if (layer.name !== name) {
         name = layer.name;
         table = element("table");
-        const how = squaresWords(layer);
-        box.append(element("p", { class: "what" }, `${layer.variable}${how ? ` (${how})` : ""}`), table);
+        box.append(element("p", { class: "what" }, heading), table);
       }
-      const row = table.insertRow(), code = layer.at(this.x, this.y);
-      row.insertCell().textContent = layer.band || "value";
-      const cell = row.insertCell();
-      cell.textContent = layer.words(code);
-      cell.dataset.layer = layer.key;
+      const row = table.insertRow();
+      row.insertCell().textContent = layer.band;
+      row.insertCell().append(value);
     }
     return box;
   }
