@@ -193,6 +193,7 @@ def _server(
         own = {
             # No page but its own gets an answer, under both names that a browser may be given.
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}",
+            "PREFECT_UI_API_URL": f"http://127.0.0.1:{free}/api",  # else the UI may ask the usual port, where another server answers
             **database.variables,
         }
         options = ["--host", "127.0.0.1", "--port", str(free)]

@@ -48,6 +48,12 @@ def _client(installation: Installation, **headers: str) -> httpx.Client:
     return httpx.Client(base_url=installation.services.api, headers=headers, timeout=60)
 
 
+def test_the_pages_ask_the_server_that_they_are_from(installation: Installation) -> None:
+    """The usual port may be another server's, who would be asked and told this one's secret."""
+    answer = httpx.get(f"{installation.services.ui}/ui-settings", timeout=60)
+    assert answer.json()["api_url"] == installation.services.api
+
+
 def test_without_the_secret_everything_but_the_health_checks_is_refused(installation: Installation) -> None:
     with _client(installation, **authorization(installation.secret)) as client:
         paths = client.get("/openapi.json").json()["paths"]
