@@ -110,7 +110,7 @@ def _parameters(request: Mapping[str, Any] | str | Path, replace: bool) -> dict[
     return given | ({"replace": True} if replace else {})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MadeMap:
     """A delivered map."""
 
@@ -167,6 +167,14 @@ class MadeMap:
             raise DeliveryError(f"the delivery {self.folder} has no {name}. {remedy}")
         return path
 
+    def __repr__(self) -> str:
+        return f"MadeMap({str(self._shown_folder)!r}, {', '.join(self.files)})"
+
+    @property
+    def _shown_folder(self) -> Path:
+        """The folder, from the working folder where it lies below it."""
+        return self.folder.relative_to(Path.cwd()) if self.folder.is_relative_to(Path.cwd()) else self.folder
+
     def _repr_html_(self) -> str:
         """The map's picture, which has its legend, the hectares, and where the files are; what others named is plain text."""
         parts = ["<div>"]
@@ -180,10 +188,8 @@ class MadeMap:
                 f'<img alt="The map and its legend" style="max-width: 100%" src="data:image/png;base64,{data}">'
             )
         parts.append(self._hectares())
-        here, folder = Path.cwd(), self.folder
-        folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
         named = ", ".join(html.escape(name) for name in self.files)
-        parts.append(f"<p><code>{html.escape(str(folder))}</code>: {named}</p></div>")
+        parts.append(f"<p><code>{html.escape(str(self._shown_folder))}</code>: {named}</p></div>")
         return "\n".join(part for part in parts if part)
 
     def _hectares(self) -> str:
