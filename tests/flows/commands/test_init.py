@@ -84,8 +84,8 @@ def test_no_file_is_overwritten(there: str) -> None:
             "no source's name. There are earth-search, cdse, planetary-computer",
         ),
         (["tile:31UES4520", "--source", "earth-search", "--level", "L1C"], "cdse has"),
-        (["tile:31UES4520", "--level", "L3"], "level: input should be"),
-        (["tile:31UES4520", "--year", "1999"], "year: input should be"),
+        (["tile:31UES4520", "--level", "L3"], "level: Input should be"),
+        (["tile:31UES4520", "--year", "1999"], "year: Input should be"),
     ],
 )
 def test_what_makes_no_request_is_refused_and_leaves_nothing(words: list[str], said: str) -> None:
