@@ -21,7 +21,20 @@ from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
 from flows.reporting.run_log import make_readable
-from flows.request import AreaValue, Count, Fraction, Limits, MapRequest, Months, Offsets, Percent, Text, Training, Year
+from flows.request import (
+    RUN_PARAMETERS,
+    AreaValue,
+    Count,
+    Fraction,
+    Limits,
+    MapRequest,
+    Months,
+    Offsets,
+    Percent,
+    Text,
+    Training,
+    Year,
+)
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
@@ -56,7 +69,9 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
 
 
 def _run_name() -> str:
-    return run_name(flow_run.parameters["processor"], flow_run.parameters, load_settings())
+    given = flow_run.parameters
+    what = f"dry run of {given['processor']}" if given.get("dry_run") else given["processor"]
+    return run_name(what, {name: value for name, value in given.items() if name not in RUN_PARAMETERS}, load_settings())
 
 
 @flow(
@@ -119,7 +134,7 @@ def crop_map(
         limits: Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.
         dry_run: Make no map: tell what it would read, cost and take, and download nothing.
     """
-    given = {name: value for name, value in locals().items() if name != "dry_run"}
+    given = {name: value for name, value in locals().items() if name not in RUN_PARAMETERS}
     make_readable()
     settings = load_settings()
     request = check_request(given, settings.folder, settings)

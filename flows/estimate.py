@@ -11,7 +11,7 @@ from catalog.errors import ModelError, RequestError
 from catalog.grid import PIXEL
 from catalog.products import LEVEL_BANDS, Order
 from catalog.registry import Registry
-from catalog.sources.protocol import Downloading, Metered
+from catalog.sources.protocol import Downloading, Metered, Source
 from catalog.sources.registry import open_source
 from catalog.storage.store import Store
 from catalog.zone import Zone
@@ -35,12 +35,14 @@ DELIVERY_BYTES, RESULTS_BYTES = 5.7, 138
 
 def estimate_request(request: MapRequest, settings: Settings) -> Estimate:
     """Search the source for a checked request, and tell what it would take. Raises what the search raises."""
-    return estimate(request, settings, settings.open_store(create=False), order_of(request, settings))
+    source = open_source(str(request.source), load_credentials())
+    order = order_of(request, settings, source)
+    return estimate(request, settings, settings.open_store(create=False), order, source)
 
 
-def estimate(request: MapRequest, settings: Settings, store: Store, order: Order) -> Estimate:
-    """What a run would take that has this order."""
-    source, zone = open_source(order.source, load_credentials()), Zone.of(request.polygon)
+def estimate(request: MapRequest, settings: Settings, store: Store, order: Order, source: Source) -> Estimate:
+    """What a run would take that has this order. ``source``: the one that was searched, which knows sizes of what it found."""
+    zone = Zone.of(request.polygon)
     km2 = area_km2(zone.area)
     readings = list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
     records = recorded(store)
@@ -172,6 +174,6 @@ def check_before_download(request: MapRequest, settings: Settings, store: Store,
     Raises `RequestError` and `ModelError`.
     """
     if request.limits:
-        check_limits(estimate(request, settings, store, order), request.limits)
+        check_limits(estimate_request(request, settings), request.limits)
     else:
         _trains(request, store, order, Zone.of(request.polygon))

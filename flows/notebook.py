@@ -13,13 +13,18 @@ from __future__ import annotations
 
 import base64
 import html
+import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catalog.errors import DeliveryError
+from catalog.errors import CroplineError, DeliveryError
 
 if TYPE_CHECKING:
     import geopandas
@@ -30,27 +35,62 @@ if TYPE_CHECKING:
 
 PARCELS, PICTURE, REPORT, HECTARES = "parcels.parquet", "overview.png", "report.html", "areas.csv"
 
+_PROGRESS = re.compile(r"(?:store|[a-z]+): (?:waiting for |\d+/\d+|/|[A-Za-z]:)|[a-z]+: .*\(\d[\d.]* s\)$")
+"""Lines of progress: what comes after the last of them is what went wrong."""
+
 _ROWS = 25
 """Rows of the hectares that are shown."""
 
 
 def map_area(request: Mapping[str, Any] | str | Path, *, replace: bool = False) -> MadeMap:
-    """Make the map that a request asks for, in this process, and return what was delivered.
+    """Make the map that a request asks for, and return what was delivered.
 
     ``request``: its parameters, or the path of their JSON file; relative paths start in the working folder. ``replace``: replace the
     delivery of another request in the output folder. What is there already is not done again: the same call goes on where another
     one stopped, and is quick where nothing is new. Progress goes to standard error. Raises `CroplineError` with what is wrong.
     """
-    from flows.prefect_process.temporary_server import temporary_server
+    from catalog.guards.json_text import parse_model
+    from catalog.storage.scratch import scratch_folder
+    from flows.checked_request import check_request
+    from flows.reporting.delivery import Delivery
+    from flows.settings import load_settings
 
-    with temporary_server() as server:  # it starts while the request is checked
-        from flows.checked_request import check_request
-        from flows.commands.local import run_in_process
-        from flows.settings import load_settings
+    settings = load_settings()
+    checked = check_request(_parameters(request, replace), settings.folder, settings)
+    with scratch_folder("request") as folder:
+        file = folder / "request.json"
+        file.write_text(checked.model_dump_json(), encoding="utf-8")
+        answer = _run(file)
+    return MadeMap(parse_model(Delivery, answer, lambda why: CroplineError(f"the run's answer: {why}. Run it again.")))
 
-        settings = load_settings()
-        checked = check_request(_parameters(request, replace), settings.folder, settings)
-        return MadeMap(run_in_process(checked, settings, server))
+
+def _run(file: Path) -> str:
+    """The answer of `cropline run`, in a process of its own: Prefect's settings are those of a process, and a notebook's has its own loop.
+
+    Raises `CroplineError` with what the command says where it fails. An interrupt ends the command, which says how to go on.
+    """
+    command = [sys.executable, "-c", "from flows.commands.entry import main; main()", "run", str(file), "--json"]
+    told: list[str] = []
+    with subprocess.Popen(  # noqa: S603 - this very program
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        answer: list[str] = []
+        reader = threading.Thread(target=lambda: answer.extend(process.stdout or ()), daemon=True)
+        reader.start()
+        try:
+            for line in process.stderr or ():
+                told.append(line.rstrip())
+                sys.stderr.write(line)
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+        reader.join()
+    if code != 0:
+        steps = [number for number, line in enumerate(told, start=1) if _PROGRESS.match(line)]
+        raise CroplineError("\n".join(told[max(steps, default=0) :]) or f"the run ended with exit code {code}.")
+    return answer[-1] if answer else ""
 
 
 def estimate_area(request: Mapping[str, Any] | str | Path) -> Estimate:
@@ -70,7 +110,7 @@ def _parameters(request: Mapping[str, Any] | str | Path, replace: bool) -> dict[
     return given | ({"replace": True} if replace else {})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MadeMap:
     """A delivered map."""
 
@@ -127,6 +167,14 @@ class MadeMap:
             raise DeliveryError(f"the delivery {self.folder} has no {name}. {remedy}")
         return path
 
+    def __repr__(self) -> str:
+        return f"MadeMap({str(self._shown_folder)!r}, {', '.join(self.files)})"
+
+    @property
+    def _shown_folder(self) -> Path:
+        """The folder, from the working folder where it lies below it."""
+        return self.folder.relative_to(Path.cwd()) if self.folder.is_relative_to(Path.cwd()) else self.folder
+
     def _repr_html_(self) -> str:
         """The map's picture, which has its legend, the hectares, and where the files are; what others named is plain text."""
         parts = ["<div>"]
@@ -140,10 +188,8 @@ class MadeMap:
                 f'<img alt="The map and its legend" style="max-width: 100%" src="data:image/png;base64,{data}">'
             )
         parts.append(self._hectares())
-        here, folder = Path.cwd(), self.folder
-        folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
         named = ", ".join(html.escape(name) for name in self.files)
-        parts.append(f"<p><code>{html.escape(str(folder))}</code>: {named}</p></div>")
+        parts.append(f"<p><code>{html.escape(str(self._shown_folder))}</code>: {named}</p></div>")
         return "\n".join(part for part in parts if part)
 
     def _hectares(self) -> str:

@@ -37,6 +37,9 @@ TRAINING_PARAMETERS = (
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
+RUN_PARAMETERS = ("dry_run",)
+"""Parameters of the flow `crop-map` that are no part of a request: they say what is done with it."""
+
 MODEL_PROCESSOR = "crop-map"
 """The processor that labels train a model for."""
 

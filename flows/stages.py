@@ -17,6 +17,7 @@ from catalog.model_choice import ModelChoice
 from catalog.order import make_order, with_other_years
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
+from catalog.sources.protocol import Source
 from catalog.sources.registry import open_source
 from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
@@ -59,12 +60,13 @@ def order(run: Run) -> Order:
     return made
 
 
-def order_of(request: MapRequest, settings: Settings) -> Order:
+def order_of(request: MapRequest, settings: Settings, source: Source | None = None) -> Order:
     """What a request takes of its source now, and of the years that its processor compares the season with.
 
-    Raises what the source raises, and `NoProductError` where there is nothing of the season itself.
+    ``source``: the same, where it is open already. Raises what the source raises, and `NoProductError` where there is nothing of the
+    season itself.
     """
-    source, area = open_source(str(request.source), load_credentials()), request.polygon
+    source, area = source or open_source(str(request.source), load_credentials()), request.polygon
 
     def order_in(year: int, offsets: Mapping[str, int]) -> Order:
         asked = (area, year, request.season, request.level, request.max_cloud, offsets)

@@ -139,10 +139,12 @@ def _overridden(argv: list[str]) -> bool:
 
 def _checked(parameters: dict[str, object], base: Path, deployment: str) -> dict[str, object]:
     from flows.checked_request import check_request
-    from flows.request import TRAINING_PARAMETERS
+    from flows.request import RUN_PARAMETERS, TRAINING_PARAMETERS
 
     if deployment == REQUEST:
-        return check_request(parameters, base).model_dump(mode="json")
+        of_run = {name: value for name, value in parameters.items() if name in RUN_PARAMETERS}
+        asked = {name: value for name, value in parameters.items() if name not in RUN_PARAMETERS}
+        return {**check_request(asked, base).model_dump(mode="json"), **of_run}
     # What is no part of a request, such as the number of processes, is for Prefect to judge.
     shared = {name: value for name, value in parameters.items() if name in TRAINING_PARAMETERS}
     checked = check_request(shared, base).model_dump(mode="json", include=set(TRAINING_PARAMETERS))

@@ -17,8 +17,8 @@ import rasterio
 import rioxarray  # noqa: F401 - as users open it
 from shapely.geometry import box
 
-from catalog.errors import DeliveryError
-from flows.notebook import PARCELS, MadeMap, estimate_area
+from catalog.errors import CroplineError, DeliveryError, RequestError
+from flows.notebook import PARCELS, MadeMap, estimate_area, map_area
 from flows.reporting.delivery import Delivery
 from processors.delivery.deliver import deliver
 
@@ -139,3 +139,17 @@ def test_a_map_is_made_by_one_call(parameters: dict[str, Any], tmp_path: Path) -
     variables, shape, page = json.loads(done.stdout.splitlines()[-1])
     assert variables == ["ndvi", "ndvi_deviation"]
     assert (shape[0], page) == (3, True)
+
+
+def test_what_a_run_refuses_is_raised_with_its_words(
+    parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What only the run finds out: before it, a request is checked here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
+    with pytest.raises(RequestError, match="year"):
+        map_area({**parameters, "year": 1999})
+    with pytest.raises(CroplineError, match=r"^limits: minutes is 0.0001") as refused:
+        map_area({**parameters, "limits": {"minutes": 0.0001}})
+    assert "waiting for" not in str(refused.value)
+    assert "order: waiting for" in capfd.readouterr().err

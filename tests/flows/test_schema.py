@@ -10,7 +10,7 @@ from prefect.utilities.callables import parameter_schema
 from flows.crop_map import crop_map
 from flows.evaluate import evaluate
 from flows.reprocess import reprocess
-from flows.request import TRAINING_PARAMETERS, MapRequest
+from flows.request import RUN_PARAMETERS, TRAINING_PARAMETERS, MapRequest
 from flows.retrain import retrain
 
 IGNORED = ("title", "position")
@@ -35,7 +35,7 @@ def test_flow_parameter_is_the_request_field(name: str) -> None:
 
 def test_flow_takes_what_a_request_has() -> None:
     schema = parameter_schema(crop_map).model_dump()
-    assert list(schema["properties"]) == [*REQUEST["properties"], "dry_run"]
+    assert list(schema["properties"]) == [*REQUEST["properties"], *RUN_PARAMETERS]
     assert schema["required"] == REQUEST["required"] == ["area", "year"]
 
 

@@ -94,7 +94,9 @@ class StacSource:
         return item_assets(item, product.href, product, self._credentials, reach=self._reach)
 
     def sizes(self, product: Product) -> dict[str, int | None]:
-        """See `Sized`."""
+        """See `Sized`. Of items on the network those count that this source found itself: none is asked for again."""
+        if is_url(product.href) and product.href not in self._found:
+            return {}
         return known_sizes(self.assets(product))
 
     @cached_property

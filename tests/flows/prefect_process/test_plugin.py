@@ -87,6 +87,15 @@ def test_bad_request_is_refused(tmp_path: Path) -> None:
         plugin.expand([*RUN, "crop-map/request", "--params", "aoi.json"], tmp_path)
 
 
+def test_a_dry_run_is_asked_for_beside_the_request(
+    parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
+    sent = _expanded(["crop-map/request", "--params", json.dumps({**parameters, "dry_run": True})], tmp_path)
+    assert sent["dry_run"] is True
+    assert Path(sent["output"]).is_absolute(), "completed like any request"
+
+
 def test_retrain_keeps_its_own_parameter(
     mission_archive: Any, parameters: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
