@@ -2,7 +2,7 @@
 
 The edges of pixels are stairs. Each outline goes through the middles of the pixels' edges instead, except where three parcels meet: then it
 holds the same pixel centres, and a stair of single steps is a straight line. What is left is simplified as one coverage (Visvalingam and
-Whyatt, 1993, by GEOS), with the largest of `TOLERANCES` that gives the pixels back.
+Whyatt, 1993, by GEOS), as far as each parcel gets its pixels back.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from shapely import GeometryType
 from catalog.grid import MEMORY_RASTERS, PIXEL, Window, burnt
 from processors.views.segments import NumberRaster, Segments
 
-TOLERANCES = (4.0, 0.0)
-"""Simplification, m: the square root of the area of triangles that are cut off. With 4 all pixels of measured maps come back."""
+TOLERANCE = 8.0
+"""Simplification, m: the square root of the area of triangles that are cut off. With 8 edges of fields are straight, and of a map's pixels
+in parcels 99.8 % come back; with 10 it is 99.3 %."""
+
+ROUNDS = 3
+"""Times that parcels are set aside which lose too much."""
 
 LEAST_EQUAL = 0.98
 """Share of its pixels that each parcel must get back where the outlines are burnt."""
@@ -44,16 +48,22 @@ _AT_ONCE = 500_000
 def outline(segments: Segments) -> npt.NDArray[Any]:
     """Polygons (N,) of parcels, in the metres of the zone, by number.
 
-    At least `LEAST_EQUAL` of each one's pixels come back where they are burnt, and each crop's hectares within `MOST_OFF`.
+    At least `LEAST_EQUAL` of each one's pixels come back where they are burnt, and each crop's hectares within `MOST_OFF`: where
+    simplified ones would lose more, these keep their outline through the middles of the pixels' edges, and what others share with them.
     """
     rough = rough_outlines(segments.numbers, len(segments.value))
-    if shapely.get_num_coordinates(rough).sum() > MOST_SIMPLIFIED:
+    if not len(rough) or shapely.get_num_coordinates(rough).sum() > MOST_SIMPLIFIED:
         return rough
-    for tolerance in TOLERANCES:
-        smooth = simplified(rough, tolerance)
-        if tolerance == 0 or _holds(smooth, segments):
-            break
-    return smooth
+    smooth, simple = simplified(rough), np.ones(len(rough), np.bool_)
+    for _ in range(ROUNDS):
+        lossy = _lossy(smooth, segments)
+        if not lossy.any():
+            return smooth
+        simple &= ~lossy
+        # What borders on a parcel that isn't simplified is the boundary of those that are, and stays.
+        smooth = rough.copy()
+        smooth[simple] = simplified(rough[simple], boundary=False)
+    return rough if _lossy(smooth, segments).any() else smooth
 
 
 def rough_outlines(numbers: NumberRaster, count: int) -> npt.NDArray[Any]:
@@ -186,23 +196,25 @@ def _next(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return after
 
 
-def simplified(polygons: npt.NDArray[Any], tolerance: float) -> npt.NDArray[Any]:
-    """Simplify polygons (N,) that share edges so that they still share them."""
+def simplified(polygons: npt.NDArray[Any], *, boundary: bool = True) -> npt.NDArray[Any]:
+    """Simplify polygons (N,) that share edges so that they still share them; with ``boundary`` also edges that none shares."""
     if not len(polygons):
         return polygons
-    return np.asarray(shapely.coverage_simplify(polygons, tolerance))
+    return np.asarray(shapely.coverage_simplify(polygons, TOLERANCE, simplify_boundary=boundary))
 
 
-def _holds(polygons: npt.NDArray[Any], segments: Segments) -> bool:
-    """Return whether polygons, burnt back, are the parcels that they outline, within `LEAST_EQUAL` and `MOST_OFF`."""
+def _lossy(polygons: npt.NDArray[Any], segments: Segments) -> npt.NDArray[np.bool_]:
+    """True (N,) for polygons that lose more of their parcel than `LEAST_EQUAL` where they are burnt, or are of a crop that loses more than
+    `MOST_OFF`, or wins it."""
     equal, burnt_pixels = np.zeros((2, len(polygons) + 1), np.int64)
     for block, numbers in burnt_blocks(polygons, segments.numbers):
         equal += np.bincount(block[numbers == block], minlength=len(equal))
         burnt_pixels += np.bincount(numbers.ravel(), minlength=len(burnt_pixels))
     mapped = np.bincount(segments.value, weights=segments.pixels, minlength=256)
     outlined = np.bincount(segments.value, weights=burnt_pixels[1:], minlength=256)
-    enough = equal[1:] >= LEAST_EQUAL * segments.pixels
-    return bool(enough.all() and (abs(outlined - mapped) <= MOST_OFF * mapped).all())
+    off = abs(outlined - mapped) > MOST_OFF * mapped
+    lossy: npt.NDArray[np.bool_] = (equal[1:] < LEAST_EQUAL * segments.pixels) | off[segments.value]
+    return lossy
 
 
 def burnt_blocks(
