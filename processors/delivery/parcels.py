@@ -116,13 +116,23 @@ def _write_parquet(path: Path, frame: Any, collection: str) -> None:
     with written_whole(path) as temporary:
         frame.to_parquet(temporary, index=False, write_covering_bbox=True, schema_version="1.1.0")
         table = parquet.read_table(temporary)
-        about = {
-            **(table.schema.metadata or {}),
-            b"collection": json.dumps({"schemas": {collection: SCHEMAS}}).encode(),
-        }
+        described = {"collection": collection, "schemas": {collection: SCHEMAS}}
+        about = {**(table.schema.metadata or {}), b"collection": json.dumps(described).encode()}
         about.pop(b"pandas", None)
-        required = ("id", "geometry")
-        fields = [field.with_nullable(field.name not in required) for field in table.schema]
+        # What has no outline has no bounds, rather than four that are nothing.
+        bounds = table["bbox"].combine_chunks()
+        nowhere = frame.geometry.is_empty.to_numpy()
+        table = table.set_column(
+            table.column_names.index("bbox"),
+            table.schema.field("bbox"),
+            pa.StructArray.from_arrays(bounds.flatten(), fields=list(bounds.type), mask=pa.array(nowhere)),
+        )
+        fields = [
+            field.with_type(pa.string() if pa.types.is_large_string(field.type) else field.type).with_nullable(
+                field.name not in ("id", "geometry")
+            )
+            for field in table.schema
+        ]
         table = table.cast(pa.schema(fields)).replace_schema_metadata(about)
         parquet.write_table(table, temporary, compression="zstd", row_group_size=50_000)
 

@@ -27,7 +27,7 @@ DARKEST, BRIGHTEST = 0.01, 0.99
 LEAST_RANGE = 500
 """Difference between black and white, units of 1e-4 reflectance: an area of one colour stays dull."""
 
-GAMMA = 1.25
+GAMMA = 1.4
 """Brightness of what lies between: above 1 shows fields brighter."""
 
 _REFLECTANCE = Variable(name="composite", title="True colour", dtype="uint16", bands=("red", "green", "blue"), nodata=0)

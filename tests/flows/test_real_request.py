@@ -11,7 +11,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
-from rasterio.features import shapes
+from rasterio.features import rasterize, shapes
 from shapely.geometry import shape
 
 from catalog.legend import read_legend
@@ -99,6 +99,26 @@ def test_what_is_delivered_is_said(told: dict[str, Any], folder: Path) -> None:
     for file_name in ("report.html", "areas.csv"):
         assert "Not masked to cropland" in (folder / "map" / file_name).read_text()
     assert all(0.5 <= item["clear_fraction"] <= item["valid_fraction"] <= 1 for item in told["acquisitions"])
+
+
+def test_parcels_of_the_square_burnt_back_are_its_map(told: dict[str, Any], folder: Path) -> None:
+    parcels = geopandas.read_parquet(folder / "map" / "parcels.parquet")
+    fields = parcels[parcels["note"].isna()].reset_index(drop=True)
+    assert (fields["hectares"] >= 0.5).all()
+    with rasterio.open(folder / "map" / "crop_map.tif") as file:
+        values = file.read(1)
+        numbers = rasterize(
+            zip(fields.geometry, range(1, len(fields) + 1), strict=True),
+            out_shape=values.shape, transform=file.transform, dtype="int32",
+        )  # fmt: skip
+    burnt = np.append(0, fields["value"])[numbers]
+    assert (burnt == values)[numbers > 0].mean() >= 0.98
+    assert (numbers > 0).sum() == pytest.approx(fields["pixels"].sum(), rel=0.01)
+    for value, pixels in parcels.groupby("value")["pixels"].sum().items():
+        assert pixels == (values == value).sum(), "with what is smaller"
+        assert fields["pixels"][fields["value"] == value].sum() == pytest.approx((burnt == value).sum(), rel=0.01)
+    assert fields["ndvi_peak"].between(0.2, 1).all()
+    assert fields["ndvi_peak_date"].notna().all()
 
 
 def test_the_square_is_evaluated_against_its_fields(

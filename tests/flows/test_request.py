@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from shapely.geometry import box
 
 from catalog.errors import DeliveryError, RequestError
 from catalog.storage.store import digest
@@ -112,6 +114,8 @@ BAD = {
     "cloud over 100": ({"max_cloud": 120}, r"max_cloud: .*less than or equal to 100, got 120"),
     "clear as percent": ({"min_clear": 50}, r"min_clear: .*less than or equal to 1, got 50"),
     "labels that aren't there": ({"labels": "crops.tif"}, r"labels: no file .*crops\.tif"),
+    "parcels that aren't there": ({"parcels": "fields.gpkg"}, r"parcels: no file .*fields\.gpkg"),
+    "a layer of no parcels": ({"parcels_layer": "fields"}, r"parcels_layer: given without parcels"),
     "mask that isn't there": ({"crop_mask": "mask.tif"}, r"crop_mask: no file .*mask\.tif"),
     "legend without labels": ({"legend": "legend.csv"}, r"legend: given without labels"),
     "unknown model": ({"model": "best"}, r"model: 'best' is neither .*cropline models"),
@@ -341,3 +345,18 @@ def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: 
 def test_offsets_are_whole_numbers_by_name(offset: Any, tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(RequestError, match=r"^offset"):
         check_request(_request(offset=offset), tmp_path, settings)
+
+
+@pytest.mark.usefixtures("source")
+def test_parcels_are_looked_at_before_anything_is_ordered(tmp_path: Path, settings: Settings) -> None:
+    there = geopandas.GeoDataFrame({"farm": ["a"]}, geometry=[box(3.01, 51.01, 3.02, 51.02)], crs=4326)
+    there.to_file(tmp_path / "fields.gpkg")
+    there.translate(20).to_file(tmp_path / "elsewhere.gpkg")
+    request = check_request(_request(parcels="fields.gpkg"), tmp_path, settings)
+    assert request.parcels == str(tmp_path / "fields.gpkg")
+    assert request.digest != check_request(_request(), tmp_path, settings).digest
+    with pytest.raises(RequestError, match=r"^parcels .*elsewhere.gpkg: none of its 1 rows lies in the area"):
+        check_request(_request(parcels="elsewhere.gpkg"), tmp_path, settings)
+    (tmp_path / "damaged.gpkg").write_bytes((tmp_path / "fields.gpkg").read_bytes()[:3000])
+    with pytest.raises(RequestError, match=r"^parcels .*damaged.gpkg"):
+        check_request(_request(parcels="damaged.gpkg"), tmp_path, settings)

@@ -109,9 +109,12 @@ def test_geoparquet_has_the_fields_of_fiboa(delivered: Path) -> None:
     assert geo["columns"]["geometry"]["covering"]["bbox"]["xmin"] == ["bbox", "xmin"]
     assert any("fiboa.org/specification/v0.3.0" in url for urls in collection["schemas"].values() for url in urls)
     assert not schema.field("id").nullable
-    assert str(schema.field("id").type) in ("string", "large_string")
+    assert str(schema.field("id").type) == "string"
+    assert collection["collection"] in collection["schemas"]
     parcels = geopandas.read_parquet(delivered / "parcels.parquet")
     assert parcels["id"].is_unique
+    near = geopandas.read_parquet(delivered / "parcels.parquet", bbox=tuple(parcels.geometry.iloc[0].bounds))
+    assert 0 < len(near) < len(parcels), "found by their bounds"
     fields = parcels[parcels["note"].isna()]
     np.testing.assert_allclose(fields["metrics:area"], fields.area, rtol=1e-6)
     np.testing.assert_allclose(fields["metrics:area"] / 1e4, fields["hectares"], rtol=0.15, atol=0.06)
