@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catalog.delivered_maps import map_folder, name_of
+from catalog.delivered_maps import ITEM, map_folder, name_of
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path
 from catalog.legend import read_legend
@@ -17,7 +17,6 @@ from flows.reporting.evaluation import Evaluated
 from flows.reporting.progress import Reporter, step
 from flows.settings import Settings
 from processors.delivery.delivered_map import open_delivered
-from processors.delivery.folder_swap import ITEM
 from processors.evaluation.design import SampleDesign
 from processors.evaluation.drawing import SampleWish, draw_sample
 from processors.evaluation.evaluate import evaluate

@@ -193,12 +193,12 @@ class MadeMap:
         return "\n".join(part for part in parts if part)
 
     def _hectares(self) -> str:
-        from flows.reporting.artifacts import hectare_rows
+        from processors.delivery.areas import read_areas
 
         path = self.files.get(HECTARES)
         if path is None or not path.is_file():
             return ""
-        _, rows = hectare_rows(path)
+        _, rows = read_areas(path)
         if not rows:
             return ""
         head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
 from catalog import subscriptions
+from catalog.delivered_maps import ITEM
 from catalog.errors import CroplineError, NoProductError, NotEnoughAcquisitionsError
 from catalog.products import Order
 from catalog.season_state import SeasonState
@@ -29,7 +30,6 @@ from flows.run import open_run
 from flows.run_folder import RunFolder
 from flows.settings import Settings, load_settings
 from processors.delivery.coming_passes import NO_PROMISE, coming_passes
-from processors.delivery.folder_swap import ITEM
 from processors.thematic.registry import load_processor
 
 SHOWN_PASSES = 3

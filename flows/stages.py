@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prefect.runtime import task_run
 
+from catalog.delivered_maps import ITEM
 from catalog.errors import AccessError, ModelError, NoProductError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
 from catalog.model_choice import ModelChoice
@@ -29,7 +30,6 @@ from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import train_model
 from processors.delivery.deliver import deliver as write_delivery
-from processors.delivery.folder_swap import ITEM
 from processors.delivery.provenance import DeliveryFacts
 from processors.engine.machine import gpus
 from processors.ingest.acquisition import IngestResult, extend_cells

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 import webbrowser
@@ -85,8 +84,9 @@ def _day(acquisition: str) -> str:
 def _bars(table: Path) -> list[str]:
     """Hectares of each class that the map shows, the largest first."""
     from catalog.quoting import presentable
+    from processors.delivery.areas import read_areas
 
-    rows = csv.DictReader(line for line in table.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    _, rows = read_areas(table)
     areas = sorted(((float(row["hectares"]), presentable(row["class"])) for row in rows), reverse=True)
     shown = [(hectares, name) for hectares, name in areas if hectares > 0]
     width = max((len(name) for _, name in shown), default=0)

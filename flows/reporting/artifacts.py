@@ -7,7 +7,6 @@ the UI's Markdown drops such addresses.
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import socket
 import time
@@ -38,6 +37,7 @@ from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
 from flows.reporting.season_news import change_rows, changes_line, pass_rows, read_changes
 from flows.web_folder import WebFolder
+from processors.delivery.areas import read_areas
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
@@ -161,7 +161,7 @@ class Artifacts:
             report = web.address_of(files["report.html"]) if web and "report.html" in files else None
             self.picture("map", files["overview.png"], facts.notice, report)
         if "areas.csv" in files:
-            comments, rows = hectare_rows(files["areas.csv"])
+            comments, rows = read_areas(files["areas.csv"])
             rows.sort(
                 key=lambda row: -float(row["hectares"])
             )  # largest first: the UI searches tables and doesn't sort them
@@ -291,13 +291,6 @@ def picture_address(file: Path) -> str:
         if buffer.tell() <= PICTURE_BYTES or edge <= 64:
             return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
         edge = edge * 3 // 4
-
-
-def hectare_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The head lines of areas.csv and its rows."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
-    return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 def summary(delivery: Delivery, notice: str, web: WebFolder | None = None) -> str:

@@ -201,5 +201,12 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
+def read_areas(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The first lines of such a file and its rows, as they are written. Raises `OSError`."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
+    return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
 def _number(count: int) -> str:
     return f"{count:,}".replace(",", " ")

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field
 from rasterio.windows import Window as RasterWindow
 from shapely.geometry.base import BaseGeometry
 
+from catalog.delivered_maps import ITEM
 from catalog.errors import DeliveryError
 from catalog.grid import PIXEL, Window, blocks_meeting
 from catalog.guards.json_text import parse_model, parse_object
@@ -23,7 +24,7 @@ from catalog.guards.rasters import open_raster
 from catalog.products import Frozen
 from catalog.storage.pixels import DRIVERS
 from processors.delivery.areas import HECTARE, map_entries
-from processors.delivery.folder_swap import DIGEST, ITEM
+from processors.delivery.folder_swap import DIGEST
 from processors.rasters import TILE, Variable, raster_writer
 
 CHANGES = "changes.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shapely.geometry import shape
 
+from catalog.delivered_maps import ITEM
 from catalog.errors import DeliveryError
 from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
@@ -17,7 +18,7 @@ from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variab
 from processors.delivery.class_style import write_class_style
 from processors.delivery.evaluation_section import write_into, write_item
 from processors.delivery.evaluations import carry_over
-from processors.delivery.folder_swap import ITEM, delivered_digest, swapped_in, unwritable
+from processors.delivery.folder_swap import delivered_digest, swapped_in, unwritable
 from processors.delivery.parcels import write_parcels
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report import write_report

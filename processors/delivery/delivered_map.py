@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from shapely.geometry.base import BaseGeometry
 
 from catalog.area import parse_area
+from catalog.delivered_maps import ITEM
 from catalog.errors import DeliveryError, RequestError
 from catalog.grid import PIXEL, Window, to_zone
 from catalog.guards.json_text import parse_object
@@ -21,7 +22,7 @@ from catalog.quoting import escaped, shortened
 from catalog.storage.pixels import DRIVERS
 from catalog.storage.store import sha256
 from processors.delivery.areas import AreaTable, count_areas
-from processors.delivery.folder_swap import DIGEST, ITEM
+from processors.delivery.folder_swap import DIGEST
 from processors.delivery.stac_item import LEGEND
 
 _LONGEST = 200

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
+from catalog.delivered_maps import ITEM
 from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
 from processors.delivery.evaluations import (
@@ -22,7 +23,6 @@ from processors.delivery.evaluations import (
     kept_evaluations,
     of_these_pixels,
 )
-from processors.delivery.folder_swap import ITEM
 from processors.delivery.report_section import with_section
 
 SECTION = "evaluation"

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from catalog.delivered_maps import ITEM
 from catalog.errors import DeliveryError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
 from catalog.storage.system_errors import refusal
 from catalog.storage.whole import asides, clear_aside, folder_aside
-
-ITEM = "item.json"
-"""File of a delivery that says whose it is."""
 
 DIGEST = "cropline:request_digest"
 """Property of the item that names the request."""

@@ -19,7 +19,6 @@ from flows.reporting.artifacts import (
     PICTURE_BYTES,
     acquisition_rows,
     decision_rows,
-    hectare_rows,
     picture_address,
     score_rows,
     summary,
@@ -28,6 +27,7 @@ from flows.reporting.delivery import AcquisitionShown, Delivery, read_delivered
 from flows.run_folder import RunFolder
 from flows.training import patch_size, training_command
 from flows.web_folder import web_folder
+from processors.delivery.areas import read_areas
 
 
 def _delivery(folder: Path) -> Delivery:
@@ -80,7 +80,7 @@ def test_acquisition_row_says_unknown_where_the_source_does() -> None:
 def test_hectares_are_read_with_their_heading(tmp_path: Path) -> None:
     file = tmp_path / "areas.csv"
     file.write_text("# counts pixels\nvalue,name,hectares\n1,maize,2.5\n")
-    assert hectare_rows(file) == (["counts pixels"], [{"value": "1", "name": "maize", "hectares": "2.5"}])
+    assert read_areas(file) == (["counts pixels"], [{"value": "1", "name": "maize", "hectares": "2.5"}])
 
 
 def test_summary_links_files_and_never_hides_what_it_is(tmp_path: Path) -> None:
