@@ -11,6 +11,9 @@ from catalog.guards.paths import user_path
 from catalog.quoting import shortened, shown
 from catalog.storage.store import Store
 
+ITEM = "item.json"
+"""A delivery's STAC item, in its folder."""
+
 _IS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 """What the name of a listed map looks like; see `catalog.registry.Registry.add_map`."""
 
@@ -20,7 +23,7 @@ def map_folder(store: Store, name: str, base: Path) -> Path:
 
     Raises `DeliveryError` where there is neither.
     """
-    listed = _listed(store, name)
+    listed = listed_folder(store, name)
     if listed is not None:
         return listed
     folder = user_path(name, lambda why: DeliveryError(f"map: {why}. Give the folder of a delivery."), base=base)
@@ -33,14 +36,28 @@ def map_folder(store: Store, name: str, base: Path) -> Path:
     return folder
 
 
-def is_listed(store: Store, folder: Path) -> bool:
-    """Return whether a delivery's folder is that of a map of this installation."""
-    return any(_delivered_to(path) == folder for path in store.maps.glob("*/*.json"))
+def name_of(store: Store, folder: Path) -> str | None:
+    """The name under which a delivery's folder is a map of this installation; None where it isn't one."""
+    return next((path.stem for path in sorted(store.maps.glob("*/*.json")) if _delivered_to(path) == folder), None)
 
 
-def _listed(store: Store, name: str) -> Path | None:
+def listed_folder(store: Store, name: str) -> Path | None:
+    """The folder of the map of this installation that has that name; None where there is none, or it is gone."""
     path = store.maps / name / f"{name}.json"
     return _delivered_to(path) if _IS_NAME.fullmatch(name) and path.is_file() else None
+
+
+def delivered_files(folder: Path) -> set[str]:
+    """Names of the files of a delivery: those that its item names, and the item. Empty where it can't be read.
+
+    What leads out of the folder is no file of the delivery, whoever wrote it into the item.
+    """
+    try:
+        assets = parse_object((folder / ITEM).read_bytes(), ValueError)["assets"]
+        named = {ITEM, *(str(asset["href"]).removeprefix("./") for asset in assets.values())}
+        return {name for name in named if (folder / name).resolve().is_relative_to(folder.resolve())}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _delivered_to(listed: Path) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from catalog.delivered_maps import is_listed, map_folder
+from catalog.delivered_maps import map_folder, name_of
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path
 from catalog.legend import read_legend
@@ -55,7 +55,7 @@ def evaluate_map(
         made = evaluate(delivered, read, None if classes == "any" else ReadAs(classes), codes)
         files = add_evaluation(delivered, made)
         folder = delivered.item.folder
-        if is_listed(store, folder):
+        if name_of(store, folder) is not None:
             Registry(store).add_map(folder / ITEM)
         under_way.outcome = f"{made.used:,} {made.unit}s compared"
     return Evaluated(delivery=str(folder), files=tuple(map(str, files)), evaluation=made)

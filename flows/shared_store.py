@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 from catalog.checkpoints import ITEM
 from catalog.errors import ModelError, StoreUnreachableError
@@ -33,30 +30,8 @@ _AREA_FILE = re.compile(r"[0-9a-f]{12}\.geojson")
 _MODEL_FILE = re.compile(r"\w[\w.+-]{0,250}(/\w[\w.+-]{0,250}){1,3}")
 """Names of a model's files below the models; nothing else is taken from there."""
 
-DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Pauses before the attempts after the first where the bucket is away, s: an object store that starts anew is there again by then."""
-
-Given = ParamSpec("Given")
-Made = TypeVar("Made")
-
 _ATTEMPTS = 5
 """Times that the record is written again where another machine writes it at the same time; then it is left to the next run."""
-
-
-def waiting_while_away(function: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Make a function that is called again while the bucket can't be reached, as stages are. What it did before is done again."""
-
-    @wraps(function)
-    def call(*args: Given.args, **kwargs: Given.kwargs) -> Made:
-        for delay in DELAYS:
-            try:
-                return function(*args, **kwargs)
-            except StoreUnreachableError as error:
-                logging.getLogger(__name__).warning("%s It is tried again in %g s.", error, delay)
-                time.sleep(delay)
-        return function(*args, **kwargs)
-
-    return call
 
 
 @contextmanager
@@ -69,21 +44,20 @@ def turn_among_machines(store: Store, digest: str, reporter: Reporter) -> Iterat
         yield
         return
     lease = Lease(store.cubes / _TURNS / f"{digest}.lock")
-    if not waiting_while_away(lease.attempt)():
+    if not lease.attempt():
         with step(reporter, "queue", "the same request, which is running on another machine") as under_way:
-            waiting_while_away(lease.acquire)()
+            lease.acquire()
             under_way.outcome = "the same request has ended"
     try:
         with renewed(lease):
             yield
     finally:
         try:
-            waiting_while_away(lease.release)()
+            lease.release()
         except StoreUnreachableError as error:  # what was made is made; the turn ends by itself
             logging.getLogger(__name__).warning("%s Until it is there again, the same request waits elsewhere.", error)
 
 
-@waiting_while_away
 def take_area(store: Store, area: str) -> str:
     """The path of an area that a request names, taken from the bucket where another machine's store holds the file.
 
@@ -99,7 +73,6 @@ def take_area(store: Store, area: str) -> str:
     return str(own) if own.is_file() else area
 
 
-@waiting_while_away
 def share_area(store: Store, area: object) -> None:
     """Put an area that a request names as a file of the store where other machines find it. Raises `StoreError`."""
     if isinstance(store.cubes, BucketPath) and isinstance(area, str) and Path(area).parent == store.areas:
@@ -108,7 +81,6 @@ def share_area(store: Store, area: object) -> None:
             shared.put(Path(area).read_bytes())
 
 
-@waiting_while_away
 def exchange_models(store: Store) -> None:
     """Take the models that other machines trained, and give them those of this store; also the decisions which are in use.
 

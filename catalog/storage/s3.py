@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 Use = Literal["archive", "store"]
 """Archives are only read, and without a key requests aren't signed; a store is ours, and without a key the machine's role is used."""
 
-_ATTEMPTS: dict[Use, tuple[int, int]] = {"archive": (3, 2), "store": (4, 5)}
+_ATTEMPTS: dict[Use, tuple[int, int]] = {"archive": (3, 2), "store": (7, 5)}
 """Attempts at one request, with pauses that grow to some seconds, and at all of it where a body breaks off or the store is busy.
 
-Writers are the more patient ones: the work that they would lose is longer than a document.
+The store is waited for, half a minute on average: one that starts anew is there again by then, and whatever is under way goes on. An
+attempt at a whole stage wouldn't do: a long one meets the next absence.
 """
 
 

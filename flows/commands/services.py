@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,8 +30,17 @@ def up(
     services = start(settings, port, tell) if api is None else join(settings, api, tell)
     typer.echo(f"server   {services.ui}")
     typer.echo("worker   runs")
-    typer.echo("request  prefect deployment run crop-map/request --params aoi.json --watch")
+    typer.echo(f"request  {_switch()}prefect deployment run crop-map/request --params aoi.json --watch")
     typer.echo("stop     cropline down")
+
+
+def _switch() -> str:
+    """Setting that lets `prefect` take a request's file, as the shell takes it; empty where this folder's prefect.toml has it on."""
+    try:
+        plugins = tomllib.loads(Path("prefect.toml").read_text(encoding="utf-8")).get("plugins")
+    except (OSError, ValueError):  # no file, or one that Prefect can't read either
+        plugins = None
+    return "" if isinstance(plugins, dict) and plugins.get("enabled") is True else "PREFECT_PLUGINS_ENABLED=true "
 
 
 def down() -> None:

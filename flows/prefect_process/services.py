@@ -45,7 +45,8 @@ _TAKEN = "address already in use"
 WORKER_FILE = "worker"
 """File in the store's folder `prefect`: the number of its worker."""
 
-PREFECT_FILE = Path(__file__).resolve().parents[2] / "prefect.yaml"
+PREFECT_FILE = Path(__file__).resolve().with_name("prefect.yaml")
+"""The deployments: a link to the file at the top of the checkout, a file in an installed wheel."""
 
 
 def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Services:
@@ -314,8 +315,6 @@ def _wait(ready: Callable[[], bool], store: Store, name: processes.Service, mark
 
 
 def _deploy(environment: Mapping[str, str]) -> None:
-    if not PREFECT_FILE.is_file():
-        raise ServiceError(f"no {PREFECT_FILE}: run `cropline up` from an installation of the checkout (make install).")
     _prefect(["block", "register", "--module", "flows.prefect_process.credentials_block"], environment)
     _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)], environment)
 

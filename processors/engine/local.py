@@ -37,6 +37,9 @@ _CONFIGURATION = {
 _START = 60.0
 """Seconds in which a worker must have started; it takes about one."""
 
+_STARTS = 3
+"""Attempts at starting all of them."""
+
 _HURRY = 0.5
 """Seconds that workers are given to end by themselves when what they do is of no use any more."""
 
@@ -71,26 +74,37 @@ def local_cluster(environments: Sequence[Mapping[str, str]], resolve: Resolve | 
             "death_timeout": _START,
             "silence_logs": logging.CRITICAL,
         }
-        workers = {
-            number: {"cls": _Nanny, "options": {**of_worker, "env": dict(environment)}}
-            for number, environment in enumerate(environments)
-        }
         scheduler = {"cls": Scheduler, "options": {**common, "port": 0, "allowed_failures": DEATHS - 1}}
-        try:
-            with _uninterrupted():
-                cluster = SpecCluster(workers=workers, scheduler=scheduler, security=security)
-        # The last is what Dask's nanny says of a worker that is given up in the middle of its start.
-        except (OSError, RuntimeError, TimeoutError, AssertionError) as error:
-            raise WorkerError(
-                f"{len(workers)} worker processes can't be started on this machine ({type(error).__name__}: {error}). Ask for fewer, or "
-                "free some memory."
-            ) from error
+        cluster = _started(
+            [{**of_worker, "env": dict(environment)} for environment in environments], scheduler, security
+        )
         with cluster, Client(cluster, set_as_default=False) as client:
             try:
                 yield ClientEngine(client, resolve, is_scheduler=False, shares_files=True)
             except BaseException:
                 cluster.sync(_end, list(cluster.workers.values()))
                 raise
+
+
+def _started(workers: Sequence[dict[str, Any]], scheduler: dict[str, Any], security: Security) -> SpecCluster:
+    """The cluster, each worker running. One that dies while it starts is no fault of the machine yet: all of it is started anew.
+
+    Raises `WorkerError`.
+    """
+    attempt = 1
+    while True:
+        specified = {number: {"cls": _Nanny, "options": dict(options)} for number, options in enumerate(workers)}
+        try:
+            with _uninterrupted():
+                return SpecCluster(workers=specified, scheduler=dict(scheduler), security=security)
+        # The last is what Dask's nanny says of a worker that is given up in the middle of its start.
+        except (OSError, RuntimeError, TimeoutError, AssertionError) as error:
+            if attempt == _STARTS:
+                raise WorkerError(
+                    f"{len(workers)} worker processes can't be started on this machine ({type(error).__name__}: {error}). "
+                    "Ask for fewer, or free some memory."
+                ) from error
+        attempt += 1
 
 
 async def _end(nannies: Sequence[Nanny]) -> None:

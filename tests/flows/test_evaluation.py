@@ -12,7 +12,7 @@ import evaluation_kit
 import pystac
 import pytest
 
-from catalog.delivered_maps import is_listed, map_folder
+from catalog.delivered_maps import map_folder, name_of
 from catalog.errors import DeliveryError, RequestError
 from catalog.registry import Registry
 from flows import evaluate as flow_module
@@ -53,8 +53,8 @@ def test_a_map_goes_by_its_folder_its_file_or_its_name_in_the_store(
     assert map_folder(store, name, tmp_path) == folder
     assert map_folder(store, "map", tmp_path) == folder
     assert map_folder(store, str(folder / "crop_map.tif"), Path("/")) == folder
-    assert is_listed(store, folder)
-    assert not is_listed(store, tmp_path)
+    assert name_of(store, folder) is not None
+    assert name_of(store, tmp_path) is None
     with pytest.raises(
         DeliveryError, match=rf"^map 'other': neither the folder of a delivery nor a map of this store \({name}\)"
     ):

@@ -27,7 +27,6 @@ from flows.shared_store import (
     share_area,
     take_area,
     turn_among_machines,
-    waiting_while_away,
 )
 from processors.cube.lock import Lease
 
@@ -194,36 +193,9 @@ def _away(times: int) -> Callable[..., bool]:
     return call
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that are made, without making them."""
-    made: list[float] = []
-    monkeypatch.setattr(shared_store.time, "sleep", made.append)
-    return made
-
-
-def test_a_bucket_that_is_away_for_a_while_is_waited_for(pauses: list[float]) -> None:
-    assert waiting_while_away(_away(3))() is True
-    assert pauses == [1, 2, 4]
-    with pytest.raises(StoreUnreachableError):
-        waiting_while_away(_away(99))()
-    assert sum(pauses[3:]) == 31
-
-
-def test_a_turn_outlives_an_absence_of_the_bucket(
-    machine: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch, pauses: list[float]
-) -> None:
-    for name in ("attempt", "release"):
-        monkeypatch.setattr(Lease, name, _away(2))
-    with turn_among_machines(machine("one"), "digest", Several()):
-        assert pauses == [1, 2]
-    assert pauses == [1, 2, 1, 2]
-
-
 def test_a_bucket_that_stays_away_takes_nothing_from_what_was_made(
     machine: Callable[[str], Store],
     monkeypatch: pytest.MonkeyPatch,
-    pauses: list[float],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(Lease, "release", _away(99))
@@ -233,4 +205,3 @@ def test_a_bucket_that_stays_away_takes_nothing_from_what_was_made(
     monkeypatch.setattr(shared_store, "exchange_models", _away(99))
     hand_over_models(machine("one"))
     assert "Models are shared by the next run." in caplog.text
-    assert pauses

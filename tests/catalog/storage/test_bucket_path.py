@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from catalog.errors import StoreError, StoreUnreachableError
+from catalog.guards import addresses
+from catalog.storage import s3
 from catalog.storage.bucket_path import BucketPath, bucket_path
 from catalog.storage.credentials import S3Access
 
+RELAY = Path(__file__).resolve().parents[2] / "chaos" / "relay.py"
 
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that give up early: how long they wait is no matter here."""
+    monkeypatch.setitem(s3._ATTEMPTS, "store", (2, 2))
+
+
+@pytest.mark.usefixtures("impatient")
 def test_an_endpoint_that_does_not_answer_is_named() -> None:
     path = BucketPath(
         "bucket", "cubes", S3Access(endpoint="http://127.0.0.1:9", key=SecretStr("k"), secret=SecretStr("s"))
@@ -22,6 +38,36 @@ def test_an_endpoint_that_does_not_answer_is_named() -> None:
         path.exists()
 
 
+def test_an_object_store_that_starts_anew_is_waited_for(s3_server: S3Access, s3_bucket: tuple[str, Any]) -> None:
+    """Every single request waits: what is under way when the store goes away goes on when it is there again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    target = addresses.split_address(str(s3_server.endpoint), ValueError).port
+    access = s3_server.model_copy(update={"endpoint": f"http://127.0.0.1:{port}"})
+    relays: list[subprocess.Popen[bytes]] = []
+
+    def come_back() -> None:
+        relays.append(subprocess.Popen([sys.executable, str(RELAY), str(port), str(target)]))
+
+    timer = threading.Timer(2, come_back)
+    timer.start()
+    try:
+        path = BucketPath(s3_bucket[0], "there", access)
+        path.put(b"content")
+        relays[0].kill()
+        relays.pop().wait()
+        timer = threading.Timer(2, come_back)
+        timer.start()
+        assert path.read() is not None
+    finally:
+        timer.join()
+        for relay in relays:
+            relay.kill()
+            relay.wait()
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("status", "code", "told"),
     [
@@ -40,6 +86,7 @@ def test_what_an_object_store_refuses_is_told_with_what_to_do(refusing: Any, sta
         (path / "lock").put(b"")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_connection_that_breaks_in_the_middle_of_an_object_may_come_back(refusing: Any) -> None:
     with pytest.raises(StoreUnreachableError, match="can't be reached"):
         refusing(200, "", cut=True).read()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from installation_kit import Installation
 
-from flows.prefect_process.services import PREFECT_FILE
+PREFECT_SETTINGS = Path(__file__).resolve().parents[3] / "prefect.toml"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def open_installation(
     @contextmanager
     def started(**settings: str) -> Iterator[Installation]:
         folder = tmp_path_factory.mktemp("installation")
-        (folder / "prefect.toml").write_bytes(PREFECT_FILE.with_name("prefect.toml").read_bytes())
+        (folder / "prefect.toml").write_bytes(PREFECT_SETTINGS.read_bytes())
         env = environment_of(folder / "store", PREFECT_HOME=str(folder / "home"), **settings)
         done = run_command("cropline", "up", cwd=folder, env=env)
         try:

@@ -11,10 +11,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import engine_kit
 import psutil
 import pytest
+from distributed import SpecCluster
 from distributed.comm import connect
 
 from catalog.errors import WorkerError
@@ -131,6 +133,21 @@ def test_workers_that_do_not_start_are_told_of(monkeypatch: pytest.MonkeyPatch) 
         open_engine("local", 2),
     ):
         pass
+
+
+def test_a_worker_that_dies_while_it_starts_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [2]
+
+    class Dying(SpecCluster):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise RuntimeError("_Nanny failed to start.")
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr("processors.engine.local.SpecCluster", Dying)
+    with open_engine("local", 1) as engine:
+        assert engine.run(abs, -3) == 3
 
 
 def test_nothing_that_dask_logs_reaches_the_handlers_of_others() -> None:
