@@ -130,6 +130,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
         "parcels": lambda: _check_parcels(request, skip | failed),
+        "judged": lambda: _check_judged(request, skip | failed),
         "model": lambda: _check_model(request, settings, skip),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
@@ -241,6 +242,18 @@ def _check_parcels(request: MapRequest, failed: set[str]) -> None:
         from flows.request_ground import request_parcels
 
         request_parcels(request, Zone.of(request.polygon))
+
+
+def _check_judged(request: MapRequest, failed: set[str]) -> None:
+    """A processor that judges parcels needs some."""
+    if failed & {"processor", "parcels"} or request.parcels is not None or request.processor not in processor_names():
+        return
+    from processors.thematic.registry import judges_parcels, load_processor  # may import torch
+
+    if judges_parcels(load_processor(request.processor)):
+        raise RequestError(
+            f"parcels: {request.processor} judges declared parcels, and the request names none. Give their file: parcels."
+        )
 
 
 def _check_file(name: str, path: str) -> None:

@@ -84,7 +84,7 @@ def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
 
 
 def layer_summary(path: Path, layer: str, refuse: Refuse) -> tuple[str | None, int, int]:
-    """Coordinate system of a layer, where it says one, its number of rows, and of those without a geometry. Raises what ``refuse`` makes."""
+    """Coordinate system of a layer, where it says one, its rows, and those without a geometry. Raises what ``refuse`` makes."""
     import pyogrio
 
     with vector_errors(refuse):

@@ -12,6 +12,7 @@ from catalog.guards.refusal import plain_message
 from catalog.plugins import check_made, load_offer, offered, package_of
 from catalog.products import Frozen
 from catalog.quoting import shortened, shown
+from processors.thematic.judgement import Judgement
 from processors.thematic.protocol import Job, Processor
 
 GROUP = "cropline.processors"
@@ -88,6 +89,17 @@ def other_years(processor: type[Processor], parameters: dict[str, Any], year: in
     if years is None:
         return ()
     return tuple(years(processor.Parameters.model_validate(check_parameters(processor, parameters)), year))
+
+
+def judgement_of(processor: Processor) -> Judgement | None:
+    """How a processor judges declared parcels; None for one that doesn't."""
+    judgement = getattr(processor, "judgement", None)
+    return None if judgement is None else judgement()
+
+
+def judges_parcels(processor: type[Processor]) -> bool:
+    """Whether a processor judges declared parcels, which a request for it must name then."""
+    return hasattr(processor, "judgement")
 
 
 def describe_processors() -> list[ProcessorDescription]:
