@@ -155,6 +155,9 @@ class Artifacts:
         if "areas.csv" in files:
             comments, rows = hectare_rows(files["areas.csv"])
             self.table("hectares", rows, " ".join(comments))
+        if facts.conformity is not None:  # nothing of a single parcel: ids, places and declarations may be personal
+            rows = [{"verdict": verdict, "parcels": str(count)} for verdict, count in facts.conformity.verdicts.items()]
+            self.table("conformity", rows, " ".join(facts.conformity.notes))
         if "changes.json" in files:
             changes = read_changes(files["changes.json"])
             self.table("changes", change_rows(changes), changes_line(changes))
