@@ -245,15 +245,24 @@ def _check_parcels(request: MapRequest, failed: set[str]) -> None:
 
 
 def _check_judged(request: MapRequest, failed: set[str]) -> None:
-    """A processor that judges parcels needs some."""
-    if failed & {"processor", "parcels"} or request.parcels is not None or request.processor not in processor_names():
+    """A processor that judges parcels needs some, with the columns that its parameters name."""
+    if failed & {"area", "processor", "parcels", "parameters"} or request.processor not in processor_names():
         return
-    from processors.thematic.registry import judges_parcels, load_processor  # may import torch
+    from processors.thematic.registry import judged_columns, load_processor  # may import torch
 
-    if judges_parcels(load_processor(request.processor)):
+    columns = judged_columns(load_processor(request.processor), request.parameters)
+    if columns is None:
+        return
+    if request.parcels is None:
         raise RequestError(
             f"parcels: {request.processor} judges declared parcels, and the request names none. Give their file: parcels."
         )
+    from flows.request_ground import request_parcels
+    from processors.conformity.declarations import find_columns
+
+    declared = request_parcels(request, Zone.of(request.polygon))
+    if declared is not None:
+        find_columns(declared, *columns)
 
 
 def _check_file(name: str, path: str) -> None:

@@ -233,7 +233,8 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
     )
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(request.processor, job)
-    judgement, declared = judgement_of(processor), request_parcels(request, run.zone)
+    judgement = judgement_of(processor)
+    declared = None if judgement is None else request_parcels(request, run.zone)
     if judgement is not None and declared is not None:
         read_declarations(declared, judgement)  # what is wrong with them is said before hours of work
     windows = cover(run.zone.window, processor.grid, zone_area=run.zone.geometry)

@@ -67,13 +67,7 @@ def read_declarations(declared: Declared, judgement: Judgement) -> Declarations:
 
     Raises `RequestError` where a column isn't there, none of its words means a class, or they can be read in ways that differ.
     """
-    column = _column(declared, "column", judgement.column, USUAL_COLUMNS)
-    if column is None:
-        raise RequestError(
-            f"parameters.column: {declared.name} has none of the usual columns of declared crops ({', '.join(USUAL_COLUMNS)}). Name the "
-            f"one that holds them: {_columns(declared)}."
-        )
-    id_column = _column(declared, "id", judgement.id_column, USUAL_IDS)
+    column, id_column = find_columns(declared, judgement.column, judgement.id_column)
     words = _words(declared, column)
     wanted = judgement.classes
     if wanted is DeclaredAs.ANY and column in HCAT_COLUMNS:
@@ -81,6 +75,20 @@ def read_declarations(declared: Declared, judgement: Judgement) -> Declarations:
     read_as, meanings = _read(words, judgement.legend, wanted, f"parcels {declared.name}, column {shown(column)}")
     ids = None if id_column is None else _words(declared, id_column)
     return Declarations(column, read_as, words, meanings, ids, id_column)
+
+
+def find_columns(declared: Declared, column: str | None, id_column: str | None) -> tuple[str, str | None]:
+    """The column of declared crops, and the one of own ids: those that are named, else the first of the usual ones.
+
+    Raises `RequestError` where a named one isn't there, or there is none of declared crops.
+    """
+    found = _column(declared, "column", column, USUAL_COLUMNS)
+    if found is None:
+        raise RequestError(
+            f"parameters.column: {declared.name} has none of the usual columns of declared crops ({', '.join(USUAL_COLUMNS)}). Name the "
+            f"one that holds them: {_columns(declared)}."
+        )
+    return found, _column(declared, "id", id_column, USUAL_IDS)
 
 
 def _column(declared: Declared, parameter: str, named: str | None, usual: Sequence[str]) -> str | None:

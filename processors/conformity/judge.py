@@ -21,7 +21,7 @@ from processors.conformity.declarations import Declarations, Fit, read_declarati
 from processors.conformity.probabilities import ParcelProbabilities
 from processors.conformity.thresholds import Thresholds, fit_thresholds
 from processors.conformity.verdicts import Judged, ReasonKind, Rule, Seen, Verdict
-from processors.thematic.judgement import Judgement
+from processors.thematic.judgement import DeclaredAs, Judgement
 from processors.views.curves import LEAST_CLEAR
 from processors.views.declared import Declared
 from processors.views.views import Curves, Views
@@ -32,6 +32,13 @@ OWN_COLUMNS = (
     "conform_from", "false_alarms", "verified", "decided", "earlier_verdict", "earlier_decided",
 )  # fmt: skip
 """Columns of the table before those of the file."""
+
+
+_READ_AS = {
+    DeclaredAs.CODES: "codes of the model's legend",
+    DeclaredAs.NAMES: "names of the model's classes",
+    DeclaredAs.HCAT: "codes of the EuroCrops taxonomy (HCAT)",
+}
 
 
 class ConformitySummary(Frozen):
@@ -125,7 +132,7 @@ def _dates(curves: Curves | None, parcels: int) -> npt.NDArray[np.bool_] | None:
 def _notes(declarations: Declarations, thresholds: Thresholds, *, known_dates: bool) -> list[str]:
     fits = Counter(meaning.fit for meaning in declarations.meanings)
     notes = [
-        f"Declared crops are read as {declarations.read_as.value}"
+        f"Declared crops are read as {_READ_AS[declarations.read_as]}"
         + (
             f"; {fits[Fit.GROUP]} parcels are declared as a group of classes, any of which is as declared"
             if fits[Fit.GROUP]

@@ -18,6 +18,7 @@ from catalog.storage.whole import written_whole
 from processors.conformity.judge import Conformity
 from processors.conformity.verdicts import Verdict
 from processors.delivery.areas import map_entries
+from processors.delivery.conformity_table import texts
 from processors.delivery.parcel_pictures import chip_picture, curve_picture
 from processors.delivery.provenance import DeliveryFacts
 from processors.rasters import Variable
@@ -54,7 +55,7 @@ def write_page(path: Path, conformity: Conformity, frame: Any, looks: Looks, fac
     verdicts = [one.verdict for one in conformity.judged]
     places = {verdict: place for place, verdict in enumerate(Verdict)}
     order = sorted(range(len(verdicts)), key=lambda row: (places[verdicts[row]], _rank(conformity, row), row))
-    rows = [_row(frame, row, places[verdicts[row]]) for row in order[:MOST_ROWS]]
+    rows = _rows(conformity, frame, order[:MOST_ROWS], places)
     with ExitStack() as stack:
         sections = list(_sections(conformity, frame, order, rows, looks, stack))
     shown, pictured = len(sections), sum(bool(section["chips"]) for section in sections)
@@ -94,30 +95,44 @@ def _rank(conformity: Conformity, row: int) -> float:
     return 2.0 if np.isnan(probability) else probability
 
 
-def _row(frame: Any, row: int, place: int) -> dict[str, Any]:
-    line = frame.iloc[row]
-    missing = line[[name for name in line.index if name != "geometry"]].isna()
-
-    def text(name: str) -> str:
-        return "none" if missing[name] else str(line[name])
-
-    own = text("parcel_id")
-    earlier = "" if missing["earlier_verdict"] else f"{text('earlier_verdict')} ({text('earlier_decided')})"
-    return {
-        "number": int(line["parcel"]),
-        "name": f"Parcel {line['parcel']}" if missing["parcel_id"] else own,
-        "place": place,
-        "verdict": text("verdict"),
-        "explanation": text("explanation"),
-        "declared": text("declared"),
-        "declared_class": "" if missing["declared_class"] else text("declared_class"),
-        "predicted": text("predicted") if missing["predicted"] else f"{text('predicted')} ({line['p_predicted']:.2f})",
-        "p_declared": "" if missing["p_declared"] else f"{line['p_declared']:.2f}",
-        "pixels": int(line["pixels_inside"]),
-        "dates": text("dates"),
-        "decided": text("decided"),
-        "earlier": earlier,
-    }
+def _rows(conformity: Conformity, frame: Any, order: list[int], places: dict[Verdict, int]) -> list[dict[str, Any]]:
+    """What is told of parcels in an order, as text."""
+    names = (
+        "parcel_id",
+        "explanation",
+        "declared",
+        "declared_class",
+        "predicted",
+        "dates",
+        "decided",
+        "earlier_verdict",
+        "earlier_decided",
+    )
+    columns = {name: texts(frame[name]) for name in names}
+    pixels = frame["pixels_inside"].tolist()
+    rows = []
+    for row in order:
+        one = conformity.judged[row]
+        told = {name: column[row] for name, column in columns.items()}
+        earlier = told["earlier_verdict"]
+        rows.append(
+            {
+                "number": row + 1,
+                "name": told["parcel_id"] or f"Parcel {row + 1}",
+                "place": places[one.verdict],
+                "verdict": one.verdict.value,
+                "explanation": told["explanation"],
+                "declared": told["declared"] or "nothing",
+                "declared_class": told["declared_class"] or "",
+                "predicted": f"{told['predicted']} ({one.p_predicted:.2f})" if told["predicted"] else "none",
+                "p_declared": "" if np.isnan(one.p_declared) else f"{one.p_declared:.2f}",
+                "pixels": pixels[row],
+                "dates": told["dates"] or "unknown",
+                "decided": (told["decided"] or "")[:10],
+                "earlier": f"{earlier} ({(told['earlier_decided'] or '')[:10]})" if earlier else "",
+            }
+        )
+    return rows
 
 
 def _sections(

@@ -69,8 +69,8 @@ def decided(conformity: Conformity, facts: DeliveryFacts, replaced: Path, *, sam
         before, unreadable = {}, str(error)
     now = facts.created.strftime("%Y-%m-%dT%H:%M:%SZ")
     rows: list[tuple[str | None, str | None, str | None]] = []
-    texts = (_texts(frame["parcel_id"]), _texts(frame["verdict"]), _texts(frame["declared"]))
-    for own_id, verdict, declared in zip(*texts, strict=True):
+    told = (texts(frame[name]) for name in ("parcel_id", "verdict", "declared"))
+    for own_id, verdict, declared in zip(*told, strict=True):
         was = None if own_id is None else before.get(own_id)
         if was is None:
             rows.append((now, None, None))
@@ -104,14 +104,15 @@ def _earlier(ids: Sequence[str | None] | None, path: Path) -> dict[str, _Before]
     lacking = [name for name in names if name not in frame.columns]
     if lacking:
         raise _UnreadableError(f"it has no column {lacking[0]}")
-    columns = [_texts(frame[name]) for name in names]
+    columns = [texts(frame[name]) for name in names]
     twice = {own for listed in (columns[0], ids) for own, count in Counter(listed).items() if count > 1}
     return {
         row[0]: _Before(*row[1:]) for row in zip(*columns, strict=True) if row[0] is not None and row[0] not in twice
     }
 
 
-def _texts(column: Any) -> list[str | None]:
+def texts(column: Any) -> list[str | None]:
+    """A column as text, None where nothing is."""
     return [None if missing else str(value) for value, missing in zip(column.tolist(), column.isna(), strict=True)]
 
 

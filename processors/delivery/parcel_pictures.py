@@ -25,6 +25,9 @@ AROUND = 6
 LARGEST = 128
 """Longest side of a chip, pixels: of a larger parcel every so many are shown."""
 
+SHOWN = 170
+"""Longest side of a chip on the page, its own pixels."""
+
 _WIDTH, _HEIGHT = 430, 130
 _LEFT, _BOTTOM, _TOP, _RIGHT = 34, 20, 8, 8
 _LOW, _HIGH = -0.2, 1.0
@@ -107,9 +110,10 @@ def chip_picture(raster: Any, polygon: Any, colours: npt.NDArray[np.uint8] | Non
     data = base64.b64encode(buffer.getvalue()).decode()
     x0, y0 = transform.c + PIXEL * column, transform.f - PIXEL * row
     outline = _path(polygon, x0, y0)
-    stroke = max(width, height) / 90
+    stroke, scale = max(width, height) / 90, SHOWN / max(width, height)
     return Markup(  # noqa: S704 - numbers, and words of ours
-        f'<svg class="chip" viewBox="0 0 {width} {height}" role="img" aria-label="{what}">'
+        f'<svg class="chip" viewBox="0 0 {width} {height}" width="{scale * width:.0f}" height="{scale * height:.0f}" role="img" '
+        f'aria-label="{what}">'
         f'<image href="data:image/{kind};base64,{data}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
         f'<path d="{outline}" fill="none" stroke="#000" stroke-width="{2 * stroke:.2f}"/>'
         f'<path d="{outline}" fill="none" stroke="#fff" stroke-width="{stroke:.2f}"/></svg>'

@@ -97,9 +97,15 @@ def judgement_of(processor: Processor) -> Judgement | None:
     return None if judgement is None else judgement()
 
 
-def judges_parcels(processor: type[Processor]) -> bool:
-    """Whether a processor judges declared parcels, which a request for it must name then."""
-    return hasattr(processor, "judgement")
+def judged_columns(processor: type[Processor], parameters: dict[str, Any]) -> tuple[str | None, str | None] | None:
+    """Columns of declared crops and of parcels' own ids that a request's parameters name; None for a processor that judges no parcels.
+
+    Raises `RequestError` where the parameters aren't valid.
+    """
+    if not hasattr(processor, "judgement"):
+        return None
+    checked = check_parameters(processor, parameters)
+    return checked.get("column"), checked.get("id")
 
 
 def describe_processors() -> list[ProcessorDescription]:

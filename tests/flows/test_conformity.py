@@ -125,6 +125,8 @@ def test_a_request_without_parcels_is_refused_before_anything_is_read(
         ({"false_alarms": 0}, "parameters.false_alarms"),
         ({"classes": "hcat4"}, "parameters.classes"),
         ({"kolumn": "x"}, "parameters.kolumn"),
+        ({"column": "kultur"}, "parameters.column: parcels.parquet has no column 'kultur'. It has EC_hcat_c, id"),
+        ({"id": "nr"}, "parameters.id: parcels.parquet has no column 'nr'"),
     ],
 )
 def test_parameters_are_checked(
