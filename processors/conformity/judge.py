@@ -118,7 +118,10 @@ def _thresholds(judgement: Judgement) -> Thresholds:
         evidence = load_evidence(judgement.model)
     except AgrunetError as error:
         raise ModelError(str(error)) from error
-    return fit_thresholds(evidence, judgement.false_alarms, judgement.least_pixels)
+    background = judgement.legend.background
+    return fit_thresholds(
+        evidence, judgement.false_alarms, judgement.least_pixels, None if background is None else background.name
+    )
 
 
 def _dates(curves: Curves | None, parcels: int) -> npt.NDArray[np.bool_] | None:

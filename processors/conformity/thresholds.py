@@ -101,9 +101,14 @@ class Thresholds(Frozen):
         return on
 
 
-def fit_thresholds(evidence: FieldEvidence | None, false_alarms: float, least_pixels: int = 1) -> Thresholds:
-    """Fit the thresholds to the held-out fields with so many mapped pixels; without any they are the model's own probabilities."""
-    score, true, other = _scores(evidence, least_pixels)
+def fit_thresholds(
+    evidence: FieldEvidence | None, false_alarms: float, least_pixels: int = 1, background: str | None = None
+) -> Thresholds:
+    """Fit the thresholds to the held-out fields with so many mapped pixels; without any they are the model's own probabilities.
+
+    ``background``: the class that is no crop, which nobody declares.
+    """
+    score, true, other = _scores(evidence, least_pixels, background)
     fields = len(true)
     if evidence is None or not fields:
         return Thresholds(
@@ -136,9 +141,11 @@ class CurvePoint(Frozen):
     detected: Rate
 
 
-def detection_curve(evidence: FieldEvidence, points: int = 100, least_pixels: int = 1) -> tuple[CurvePoint, ...]:
+def detection_curve(
+    evidence: FieldEvidence, points: int = 100, least_pixels: int = 1, background: str | None = None
+) -> tuple[CurvePoint, ...]:
     """Detection of wrong declarations against false alarms, by thresholds that rise; empty where the evidence holds no field."""
-    _, true, other = _scores(evidence, least_pixels)
+    _, true, other = _scores(evidence, least_pixels, background)
     if not len(true):
         return ()
     swapped = _one_each(other)
@@ -150,12 +157,17 @@ def detection_curve(evidence: FieldEvidence, points: int = 100, least_pixels: in
     return tuple(made)
 
 
-def _scores(evidence: FieldEvidence | None, least_pixels: int) -> tuple[Score, Figures, Figures]:
+def _scores(
+    evidence: FieldEvidence | None, least_pixels: int, background: str | None
+) -> tuple[Score, Figures, Figures]:
     """What is compared with thresholds, of the true class (F,) and of each other one (F, K - 1)."""
     nothing = np.zeros(0), np.zeros((0, 1))
     if evidence is None:
         return Score.PROBABILITY, *nothing
-    fields = [field for field in evidence.fields if sum(field.mapped[:-1]) >= max(1, least_pixels)]
+    no_crop = evidence.classes.index(background) if background in evidence.classes else None
+    fields = [
+        field for field in evidence.fields if sum(field.mapped[:-1]) >= max(1, least_pixels) and field.label != no_crop
+    ]
     if not fields:
         return Score.PROBABILITY, *nothing
     known = all(field.probabilities is not None for field in fields)
@@ -165,7 +177,10 @@ def _scores(evidence: FieldEvidence | None, least_pixels: int) -> tuple[Score, F
     ]
     scores, labels = np.stack(rows).astype(np.float64), np.array([field.label for field in fields])
     of_true = np.arange(scores.shape[1]) == labels[:, None]
-    other = scores[~of_true].reshape(len(scores), -1)
+    of_other = ~of_true
+    if no_crop is not None:
+        of_other[:, no_crop] = False
+    other = scores[of_other].reshape(len(scores), -1)
     return Score.PROBABILITY if known else Score.SHARE, scores[of_true], other
 
 

@@ -127,3 +127,15 @@ def test_the_curve_rises_from_no_alarm_to_all() -> None:
     assert alarms[0] == 0
     assert all(point.false_alarms.low <= point.false_alarms.value <= point.false_alarms.high for point in curve)
     assert detection_curve(fields(0)) == ()
+
+
+def test_what_is_no_crop_is_neither_declared_nor_a_wrong_declaration() -> None:
+    whole = fields(120)
+    crops = tuple(field for field in whole.fields if field.label != 0)
+    zeroed = tuple(
+        field.model_copy(update={"probabilities": (0.99, *(field.probabilities or ())[1:])}) for field in crops
+    )
+    plain = fit_thresholds(whole, 0.1, background="a")
+    assert plain.fields == len(crops)
+    assert plain == fit_thresholds(whole.model_copy(update={"fields": zeroed}), 0.1, background="a")
+    assert plain == fit_thresholds(whole.model_copy(update={"fields": crops}), 0.1, background="a")
