@@ -131,6 +131,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
         "parcels": lambda: _check_parcels(request, skip | failed),
+        "judged": lambda: _check_judged(request, skip | failed),
         "model": lambda: _check_model(request, settings, skip),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
@@ -243,6 +244,27 @@ def _check_parcels(request: MapRequest, failed: set[str]) -> None:
         from flows.request_ground import request_parcels
 
         request_parcels(request, Zone.of(request.polygon))
+
+
+def _check_judged(request: MapRequest, failed: set[str]) -> None:
+    """A processor that judges parcels needs some, with the columns that its parameters name."""
+    if failed & {"area", "processor", "parcels", "parameters"} or request.processor not in processor_names():
+        return
+    from processors.thematic.registry import judged_columns, load_processor  # may import torch
+
+    columns = judged_columns(load_processor(request.processor), request.parameters)
+    if columns is None:
+        return
+    if request.parcels is None:
+        raise RequestError(
+            f"parcels: {request.processor} judges declared parcels, and the request names none. Give their file: parcels."
+        )
+    from flows.request_ground import request_parcels
+    from processors.conformity.declarations import find_columns
+
+    declared = request_parcels(request, Zone.of(request.polygon))
+    if declared is not None:
+        find_columns(declared, *columns)
 
 
 def _check_file(name: str, path: str) -> None:

@@ -12,7 +12,7 @@ from catalog.grid import Cell
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
-from flows import stages
+from flows import judging, stages
 from flows.checked_request import check_request
 from flows.delivery_address import reachable
 from flows.estimate import check_before_download, estimate_request
@@ -38,6 +38,7 @@ from flows.request import (
 from flows.run import again_where_rewritten, open_run
 from flows.run_name import run_name
 from flows.settings import Settings, load_settings
+from processors.conformity.judge import Conformity
 from processors.delivery.provenance import DeliveryFacts
 from processors.season import Season
 from processors.views.views import Views
@@ -63,8 +64,9 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
         views: Views = stages.views(run, season, patches, rasters)  # what the season looked like there
-        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches, views)  # where it comes from
-        files: list[Path] = stages.deliver(run, patches, rasters, facts, views)  # the folder that the user opens
+        conformity: Conformity | None = judging.conformity(run, patches, results, views)  # verdicts on declared parcels
+        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches, views, conformity)  # its origin
+        files: list[Path] = stages.deliver(run, patches, rasters, facts, views, conformity)  # what the user opens
         return hand_over(run, order, facts, files), facts
 
 

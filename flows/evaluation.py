@@ -11,6 +11,7 @@ from catalog.delivered_maps import ITEM, map_folder, name_of
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path
 from catalog.legend import read_legend
+from catalog.legend_words import ReadAs
 from catalog.products import Frozen
 from catalog.registry import Registry
 from flows.reporting.evaluation import Evaluated
@@ -21,7 +22,6 @@ from processors.evaluation.design import SampleDesign
 from processors.evaluation.drawing import SampleWish, draw_sample
 from processors.evaluation.evaluate import evaluate
 from processors.evaluation.into_delivery import add_evaluation
-from processors.evaluation.legend_words import ReadAs
 from processors.evaluation.reference import open_reference
 from processors.evaluation.sample_file import write_sample
 

@@ -22,6 +22,7 @@ from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.stages import Patches
+from processors.conformity.judge import Conformity
 from processors.delivery.coming_passes import coming_passes
 from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_notes
 from processors.delivery.timelines import timelines_of
@@ -36,7 +37,13 @@ SHOWN_OF_MODEL = (
 
 
 def describe(
-    run: Run, order: Order, unusable: Sequence[LeftOut], season: Season, patches: Patches, views: Views
+    run: Run,
+    order: Order,
+    unusable: Sequence[LeftOut],
+    season: Season,
+    patches: Patches,
+    views: Views,
+    conformity: Conformity | None = None,
 ) -> DeliveryFacts:
     """Describe a delivery beside its pixels: what was asked, what it is made from, with what, how good it is."""
     request, processor, now = run.request, patches.processor, datetime.now(UTC)
@@ -68,7 +75,9 @@ def describe(
             *processor.notes,
             *_notes_on_ground(run),
             *views.notes,
+            *(() if conformity is None else conformity.summary.notes),
         ),
+        conformity=None if conformity is None else conformity.summary,
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),

@@ -29,6 +29,8 @@ from flows.run import Run
 from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import train_model
+from processors.conformity.declarations import read_declarations
+from processors.conformity.judge import Conformity
 from processors.delivery.deliver import deliver as write_delivery
 from processors.delivery.provenance import DeliveryFacts
 from processors.engine.machine import gpus
@@ -39,7 +41,7 @@ from processors.mosaic import mosaic as blend
 from processors.patches.cube_patches import CubePatches, cover
 from processors.season import Season, choose_season
 from processors.thematic.protocol import Job, Processor
-from processors.thematic.registry import load_processor, make_processor, other_years
+from processors.thematic.registry import judgement_of, load_processor, make_processor, other_years
 from processors.thematic.run_results import forget_shared, results_path
 from processors.thematic.runner import run_processor
 from processors.views.make import make_views
@@ -236,6 +238,10 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
     )
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(request.processor, job)
+    judgement = judgement_of(processor)
+    declared = None if judgement is None else request_parcels(request, run.zone)
+    if judgement is not None and declared is not None:
+        read_declarations(declared, judgement)  # what is wrong with them is said before hours of work
     windows = cover(run.zone.window, processor.grid, zone_area=run.zone.geometry)
     source = CubePatches(run.store, order.source_id, order.level, season, windows, processor.bands)
     return Patches(job, processor, source, model)
@@ -299,10 +305,19 @@ def views(run: Run, season: Season, patches: Patches, rasters: dict[str, Path]) 
 
 
 @stage("deliver", waits_for="files")
-def deliver(run: Run, patches: Patches, rasters: dict[str, Path], facts: DeliveryFacts, views: Views) -> list[Path]:
+def deliver(
+    run: Run,
+    patches: Patches,
+    rasters: dict[str, Path],
+    facts: DeliveryFacts,
+    views: Views,
+    conformity: Conformity | None = None,
+) -> list[Path]:
     """Write the delivery, swap it in whole, and list it in the store. Returns its files."""
     request, declared = run.request, patches.processor.variables
-    files = write_delivery(request.delivery_folder, rasters, declared, facts, views, replace=request.replace)
+    files = write_delivery(
+        request.delivery_folder, rasters, declared, facts, views, conformity, replace=request.replace
+    )
     Registry(run.store).add_map(next(file for file in files if file.name == ITEM))
     forget_shared(run.folder.shared_results, run.store.cubes)
     return files

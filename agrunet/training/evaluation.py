@@ -13,7 +13,7 @@ from agrunet.calibration import BINS, Counts, calibration, reliability_counts
 from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.data.header import SPLITS, TEST_SPLITS, FolderHeader
 from agrunet.data.patches import FieldSource, LabelledSource
-from agrunet.evidence import FieldEvidence, FieldTally, MappedField
+from agrunet.evidence import FieldEvidence, FieldTally
 from agrunet.inference import Probabilities, map_classes, predict
 from agrunet.metrics import confusion_matrix, score
 from agrunet.networks.registry import Network
@@ -43,7 +43,8 @@ class Tally:
             self.reliability[name] += reliability_counts(probabilities, truth)
             self.unmapped[name] += int(((truth >= 0) & (mapped < 0)).sum())
         if len(self.fields.counts) and isinstance(source, FieldSource):
-            self.fields.add(np.where(split == SPLITS["hold-out"], source.field(index), -1).astype(np.int32), mapped)
+            held = np.where(split == SPLITS["hold-out"], source.field(index), -1).astype(np.int32)
+            self.fields.add(held, mapped, probabilities)
 
     def gathered(self, ranks: Ranks) -> Tally:
         """Add up what all processes counted, in every one of them."""
@@ -55,7 +56,7 @@ class Tally:
                 total.confusion[name] += part.confusion[name]
                 total.reliability[name] += part.reliability[name]
                 total.unmapped[name] += part.unmapped[name]
-            total.fields.counts += part.fields.counts
+            total.fields += part.fields
         return total
 
     def scored(self, config: CheckpointConfig, names: Mapping[str, str] | None = None) -> CheckpointConfig:
@@ -72,10 +73,7 @@ class Tally:
         """What was counted of the fields; None where the patches have none."""
         if not header.fields or header.evidence is None:
             return None
-        fields = tuple(
-            MappedField(name=field.name, label=field.label, mapped=tuple(counts))
-            for field, counts in zip(header.fields, self.fields.counts.tolist(), strict=True)
-        )
+        fields = self.fields.mapped([(field.name, field.label) for field in header.fields])
         return FieldEvidence(kind=header.evidence, classes=header.classes, fields=fields)
 
 

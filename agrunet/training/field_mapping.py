@@ -15,7 +15,7 @@ from agrunet.data.folder import PatchFolder
 from agrunet.data.header import SPLITS
 from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
-from agrunet.evidence import FieldEvidence, FieldTally, MappedField
+from agrunet.evidence import FieldEvidence, FieldTally
 from agrunet.inference import map_classes, predict
 
 
@@ -36,14 +36,13 @@ def map_fields(data: Path, model: Path) -> FieldEvidence:
     tally = FieldTally(len(header.fields), len(header.classes))
     for index, probabilities in predict(network, config, _Bands(source, bands), indices, device):
         mapped = map_classes(probabilities)
-        tally.add(fields[index], np.where(mapped >= 0, classes[mapped], -1).astype(np.int16))
+        own = np.empty_like(probabilities)
+        own[classes] = probabilities
+        tally.add(fields[index], np.where(mapped >= 0, classes[mapped], -1).astype(np.int16), own)
     return FieldEvidence(
         kind=header.evidence,
         classes=header.classes,
-        fields=tuple(
-            MappedField(name=field.name, label=field.label, mapped=tuple(counts))
-            for field, counts in zip(header.fields, tally.counts.tolist(), strict=True)
-        ),
+        fields=tally.mapped([(field.name, field.label) for field in header.fields]),
     )
 
 

@@ -92,7 +92,7 @@ def count_rows(path: Path, layer: str, refuse: Refuse) -> int:
 
 
 def layer_summary(path: Path, layer: str, refuse: Refuse) -> tuple[str | None, int, int]:
-    """Coordinate system of a layer, where it says one, its rows, and how many have no geometry. Raises what ``refuse`` makes."""
+    """Coordinate system of a layer, where it says one, its rows, and those without a geometry. Raises what ``refuse`` makes."""
     import pyogrio
 
     with vector_errors(refuse):

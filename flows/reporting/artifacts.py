@@ -166,6 +166,9 @@ class Artifacts:
                 key=lambda row: -float(row["hectares"])
             )  # largest first: the UI searches tables and doesn't sort them
             self.table("hectares", rows, " ".join(comments))
+        if facts.conformity is not None:  # nothing of a single parcel: ids, places and declarations may be personal
+            rows = [{"verdict": verdict, "parcels": str(count)} for verdict, count in facts.conformity.verdicts.items()]
+            self.table("conformity", rows, " ".join(facts.conformity.notes))
         if "changes.json" in files:
             changes = read_changes(files["changes.json"])
             self.table("changes", change_rows(changes), changes_line(changes))

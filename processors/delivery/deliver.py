@@ -13,9 +13,11 @@ from catalog.grid import blocks_meeting, to_zone, window_around
 from catalog.guards.paths import user_path
 from catalog.storage.store import sha256
 from catalog.storage.whole import write_json
+from processors.conformity.judge import Conformity
 from processors.delivery.areas import AreaTable, count_areas, write_areas
 from processors.delivery.changes import CHANGES, RASTER, Earlier, changed_variable, compare, earlier_delivery
 from processors.delivery.class_style import write_class_style
+from processors.delivery.conformity_files import Verdicts
 from processors.delivery.evaluation_section import write_into, write_item
 from processors.delivery.evaluations import carry_over
 from processors.delivery.folder_swap import delivered_digest, swapped_in, unwritable
@@ -34,12 +36,14 @@ def deliver(
     declared: Sequence[Variable],
     facts: DeliveryFacts,
     views: Views | None = None,
+    conformity: Conformity | None = None,
     *,
     replace: bool = False,
 ) -> list[Path]:
     """Write a delivery and return its files: rasters first, then table, picture, report, request and item.
 
-    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there. A folder that
+    ``variables``: the mosaic of each variable in ``declared``, by name; ``views``: what the season looked like there; ``conformity``:
+    verdicts on the parcels that the request declares. A folder that
     holds an earlier delivery of the same request (with ``replace``, of any) is replaced at once; until then it stays as it is.
     Evaluations of the same request's map are kept, and claimed for these pixels only if they are of them. Raises `DeliveryError` where
     the folder holds anything else, and `StoreError` or `DeliveryError` where it can't be written; nothing is half-written then.
@@ -52,7 +56,9 @@ def deliver(
         try:
             if delivered_digest(folder) == facts.request_digest:
                 carry_over(folder, aside)
-            files = _write(aside, variables, declared, facts, views, earlier_delivery(folder, facts.request_digest))
+            earlier = earlier_delivery(folder, facts.request_digest)
+            verdicts = None if conformity is None else Verdicts.of(conformity, folder, earlier, facts)
+            files = _write(aside, variables, declared, facts, views, earlier, verdicts)
         except OSError as error:
             raise unwritable(folder, error) from error
     return [folder / path.name for path in files]
@@ -65,6 +71,7 @@ def _write(
     facts: DeliveryFacts,
     views: Views | None,
     earlier: Earlier | None,
+    verdicts: Verdicts | None,
 ) -> list[Path]:
     zone_area = to_zone(shape(facts.area), facts.epsg)
     around = window_around(zone_area, facts.epsg)
@@ -93,6 +100,8 @@ def _write(
         write_areas(files[-1], table, (facts.title, facts.notice, *facts.notes))
     if views is not None:
         files += write_parcels(aside, views, [] if table is None else [row.entry for row in table.rows], facts)
+    if verdicts is not None:
+        files += verdicts.write(aside, facts, classes, rasters, views)
     if earlier is not None:
         facts, declared, changes = _changes(aside, earlier, rasters, declared, facts)
         files += changes
@@ -108,6 +117,8 @@ def _write(
         report, picture, [*files, picture, aside / "request.json", aside / ITEM], facts, table,
         rasters=drawn, declared=(*declared, *counted), views=views,
     )  # fmt: skip
+    if verdicts is not None:
+        verdicts.write_into(report)
     files += [picture, report, aside / "request.json"]
     item = make_item(facts, files, (*declared, *counted))
     write_item(aside, item if classes is None else write_into(aside, sha256(rasters[classes.name]), item))

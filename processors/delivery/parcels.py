@@ -51,8 +51,8 @@ def write_parcels(folder: Path, views: Views, entries: Sequence[LegendClass], fa
     frame = _with_below(frame, views.below, {entry.value: entry.name for entry in entries})
     frame = _described(frame, observed, facts, drawn=not views.declared)
     parquet, package = folder / PARQUET, folder / PACKAGE
-    _write_parquet(parquet, frame, f"{facts.processor}-{facts.year}-{facts.request_digest}")
-    _write_package(package, frame, observed)
+    write_geoparquet(parquet, frame, f"{facts.processor}-{facts.year}-{facts.request_digest}")
+    write_geopackage(package, frame, LAYER, observed)
     return [parquet, package]
 
 
@@ -109,7 +109,8 @@ def _described(frame: Any, observed: datetime, facts: DeliveryFacts, *, drawn: b
     return frame.assign(**own)[[*others, *own, "geometry"]]
 
 
-def _write_parquet(path: Path, frame: Any, collection: str) -> None:
+def write_geoparquet(path: Path, frame: Any, collection: str) -> None:
+    """Write a frame with the columns ``id`` and ``geometry`` of fiboa as GeoParquet; ``collection``: whose it is."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -137,20 +138,35 @@ def _write_parquet(path: Path, frame: Any, collection: str) -> None:
         parquet.write_table(table, temporary, compression="zstd", row_group_size=50_000)
 
 
-def _write_package(path: Path, frame: Any, observed: datetime) -> None:
+def write_geopackage(path: Path, frame: Any, layer: str, observed: datetime) -> None:
+    """Write a frame as a layer of a GeoPackage that says it was changed at ``observed``. Raises `StoreError`."""
     import pyogrio
 
-    frame = frame.rename(columns={name: name.replace(":", "_") for name in frame.columns})
+    frame = frame.rename(columns=_without_colons(list(frame.columns)))
     with written_whole(path) as temporary, _dated(observed):
         temporary.unlink()  # GDAL would open what is there
         try:
             pyogrio.write_dataframe(
-                frame, temporary, driver="GPKG", layer=LAYER, promote_to_multi=True, layer_options={"FID": "fid"}
+                frame, temporary, driver="GPKG", layer=layer, promote_to_multi=True, layer_options={"FID": "fid"}
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
             raise StoreError(
                 f"can't write {path.name} in {path.parent}: {refusal(error, path)}, and run again."
             ) from error
+
+
+def _without_colons(names: Sequence[str]) -> dict[str, str]:
+    """Names that no reader of GeoPackages takes for a prefix, each still its own."""
+    taken = {name.casefold() for name in names if ":" not in name}
+    renamed = {}
+    for name in names:
+        if ":" in name:
+            wanted = name.replace(":", "_")
+            while wanted.casefold() in taken:
+                wanted += "_"
+            taken.add(wanted.casefold())
+            renamed[name] = wanted
+    return renamed
 
 
 @contextmanager

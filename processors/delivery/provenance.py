@@ -17,6 +17,7 @@ from catalog.promotions import Promotion
 from catalog.scores import Score
 from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import digest
+from processors.conformity.judge import ConformitySummary
 from processors.delivery.changes import Changes
 from processors.delivery.coming_passes import ComingPasses
 from processors.season import Season, SeasonAcquisition
@@ -74,6 +75,9 @@ class DeliveryFacts(Frozen):
     ] = {}
     coming: Annotated[ComingPasses | None, Field(description="passes that the next map may be made of")] = None
     changes: Annotated[Changes | None, Field(description="since the delivery that this one replaces")] = None
+    conformity: Annotated[
+        ConformitySummary | None, Field(description="verdicts on the parcels that the request declares")
+    ] = None
     seconds: Annotated[dict[str, float], Field(description="by stage")] = {}
     created: AwareDatetime
 

@@ -44,6 +44,10 @@ _ABOUT = {
     "areas.csv": ("Hectares per class, counted", ["data"]),
     "parcels.parquet": ("Parcels with their crop, as fiboa GeoParquet", ["data"]),
     "parcels.gpkg": ("Parcels with their crop, as GeoPackage", ["data"]),
+    "conformity.parquet": ("Verdicts on the declared parcels, as GeoParquet", ["data"]),
+    "conformity.gpkg": ("Verdicts on the declared parcels, as GeoPackage", ["data"]),
+    "conformity.csv": ("Verdicts on the declared parcels", ["data"]),
+    "parcels.html": ("A page of the declared parcels, each with its curve and its picture", ["overview"]),
     "changes.json": ("What changed since the delivery before", ["data"]),
     "changes.png": ("Picture of the pixels that changed class", ["overview"]),
     "overview.png": ("Picture with legend", ["overview", "thumbnail"]),
@@ -131,6 +135,8 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         properties["cropline:coming_passes"] = facts.coming.model_dump(mode="json")
     if facts.changes is not None:
         properties["cropline:changes"] = facts.changes.model_dump(mode="json", exclude={"matrix"})
+    if facts.conformity is not None:  # counts alone: nothing of a single parcel
+        properties["cropline:conformity"] = facts.conformity.model_dump(mode="json")
     if facts.timelines:
         properties["cropline:timelines"] = {
             name: line.model_dump(mode="json") for name, line in facts.timelines.items()

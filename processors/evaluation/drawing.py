@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from catalog.errors import RequestError
 from catalog.legend import LegendClass
+from catalog.legend_words import spelled
 from catalog.quoting import shown
 from processors.delivery.areas import map_blocks
 from processors.delivery.delivered_map import DeliveredMap
 from processors.evaluation.allocation import LEAST, allocate, reached, sample_size
 from processors.evaluation.design import Ground, Point, SampleDesign, Stratum
-from processors.evaluation.legend_words import spelled
 
 MINIMUM = 50
 """Points of a rare class, where the user says nothing: the least that Olofsson et al. (2014) advise."""

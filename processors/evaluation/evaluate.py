@@ -14,6 +14,7 @@ import shapely
 from catalog.errors import RequestError
 from catalog.grid import PIXEL
 from catalog.legend import Legend, LegendClass
+from catalog.legend_words import NONE_OF_THESE, ReadAs, read_words
 from catalog.quoting import escaped, shortened
 from processors.delivery.areas import HECTARE
 from processors.delivery.delivered_map import DeliveredMap
@@ -29,7 +30,6 @@ from processors.delivery.evaluations import (
 from processors.evaluation.comparison import at_points, in_parcels
 from processors.evaluation.design import Ground, SampleDesign
 from processors.evaluation.estimators import Estimate, Estimates, confusion, stratified, unmeasured, unweighted
-from processors.evaluation.legend_words import NONE_OF_THESE, ReadAs, read_words
 from processors.evaluation.reference import Reference
 
 _GREY = "#8a948e"

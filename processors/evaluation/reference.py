@@ -18,11 +18,11 @@ from catalog.errors import RequestError
 from catalog.guards.csv_text import read_rows
 from catalog.guards.numbers import finite
 from catalog.guards.vectors import check_form, geometry_layers, read_layer, read_parquet, vector_errors
+from catalog.legend_words import word_of
 from catalog.quoting import shortened, shown
 from catalog.storage.store import sha256
 from processors.delivery.evaluations import Unused
 from processors.evaluation.design import SampleDesign
-from processors.evaluation.legend_words import word_of
 from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
 from processors.patches.polygons import RowFault, polygons_of
 

@@ -54,7 +54,7 @@ class CropMap:
             raise ModelError("crop-map: no model was chosen. Name one in the request, or give labels to train one.")
         from agrunet.checkpoint.folder import read_config
 
-        self.parameters = CropMapParameters.model_validate(job.parameters)
+        self.parameters = self._asked(job.parameters)
         self._folder = job.model
         try:
             self._config = read_config(job.model)
@@ -83,6 +83,9 @@ class CropMap:
         self.notes: tuple[str, ...] = (
             () if masked else ("Not masked to cropland: every pixel is shown as one of the crops.",)
         )
+
+    def _asked(self, parameters: dict[str, Any]) -> CropMapParameters:
+        return CropMapParameters.model_validate(parameters)
 
     def _check(self, contract: ModelContract, job: Job) -> None:
         """Refuse what the checkpoint's contract doesn't cover, saying what to change."""

@@ -65,6 +65,10 @@ class Processor(Protocol):
     # A processor that compares a season with the same months of other years has one method more:
     # ``other_years(parameters, year) -> tuple[int, ...]``, a static method that names them by its own parameters. What the source
     # has of them is then read, masked and judged like the season's own acquisitions; the job's days lie before 0, or after the season.
+    #
+    # One whose fields are class probabilities, in the order of its legend's mapped classes, and that judges declared parcels by them
+    # has a method ``judgement() -> processors.thematic.judgement.Judgement``; requests for it must name `parcels`,
+    # and its parameters may name their columns, ``column`` of the crops and ``id`` of their own ids.
 
     def run(self, patches: PatchSource, indices: Iterable[int]) -> Iterator[tuple[int, Fields]]:
         """Fields of the patches asked for, in the order asked. ``indices`` may block until there is more to do."""

@@ -12,6 +12,7 @@ from catalog.guards.refusal import plain_message
 from catalog.plugins import check_made, load_offer, offered, package_of
 from catalog.products import Frozen
 from catalog.quoting import shortened, shown
+from processors.thematic.judgement import Judgement
 from processors.thematic.protocol import Job, Processor
 
 GROUP = "cropline.processors"
@@ -88,6 +89,23 @@ def other_years(processor: type[Processor], parameters: dict[str, Any], year: in
     if years is None:
         return ()
     return tuple(years(processor.Parameters.model_validate(check_parameters(processor, parameters)), year))
+
+
+def judgement_of(processor: Processor) -> Judgement | None:
+    """How a processor judges declared parcels; None for one that doesn't."""
+    judgement = getattr(processor, "judgement", None)
+    return None if judgement is None else judgement()
+
+
+def judged_columns(processor: type[Processor], parameters: dict[str, Any]) -> tuple[str | None, str | None] | None:
+    """Columns of declared crops and of parcels' own ids that a request's parameters name; None for a processor that judges no parcels.
+
+    Raises `RequestError` where the parameters aren't valid.
+    """
+    if not hasattr(processor, "judgement"):
+        return None
+    checked = check_parameters(processor, parameters)
+    return checked.get("column"), checked.get("id")
 
 
 def describe_processors() -> list[ProcessorDescription]:

@@ -51,7 +51,13 @@ class CurveSums:
 
     def curves(self) -> Curves:
         parcels = _means(self._total, self._count) if len(self._total) else None
-        return Curves(parcels, _means(self._grid_total, self._grid_count), self._squares.edge)
+        clear = self._count / np.maximum(self.pixels, 1)[:, None] if len(self._total) else None
+        return Curves(
+            parcels,
+            _means(self._grid_total, self._grid_count),
+            self._squares.edge,
+            None if clear is None else clear.astype(np.float32),
+        )
 
     def peaks(self, days: Sequence[date]) -> tuple[npt.NDArray[np.float64], list[date | None]]:
         """The greatest mean NDVI (N,) of dates at which half of a parcel is clear, NaN where there is none, and its date."""

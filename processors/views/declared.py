@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ class Declared:
     """Rows of the file that lie elsewhere."""
     unused: str
     """Rows that can't be used, in words; empty where all can."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """Names of the columns in the frame, by their names in the file."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -89,7 +92,10 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
         )
     columns = frame.drop(columns=frame.geometry.name).iloc[rows[meets]].reset_index(drop=True)
     outside = count - int(meets.sum()) - faults.total()
-    return Declared(path.name, polygons[meets], _own_names(columns), outside, unused)
+    given = list(map(str, columns.columns))
+    columns = _own_names(columns)
+    called = dict(zip(given, map(str, columns.columns), strict=True))
+    return Declared(path.name, polygons[meets], columns, outside, unused, called)
 
 
 def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> tuple[Any, int, int]:

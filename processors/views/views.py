@@ -22,6 +22,8 @@ class Curves:
     """(R, C, T): squares from the north-west corner of the area's window."""
     grid_pixels: int
     """Edge of a square, pixels: the smallest of 8, 16, 32, … that leaves at most `MOST_SQUARES`."""
+    clear: npt.NDArray[np.float32] | None = None
+    """(N, T): share of a parcel's pixels in the area that are clear at a date."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,19 @@ def test_pixels_are_counted_by_field_and_class() -> None:
     assert tally.counts.tolist() == [[0, 1, 1, 1], [2, 0, 1, 0]]
 
 
+def test_mean_probabilities_are_those_of_the_mapped_pixels_of_a_field() -> None:
+    probabilities = np.array([[[0.8, 0.6, np.nan, 0.1]], [[0.2, 0.4, np.nan, 0.9]]], np.float32)
+    first, second = FieldTally(fields=2, classes=2), FieldTally(fields=2, classes=2)
+    first.add(np.array([[0, 0, 0, -1]], np.int32), np.array([[0, 0, -1, 1]], np.int16), probabilities)
+    second.add(np.array([[-1, 0, 1, -1]], np.int32), np.array([[0, 0, -1, 1]], np.int16), probabilities)
+    first += second
+    mapped, unmapped = first.mapped([("a", 0), ("b", 1)])
+    assert mapped.mapped == (3, 0, 1)
+    assert mapped.probabilities == pytest.approx(((0.8 + 0.6 + 0.6) / 3, (0.2 + 0.4 + 0.4) / 3), abs=1e-5)
+    assert unmapped.probabilities is None
+    assert "probabilities" not in unmapped.model_dump()
+
+
 def test_evidence_comes_back(tmp_path: Path) -> None:
     write_evidence(tmp_path / "fields.json", EVIDENCE)
     assert read_evidence(tmp_path / "fields.json") == EVIDENCE
@@ -43,6 +56,11 @@ def test_a_folder_without_evidence_has_none(tmp_path: Path) -> None:
         ("{", "is no JSON"),
         (
             '{"kind": "hold-out", "classes": ["a", "b"], "fields": [{"name": "x", "label": 0, "mapped": [1, 2]}]}',
+            "field x",
+        ),
+        (
+            '{"kind": "hold-out", "classes": ["a", "b"], "fields": '
+            '[{"name": "x", "label": 1, "mapped": [1, 2, 3], "probabilities": [1]}]}',
             "field x",
         ),
         (

@@ -152,6 +152,35 @@ def test_the_square_is_evaluated_against_its_fields(
     assert told["delivery"] == str(folder / "map")
 
 
+def test_so_few_fields_verify_no_verdict(
+    told: dict[str, Any],
+    request_of: dict[str, Any],
+    folder: Path,
+    run_command: Any,
+    environment_of: Callable[..., dict[str, str]],
+) -> None:
+    """The same fields, declared as they are: thresholds from the model's own fields, by folds, with their exact intervals."""
+    without = {name: value for name, value in request_of.items() if name not in ("labels", "legend", "training")}
+    request = {**without, "processor": "conformity", "parcels": "fields.gpkg", "output": "checked"}
+    (folder / "checked.json").write_text(json.dumps({**request, "parameters": {"column": "crop_code"}}))
+    done = run_command(
+        "cropline", "run", "checked.json", "--json", cwd=folder, env=environment_of(folder / "store"), timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    frame = geopandas.read_parquet(folder / "checked" / "conformity.parquet")
+    assert len(frame) == 19
+    assert not frame["verified"].any()
+    assert (frame["verdict"] == "conform").any()
+    item = json.loads((folder / "checked" / "item.json").read_text())["properties"]["cropline:conformity"]
+    limits = item["thresholds"]
+    assert (limits["score"], limits["kind"]) == ("probability", "grouped k-fold")
+    assert limits["fields"] <= 19
+    assert limits["false_alarms"]["of"] == limits["fields"]
+    assert 0 <= limits["false_alarms"]["low"] <= limits["false_alarms"]["high"] <= 1
+    assert any("Not verified: that takes 60 fields." in note for note in item["notes"])
+    assert "Not verified: that takes 60 fields." in (folder / "checked" / "report.html").read_text()
+
+
 def test_ndvi_of_the_square_is_what_it_was(
     request_of: dict[str, Any],
     told: dict[str, Any],

@@ -110,7 +110,10 @@ BAD = {
     ),
     "no source": ({"source": None}, r"source: .*CROPLINE_SOURCE is not set"),
     "source that isn't there": ({"source": "stac:nowhere/catalog.json"}, r"nowhere/catalog\.json"),
-    "unknown processor": ({"processor": "magic"}, r"processor: there is no 'magic'. Installed are crop-map, "),
+    "unknown processor": (
+        {"processor": "magic"},
+        r"processor: there is no 'magic'. Installed are conformity, crop-map, ",
+    ),
     "cloud over 100": ({"max_cloud": 120}, r"max_cloud: .*less than or equal to 100, got 120"),
     "clear as percent": ({"min_clear": 50}, r"min_clear: .*less than or equal to 1, got 50"),
     "labels that aren't there": ({"labels": "crops.tif"}, r"labels: no file .*crops\.tif"),

@@ -66,6 +66,9 @@ def test_each_held_out_field_is_counted_and_scored(trained: tuple[str, Path, Pat
     labels, counts = evidence.counts()
     assert labels.tolist() == [0, 1] * (2 if kind == "hold-out" else 6)
     assert counts.sum(axis=1).tolist() == [128] * len(labels)
+    for field in evidence.fields:
+        assert field.probabilities is not None
+        assert sum(field.probabilities) == pytest.approx(1, abs=1e-4)
     assert config.scores[0].n_pixels + config.scores[0].n_unmapped == counts.sum()
     assert config.scores[0].oa == pytest.approx(counts[np.arange(len(labels)), labels].sum() / counts[:, :-1].sum())
     assert config.scores[0].oa > (0.9 if kind == "hold-out" else 0.65), "networks of folds are trained a third as long"

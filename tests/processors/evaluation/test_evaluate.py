@@ -14,11 +14,11 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from catalog.errors import RequestError
+from catalog.legend_words import NONE_OF_THESE, ReadAs
 from processors.delivery.delivered_map import DeliveredMap
 from processors.delivery.evaluations import Design, Evaluation, NoIntervals, Unused
 from processors.evaluation.drawing import SampleWish, draw_sample
 from processors.evaluation.evaluate import evaluate
-from processors.evaluation.legend_words import NONE_OF_THESE, ReadAs
 from processors.evaluation.reference import open_reference
 from processors.evaluation.sample_file import write_sample
 

@@ -7,7 +7,7 @@ import pytest
 
 from catalog.errors import RequestError
 from catalog.legend import Legend, LegendClass
-from processors.evaluation.legend_words import ReadAs, read_words, word_of
+from catalog.legend_words import ReadAs, read_words, word_of
 
 LEGEND = Legend(
     entries=(
