@@ -15,7 +15,6 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.stats import binomtest
 
 from agrunet.evidence import FieldEvidence
 from catalog.products import Frozen
@@ -59,6 +58,8 @@ class Rate(Frozen):
 
 def rate(count: int, of: int) -> Rate | None:
     """A rate with its interval; None of nothing."""
+    from scipy.stats import binomtest  # slow to import, and a request's check doesn't need it
+
     if of == 0:
         return None
     interval = binomtest(count, of).proportion_ci(LEVEL, "exact")
