@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ def up(
         str | None,
         typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server.
 
@@ -29,8 +31,13 @@ def up(
     if api is not None and port is not None:
         raise typer.BadParameter("--port is for a server, and --api starts none.")
     settings = load_settings()
-    typer.echo(f"store    {settings.open_store().root}")
+    store = settings.open_store().root
+    if not as_json:
+        typer.echo(f"store    {store}")
     services = start(settings, port, tell) if api is None else join(settings, api, tell)
+    if as_json:
+        typer.echo(json.dumps({"store": str(store), "server": services.ui, "api": services.api}))
+        return
     typer.echo(f"server   {services.ui}")
     typer.echo("worker   runs")
     typer.echo(f"request  {_switch()}prefect deployment run crop-map/request --params aoi.json --watch")
@@ -46,7 +53,7 @@ def _switch() -> str:
     return "" if isinstance(plugins, dict) and plugins.get("enabled") is True else "PREFECT_PLUGINS_ENABLED=true "
 
 
-def down() -> None:
+def down(as_json: AsJson = False) -> None:
     """Stop this store's Prefect server and worker.
 
     Example: cropline down
@@ -54,7 +61,11 @@ def down() -> None:
     from flows.prefect_process.services import down as stop
     from flows.settings import load_settings
 
-    typer.echo("Stopped." if stop(load_settings(), tell) else "Nothing was running.")
+    stopped = stop(load_settings(), tell)
+    if as_json:
+        typer.echo(json.dumps({"stopped": stopped}))
+    else:
+        typer.echo("Stopped." if stopped else "Nothing was running.")
 
 
 def status(as_json: AsJson = False) -> None:

@@ -10,7 +10,7 @@ import typer
 from flows.commands.options import AsJson, RequestFile, tell
 
 
-def subscribe(file: RequestFile) -> None:
+def subscribe(file: RequestFile, as_json: AsJson = False) -> None:
     """Map this request again whenever its source has something new.
 
     Example: cropline subscribe aoi.json
@@ -29,6 +29,9 @@ def subscribe(file: RequestFile) -> None:
         )
     request = check_request(read_parameters(file), settings.folder, settings, waits=True)
     path = add(settings.open_store(), request.model_dump(mode="json"))
+    if as_json:
+        typer.echo(json.dumps({"subscription": path.stem}))
+        return
     typer.echo(f"{path.stem}  subscribed; `reprocess/seasonal` maps it when its source has something new")
 
 
@@ -52,7 +55,9 @@ def subscriptions(as_json: AsJson = False) -> None:
         tell("No subscriptions yet. `cropline subscribe aoi.json` adds one.")
 
 
-def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline subscriptions` lists.")]) -> None:
+def unsubscribe(
+    name: Annotated[str, typer.Argument(help="Name that `cropline subscriptions` lists.")], as_json: AsJson = False
+) -> None:
     """End a subscription; what was delivered stays.
 
     Example: cropline unsubscribe 0123456789ab
@@ -61,4 +66,4 @@ def unsubscribe(name: Annotated[str, typer.Argument(help="Name that `cropline su
     from flows.settings import load_settings
 
     remove(load_settings().open_store(create=False), name)
-    typer.echo(f"{name}  unsubscribed")
+    typer.echo(json.dumps({"unsubscribed": name}) if as_json else f"{name}  unsubscribed")

@@ -40,3 +40,8 @@ def test_a_command_says_what_it_does_and_gives_an_example_that_it_takes(name: st
         assert inner is not None
         context = inner.make_context(inner.name, rest, parent=context)
     assert context.command is COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_speaks_json(name: str) -> None:
+    assert any("--json" in parameter.opts for parameter in COMMANDS[name].params)
