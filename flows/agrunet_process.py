@@ -19,8 +19,11 @@ _STEP = re.compile(r"step (\d+) of (\d+)")
 ATTEMPTS = 3
 """Times that a process is begun that is killed, as by the system where memory runs out."""
 
-_RANK_ENDED = re.compile(r"exitcode\s*:\s*(-\d+) \(pid")
-"""What torchrun says of the process of a training that failed first; its own exit code is 1 whatever that was."""
+_RANK_ENDED = re.compile(r"exitcode\s*:\s*(-?\d+)\)? ")
+"""What torchrun says of a process of a training that failed; its own exit code is 1 whatever that was. All that follows is its own."""
+
+_LAUNCHER = "torch/distributed/elastic/"
+"""In lines of the launcher's own log."""
 
 _KILLED = {-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT}
 """Exit codes of a process that was ended from outside, or by a fault below Python; who cancels sends another signal."""
@@ -44,7 +47,7 @@ def run_apart(command: list[str], made: Path, advance: Advance) -> None:
 
 
 def _run_once(command: list[str], made: Path, advance: Advance) -> None:
-    last = deque[str](maxlen=12)
+    last, codes = deque[str](maxlen=12), set[int]()
     with subprocess.Popen(  # noqa: S603 - this interpreter, words of this module
         command,
         stdin=subprocess.PIPE,  # nothing comes through it; its end tells the training that this process is gone
@@ -55,7 +58,10 @@ def _run_once(command: list[str], made: Path, advance: Advance) -> None:
     ) as process:
         try:
             for line in process.stdout or ():
-                last.append(line.rstrip())
+                if ended := _RANK_ENDED.search(line):
+                    codes.add(int(ended[1]))
+                if not codes and _LAUNCHER not in line:  # it says at length that something failed, and not what
+                    last.append(line.rstrip())
                 if step := _STEP.search(line):
                     advance(int(step[1]), int(step[2]))
             process.wait()
@@ -63,6 +69,5 @@ def _run_once(command: list[str], made: Path, advance: Advance) -> None:
             process.terminate()
             raise
     if process.returncode and not made.is_file():
-        codes = {process.returncode, *(int(found[1]) for line in last if (found := _RANK_ENDED.search(line)))}
-        kind = _KilledError if codes & _KILLED else ModelError
+        kind = _KilledError if {process.returncode, *codes} & _KILLED else ModelError
         raise kind("\n".join([f"agrunet ended with exit code {process.returncode}; it said last:", *last]))

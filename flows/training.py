@@ -15,7 +15,7 @@ from catalog.products import CROP_BANDS, Order
 from catalog.promotions import Promotion
 from catalog.registry import Registry
 from catalog.storage.store import digest
-from flows.agrunet_process import ATTEMPTS, run_apart
+from flows.agrunet_process import run_apart
 from flows.checks import still_open
 from flows.promotion import decide
 from flows.request import Promote, Training
@@ -122,7 +122,8 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
     if processes > 1:
         launcher = [
             *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)),
-            *("--max-restarts", str(ATTEMPTS - 1)),  # of all processes, where one was killed
+            # None of its own restarts: its processes find each other where those before them were, and give up. It is begun anew itself.
+            *("--max-restarts", "0"),
             *("--log-dir", str(checkpoint.with_name("torchrun"))),  # else it leaves a folder in /tmp
             *launcher,
         ]

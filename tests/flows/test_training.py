@@ -20,7 +20,7 @@ from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
 from flows.agrunet_process import run_apart
 from flows.checks import still_open
-from flows.training import taken_over
+from flows.training import taken_over, training_command
 
 PARENT = """
 import sys
@@ -95,9 +95,9 @@ from pathlib import Path
 folder, rank = Path(sys.argv[1]), os.environ["RANK"]
 begun = len(list(folder.glob(f"begun-{rank}-*")))
 (folder / f"begun-{rank}-{begun}").touch()
-if rank == "1" and begun == 0:
+if rank == "1" and begun < int(sys.argv[3]):
     if sys.argv[2] == "error":
-        raise SystemExit(3)
+        sys.exit("the patches are damaged")
     os.kill(os.getpid(), int(sys.argv[2]))
 if rank == "0":
     (folder / "checkpoint").mkdir()
@@ -105,20 +105,36 @@ if rank == "0":
 """
 
 
-@pytest.mark.parametrize(("how", "again"), [(str(int(signal.SIGKILL)), True), ("error", False)])
+@pytest.mark.parametrize(
+    ("how", "times", "begun"), [(str(int(signal.SIGKILL)), 1, 2), (str(int(signal.SIGKILL)), 2, 3), ("error", 1, 1)]
+)
 def test_a_training_whose_process_is_killed_under_torchrun_is_begun_again(
-    how: str, again: bool, tmp_path: Path
+    how: str, times: int, begun: int, tmp_path: Path
 ) -> None:
+    """Where it fails with an error, that is what is told, not what the launcher makes of it."""
     script = tmp_path / "rank.py"
     # The first process waits for the other one's end, as a training does in its next exchange.
     script.write_text(
-        _RANK.replace('if rank == "0":', 'if rank == "0" and begun == 0:\n    signal.pause()\nif rank == "0":')
+        _RANK.replace(
+            'if rank == "0":', 'if rank == "0" and begun < int(sys.argv[3]):\n    signal.pause()\nif rank == "0":'
+        )
     )
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), str(tmp_path), how]
-    with nullcontext() if again else pytest.raises(ModelError, match="exit code 1"):
-        run_apart([sys.executable, *launch], tmp_path / "checkpoint" / "item.json", lambda *_: None)
-    assert (tmp_path / "checkpoint" / "item.json").exists() is again
-    assert len(list(tmp_path.glob("begun-1-*"))) == (2 if again else 1)
+    made = tmp_path / "checkpoint" / "item.json"
+    with (
+        nullcontext()
+        if how != "error"
+        else pytest.raises(ModelError, match=r"exit code 1(?s:.*)\nthe patches are damaged$")
+    ):
+        run_apart([sys.executable, *launch, str(times)], made, lambda *_: None)
+    assert made.exists() is (how != "error")
+    assert len(list(tmp_path.glob("begun-1-*"))) == begun
+
+
+def test_the_launcher_s_own_restarts_are_off(tmp_path: Path) -> None:
+    """Of a restart's processes each looked for the others where those before them had been, and gave up."""
+    command = training_command(tmp_path, tmp_path / "checkpoint", "quick", 2)
+    assert command[command.index("--max-restarts") + 1] == "0"
 
 
 def _wait(file: Path) -> None:
