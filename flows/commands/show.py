@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import webbrowser
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from catalog.guards.environment import variable
 from flows.commands.options import AsJson, tell
 
 _BAR = 30
@@ -53,7 +53,7 @@ def _has_browser() -> bool:
     """Return whether a page can be shown to somebody: a text browser would take the terminal, and nobody asked for it."""
     if sys.platform in ("darwin", "win32"):
         return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return bool(variable("DISPLAY") or variable("WAYLAND_DISPLAY"))
 
 
 def _lines(folder: Path, item: dict[str, Any]) -> list[str]:

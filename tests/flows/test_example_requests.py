@@ -242,8 +242,8 @@ def test_what_it_would_take_is_told_from_the_answer(name: str, tmp_path: Path, s
     assert "what the network takes is not in the minutes" in " ".join(foreseen.notes)
 
 
-def test_the_legend_in_the_readme_is_one(tmp_path: Path) -> None:
-    text = (EXAMPLES.parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_legend_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (EXAMPLES.parent / "reference" / "request.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```\n(source_code,.*?)```", text, re.DOTALL)
     (tmp_path / "legend.csv").write_text(example)
     legend = read_legend(tmp_path / "legend.csv")

@@ -137,7 +137,7 @@ def test_a_map_is_made_by_one_call(parameters: dict[str, Any], tmp_path: Path) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     variables, shape, page = json.loads(done.stdout.splitlines()[-1])
-    assert variables == ["ndvi", "ndvi_deviation"]
+    assert variables == ["clear_count", "ndvi", "ndvi_deviation"]
     assert (shape[0], page) == (3, True)
 
 

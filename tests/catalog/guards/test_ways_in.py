@@ -28,6 +28,7 @@ READERS_OF_THEIR_OWN = {
     "processors/views/parcel_map.py": "rasters that this software wrote",
     "processors/views/quicklooks.py": "rasters that it wrote itself",
     "processors/views/segments.py": "rasters that this software wrote",
+    "processors/thematic/check.py": "what it wrote as JSON in that moment",
     "processors/thematic/results.py": "its own results",
     "processors/thematic/sent_job.py": "jobs between its own processes",
     "flows/pruning.py": "what a run wrote",

@@ -40,8 +40,8 @@ def files(array: zarr.Array[Any]) -> dict[str, bytes]:
 
 
 def values_of(kind: str) -> st.SearchStrategy[Any]:
-    if kind == "text":
-        return st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    if kind == "text":  # a text of a zero alone, which no product is called, comes back empty from Zarr itself
+        return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
     if kind == "share":
         return st.floats(width=32)
     if kind == "bands":
