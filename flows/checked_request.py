@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -30,6 +31,9 @@ from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
 from processors.delivery.folder_swap import check_target
+
+if TYPE_CHECKING:
+    from processors.views.declared import Declared
 
 SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
@@ -121,6 +125,14 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
     """
     problems: list[str] = []
     failed: set[str] = set()
+
+    @cache
+    def parcels() -> Declared | None:
+        """Read once, for both checks of them."""
+        from flows.request_ground import request_parcels
+
+        return request_parcels(request, Zone.of(request.polygon))
+
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: check_area(parse_area(area_value(request.area)), request.area, settings),
         "year": lambda: None if waits else _check_season(request, skip, settings),
@@ -130,8 +142,8 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "legend": lambda: _check_legend(request),
         "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
-        "parcels": lambda: _check_parcels(request, skip | failed),
-        "judged": lambda: _check_judged(request, skip | failed),
+        "parcels": lambda: _check_parcels(request, skip | failed, parcels),
+        "judged": lambda: _check_judged(request, skip | failed, parcels),
         "model": lambda: _check_model(request, settings, skip),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
@@ -234,19 +246,17 @@ def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:
             crop_mask.check(zone.geometry, zone.epsg)
 
 
-def _check_parcels(request: MapRequest, failed: set[str]) -> None:
+def _check_parcels(request: MapRequest, failed: set[str], read: Callable[[], Declared | None]) -> None:
     if request.parcels is None:
         if request.parcels_layer is not None:
             raise RequestError("parcels_layer: given without parcels. Give the file that it is a layer of, or drop it.")
         return
     _check_file("parcels", request.parcels)
     if "area" not in failed:
-        from flows.request_ground import request_parcels
-
-        request_parcels(request, Zone.of(request.polygon))
+        read()
 
 
-def _check_judged(request: MapRequest, failed: set[str]) -> None:
+def _check_judged(request: MapRequest, failed: set[str], read: Callable[[], Declared | None]) -> None:
     """A processor that judges parcels needs some, with the columns that its parameters name."""
     if failed & {"area", "processor", "parcels", "parameters"} or request.processor not in processor_names():
         return
@@ -259,10 +269,9 @@ def _check_judged(request: MapRequest, failed: set[str]) -> None:
         raise RequestError(
             f"parcels: {request.processor} judges declared parcels, and the request names none. Give their file: parcels."
         )
-    from flows.request_ground import request_parcels
     from processors.conformity.declarations import find_columns
 
-    declared = request_parcels(request, Zone.of(request.polygon))
+    declared = read()
     if declared is not None:
         find_columns(declared, *columns)
 

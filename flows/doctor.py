@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 LOW_DISK, NO_DISK = 20e9, 1e9
 """Bytes free below which a season of a tile may not fit, and below which nothing does."""
 
-LOW_MEMORY = 4e9
-"""Bytes of memory that a run should find."""
-
 DRIVERS = ("GTiff", "COG", "JP2OpenJPEG")
 """Of GDAL: what products are read by, and deliveries written."""
 
@@ -117,11 +114,11 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    from flows.prefect_process.work_pool import memory
+    from flows.prefect_process.work_pool import MEMORY_OF_A_RUN, memory
     from processors.engine.machine import cores, gpus
 
     there = memory()
-    enough = there >= LOW_MEMORY
+    enough = there >= MEMORY_OF_A_RUN
     yield Finding(
         check="machine",
         state="ok" if enough else "warning",
@@ -168,11 +165,13 @@ def _store(settings: Settings) -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
+    from flows.checks import nearest_there
+
     store = settings.open_store(create=False)
     places = {"the store": store.root}
     if isinstance(store.cubes, Path):
         places["the cubes"] = store.cubes
-    free = {name: shutil.disk_usage(_existing(path)).free for name, path in places.items()}
+    free = {name: shutil.disk_usage(nearest_there(path)).free for name, path in places.items()}
     least = min(free.values())
     state: State = "ok" if least >= LOW_DISK else "warning" if least >= NO_DISK else "fault"
     return Finding(
@@ -181,10 +180,6 @@ def _disk(settings: Settings) -> Finding:
         text=", ".join(f"{size / 1e9:.0f} GB free for {name}" for name, size in free.items()),
         remedy="" if state == "ok" else "`cropline prune cubes --keep GB` frees cells that were used least recently.",
     )
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _cubes(settings: Settings) -> Finding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from catalog.errors import RequestError
 from catalog.storage.store import CellPath
-from flows.request_ground import request_parcels
 from flows.run import Run
 from flows.stage import stage
 from flows.stages import Patches
@@ -22,7 +21,7 @@ def conformity(run: Run, patches: Patches, results: CellPath, views: Views) -> C
 @stage("conformity", waits_for="verdicts on the parcels", outcome=lambda made: _counted(made))
 def judge(run: Run, patches: Patches, results: CellPath, views: Views) -> Conformity:
     """Judge the parcels that the request declares, by the results of the patches."""
-    zone, judgement, declared = run.zone, judgement_of(patches.processor), request_parcels(run.request, run.zone)
+    zone, judgement, declared = run.zone, judgement_of(patches.processor), run.parcels
     if judgement is None or declared is None:
         raise RequestError("parcels: the request declares none. Give the file of the declared parcels.")
     seen = parcel_probabilities(

@@ -21,10 +21,12 @@ from catalog.zone import Zone
 from flows.leftovers import clear_leftovers, temporary_files_held
 from flows.reporting.progress import Reporter, Several, Step, step
 from flows.request import MapRequest
+from flows.request_ground import request_parcels
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from flows.shared_store import exchange_models, hand_over_models, turn_among_machines
 from processors.engine.protocol import Engine
+from processors.views.declared import Declared
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -53,6 +55,11 @@ class Run:
     @cached_property
     def zone(self) -> Zone:
         return Zone.of(self.request.polygon)
+
+    @cached_property
+    def parcels(self) -> Declared | None:
+        """The parcels that the request names, those in its area: read once, and looked at by several stages. Raises `RequestError`."""
+        return request_parcels(self.request, self.zone)
 
     @cached_property
     def season(self) -> SeasonState:

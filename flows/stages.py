@@ -24,7 +24,7 @@ from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.credentials import load_credentials
 from flows.request import MapRequest
-from flows.request_ground import request_crop_mask, request_labels, request_parcels
+from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.settings import Settings
 from flows.stage import Batch, batch_task, in_batches, stage
@@ -239,7 +239,7 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(request.processor, job)
     judgement = judgement_of(processor)
-    declared = None if judgement is None else request_parcels(request, run.zone)
+    declared = None if judgement is None else run.parcels
     if judgement is not None and declared is not None:
         read_declarations(declared, judgement)  # what is wrong with them is said before hours of work
     windows = cover(run.zone.window, processor.grid, zone_area=run.zone.geometry)
@@ -299,7 +299,7 @@ def views(run: Run, season: Season, patches: Patches, rasters: dict[str, Path]) 
         Map(rasters, patches.processor.variables, zone.window, zone.geometry),
         run.folder.views,
         run.engine,
-        request_parcels(run.request, zone),
+        run.parcels,
         run.reporter.advance,
     )
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from catalog.grid import Window, blocks_meeting, clipped, inside, to_zone
 from catalog.legend import MAP_BACKGROUND
 from catalog.storage.store import CellPath
 from processors.cube.storage import open_group
+from processors.engine.batches import in_batches
 from processors.engine.protocol import Engine
 from processors.rasters import TILE, Variable, raster_writer
 from processors.thematic.protocol import Fields, Job, Processor
@@ -30,12 +30,6 @@ from processors.thematic.sent_job import SentJob, sent_job
 
 BLOCK = TILE
 """Edge of a block, pixels."""
-
-IN_FLIGHT = 8
-"""Blocks that exist at once: memory doesn't grow with the area."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class MaskReader(Protocol):
@@ -121,13 +115,6 @@ def cut_blocks(
         near = sorted(tree.query(shapely.box(*window.bounds)).tolist())
         meeting = tuple((number, windows[number]) for number in near if window.intersection(windows[number]))
         yield Block(window, clipped(zone_area, window), meeting, None if mask is None else mask.read(window))
-
-
-def in_batches(engine: Engine, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items, computed `IN_FLIGHT` at a time and only as they are asked for."""
-    remaining = iter(items)
-    while batch := list(islice(remaining, IN_FLIGHT)):
-        yield from engine.map(function, batch)
 
 
 def ramp(size: int, overlap: int) -> npt.NDArray[np.float32]:

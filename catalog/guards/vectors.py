@@ -12,12 +12,14 @@ import numpy as np
 
 from catalog.guards.refusal import Refuse, refusing
 
+_PARQUET = b"PAR1"
+
 _BEGINNINGS = (
     b"SQLite format 3\0",  # GeoPackage
     b"{",  # GeoJSON
     b"\0\0\x27\x0a",  # Shapefile
     b"fgb",  # FlatGeobuf
-    b"PAR1",  # GeoParquet
+    _PARQUET,
 )
 
 
@@ -65,6 +67,14 @@ def check_form(path: Path, refuse: Refuse) -> None:
     if start.startswith(_BEGINNINGS) or (start.startswith(b"<") and b"http://www.opengis.net/gml" in start):
         return
     raise refuse("it is no GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or GML")
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file is GeoParquet, which GDAL isn't built to read everywhere: `read_parquet` does. Raises `OSError`."""
+    if path.is_dir():  # an ESRI geodatabase
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET)) == _PARQUET
 
 
 def geometry_layers(path: Path, refuse: Refuse) -> dict[str, str]:

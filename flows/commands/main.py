@@ -29,6 +29,7 @@ from flows.commands.subscriptions import subscribe, subscriptions, unsubscribe
 
 if TYPE_CHECKING:
     from flows.reporting.delivery import Delivery
+    from flows.request import MapRequest
     from flows.settings import Settings
 
 
@@ -99,28 +100,30 @@ def run(
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
-        from flows.checked_request import check_request
         from flows.commands.local import run_in_process
-        from flows.request import read_parameters
 
         settings = _settings()
-        parameters = read_parameters(file) | ({"replace": True} if replace else {})
-        request = check_request(parameters, settings.folder, settings)
+        request = _checked(file, replace, settings)
         tell(f"store: {settings.open_store().root}")
         delivery = run_in_process(request, settings, server)
     _show(delivery, as_json)
 
 
+def _checked(file: Path, replace: bool, settings: Settings) -> MapRequest:
+    from flows.checked_request import check_request
+    from flows.request import read_parameters
+
+    parameters = read_parameters(file) | ({"replace": True} if replace else {})
+    return check_request(parameters, settings.folder, settings)
+
+
 def _foresee(file: Path, replace: bool, as_json: bool) -> None:
     from rich.console import Console
 
-    from flows.checked_request import check_request
     from flows.commands.dry_run import foresee_request, show
-    from flows.request import read_parameters
 
     settings = _settings()
-    request = check_request(read_parameters(file) | ({"replace": True} if replace else {}), settings.folder, settings)
-    foreseen = foresee_request(request, settings)
+    foreseen = foresee_request(_checked(file, replace, settings), settings)
     if as_json:
         typer.echo(foreseen.model_dump_json())
     else:

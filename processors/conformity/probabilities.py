@@ -18,8 +18,9 @@ import shapely
 from catalog.area import Area
 from catalog.grid import PIXEL, Window, blocks_meeting, to_zone
 from catalog.storage.store import CellPath
+from processors.engine.batches import in_batches
 from processors.engine.protocol import Engine
-from processors.mosaic import BLOCK, Block, Recipe, blended_block, cut_blocks, in_batches
+from processors.mosaic import BLOCK, Block, Recipe, blended_block, cut_blocks
 from processors.thematic.protocol import Fields, Job
 from processors.thematic.sent_job import sent_job
 from processors.views.declared import DeclaredLayers

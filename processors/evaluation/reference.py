@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from shapely import GeometryType
 
 from catalog.errors import RequestError
 from catalog.guards.csv_text import read_rows
 from catalog.guards.numbers import finite
-from catalog.guards.vectors import check_form, geometry_layers, read_layer, read_parquet, vector_errors
+from catalog.guards.vectors import check_form, geometry_layers, is_parquet, read_layer, read_parquet, vector_errors
 from catalog.legend_words import word_of
 from catalog.quoting import shortened, shown
 from catalog.storage.store import sha256
 from processors.delivery.evaluations import Unused
 from processors.evaluation.design import SampleDesign
 from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
-from processors.patches.polygons import RowFault, polygons_of
+from processors.patches.polygons import RowFault, onto_zone, polygons_of
 
 FORMS = "Give points or parcels as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf, or a CSV with lon, lat and a class."
 
@@ -142,7 +142,7 @@ def _vector(path: Path, named: str | None) -> tuple[SampleDesign | None, _Rows]:
 
     check_form(path, refuse)
     design = None
-    if _is_parquet(path):
+    if is_parquet(path):
         frame = read_parquet(path, refuse)
     else:
         layer = _the_layer(path, geometry_layers(path, refuse), named)
@@ -156,13 +156,6 @@ def _vector(path: Path, named: str | None) -> tuple[SampleDesign | None, _Rows]:
         crs = CRS.from_user_input(frame.crs)
     fields = {str(name): frame[name].tolist() for name in frame.columns if name != frame.geometry.name}
     return design, _Rows(frame.geometry.to_numpy(), crs, fields, Counter())
-
-
-def _is_parquet(path: Path) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
 
 
 def _the_layer(path: Path, layers: dict[str, str], named: str | None) -> str:
@@ -210,7 +203,7 @@ def _placed(
         return RequestError(f"reference {path}: can't be brought to EPSG:{epsg}: {why}. Reproject it first.")
 
     with vector_errors(refuse), np.errstate(all="ignore"):
-        moved = _moved(shapely.force_2d(rows.geometries), rows.crs, epsg)
+        moved = onto_zone(rows.geometries, rows.crs, epsg)
     nothing = shapely.is_missing(moved) | shapely.is_empty(moved)
     kinds = shapely.get_type_id(moved)
     single = (kinds == GeometryType.POINT) | (
@@ -233,16 +226,6 @@ def _placed(
         told = ", ".join(f"{count} {kind.words}" for kind, count in sorted((+faults).items())) or "no row at all"
         raise RequestError(f"reference {path}: has no point or parcel that can be used: {told}. {FORMS}")
     return points, np.flatnonzero(pointed), +faults, False
-
-
-def _moved(shapes: npt.NDArray[Any], crs: CRS, epsg: int) -> npt.NDArray[Any]:
-    """Shapes in the metres of a zone; what lies beyond the coordinate system gets coordinates that are not finite."""
-    zone = CRS.from_epsg(epsg)
-    if crs.equals(zone):
-        return shapes
-    transform = Transformer.from_crs(crs, zone, always_xy=True).transform
-    moved: npt.NDArray[Any] = shapely.transform(shapes, transform, interleaved=False)  # type: ignore[arg-type]
-    return moved
 
 
 def _identifier(value: Any) -> int | None:

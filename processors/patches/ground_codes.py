@@ -22,10 +22,10 @@ from shapely import area
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
 from catalog.guards.rasters import open_raster
-from catalog.guards.vectors import check_form, layer_summary, polygon_layers, vector_errors
+from catalog.guards.vectors import check_form, layer_summary, vector_errors
 from catalog.quoting import shortened, shown
 from catalog.storage.pixels import DRIVERS
-from processors.patches.polygons import RowFault, polygons_of
+from processors.patches.polygons import RowFault, only_layer, polygons_of
 
 _BLOCK = 512  # pixels read at once: a fine raster under it stays small
 
@@ -294,22 +294,7 @@ def _the_layer(path: Path, what: str, named: str | None) -> str:
         return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
 
     check_form(path, refuse)
-    layers, listed = polygon_layers(path, refuse)
-    if named is not None:
-        if named not in layers:
-            raise RequestError(
-                f"{what}_layer: {path} has no layer {shown(named)} that may hold polygons. It has {shortened(listed, 300) or 'none'}."
-            )
-        return named
-    if not layers:
-        raise RequestError(
-            f"{what} {path}: holds no polygons{f', but {listed}' if listed else ''}. Give polygons or a raster."
-        )
-    if len(layers) > 1:
-        raise RequestError(
-            f"{what} {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Name the one meant: {what}_layer."
-        )
-    return layers[0]
+    return only_layer(path, what, named, refuse, "Give polygons or a raster.")
 
 
 def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[str, str], mask: bool) -> str | None:

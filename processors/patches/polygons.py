@@ -6,12 +6,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from pyproj import CRS, Transformer
 from shapely import GeometryType, GEOSException
+
+from catalog.errors import RequestError
+from catalog.guards.refusal import Refuse
+from catalog.guards.vectors import polygon_layers
+from catalog.quoting import shortened, shown
 
 
 class RowFault(StrEnum):
@@ -49,6 +56,38 @@ class Polygons:
     rows: npt.NDArray[np.int64]
     faults: Counter[RowFault]
     """Rows without any, by kind."""
+
+
+def only_layer(path: Path, what: str, named: str | None, refuse: Refuse, give: str) -> str:
+    """The layer of a vector file that is named, else the only one that may hold polygons.
+
+    ``what``: the request's field; ``give``: what a file without polygons is told to be. Raises `RequestError`, and what ``refuse`` makes.
+    """
+    layers, listed = polygon_layers(path, refuse)
+    if named is not None:
+        if named not in layers:
+            raise RequestError(
+                f"{what}_layer: {path} has no layer {shown(named)} that may hold polygons. It has {shortened(listed, 300) or 'none'}."
+            )
+        return named
+    if not layers:
+        raise RequestError(f"{what} {path}: holds no polygons{f', but {listed}' if listed else ''}. {give}")
+    if len(layers) > 1:
+        raise RequestError(
+            f"{what} {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Name the one meant: {what}_layer."
+        )
+    return layers[0]
+
+
+def onto_zone(shapes: npt.NDArray[Any], crs: CRS, epsg: int) -> npt.NDArray[Any]:
+    """Shapes (N,) in the metres of a zone, without heights; what lies beyond the coordinate system gets coordinates that are not finite."""
+    zone = CRS.from_epsg(epsg)
+    flat: npt.NDArray[Any] = shapely.force_2d(shapes)
+    if crs.equals(zone):
+        return flat
+    transform = Transformer.from_crs(crs, zone, always_xy=True).transform
+    moved: npt.NDArray[Any] = shapely.transform(flat, transform, interleaved=False)  # type: ignore[arg-type]
+    return moved
 
 
 def polygons_of(geometries: npt.NDArray[Any]) -> Polygons:

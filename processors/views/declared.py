@@ -19,9 +19,8 @@ from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import RequestError
 from catalog.grid import Window, burnt, clipped
-from catalog.guards.vectors import check_form, layer_summary, polygon_layers, read_layer, read_parquet, vector_errors
-from catalog.quoting import shortened, shown
-from processors.patches.polygons import RowFault, faults_text, polygons_of
+from catalog.guards.vectors import check_form, is_parquet, layer_summary, read_layer, read_parquet, vector_errors
+from processors.patches.polygons import RowFault, faults_text, only_layer, onto_zone, polygons_of
 
 FORMS = "Give polygons as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf."
 
@@ -76,7 +75,7 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
         return RequestError(f"parcels {path}: can't be brought to EPSG:{epsg}: {why}. Reproject it first.")
 
     with vector_errors(refuse), np.errstate(all="ignore"):
-        moved = _moved(frame.geometry.to_numpy(), CRS.from_user_input(frame.crs), epsg)
+        moved = onto_zone(frame.geometry.to_numpy(), CRS.from_user_input(frame.crs), epsg)
         held = polygons_of(moved)
         polygons, rows = _by_row(held.shapes, held.rows)
     shapely.prepare(zone_area)
@@ -105,7 +104,7 @@ def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> 
         return RequestError(f"parcels {path}: can't be read ({why}). {FORMS}")
 
     check_form(path, refuse)
-    if _is_parquet(path):
+    if is_parquet(path):
         if named is not None:
             raise RequestError(f"parcels_layer: {path} is a GeoParquet file, which has no layers. Drop parcels_layer.")
         frame = read_parquet(path, refuse)
@@ -113,7 +112,7 @@ def _read(path: Path, zone_area: BaseGeometry, epsg: int, named: str | None) -> 
             raise _without_crs(path)
         covering = [name for name in frame.columns if isinstance(next(iter(frame[name]), None), dict)]
         return frame.drop(columns=[name for name in covering if name == "bbox"]), len(frame), 0  # made anew
-    layer = _the_layer(path, named, refuse)
+    layer = only_layer(path, "parcels", named, refuse, FORMS)
     crs, count, nowhere = layer_summary(path, layer, refuse)
     if crs is None:
         raise _without_crs(path)
@@ -128,42 +127,6 @@ def _without_crs(path: Path) -> RequestError:
     return RequestError(
         f"parcels {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631, or give GeoJSON."
     )
-
-
-def _is_parquet(path: Path) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
-
-
-def _the_layer(path: Path, named: str | None, refuse: Any) -> str:
-    """The layer that is named, else the only one that may hold polygons."""
-    layers, listed = polygon_layers(path, refuse)
-    if named is not None:
-        if named not in layers:
-            raise RequestError(
-                f"parcels_layer: {path} has no layer {shown(named)} that may hold polygons. It has {shortened(listed, 300) or 'none'}."
-            )
-        return named
-    if not layers:
-        raise RequestError(f"parcels {path}: holds no polygons{f', but {listed}' if listed else ''}. {FORMS}")
-    if len(layers) > 1:
-        raise RequestError(
-            f"parcels {path}: has several layers of polygons ({shortened(', '.join(layers), 300)}). Name the one meant: parcels_layer."
-        )
-    return layers[0]
-
-
-def _moved(shapes: npt.NDArray[Any], crs: CRS, epsg: int) -> npt.NDArray[Any]:
-    """Shapes in the metres of a zone; what lies beyond the coordinate system gets coordinates that are not finite."""
-    zone = CRS.from_epsg(epsg)
-    shapes = shapely.force_2d(shapes)
-    if crs.equals(zone):
-        return shapes
-    transform = Transformer.from_crs(crs, zone, always_xy=True).transform
-    moved: npt.NDArray[Any] = shapely.transform(shapes, transform, interleaved=False)  # type: ignore[arg-type]
-    return moved
 
 
 def _by_row(polygons: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

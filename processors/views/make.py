@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from catalog.grid import Window, clipped
 from catalog.products import Level
 from catalog.storage.store import Store
+from processors.engine.batches import in_batches
 from processors.engine.protocol import Engine
 from processors.patches.cube_patches import CubePatches
 from processors.rasters import Variable, raster_writer
@@ -26,15 +26,11 @@ from processors.views.season_pass import (
     NDVI,
     TRUE_COLOR,
     Block,
-    BlockViews,
     Recipe,
     block_views,
     blocks_of_season,
 )
 from processors.views.views import Views
-
-IN_FLIGHT = 8
-"""Blocks that exist at once: memory doesn't grow with the area."""
 
 CLEAR_COUNT = "clear_count"
 """Variable of clear acquisitions per pixel."""
@@ -71,7 +67,8 @@ def make_views(
     counted = clear_count_variable(len(dates))
     path = folder / f"{CLEAR_COUNT}.tif"
     with raster_writer(path, counted, of_map.window) as writer, looks if colored else nullcontext():
-        for done, block in enumerate(_in_batches(engine, recipe, of_map, parcels), start=1):
+        blocks = in_batches(engine, partial(block_views, recipe), _blocks(windows, of_map, parcels))
+        for done, block in enumerate(blocks, start=1):
             clear = np.where(block.within, block.clear_count, counted.nodata).astype(counted.dtype)
             writer.write(block.part, clear[None])
             sums.add(block)
@@ -118,13 +115,6 @@ def _own(season: Season) -> Season:
     return season.model_copy(
         update={"acquisitions": tuple(date for date in season.acquisitions if not date.of_other_year)}
     )
-
-
-def _in_batches(engine: Engine, recipe: Recipe, of_map: Map, parcels: Parcels | None) -> Iterator[BlockViews]:
-    """What the blocks say, in their order, `IN_FLIGHT` at a time."""
-    remaining = _blocks(recipe.source.windows, of_map, parcels)
-    while batch := list(islice(remaining, IN_FLIGHT)):
-        yield from engine.map(partial(block_views, recipe), batch)
 
 
 def _blocks(windows: Sequence[Window], of_map: Map, parcels: Parcels | None) -> Iterator[Block]:

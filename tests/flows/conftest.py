@@ -60,6 +60,26 @@ def run_command() -> Command:
     return _command
 
 
+def _script(script: str, folder: Path, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=_environment(folder / "store"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a script in a process and a folder of its own, with a store in it, and waits for its end."""
+    return _script
+
+
 @pytest.fixture(scope="session")
 def processes_of() -> Callable[[Path], list[list[str]]]:
     """Command lines of the processes that were started for a store."""

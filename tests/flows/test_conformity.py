@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +59,7 @@ def told(
     tmp_path_factory: pytest.TempPathFactory,
     mission_archive: Any,
     declared: Path,
-    environment_of: Callable[..., dict[str, str]],
+    run_script: Callable[..., Any],
 ) -> tuple[Path, list[Any], str]:
     folder = tmp_path_factory.mktemp("conformity")
     request = {
@@ -69,16 +67,7 @@ def told(
         "parcels": str(declared), "output": str(folder / "map"), "parameters": {"least_pixels": 4},
     }  # fmt: skip
     (folder / "aoi.json").write_text(json.dumps(request))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=folder,
-        env=environment_of(folder / "store"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_script(SCRIPT, folder)
     return folder / "map", json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 

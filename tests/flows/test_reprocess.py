@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,23 +31,14 @@ with temporary_server() as server, isolated_prefect(server):
 
 @pytest.fixture(scope="module")
 def outcome(
-    tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, Any], environment_of: Callable[..., dict[str, str]]
+    tmp_path_factory: pytest.TempPathFactory, parameters: dict[str, Any], run_script: Callable[..., Any]
 ) -> tuple[Path, list[Any]]:
     """Two subscriptions, one of them broken, mapped twice in one process."""
     folder = tmp_path_factory.mktemp("subscribed")
     store = open_store(str(folder / "store"))
     subscriptions.add(store, {**parameters, "output": str(folder / "good")})
     subscriptions.add(store, {**parameters, "min_acquisitions": 100, "output": str(folder / "bad")})
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=folder,
-        env=environment_of(folder / "store"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_script(SCRIPT, folder, timeout=240)
     return folder, json.loads(done.stdout.splitlines()[-1])
 
 

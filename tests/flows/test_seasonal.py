@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +58,7 @@ def season(
     tmp_path_factory: pytest.TempPathFactory,
     mission_archive: Any,
     parameters: dict[str, Any],
-    environment_of: Callable[..., dict[str, str]],
+    run_script: Callable[..., Any],
 ) -> tuple[list[Any], list[Any], str]:
     """What each night told of one subscription, with the properties of its delivery then, all artifacts, and what became of one more, of
     which labels are there and no model."""
@@ -72,16 +70,7 @@ def season(
     )
     store = open_store(str(folder / "store"))
     subscriptions.add(store, {**parameters, "source": source, "output": str(folder / "map")})
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=folder,
-        env=environment_of(folder / "store"),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_script(SCRIPT, folder)
     told, artifacts, lacks_model = json.loads(done.stdout.splitlines()[-1])
     return told, artifacts, lacks_model
 

@@ -21,9 +21,10 @@ from catalog.area import Area
 from catalog.errors import CroplineError, StoreError
 from catalog.grid import Window, blocks_meeting, to_lonlat
 from catalog.storage.store import sha256
+from processors.engine.batches import IN_FLIGHT, in_batches
 from processors.engine.opening import open_engine
 from processors.engine.protocol import Engine
-from processors.mosaic import IN_FLIGHT, in_batches, mosaic
+from processors.mosaic import mosaic
 from processors.patches.cube_patches import PatchGrid, cover
 from processors.rasters import TILE, Variable, copy_blocks
 from processors.thematic.protocol import Fields, Job

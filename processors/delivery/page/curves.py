@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.grid import PIXEL
+from processors.delivery.page.aggregate import mean
 from processors.delivery.page.packing import packed
 from processors.delivery.page.pixels import Scale
 from processors.views.views import Curves
@@ -38,12 +39,6 @@ def _values(curves: npt.NDArray[np.float32]) -> str:
 
 def _joined(grid: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Means of 2 x 2 squares; NaN where none of the four has a value."""
-    rows, columns, days = grid.shape
+    rows, columns, _ = grid.shape
     padded = np.pad(grid, ((0, rows % 2), (0, columns % 2), (0, 0)), constant_values=np.nan)
-    squares = padded.reshape((rows + 1) // 2, 2, (columns + 1) // 2, 2, days)
-    there = np.isfinite(squares)
-    count = there.sum(axis=(1, 3))
-    total = np.where(there, squares, 0).sum(axis=(1, 3), dtype=np.float64)
-    means = np.full(total.shape, np.nan)
-    np.divide(total, count, out=means, where=count > 0)
-    return means.astype(np.float32)
+    return np.moveaxis(mean(np.moveaxis(padded, 2, 0), 2), 0, 2)
