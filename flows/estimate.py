@@ -10,7 +10,6 @@ from catalog.area import area_km2
 from catalog.errors import ModelError, RequestError
 from catalog.grid import PIXEL
 from catalog.products import LEVEL_BANDS, Order
-from catalog.registry import Registry
 from catalog.sources.protocol import Downloading, Metered, Source
 from catalog.sources.registry import open_source
 from catalog.storage.store import Store
@@ -20,9 +19,8 @@ from flows.credentials import load_credentials
 from flows.rates import benchmark, recorded, seconds_for, source_kind
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
 from flows.request import Limits, MapRequest
-from flows.request_ground import request_labels
 from flows.settings import Settings
-from flows.stages import order_of
+from flows.stages import choose_model, order_of
 from processors.ingest.foresight import Reading, foresee
 from processors.thematic.registry import load_processor
 
@@ -110,19 +108,10 @@ def _trains(request: MapRequest, store: Store, order: Order, zone: Zone) -> bool
     """Whether a model has to be trained first. Raises `ModelError` where none fits and there are no labels to learn from."""
     if not load_processor(request.processor).needs_model:
         return False
-    labels = request_labels(request, zone.groups)
     try:
-        Registry(store).choose(
-            request.level,
-            LEVEL_BANDS[request.level],
-            order.synthetic,
-            request.polygon,
-            None if labels is None else labels.legend,
-            request.model,
-            months=request.season,
-        )
+        choose_model(request, store, zone, LEVEL_BANDS[request.level], order.synthetic)
     except ModelError:
-        if labels is None or request.model is not None:
+        if request.labels is None or request.model is not None:
             raise
         return True
     return False

@@ -20,8 +20,9 @@ from catalog.products import LeftOut, Order
 from catalog.registry import Registry
 from catalog.sources.protocol import Source
 from catalog.sources.registry import open_source
-from catalog.storage.store import CellPath
+from catalog.storage.store import CellPath, Store
 from catalog.storage.whole import write_json
+from catalog.zone import Zone
 from flows.credentials import load_credentials
 from flows.request import MapRequest
 from flows.request_ground import request_crop_mask, request_labels
@@ -197,17 +198,23 @@ def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
 
 
 def _choose(run: Run, order: Order, season: Season) -> ModelChoice:
-    request = run.request
-    labels = request_labels(request, run.zone.groups)
-    return Registry(run.store).choose(
+    return choose_model(run.request, run.store, run.zone, season.bands, order.synthetic, len(season.own))
+
+
+def choose_model(
+    request: MapRequest, store: Store, zone: Zone, bands: Sequence[str], synthetic: bool, dates: int | None = None
+) -> ModelChoice:
+    """The model in use that fits a request; ``dates``: of its season, where they are known yet. Raises `ModelError` where none does."""
+    labels = request_labels(request, zone.groups)
+    return Registry(store).choose(
         request.level,
-        season.bands,
-        order.synthetic,
+        bands,
+        synthetic,
         request.polygon,
         None if labels is None else labels.legend,
         request.model,
         months=request.season,
-        dates=len(season.own),
+        dates=dates,
     )
 
 
