@@ -11,7 +11,6 @@ Nothing heavy is imported before it is needed: not by importing this module, and
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 import signal
@@ -177,16 +176,16 @@ class MadeMap:
 
     def _repr_html_(self) -> str:
         """The map's picture, which has its legend, the hectares, and where the files are; what others named is plain text."""
+        from processors.delivery.page.packing import picture_address
+
         parts = ["<div>"]
         if self.delivery.synthetic:
             parts.append("<p><strong>Synthetic data.</strong></p>")
         parts += [f"<p>{html.escape(note)}</p>" for note in self.delivery.notes]
         picture = self.files.get(PICTURE)
         if picture is not None and picture.is_file():
-            data = base64.b64encode(picture.read_bytes()).decode()
-            parts.append(
-                f'<img alt="The map and its legend" style="max-width: 100%" src="data:image/png;base64,{data}">'
-            )
+            address = picture_address(picture)
+            parts.append(f'<img alt="The map and its legend" style="max-width: 100%" src="{address}">')
         parts.append(self._hectares())
         named = ", ".join(html.escape(name) for name in self.files)
         parts.append(f"<p><code>{html.escape(str(self._shown_folder))}</code>: {named}</p></div>")

@@ -6,7 +6,6 @@ the UI's Markdown drops such addresses.
 
 from __future__ import annotations
 
-import base64
 import io
 import socket
 import time
@@ -38,6 +37,7 @@ from flows.reporting.progress import LogLines
 from flows.reporting.season_news import change_rows, changes_line, pass_rows, read_changes
 from flows.web_folder import WebFolder
 from processors.delivery.areas import read_areas
+from processors.delivery.page.packing import data_address
 
 if TYPE_CHECKING:
     from processors.delivery.provenance import DeliveryFacts
@@ -292,7 +292,7 @@ def picture_address(file: Path) -> str:
         buffer = io.BytesIO()
         picture.quantize(PICTURE_COLOURS).save(buffer, "PNG", optimize=True)
         if buffer.tell() <= PICTURE_BYTES or edge <= 64:
-            return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+            return data_address(buffer.getvalue(), "image/png")
         edge = edge * 3 // 4
 
 

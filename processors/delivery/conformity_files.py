@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files as package_files
 from pathlib import Path
-
-from jinja2 import Environment, StrictUndefined
 
 from processors.conformity.judge import Conformity
 from processors.conformity.verdicts import MIXED, Verdict
@@ -16,6 +13,7 @@ from processors.delivery.conformity_page import PAGE, Looks, write_page
 from processors.delivery.conformity_table import PACKAGE, PARQUET, TABLE, Decided, decided, write_tables
 from processors.delivery.provenance import DeliveryFacts
 from processors.delivery.report_section import with_section
+from processors.delivery.templates import page_templates
 from processors.rasters import Variable
 from processors.views.views import Views
 
@@ -61,14 +59,16 @@ class Verdicts:
 
     def write_into(self, report: Path) -> None:
         """Write what is told of all parcels together into the report."""
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        template = package_files("processors.delivery").joinpath("conformity_section.html").read_text(encoding="utf-8")
-        section = environment.from_string(template).render(
-            summary=self.conformity.summary,
-            meanings=[(verdict.value, meaning) for verdict, meaning in MEANINGS.items()],
-            kept=self.decided.kept,
-            unreadable=self.decided.unreadable,
-            page=PAGE,
-            tables=(PARQUET, PACKAGE, TABLE),
+        section = (
+            page_templates()
+            .get_template("conformity_section.html")
+            .render(
+                summary=self.conformity.summary,
+                meanings=[(verdict.value, meaning) for verdict, meaning in MEANINGS.items()],
+                kept=self.decided.kept,
+                unreadable=self.decided.unreadable,
+                page=PAGE,
+                tables=(PARQUET, PACKAGE, TABLE),
+            )
         )
         report.write_text(with_section(report.read_text(encoding="utf-8"), SECTION, section), encoding="utf-8")

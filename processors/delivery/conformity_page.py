@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from catalog.storage.whole import written_whole
@@ -21,6 +19,7 @@ from processors.delivery.areas import map_entries
 from processors.delivery.conformity_table import texts
 from processors.delivery.parcel_pictures import chip_picture, curve_picture
 from processors.delivery.provenance import DeliveryFacts
+from processors.delivery.templates import page_templates
 from processors.rasters import Variable
 
 PAGE = "parcels.html"
@@ -73,17 +72,21 @@ def write_page(path: Path, conformity: Conformity, frame: Any, looks: Looks, fac
         )
     for row in rows[shown:]:
         row["number"] = None
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = package_files("processors.delivery").joinpath("conformity_page.html").read_text(encoding="utf-8")
-    html = environment.from_string(template).stream(
-        facts=facts,
-        verified=conformity.summary.verified,
-        total=len(order),
-        counts=[(verdict.value, conformity.summary.verdicts[verdict.value], places[verdict]) for verdict in Verdict],
-        rows=rows,
-        sections=sections,
-        left_out=left_out,
-        legend=_legend(looks),
+    html = (
+        page_templates()
+        .get_template("conformity_page.html")
+        .stream(
+            facts=facts,
+            verified=conformity.summary.verified,
+            total=len(order),
+            counts=[
+                (verdict.value, conformity.summary.verdicts[verdict.value], places[verdict]) for verdict in Verdict
+            ],
+            rows=rows,
+            sections=sections,
+            left_out=left_out,
+            legend=_legend(looks),
+        )
     )
     with written_whole(path) as temporary, temporary.open("wb") as file:
         html.dump(file, encoding="utf-8")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from catalog.delivered_maps import ITEM
@@ -24,6 +22,7 @@ from processors.delivery.evaluations import (
     of_these_pixels,
 )
 from processors.delivery.report_section import with_section
+from processors.delivery.templates import page_templates
 
 SECTION = "evaluation"
 """Name of the section in the report, and of the assets and the property in the item."""
@@ -73,12 +72,11 @@ def write_item(delivery: Path, item: dict[str, Any]) -> None:
 
 
 def _section(these: list[KeptEvaluation], outdated: list[KeptEvaluation]) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = page_templates()
     environment.filters["figure"], environment.filters["area"] = figure_text, area_text
-    template = package_files("processors.delivery").joinpath("evaluation_section.html").read_text(encoding="utf-8")
     latest = these[0] if these else None
     picture = latest.folder / PICTURE if latest else None
-    return environment.from_string(template).render(
+    return environment.get_template("evaluation_section.html").render(
         latest=latest,
         others=these[1:],
         outdated=outdated,

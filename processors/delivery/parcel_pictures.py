@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterWindow
 
 from catalog.grid import PIXEL
+from processors.delivery.page.packing import data_address
 
 AROUND = 6
 """Pixels of a chip around the parcel."""
@@ -107,14 +107,14 @@ def chip_picture(raster: Any, polygon: Any, colours: npt.NDArray[np.uint8] | Non
     else:
         picture.quantize(256).save(buffer, "PNG", optimize=True)
         kind = "png"
-    data = base64.b64encode(buffer.getvalue()).decode()
+    address = data_address(buffer.getvalue(), f"image/{kind}")
     x0, y0 = transform.c + PIXEL * column, transform.f - PIXEL * row
     outline = _path(polygon, x0, y0)
     stroke, scale = max(width, height) / 90, SHOWN / max(width, height)
     return Markup(  # noqa: S704 - numbers, and words of ours
         f'<svg class="chip" viewBox="0 0 {width} {height}" width="{scale * width:.0f}" height="{scale * height:.0f}" role="img" '
         f'aria-label="{what}">'
-        f'<image href="data:image/{kind};base64,{data}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
+        f'<image href="{address}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
         f'<path d="{outline}" fill="none" stroke="#000" stroke-width="{2 * stroke:.2f}"/>'
         f'<path d="{outline}" fill="none" stroke="#fff" stroke-width="{stroke:.2f}"/></svg>'
     )

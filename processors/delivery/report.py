@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from shapely.geometry import shape
 
 from catalog.area import area_km2
@@ -19,6 +18,7 @@ from processors.delivery.areas import CERTAIN, HECTARE, NO_ESTIMATE, AreaTable
 from processors.delivery.page.data import make_map
 from processors.delivery.page.script import browser_code
 from processors.delivery.provenance import DeliveryFacts, location_text, months_text
+from processors.delivery.templates import page_templates
 from processors.rasters import Variable
 from processors.season import LOW_SUN_ZENITH
 from processors.views.views import Views
@@ -75,13 +75,7 @@ def write_report(
     ``picture``: PNG that is shown where no script runs. All text is escaped; nothing is asked for from anywhere. Raises `StoreError`
     where it can't be written, and `DeliveryError` where a raster can't be read.
     """
-    environment = Environment(
-        loader=PackageLoader("processors.delivery.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates()
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
     environment.filters["later"] = _later
     environment.filters["hectares"] = lambda size: f"{size:,.{0 if size >= 1000 else 1}f}"
