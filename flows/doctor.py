@@ -99,13 +99,13 @@ def _software() -> Iterator[Finding]:
 
 
 def _plugins() -> Iterator[Finding]:
-    from catalog.plugins import load_offer, offered, package_of
+    from catalog.plugins import load_offer, offered
 
     for kind, group in (("source", "cropline.sources"), ("processor", "cropline.processors")):
         for name, offers in offered(group).items():
-            if any(offer.dist is not None and offer.dist.name == "cropline" for offer in offers) and len(offers) == 1:
+            if len(offers) == 1 and offers[0].package.startswith("cropline "):
                 continue
-            where = " and ".join(package_of(offer) for offer in offers)
+            where = " and ".join(offer.package for offer in offers)
             try:
                 load_offer(kind, name, offers, (), "docs/processor.md")
                 yield Finding(check=f"{kind} {name}", state="ok", text=f"from {where}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from catalog.errors import RequestError
 from catalog.guards.refusal import plain_message
-from catalog.plugins import check_made, load_offer, offered, package_of
+from catalog.plugins import Offer, check_made, load_offer, offered
 from catalog.products import Frozen
 from catalog.quoting import shortened, shown
 from processors.thematic.judgement import Judgement
@@ -112,7 +111,7 @@ def describe_processors() -> list[ProcessorDescription]:
     """All processors by name, those that can't be used with their reason."""
     descriptions = []
     for name, offers in offered(GROUP).items():
-        package = ", ".join(package_of(offer) for offer in offers)
+        package = ", ".join(offer.package for offer in offers)
         try:
             processor = _load(name, offers)
         except RequestError as error:
@@ -131,9 +130,9 @@ def describe_processors() -> list[ProcessorDescription]:
     return descriptions
 
 
-def _load(name: str, offers: list[EntryPoint]) -> type[Processor]:
+def _load(name: str, offers: list[Offer]) -> type[Processor]:
     processor: type[Processor] = load_offer("processor", name, offers, _CLASS_ATTRIBUTES, _CONTRACT)
     if processor.name != name:
-        where = f"processor {name} of {package_of(offers[0])} ({offers[0].value})"
+        where = f"processor {name} of {offers[0].package} ({offers[0].value})"
         raise RequestError(f"{where} calls itself {processor.name!r}. Its entry point must have the same name.")
     return processor

@@ -107,7 +107,9 @@ def test_a_plug_in_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPa
 
     from catalog import plugins
 
-    offers = {"mine": [EntryPoint("mine", "no_such_module:Mine", "cropline.processors")]}
+    offers = {
+        "mine": [plugins.Offer("mine", "mine 1.0", EntryPoint("mine", "no_such_module:Mine", "cropline.processors"))]
+    }
     monkeypatch.setattr(plugins, "offered", lambda group: offers if group == "cropline.processors" else {})
     code, found = findings()
     assert (code, found["processor mine"]["state"]) == (0, "warning")

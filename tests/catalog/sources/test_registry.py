@@ -59,6 +59,19 @@ def test_a_source_of_another_package_is_opened_by_its_name(packages: Path) -> No
         open_source("attic:1")
 
 
+def test_packages_of_the_current_folder_are_named_after_it_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an interpreter started beside a checkout, whose path begins with the current folder by its relative name."""
+    plug_kit.install(tmp_path / "here", "shelves", group=GROUP, shelf="plug_kit:Nothing")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend("")
+    for folder in ("here", "."):
+        monkeypatch.chdir(tmp_path / folder)
+        with pytest.raises(RequestError, match=r"source shelf of shelves 1\.0 \(plug_kit:Nothing\) can't be imported"):
+            open_source("shelf:left:2")
+
+
 def test_a_broken_source_is_named_and_the_others_open(packages: Path, tmp_path: Path) -> None:
     plug_kit.install(packages, "broken", "0.1", group=GROUP, gone="no_such_module:Source", half="plug_kit:Made")
     with pytest.raises(RequestError, match=r"source gone of broken 0\.1 .*can't be imported.*Repair or uninstall"):
