@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,9 @@ from processors.views.season_pass import (
 )
 from processors.views.views import Views
 
+SOUTHERN = 327
+"""UTM zones of the southern hemisphere: EPSG 32701 to 32760."""
+
 CLEAR_COUNT = "clear_count"
 """Variable of clear acquisitions per pixel."""
 
@@ -54,14 +58,14 @@ def make_views(
     the season's dates anew, and `StoreError` where a file can't be written.
     """
     dates = season.own
-    names, days = [date.id for date in dates], tuple(date.time.date() for date in dates)
+    names, days = [seen.id for seen in dates], tuple(seen.time.date() for seen in dates)
     parcels, notes = parcels_of(of_map, declared, folder)
     windows = blocks_of_season(of_map.zone_area, of_map.window)
     bands = [band for band in sorted({*TRUE_COLOR, *NDVI}) if band in season.bands]
     colored, curved = (all(band in bands for band in needed) for needed in (TRUE_COLOR, NDVI))
     source = CubePatches(store, source_id, level, _own(season), windows, bands)
-    ranks = sorted(range(len(dates)), key=lambda date: -dates[date].clear_fraction)
-    recipe = Recipe(source, tuple(ranks), squares_of_curves(of_map.window), squares_of_thumbnails(of_map.window))
+    ranks = ranks_of_true_color([seen.clear_fraction for seen in dates], days, of_map.window.epsg)
+    recipe = Recipe(source, ranks, squares_of_curves(of_map.window), squares_of_thumbnails(of_map.window))
     sums = CurveSums(0 if parcels is None else parcels.count, recipe.squares, len(dates))
     looks = QuickLooks(folder, of_map.window, recipe.small, len(dates))
     counted = clear_count_variable(len(dates))
@@ -97,6 +101,19 @@ def make_views(
     )
 
 
+def ranks_of_true_color(clear_fractions: Sequence[float], days: Sequence[date], epsg: int) -> tuple[int, ...]:
+    """Numbers of the dates, the best for a picture first: the clearest, of those that are as clear to a tenth the nearest to midsummer.
+
+    Then the sun is high and fields are green; the clearest date alone is often one of bare soil and long shadows.
+    """
+
+    def worth(number: int) -> tuple[int, int]:
+        ahead = (days[number] - date(days[number].year, 12 if epsg // 100 == SOUTHERN else 6, 21)).days % 365
+        return -round(10 * clear_fractions[number]), min(ahead, 365 - ahead)
+
+    return tuple(sorted(range(len(days)), key=worth))
+
+
 def clear_count_variable(dates: int) -> Variable:
     """The raster of how many of so many acquisitions are clear at each pixel."""
     small = dates < 255
@@ -113,7 +130,7 @@ def clear_count_variable(dates: int) -> Variable:
 def _own(season: Season) -> Season:
     """The season without the years that it is compared with."""
     return season.model_copy(
-        update={"acquisitions": tuple(date for date in season.acquisitions if not date.of_other_year)}
+        update={"acquisitions": tuple(seen for seen in season.acquisitions if not seen.of_other_year)}
     )
 
 

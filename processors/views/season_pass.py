@@ -64,7 +64,7 @@ class Recipe:
 
     source: CubePatches
     ranks: tuple[int, ...]
-    """Dates of the source, the clearest first."""
+    """Dates of the source, the best for a picture first."""
     squares: Squares
     """Of the grid of curves."""
     small: Squares
@@ -113,7 +113,7 @@ class BlockViews:
     squares: Sums | None
     """NDVI, C = 1."""
     color: npt.NDArray[np.uint16] | None
-    """(3, H, W): of the clearest date that is clear at a pixel, else of the clearest with data; 0 = no data."""
+    """(3, H, W): of the first date by rank that is clear at a pixel, else of the first with data; 0 = no data."""
     color_dates: npt.NDArray[np.int64]
     """(T,): pixels of it by date."""
     small: Sums | None
@@ -139,7 +139,7 @@ def block_views(recipe: Recipe, block: Block) -> BlockViews:
     if all(name in has for name in TRUE_COLOR):
         visible = values[:, [has[name] for name in TRUE_COLOR]]
         there = (visible > 0).all(axis=1) & within
-        color, color_dates = _clearest(visible, there, clear, recipe.ranks)
+        color, color_dates = _first_by_rank(visible, there, clear, recipe.ranks)
         small = _of_squares(visible, there, recipe.small, part)
     parcels = tuple(_of_numbers(ndvi, seen, np.where(within, layer, 0)) for layer in block.numbers)
     return BlockViews(part, clear.sum(axis=0).astype(np.uint16), within, parcels, squares, color, color_dates, small)
@@ -189,10 +189,10 @@ def _of_squares(
     return Sums(there, total.reshape(*shape, dates, bands), count.reshape(*shape, dates))
 
 
-def _clearest(
+def _first_by_rank(
     visible: npt.NDArray[np.integer], there: npt.NDArray[np.bool_], clear: npt.NDArray[np.bool_], ranks: Sequence[int]
 ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-    """True colour (3, H, W) of the clearest date at each pixel, and pixels by date."""
+    """True colour (3, H, W) of the first date by rank at each pixel, one that is clear there if any is, and pixels by date."""
     color = np.zeros(visible.shape[1:], np.uint16)
     dates = np.zeros(len(visible), np.int64)
     open_still = np.ones(color.shape[1:], np.bool_)

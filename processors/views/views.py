@@ -31,7 +31,7 @@ class Views:
     """What a season looked like over the area, for whoever looks at a delivery. T: the acquisitions used of the season itself."""
 
     true_color: Path | None
-    """uint8 RGB GeoTIFF on the area's window (1 to 255, 0 = no data): the clearest acquisition, its gaps filled from the next clearest.
+    """uint8 RGB GeoTIFF on the area's window (1 to 255, 0 = no data): the best acquisition for it, its gaps filled from the next.
     None where B02, B03 and B04 are not all there."""
     true_color_dates: tuple[str, ...]
     """Names of the acquisitions in it; the first is most of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from datetime import date
 from pathlib import Path
 
 import geopandas
@@ -17,6 +18,7 @@ from shapely.geometry import box
 
 import processors.views.parcels
 from catalog.grid import Window, burnt, inside
+from processors.views.make import ranks_of_true_color
 from processors.views.parcels import Map
 from processors.views.views import Views
 
@@ -125,10 +127,17 @@ def test_true_colour_is_the_clearest_filled_from_the_next(views: Views, ground: 
     assert ((shown > 0).all(axis=0) == there.any(axis=0)).all()
     expected = np.zeros(WINDOW.shape)
     for usable in (there, ground.clear & there):  # the last that is written is the best
-        for date in (3, 0, 2, 1):
-            expected = np.where(usable[date], ground.band("B04")[date], expected)
+        for rank in (3, 0, 2, 1):
+            expected = np.where(usable[rank], ground.band("B04")[rank], expected)
     order = np.argsort(expected[expected > 0], kind="stable")
     assert (np.diff(shown[0][expected > 0][order].astype(int)) >= 0).all(), "brighter ground is brighter"
+
+
+def test_of_dates_as_clear_that_nearest_to_midsummer_is_shown() -> None:
+    days = [date(2019, 2, 25), date(2019, 5, 31), date(2019, 6, 30), date(2019, 12, 27)]
+    assert ranks_of_true_color([0.99, 0.98, 0.70, 0.10], days, 32631) == (1, 0, 2, 3)
+    assert ranks_of_true_color([0.99, 0.98, 0.96, 0.97], days, 32631) == (2, 1, 0, 3)
+    assert ranks_of_true_color([0.99, 0.98, 0.96, 0.97], days, 32721) == (3, 0, 1, 2), "of the south"
 
 
 def test_thumbnails_are_small_and_have_clouds_as_they_are(views: Views) -> None:
