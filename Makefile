@@ -23,7 +23,7 @@ docs: install
 
 # A file's tests stay in one process: they share what is slow to make. Files come in the order that tests/conftest.py gives.
 test: lint docs
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
 
 test-slow: install
 	$(BIN)/pytest -m slow

@@ -90,7 +90,8 @@ def init(
     typer.echo(f"explanation  {explanation}")
     for line in _before_it_runs(request):
         tell(line)
-    tell(f"Next: `cropline run --dry-run {output}` says what it would cost, `cropline run {output}` makes the map.")
+    tell(f"next         cropline run --dry-run {output}   says what it would cost")
+    tell(f"             cropline run {output}   makes the map")
 
 
 def _request(

@@ -58,13 +58,9 @@ def estimate_rows(foreseen: Estimate) -> list[dict[str, str]]:
     there = len(foreseen.acquisitions) - len(reads)
     disk = foreseen.disk
     rows = [
-        ("area", f"{foreseen.area_km2:,.1f} km²", f"{foreseen.cells} cells of 10.24 km"),
+        ("area", f"{foreseen.area_km2:,.1f} km²", f"on {foreseen.cells} of the cube's cells of 10.24 km"),
         ("acquisitions", f"{len(foreseen.acquisitions)}", f"{len(reads)} to read, {there} in the cube already"),
-        (
-            "read",
-            f"{_amount(foreseen.gigabytes)} GB",
-            _basis(foreseen, len(reads)),
-        ),
+        ("read", _bytes(foreseen.gigabytes), _basis(foreseen, len(reads))),
     ]
     if foreseen.processing_units is not None:
         rows.append(
@@ -76,8 +72,8 @@ def estimate_rows(foreseen: Estimate) -> list[dict[str, str]]:
         )
     free = "in a bucket" if disk.free is None else f"{disk.free:,.1f} GB are free"
     rows += [
-        ("disk, cubes", f"{_amount(disk.cubes)} GB", free),
-        ("disk, run and delivery", f"{_amount(disk.run + disk.delivery)} GB", "`cropline prune` frees the run's part"),
+        ("disk, cubes", _bytes(disk.cubes), free),
+        ("disk, run and delivery", _bytes(disk.run + disk.delivery), "`cropline prune` frees the run's part"),
     ]
     rows += [
         (f"time, {stage}", f"{_amount(minutes)} min", "benchmark" if stage in foreseen.unmeasured else "measured here")
@@ -100,11 +96,15 @@ def foreseen_rows(foreseen: Estimate) -> list[dict[str, str]]:
             "cloud (tile, %)": "unknown" if item.cloud_cover is None else f"{item.cloud_cover:.0f}",
             "cells to read": str(item.cells_to_read),
             "there": str(item.cells_there),
-            "GB": f"{item.gigabytes:.3f}",
+            "MB": f"{1000 * item.gigabytes:,.1f}",
             **({"processing units": f"{item.processing_units:.1f}"} if charged else {}),
         }
         for item in foreseen.acquisitions
     ]
+
+
+def _bytes(gigabytes: float) -> str:
+    return f"{_amount(gigabytes)} GB" if gigabytes >= 1 else f"{_amount(1000 * gigabytes)} MB"
 
 
 def _amount(value: float) -> str:

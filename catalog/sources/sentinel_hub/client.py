@@ -28,6 +28,7 @@ from sentinelhub.exceptions import (
 from sentinelhub.geometry import BBox
 
 from catalog.errors import AccessError, SourceError
+from catalog.sources.connections import connection_words
 from catalog.storage.credentials import SentinelHubAccess
 
 Answer = TypeVar("Answer")
@@ -196,6 +197,6 @@ def _error_text(error: Exception) -> str:
     if isinstance(response, Response):
         text = decode_sentinelhub_err_msg(response) or f"HTTP {response.status_code}"
     else:
-        text = str(cause) or type(cause).__name__
+        text = connection_words(cause) or str(cause) or type(cause).__name__
     line = " ".join(text.split()).rstrip(".")
     return line if len(line) <= 300 else f"{line[:300]}…"

@@ -24,6 +24,7 @@ from catalog.guards.json_text import parse_json
 from catalog.guards.paths import user_path
 from catalog.products import Asset, Level, Product
 from catalog.sources.address import is_s3, is_url, may_hold_secret, source_id
+from catalog.sources.connections import connection_words
 from catalog.sources.protocol import SearchResult
 from catalog.sources.reach import Reach, networks_for
 from catalog.sources.stac.item import SYNTHETIC, item_assets, known_sizes
@@ -104,7 +105,8 @@ class StacSource:
         try:
             return self._read(self._root)
         except _UnreadableError as error:
-            raise SourceError(f"source {self.address} {error}. Check the address.") from error
+            network = " and the network" if error.kind is Reason.NOT_REACHABLE else ""
+            raise SourceError(f"source {self.address} {error}. Check the address{network}.") from error
 
     @property
     def _is_api(self) -> bool:
@@ -143,7 +145,7 @@ class StacSource:
                 yield href, item
         except (APIError, STACError, OSError, KeyError, ValueError) as error:
             _raise_refusal(error, self._root)
-            what = _words(refusal(error) or error)
+            what = connection_words(error) or _words(refusal(error) or error)
             raise SourceError(
                 f"source {self.address}: the search failed: {what}. Check that it is a STAC API and can be reached."
             ) from error
@@ -223,6 +225,8 @@ class StacSource:
             _raise_refusal(error, href)
             if (refused := refusal(error)) is not None:
                 raise _UnreadableError(f"may not be read: {refused}", kind=Reason.NOT_ALLOWED) from error
+            if (broken := connection_words(error)) is not None:
+                raise _UnreadableError(f"can't be reached: {broken}", kind=Reason.NOT_REACHABLE) from error
             absent = getattr(error, "status_code", None) == 404
             raise _UnreadableError(f"can't be read ({_words(error)})", absent=absent) from error
         document = parse_json(text, _UnreadableError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
@@ -28,6 +29,10 @@ RETRY = Retry(
     retry_after_max=30,  # a service may ask for an hour
     raise_on_status=False,
 )
+
+
+# It tells of each attempt, in the words of its own classes, between the lines of a progress; the last one is told by who asked.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class WebReader(StacApiIO):

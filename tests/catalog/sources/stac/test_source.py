@@ -328,8 +328,18 @@ def test_an_api_that_fails_is_a_source_error(api: tuple[str, type[_Api]]) -> Non
 
 
 def test_an_address_where_nobody_answers_is_a_source_error() -> None:
-    with pytest.raises(SourceError, match=r"127\.0\.0\.1:9 .*Check the address"):
+    with pytest.raises(SourceError) as raised:
         open_source("stac:http://127.0.0.1:9").search(AREA, YEAR, "L2A")
+    assert str(raised.value) == (
+        "source stac:http://127.0.0.1:9 can't be reached: 127.0.0.1:9: Connection refused. Check the address and the network."
+    )
+
+
+def test_what_a_name_that_nobody_knows_needs_is_said() -> None:
+    with pytest.raises(
+        SourceError, match=r"can't be reached: the name nowhere\.invalid can't be resolved\. Check the address"
+    ):
+        open_source("stac:https://nowhere.invalid/v1").search(AREA, YEAR, "L2A")
 
 
 @pytest.mark.parametrize("name", ["sentinel-2-c1-l2a", "sentinel-s2-l2a-cogs", "s2_l2a"])
