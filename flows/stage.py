@@ -23,6 +23,7 @@ from prefect.utilities.callables import get_call_parameters
 
 from catalog.errors import AccessError, CroplineError, NoProductError, SourceError, StoreUnreachableError
 from catalog.products import Order
+from flows.reporting.progress import counted
 from flows.run import Run
 from flows.settings import Settings
 from processors.engine.apart import stop_reading
@@ -86,7 +87,7 @@ def in_batches(
     order: Order,
     *given: Any,
     waits_for: str,
-    outcome: Callable[[list[Made]], str] = lambda results: f"{len(results)} acquisitions",
+    outcome: Callable[[list[Made]], str] = lambda results: counted(len(results), "acquisition"),
     reads_source: bool = False,
 ) -> list[Made]:
     """Call ``work(run, order, *given, batch)`` for all acquisitions, several task runs at once.

@@ -24,6 +24,7 @@ from catalog.storage.store import CellPath, Store
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.credentials import load_credentials
+from flows.reporting.progress import counted
 from flows.request import MapRequest
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
@@ -85,7 +86,7 @@ def order_of(request: MapRequest, settings: Settings, source: Source | None = No
     return with_other_years(own, others, request.offset)
 
 
-@stage("extend", waits_for="the cells' time axes", outcome=lambda cells: f"{len(cells)} cells")
+@stage("extend", waits_for="the cells' time axes", outcome=lambda cells: counted(len(cells), "cell"))
 def extend(run: Run, order: Order) -> list[Cell]:
     """Extend the time axes of the cells that the area touches. Returns those that have any date."""
     cells: list[Cell] = run.engine.run(extend_cells, run.store, order, run.zone.cells)
@@ -228,7 +229,9 @@ class Patches:
     model: ModelChoice | None
 
 
-@stage("patch", waits_for="windows over the area", outcome=lambda patches: f"{len(patches.source)} patches")
+@stage(
+    "patch", waits_for="windows over the area", outcome=lambda patches: counted(len(patches.source), "patch", "patches")
+)
 def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> Patches:
     """Write the processor's job down, check that it can be done, and cover the area with windows."""
     request = run.request
@@ -340,7 +343,7 @@ def _chosen_text(choice: ModelChoice) -> str:
 def done_text(results: Sequence[IngestResult | MaskResult]) -> str:
     """Number of acquisitions, and what of them is left out, by its first example."""
     dropped = [left for result in results for left in result.dropped]
-    return f"{len(results)} acquisitions" + (f"; left out: {_first(dropped)}" if dropped else "")
+    return counted(len(results), "acquisition") + (f"; left out: {_first(dropped)}" if dropped else "")
 
 
 def refuse_nothing(results: Sequence[IngestResult], source: str) -> None:
@@ -369,7 +372,7 @@ def _ordered(order: Order) -> str:
     """What was ordered and what was found and left out, by kind."""
     kinds = Counter(left.kind.words for left in order.left_out)
     left = f"; left out: {', '.join(f'{count} {words}' for words, count in kinds.most_common())}" if kinds else ""
-    return f"{len(order.acquisitions)} acquisitions{left}"
+    return counted(len(order.acquisitions), "acquisition") + left
 
 
 def _first(left: Sequence[LeftOut]) -> str:

@@ -117,7 +117,7 @@ def export(
 
     Example: cropline export 32631_0056_0549 --output exported
     """
-    from flows.reporting.progress import terminal_step
+    from flows.reporting.progress import counted, terminal_step
     from flows.settings import load_settings
     from processors.cube.export import export_cell
     from processors.cube.listing import find_cell
@@ -132,7 +132,7 @@ def export(
             [band.strip() for band in bands.split(",")] if bands else (),
             step.advance,
         )
-        step.outcome = f"{len(files)} files"
+        step.outcome = counted(len(files), "file")
     if as_json:
         typer.echo(json.dumps({"files": [str(file) for file in files]}))
         return

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.reporting.foreseen import Estimate, estimate_rows, foreseen_rows
-from flows.reporting.progress import terminal_step
+from flows.reporting.progress import counted, terminal_step
 from flows.request import MapRequest
 from flows.settings import Settings
 
@@ -21,7 +21,7 @@ def foresee_request(request: MapRequest, settings: Settings) -> Estimate:
 
     with terminal_step("estimate", "the source's catalogue") as step:
         foreseen = estimate_request(request, settings)
-        step.outcome = f"{len(foreseen.acquisitions)} acquisitions"
+        step.outcome = counted(len(foreseen.acquisitions), "acquisition")
     return foreseen
 
 

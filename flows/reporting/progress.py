@@ -90,6 +90,11 @@ class Several:
             reporter.finish(seconds, outcome)
 
 
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """A number of things in words; ``nouns``: the plural where an s alone doesn't make it."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
+
+
 def pace(per_second: float, left: float) -> str:
     """Pace in words, such as ``12 a minute, 8 min left``."""
     seconds = left / per_second
