@@ -89,7 +89,7 @@ class Settings(BaseSettings):
             ge=1, description="processes that share the patches of an inference; by default one for each GPU, or one"
         ),
     ] = None
-    ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 2
+    ingest_retries: Annotated[int, Field(ge=0, description="attempts after the first at reading an acquisition")] = 3
     retry_delay: Annotated[float, Field(ge=0, description="pause before the first of these attempts, s; then x4")] = 5
     read_timeout: Annotated[
         float,

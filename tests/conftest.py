@@ -196,7 +196,7 @@ def refusing() -> Iterator[Callable[..., BucketPath]]:
 class FileServer:
     """Files over HTTP, on 127.0.0.1, from a server that misbehaves where it is told to. Also an S3 endpoint, as far as reading goes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int = 0) -> None:
         self.folder = folder
         self.faults: dict[str, str] = {}
         """By file name, ``*`` for every raster: an HTTP status, ``expired`` (S3's word for a token), ``drop`` (in the middle of
@@ -206,7 +206,7 @@ class FileServer:
         self.asked: Counter[str] = Counter()
         """Requests by file name."""
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"files": self}))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -1,24 +1,33 @@
-"""The way of GDAL to web servers: a relay of this process that connects to allowed addresses only.
+"""The way of GDAL to web servers: a relay that connects to allowed addresses only.
 
 GDAL follows redirects and asks for hosts' names by itself, and nothing of that can be switched off or seen. But it takes a
 SOCKS proxy, which is asked for each connection, by the host's name, and connects itself: so every address is judged, after
 names and redirects too, and it is the one that was judged that is connected to. The bytes go through as they are, encrypted
 ones too. Only GDAL of this process knows the password.
+
+The relay is a process of its own: GDAL may read from the network while its caller holds Python's lock (rasterio, where a file's
+directories lie further in than was read at its opening), and a thread of the same process would never carry the answer.
 """
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
 import secrets
 import selectors
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from typing import Protocol
 from urllib.request import getproxies_environment
 
 from catalog.guards.environment import variable
+from catalog.guards.json_text import parse_object
 from catalog.networks import Network, RefusedAddressError, allowed_addresses
 
 CONNECT_TIMEOUT = 10.0
@@ -31,24 +40,79 @@ _MOST_REFUSALS = 1000
 _CONNECTED, _NOT_ALLOWED, _UNREACHABLE, _REFUSED, _TIMED_OUT = 0, 2, 4, 5, 6
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 
+_REFUSALS = "refusals"
+"""Name of a user who asks for what was refused."""
+
+
+class Way(Protocol):
+    """A relay as GDAL's callers know it."""
+
+    def proxy(self, networks: Iterable[Network]) -> str:
+        """The address that GDAL takes as its proxy, for connections to these networks. Holds the password."""
+
+    def refusal(self, message: str) -> str | None:
+        """Why a host was refused that an error of GDAL names; None where none was."""
+
+
+class RelayProcess:
+    """A relay in a process of its own, which ends with this one."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-P", "-m", "catalog.storage.relay"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603 - this interpreter
+        self._password = secrets.token_hex(16)
+        if self._process.stdin is None or self._process.stdout is None:
+            raise OSError("the relay has no pipes")
+        self._process.stdin.write(f"{self._password}\n".encode())
+        self._process.stdin.flush()
+        self._port = int(self._process.stdout.readline())
+        atexit.register(self.end)
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """End the process, where it is this one's: a forked one has it from its parent."""
+        if _relays.get(os.getpid()) is self:
+            self._process.kill()
+            self._process.wait()
+
+    def proxy(self, networks: Iterable[Network]) -> str:
+        """See `Way`."""
+        return _proxy(networks, self._password, self._port)
+
+    def refusal(self, message: str) -> str | None:
+        """See `Way`."""
+        with suppress(OSError, EOFError), socket.create_connection(("127.0.0.1", self._port), CONNECT_TIMEOUT) as asked:
+            name, password = _REFUSALS.encode(), self._password.encode()
+            asked.sendall(b"\x05\x01\x02" + b"\x01" + bytes([len(name)]) + name + bytes([len(password)]) + password)
+            _read(asked, 4)
+            with asked.makefile("rb") as answer:
+                return _named(parse_object(answer.read(), EOFError), message)
+        return None
+
 
 class Relay:
     """A SOCKS 5 server on a port of 127.0.0.1, in threads that end with the process."""
 
-    def __init__(self) -> None:
-        self._password = secrets.token_hex(16)
+    def __init__(self, password: str | None = None) -> None:
+        self._password = password or secrets.token_hex(16)
         self._refusals: dict[str, str] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         threading.Thread(target=self._accept, name="cropline-relay", daemon=True).start()
 
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
     def proxy(self, networks: Iterable[Network]) -> str:
-        """The address that GDAL takes as its proxy, for connections to these networks. Holds the password."""
-        port = self._listener.getsockname()[1]
-        return f"socks5h://{'.'.join(sorted(networks))}:{self._password}@127.0.0.1:{port}"
+        """See `Way`."""
+        return _proxy(networks, self._password, self.port)
 
     def refusal(self, message: str) -> str | None:
-        """Why a host was refused that an error of GDAL names; None where none was."""
-        return next((text for host, text in list(self._refusals.items()) if f" {host}" in message), None)
+        """See `Way`."""
+        return _named(dict(self._refusals), message)
 
     def _accept(self) -> None:
         while True:
@@ -59,7 +123,11 @@ class Relay:
         with ExitStack() as stack, suppress(OSError, EOFError, ValueError, struct.error):
             stack.enter_context(client)
             client.settimeout(CONNECT_TIMEOUT)
-            networks = self._greeted(client)
+            name = self._greeted(client)
+            if name == _REFUSALS:
+                client.sendall(json.dumps(self._refusals).encode())
+                return
+            networks = {Network(part) for part in name.split(".")}
             host, port = _destination(client)
             reply, server = self._connected(host, port, networks)
             if server is not None:
@@ -68,8 +136,8 @@ class Relay:
             if server is not None:
                 _relay(client, server)
 
-    def _greeted(self, client: socket.socket) -> set[Network]:
-        """The networks that the user's name says. Raises `ValueError` at another password."""
+    def _greeted(self, client: socket.socket) -> str:
+        """The user's name: the networks that are allowed. Raises `ValueError` at another password."""
         _, count = _read(client, 2)
         _read(client, count)
         client.sendall(b"\x05\x02")  # name and password, RFC 1929
@@ -80,7 +148,7 @@ class Relay:
         client.sendall(b"\x01\x00" if right else b"\x01\x01")
         if not right:
             raise ValueError("another password")
-        return {Network(part) for part in name.split(".")}
+        return name
 
     def _connected(self, host: str, port: int, networks: set[Network]) -> tuple[int, socket.socket | None]:
         try:
@@ -101,6 +169,14 @@ class Relay:
             except OSError:
                 reply = _REFUSED
         return reply, None
+
+
+def _proxy(networks: Iterable[Network], password: str, port: int) -> str:
+    return f"socks5h://{'.'.join(sorted(networks))}:{password}@127.0.0.1:{port}"
+
+
+def _named(refusals: dict[str, str], message: str) -> str | None:
+    return next((text for host, text in refusals.items() if f" {host}" in message), None)
 
 
 def _read(client: socket.socket, count: int) -> bytes:
@@ -145,16 +221,16 @@ def _relay(client: socket.socket, server: socket.socket) -> None:
 
 
 _lock = threading.Lock()
-_relays: dict[int, Relay] = {}
+_relays: dict[int, RelayProcess] = {}
 
 
-def the_relay() -> Relay:
-    """The relay of this process, begun when it is first asked for."""
+def the_relay() -> Way:
+    """The relay of this process, begun when it is first asked for, and anew where it was killed."""
     with _lock:
-        # A process that was forked has none of its parent's threads.
-        if os.getpid() not in _relays:
-            _relays[os.getpid()] = Relay()
-        return _relays[os.getpid()]
+        relay = _relays.get(os.getpid())
+        if relay is None or not relay.runs:
+            relay = _relays[os.getpid()] = RelayProcess()
+        return relay
 
 
 def has_own_proxy(scheme: str) -> bool:
@@ -172,3 +248,15 @@ def forget_exceptions() -> None:
     """
     for name in ("no_proxy", "NO_PROXY"):
         os.environ.pop(name, None)
+
+
+def _serve_parent() -> None:
+    """Relay for the process at the other end of standard input, until that ends."""
+    sys.stdout.write(f"{Relay(sys.stdin.readline().strip()).port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _serve_parent()

@@ -36,8 +36,15 @@ GDAL_ENVIRONMENT: dict[str, Any] = {
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/http:/vsicurl?:/vsis3/",
 }
 
+PATIENCE = 30.0
+"""Seconds that a host which doesn't answer is waited for: one that starts anew, or a network that breaks off, is there again by then, and
+no acquisition is lost to it."""
+
+PAUSE = 1.0
+"""Seconds between two askings of it. GDAL's own attempts are not for a connection that is refused."""
+
 SILENCE = 60.0
-"""Seconds for which a host that didn't answer twice running isn't asked again: each asking takes the whole timeout."""
+"""Seconds for which a host that was waited for in vain isn't asked again: each asking takes the whole timeout."""
 
 _REMOTE = re.compile(r"(?:/vsizip/\{?)?(?:[a-z][a-z0-9+.-]*://|/vsi(?:curl|s3|gs|az|swift)[a-z_]*/)")
 _ARCHIVE = re.compile(r"/vsizip/\{?(?P<archive>.+?\.zip)(?:[}/]|$)", re.IGNORECASE)
@@ -49,8 +56,8 @@ _DENIED = re.compile(
 )
 _ABSENT = re.compile(r"HTTP\D*(?:404|410)\b|does not exist|no such", re.IGNORECASE)
 _SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-# Host -> how often running it didn't answer, when last (monotonic), what GDAL said. Of the process: acquisitions share hosts.
-_silent: dict[str, tuple[int, float, str]] = {}
+# Host -> until when it isn't asked (monotonic), and what GDAL said. Of the process: acquisitions share hosts.
+_silent: dict[str, tuple[float, str]] = {}
 
 
 class MissingAssetError(ProductError):
@@ -90,31 +97,55 @@ class AssetOpener:
 
     def open(self, asset: Asset) -> rasterio.DatasetReader:
         """Open an asset. Raises `MissingAssetError` where nothing is or nobody answers, `ProductError` where it can't be understood."""
-        host = _host(asset)
-        times, last, reason = _silent.get(host, (0, 0.0, ""))
-        if times > 1 and time.monotonic() - last < SILENCE:
-            raise _absent(asset, reason)
         if asset_state(asset) == "absent":
             raise MissingAssetError(f"{asset.href}: no such file", Reason.NOT_THERE)
         if is_remote(asset):
             self.wait_for_turn()
         options = {**asset.gdal_env, **GDAL_ENVIRONMENT}
-        try:
-            with uninterruptible():
-                dataset = self._stack.enter_context(open_pixels(asset.href, options, asset.networks, asset.signed_for))
-        except RefusedAddressError as error:
-            raise ProductError(_shown(asset, f"{asset.href}: {error}"), Reason.NOT_ALLOWED) from error
-        except RasterioError as error:
-            reason = cause(error)
-            if is_remote(asset):
-                if _NO_HOST.search(reason):
-                    _silent[host] = times + 1, time.monotonic(), reason
-                raise _absent(asset, reason) from error
-            raise ProductError(f"{asset.href} can't be opened, it may be truncated: {reason}") from error
-        _silent.pop(host, None)
+        awaited = _Awaited(_host(asset))
+        while True:
+            if (reason := awaited.silence()) is not None:
+                raise _absent(asset, reason)
+            try:
+                with uninterruptible():
+                    dataset = self._stack.enter_context(
+                        open_pixels(asset.href, options, asset.networks, asset.signed_for)
+                    )
+                break
+            except RefusedAddressError as error:
+                raise ProductError(_shown(asset, f"{asset.href}: {error}"), Reason.NOT_ALLOWED) from error
+            except RasterioError as error:
+                reason = cause(error)
+                if not is_remote(asset):
+                    raise ProductError(f"{asset.href} can't be opened, it may be truncated: {reason}") from error
+                if not (_NO_HOST.search(reason) and awaited.goes_on(reason)):
+                    raise _absent(asset, reason) from error
         if dataset.crs is None:
             raise ProductError(f"{_shown(asset, asset.href)} has no coordinate reference system, it may be truncated")
         return dataset
+
+
+class _Awaited:
+    """A host that may not answer, for one opening."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._since: float | None = None
+
+    def silence(self) -> str | None:
+        """What GDAL said of the host while it isn't asked; None where it is."""
+        until, reason = _silent.get(self._host, (0.0, ""))
+        return reason if time.monotonic() < until else None
+
+    def goes_on(self, reason: str) -> bool:
+        """Wait before the next asking. False where it was waited for long enough: it is left in silence then, for every asset."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since + PAUSE > PATIENCE:
+            _silent[self._host] = now + SILENCE, reason
+            return False
+        time.sleep(PAUSE)
+        return True
 
 
 def _host(asset: Asset) -> str:

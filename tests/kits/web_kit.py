@@ -13,7 +13,9 @@ import pytest
 
 import catalog.networks
 import catalog.sources.stac.web
+import catalog.storage.pixels
 from catalog.networks import Network
+from catalog.storage.relay import Relay
 
 PUBLIC, INSIDE = "127.0.0.1", "127.0.0.2"
 """Addresses that `pretended` takes for one of the public network and one of this machine."""
@@ -30,6 +32,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog.networks, "_networks_of_host", catalog.networks._networks_of_host.__wrapped__)
     for module in (catalog.networks, catalog.sources.stac.web):
         monkeypatch.setattr(module, "network_of", network_of)
+    relay = Relay()  # of this process, which alone pretends
+    monkeypatch.setattr(catalog.storage.pixels, "the_relay", lambda: relay)
 
 
 class Web:

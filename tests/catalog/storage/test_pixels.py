@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import rasterio
 from rasterio.errors import RasterioIOError
@@ -196,6 +201,50 @@ def test_behind_a_proxy_of_the_environment_the_address_itself_is_judged(
     with pytest.raises(RefusedAddressError, match="loopback"):
         open_pixels(f"{inside.address}/secret.tif")
     assert inside.asked == []
+
+
+READING = """
+import os, sys
+import psutil
+from catalog.networks import Network
+from catalog.storage.pixels import open_pixels
+with open_pixels(sys.argv[1], networks=(Network.LOOPBACK,)) as file:
+    print(*file.overviews(1), int(file.read(1, window=((0, 64), (0, 64))).max()))
+print(psutil.Process().children()[0].pid, flush=True)
+os._exit(0)  # as one that is killed
+"""
+
+
+def test_a_raster_whose_directories_lie_far_into_its_file_is_read(file_server: Any) -> None:
+    """GDAL reads them when rasterio asks for masks, which holds the interpreter's lock: what carries the bytes may not need it."""
+    path = file_server.folder / "far.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=4096, width=4096, count=1, dtype="uint16", crs="EPSG:32631", transform=TRANSFORM,
+        tiled=True, blockxsize=64, blockysize=64, compress="deflate", sparse_ok=True,
+    ) as file:  # fmt: skip
+        file.write(np.full((1, 64, 64), 7, np.uint16), window=((0, 64), (0, 64)))
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2, 4])
+    command = [sys.executable, "-c", READING, f"{file_server.address}/far.tif"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    *read, relay = done.stdout.split()
+    assert read == ["2", "4", "7"], done.stderr
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(relay)).wait(20)
+
+
+def test_a_relay_that_was_killed_is_begun_anew(file_server: Any) -> None:
+    raster(file_server.folder / "a.tif")
+    address, loopback = f"{file_server.address}/a.tif", (Network.LOOPBACK,)
+    with open_pixels(f"{address}?1", networks=loopback) as file:
+        assert int(file.read(1).max()) == 7
+    (relay,) = [child for child in psutil.Process().children() if "catalog.storage.relay" in child.cmdline()]
+    relay.kill()
+    relay.wait()
+    with open_pixels(f"{address}?2", networks=loopback) as file:
+        assert int(file.read(1).max()) == 7
+    with pytest.raises(RefusedAddressError, match=r"127\.0\.0\.1 is loopback"):
+        open_pixels(f"{address}?3")
 
 
 def test_the_relay_serves_nobody_without_its_password(inside: Web) -> None:

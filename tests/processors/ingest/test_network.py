@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cube_kit
 import numpy as np
@@ -15,6 +19,7 @@ from pydantic import SecretStr
 
 from catalog.errors import Reason
 from catalog.grid import Cell
+from catalog.networks import Network
 from catalog.products import LEVEL_BANDS, Asset, LeftOut
 from catalog.storage.credentials import S3Access
 from catalog.storage.s3 import gdal_options
@@ -31,11 +36,13 @@ L2A = LEVEL_BANDS["L2A"]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses and time limits of seconds, without which these tests would take minutes; no host is known to be silent."""
+    """Pauses and time limits of seconds, without which these tests would take minutes; no host stays silent."""
     quick = {"GDAL_HTTP_RETRY_DELAY": "0.05", "GDAL_HTTP_LOW_SPEED_TIME": "1", "GDAL_HTTP_CONNECTTIMEOUT": "1"}
     for name, value in quick.items():
         monkeypatch.setitem(ingest_open.GDAL_ENVIRONMENT, name, value)
     monkeypatch.setattr(ingest_open, "_silent", {})
+    for name, seconds in (("PATIENCE", 0.3), ("PAUSE", 0.1), ("SILENCE", 0.0)):
+        monkeypatch.setattr(ingest_open, name, seconds)
 
 
 def noise(seed: int) -> np.ndarray:
@@ -134,6 +141,38 @@ def test_a_file_that_ends_in_its_middle_is_never_zeros(store: Store, file_server
     again = remote.ingest()
     assert (again.written, again.dropped) == ((CELL.name,), ())
     np.testing.assert_array_equal(remote.band("B04"), remote.raw)
+
+
+def test_a_host_that_starts_anew_is_waited_for(
+    file_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a source that is away for some seconds while acquisitions are read side by side: none of them is lost."""
+    monkeypatch.setattr(ingest_open, "PATIENCE", 20.0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assets = [Asset(href=f"http://127.0.0.1:{port}/{number}.tif", networks=(Network.LOOPBACK,)) for number in range(4)]
+    for number in range(4):
+        (tmp_path / f"{number}.tif").write_bytes(raster(tmp_path / "made.tif", 7))
+    with ThreadPoolExecutor(4) as readers:
+        reading = [readers.submit(opened, asset) for asset in assets]
+        time.sleep(0.5)
+        begun = type(file_server)(tmp_path, port)
+        try:
+            assert [read.result() for read in reading] == [[7]] * 4
+        finally:
+            begun.close()
+
+
+def test_a_host_that_was_waited_for_in_vain_is_not_asked_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_open, "SILENCE", 60.0)
+    away = Asset(href="http://127.0.0.1:9/a.tif", networks=(Network.LOOPBACK,))
+    with pytest.raises(ingest_open.MissingAssetError, match=r"not reachable now: .*connect"):
+        opened(away)
+    asked = Mock(side_effect=AssertionError("it is asked"))
+    monkeypatch.setattr(ingest_open, "open_pixels", asked)
+    with pytest.raises(ingest_open.MissingAssetError, match=r"not reachable now: .*connect") as raised:
+        opened(away)
+    assert raised.value.kind == Reason.NOT_REACHABLE
 
 
 def test_tokens_in_addresses_are_not_told(store: Store, file_server: Any) -> None:
