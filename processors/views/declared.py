@@ -29,10 +29,18 @@ COLUMNS = (
 )  # fmt: skip
 """Own columns of a table of parcels."""
 
+ADDED = (
+    "note", "metrics:area", "determination:datetime", "determination:method", "determination:details", "bbox",
+)  # fmt: skip
+"""Columns that files of a delivery have beside these."""
+
 PREFIX = "declared_"
 """Before the name of a column of the file that is also the name of one of ours."""
 
-_TAKEN = {*COLUMNS, "fid", "geom"}
+MOST_COLUMNS = 1900
+"""Columns of a file of parcels, at most: a table of a GeoPackage has no more than 2,000, ours among them."""
+
+_TAKEN = {*COLUMNS, *ADDED, "fid", "geom"}
 """Names, in lower case, that columns of the file don't keep: GeoPackages take the last two for themselves, and tell no cases apart."""
 
 
@@ -92,6 +100,11 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
     columns = frame.drop(columns=frame.geometry.name).iloc[rows[meets]].reset_index(drop=True)
     outside = count - int(meets.sum()) - faults.total()
     given = list(map(str, columns.columns))
+    if len(given) > MOST_COLUMNS:
+        raise RequestError(
+            f"parcels {path}: has {len(given):,} columns, over the limit of {MOST_COLUMNS:,}: GeoPackages hold no more. Drop those "
+            "that the delivery needn't keep."
+        )
     columns = _own_names(columns)
     called = dict(zip(given, map(str, columns.columns), strict=True))
     return Declared(path.name, polygons[meets], columns, outside, unused, called)
@@ -142,8 +155,8 @@ def _by_row(polygons: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> tuple[np
 
 
 def _own_names(columns: Any) -> Any:
-    """Columns under names that collide with none of ours, and with none of each other, whatever the case; as text where they hold other
-    than numbers, text and times."""
+    """Columns under names that collide with none of ours, and with none of each other, whatever the case, in types that every form of a
+    table can hold."""
     taken, names = set(_TAKEN), {}
     for name in map(str, columns.columns):
         wanted = f"{PREFIX}{name}" if name.casefold() in _TAKEN else name
@@ -153,27 +166,36 @@ def _own_names(columns: Any) -> Any:
             unique = f"{wanted}_{number}"
         taken.add(unique.casefold())
         names[name] = unique
-    columns = columns.rename(columns=names)
-    for name in columns.columns:
-        if columns[name].dtype == object:
-            columns[name] = _texts(columns[name])
-    return columns
+    return columns.rename(columns=names).apply(_plain)
 
 
-def _texts(column: Any) -> Any:
+def _plain(column: Any) -> Any:
+    """A column as numbers of 64 bits, truth values, times, or else text."""
     import pandas as pd
+    from pandas.api import types
 
-    return pd.array([_text(value) for value in column], dtype="string")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.dtype.categories.dtype if not column.hasnans else object).convert_dtypes()
+    kind = column.dtype
+    if types.is_bool_dtype(kind) or types.is_datetime64_any_dtype(kind):
+        return column
+    if types.is_integer_dtype(kind) and not column.max() >= 2**63:
+        return column.astype("Int64" if column.hasnans else "int64")
+    if types.is_float_dtype(kind):
+        return column.astype("float64")
+    return pd.Series(pd.array([_text(value) for value in column], dtype="string"), index=column.index)
 
 
 def _text(value: Any) -> str | None:
+    import pandas as pd
+
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
-    return str(value)
+    return str(value).replace("\0", "")  # which ends a text in a GeoPackage
 
 
 @dataclass(frozen=True)
