@@ -69,6 +69,13 @@ class Legend(Frozen):
             raise ValueError(
                 f"background ({misplaced[0].name}) has the value {MAP_BACKGROUND}, not {misplaced[0].value}"
             )
+        named: dict[str, LegendClass] = {}
+        for entry in self.mapped:
+            other = named.setdefault(" ".join(entry.name.split()).casefold(), entry)
+            if other is not entry:  # tables, references and declared crops tell classes apart by their names
+                raise ValueError(
+                    f"the values {other.value} and {entry.value} are both called {shown(entry.name)}; one class has one value"
+                )
         codes = [code for entry in self.entries for code in entry.source_codes]
         if len(set(codes)) != len(codes):
             raise ValueError(
