@@ -203,7 +203,7 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
 
 def read_areas(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """The first lines of such a file and its rows, as they are written. Raises `OSError`."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").split("\n")  # and at no other sign that Unicode takes for the end of one
     comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
     return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
