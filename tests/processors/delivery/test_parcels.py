@@ -103,6 +103,27 @@ def test_the_share_of_uncertain_pixels_stands_beside_each_class(delivered: Path)
     assert "# Uncertain: confidence below 0.5" in (delivered / "areas.csv").read_text(encoding="utf-8")
 
 
+def test_what_a_crop_mask_leaves_out_is_not_called_uncertain(tmp_path: Path) -> None:
+    values = np.repeat(np.array([[0, 0, 1, 1]], np.uint8), 4, axis=0)
+    sure = np.array(
+        [[np.nan] * 4, [np.nan, 0.9, 0.9, 0.4], [np.nan, 0.4, 0.9, 0.9], [np.nan, 0.9, 0.9, 0.9]], np.float32
+    )
+    sure[0, 2:] = 0.9
+    window = Window(32631, WINDOW.left, WINDOW.top, 4, 4)
+    of_map = views_kit.class_map(tmp_path, window, values, sure)
+    deliver(tmp_path / "map", of_map.rasters, of_map.variables, delivery_kit.facts(window))
+    shares = {row["class"]: row["uncertain_percent"] for row in areas(tmp_path / "map")}
+    assert shares == {"not cropland": "33.33", "winter wheat": "12.50", "maize": "", "sugar beet": ""}
+    sure[:, :2] = np.nan
+    of_map = views_kit.class_map(tmp_path, window, values, sure)
+    deliver(tmp_path / "masked", of_map.rasters, of_map.variables, delivery_kit.facts(window))
+    assert areas(tmp_path / "masked")[0]["uncertain_percent"] == "", "nothing is known of it"
+    assert (
+        "100.0 %"
+        not in (tmp_path / "masked" / "report.html").read_text(encoding="utf-8").split("Hectares per class")[1][:3000]
+    )
+
+
 def test_geoparquet_has_the_fields_of_fiboa(delivered: Path) -> None:
     schema = parquet.read_schema(delivered / "parcels.parquet")
     geo, collection = (json.loads(schema.metadata[key]) for key in (b"geo", b"collection"))
