@@ -18,7 +18,7 @@ from catalog.errors import DeliveryError
 from catalog.grid import PIXEL, Window, blocks_meeting, inside
 from catalog.guards.rasters import open_raster
 from catalog.legend import MAP_BACKGROUND, MAP_NO_DATA, Legend, LegendClass, background_entry
-from catalog.storage.csv_text import csv_cell, csv_comment
+from catalog.storage.csv_text import cell_text, csv_cell, csv_comment
 from catalog.storage.pixels import DRIVERS
 from catalog.storage.whole import written_whole
 from processors.views.segments import LEAST_HECTARES
@@ -213,10 +213,11 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
 
 
 def read_areas(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The first lines of such a file and its rows, as they are written. Raises `OSError`."""
+    """The first lines of such a file and its rows, names as the legend has them. Raises `OSError`."""
     lines = path.read_text(encoding="utf-8").split("\n")  # and at no other sign that Unicode takes for the end of one
     comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
-    return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return comments, [{column: cell_text(cell) for column, cell in row.items()} for row in rows]
 
 
 def _number(count: int) -> str:
