@@ -40,6 +40,12 @@ PREFIX = "declared_"
 MOST_COLUMNS = 1900
 """Columns of a file of parcels, at most: a table of a GeoPackage has no more than 2,000, ours among them."""
 
+MOST_LAYERS = 50
+"""Parcels that may lie over one another: each takes all pixels of a block that it touches, in memory."""
+
+_AT_ONCE = 200
+"""Polygons whose neighbours are looked for at once: where many lie on one place, pairs are many."""
+
 _TAKEN = {*COLUMNS, *ADDED, "fid", "geom"}
 """Names, in lower case, that columns of the file don't keep: GeoPackages take the last two for themselves, and tell no cases apart."""
 
@@ -96,6 +102,11 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
         raise RequestError(
             f"parcels {path}: none of its {count} rows lies in the area{f' ({unused})' if unused else ''}. Give parcels of the area, or an "
             "area around them."
+        )
+    if layers_of(polygons[meets], MOST_LAYERS).max() >= MOST_LAYERS:
+        raise RequestError(
+            f"parcels {path}: more than {MOST_LAYERS} of them lie over one another. Remove those that stand there several times, or give "
+            "the parcels of one year."
         )
     columns = frame.drop(columns=frame.geometry.name).iloc[rows[meets]].reset_index(drop=True)
     outside = count - int(meets.sum()) - faults.total()
@@ -208,31 +219,37 @@ class DeclaredLayers:
     def _tree(self) -> shapely.STRtree:
         return shapely.STRtree(self.polygons)
 
+    @cached_property
+    def _layers(self) -> npt.NDArray[np.int64]:
+        return layers_of(self.polygons)
+
     def read(self, window: Window) -> tuple[npt.NDArray[np.int32], ...]:
         """Layers (H, W) of numbers, 0 for none: parcels that overlap stand in different ones, so that each has all its pixels."""
         near = np.sort(self._tree.query(shapely.box(*window.bounds)))
+        own = self._layers[near]
         layers: list[npt.NDArray[np.int32]] = []
-        todo = near
-        while len(todo):
-            chosen, todo = _apart(self.polygons, todo)
-            parts = ((clipped(self.polygons[number], window), int(number) + 1) for number in chosen)
+        for layer in np.unique(own):
+            parts = ((clipped(self.polygons[number], window), int(number) + 1) for number in near[own == layer])
             layers.append(burnt([(part, number) for part, number in parts if not part.is_empty], window))
         return tuple(layers)
 
 
-def _apart(
-    polygons: npt.NDArray[Any], numbers: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers of polygons none of which overlap, the first that can be, and the others."""
-    own = polygons[numbers]
-    first, second = shapely.STRtree(own).query(own, predicate="intersects")
-    pairs = first > second
-    first, second = first[pairs], second[pairs]
-    overlap = shapely.relate_pattern(own[first], own[second], "T********")
-    against: dict[int, list[int]] = {}
-    for later, earlier in zip(first[overlap].tolist(), second[overlap].tolist(), strict=True):
-        against.setdefault(later, []).append(earlier)
-    chosen = np.ones(len(numbers), np.bool_)
-    for later in sorted(against):
-        chosen[later] = not chosen[against[later]].any()
-    return numbers[chosen], numbers[~chosen]
+def layers_of(polygons: npt.NDArray[Any], most: int | None = None) -> npt.NDArray[np.int64]:
+    """The layer (N,) of each polygon, from 0: the first that holds none before it that it overlaps. Ends at one beyond ``most`` layers."""
+    tree = shapely.STRtree(polygons)
+    layers = np.zeros(len(polygons), np.int64)
+    for start in range(0, len(polygons), _AT_ONCE):
+        first, second = tree.query(polygons[start : start + _AT_ONCE], predicate="intersects")
+        first = first + start
+        before = second < first
+        first, second = first[before], second[before]
+        overlap = shapely.relate_pattern(polygons[first], polygons[second], "T********")
+        against: dict[int, list[int]] = {}
+        for later, earlier in zip(first[overlap].tolist(), second[overlap].tolist(), strict=True):
+            against.setdefault(later, []).append(earlier)
+        for later in sorted(against):
+            taken = set(layers[against[later]].tolist())
+            layers[later] = next(layer for layer in range(len(taken) + 1) if layer not in taken)
+            if most is not None and layers[later] >= most:
+                return layers
+    return layers
