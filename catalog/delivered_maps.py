@@ -30,7 +30,7 @@ def map_folder(store: Store, name: str, base: Path) -> Path:
     if folder.is_file():  # the map itself
         folder = folder.parent
     if not folder.is_dir():
-        names = sorted(path.stem for path in store.maps.glob("*/*.json"))
+        names = [path.stem for path in sorted(store.maps.glob("*/*.json")) if delivered_to(path) is not None]
         held = shortened(", ".join(names), 300) or "none yet"
         raise DeliveryError(f"map {shown(name)}: neither the folder of a delivery nor a map of this store ({held}).")
     return folder
