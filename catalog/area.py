@@ -184,10 +184,11 @@ def _from_geometry(geometry: dict[str, Any]) -> Area:
         ) from error
     # Of crossing edges the surfaces can cancel out: only a hull without surface tells that there is none.
     if polygon.is_empty or polygon.convex_hull.area == 0:
-        raise RequestError("area: the polygon has no surface.")
+        raise RequestError("area: the polygon has no surface. Give another, or leave it out.")
     if not polygon.is_valid:
         raise RequestError(
-            f"area: the polygon is not valid: {explain_validity(polygon)}. Its edges may not cross or touch."
+            f"area: the polygon is not valid: {explain_validity(polygon)}. Its edges may not cross or touch: repair it, "
+            "with Fix geometries of QGIS for instance."
         )
     polygon = cut(polygon)
     if not isinstance(polygon, Polygon | MultiPolygon):

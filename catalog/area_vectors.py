@@ -141,6 +141,7 @@ def _collection(geometries: Geometries, system: Any, name: str) -> dict[str, Any
             f"area: {name} holds {listed} beside {len(there) - sum(others.values())} polygons. An area is made of polygons only: "
             "remove the rest."
         )
+    _check_edges(geometries, name)
     if system is None:
         raise RequestError(
             f"area: {name} doesn't say its coordinate system. Set it (QGIS: Set Layer CRS, then save), or give GeoJSON."
@@ -154,6 +155,19 @@ def _collection(geometries: Geometries, system: Any, name: str) -> dict[str, Any
         "type": "FeatureCollection",
         "features": [{"type": "Feature", "properties": {}, "geometry": mapping(geometry)} for geometry in moved],
     }
+
+
+def _check_edges(geometries: Geometries, name: str) -> None:
+    """Raise `RequestError` where edges cross, or a polygon encloses nothing: a polygon alone can't say which of a file's it is."""
+    damaged = np.flatnonzero(~shapely.is_valid(geometries) & ~shapely.is_missing(geometries))
+    if len(damaged):
+        row = int(damaged[0])
+        why = shortened(str(shapely.is_valid_reason(geometries[row])), 100)
+        others = f"; {len(damaged)} of its {len(geometries)} polygons are damaged" if len(damaged) > 1 else ""
+        raise RequestError(
+            f"area: row {row + 1} of {name} is not valid: {why}, in the file's coordinates{others}. Repair it (QGIS: Processing Toolbox, "
+            "Fix geometries), or remove the row."
+        )
 
 
 def _check_rows(rows: int, name: str) -> None:

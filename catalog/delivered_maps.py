@@ -30,7 +30,7 @@ def map_folder(store: Store, name: str, base: Path) -> Path:
     if folder.is_file():  # the map itself
         folder = folder.parent
     if not folder.is_dir():
-        names = sorted(path.stem for path in store.maps.glob("*/*.json"))
+        names = [path.stem for path in sorted(store.maps.glob("*/*.json")) if delivered_to(path) is not None]
         held = shortened(", ".join(names), 300) or "none yet"
         raise DeliveryError(f"map {shown(name)}: neither the folder of a delivery nor a map of this store ({held}).")
     return folder
@@ -38,13 +38,13 @@ def map_folder(store: Store, name: str, base: Path) -> Path:
 
 def name_of(store: Store, folder: Path) -> str | None:
     """The name under which a delivery's folder is a map of this installation; None where it isn't one."""
-    return next((path.stem for path in sorted(store.maps.glob("*/*.json")) if _delivered_to(path) == folder), None)
+    return next((path.stem for path in sorted(store.maps.glob("*/*.json")) if delivered_to(path) == folder), None)
 
 
 def listed_folder(store: Store, name: str) -> Path | None:
     """The folder of the map of this installation that has that name; None where there is none, or it is gone."""
     path = store.maps / name / f"{name}.json"
-    return _delivered_to(path) if _IS_NAME.fullmatch(name) and path.is_file() else None
+    return delivered_to(path) if _IS_NAME.fullmatch(name) and path.is_file() else None
 
 
 def delivered_files(folder: Path) -> set[str]:
@@ -60,11 +60,12 @@ def delivered_files(folder: Path) -> set[str]:
         return set()
 
 
-def _delivered_to(listed: Path) -> Path | None:
-    """The folder that a listed item leads to; None where it leads nowhere any more."""
+def delivered_to(listed: Path) -> Path | None:
+    """The folder that a listed item's map was delivered to; None where it is gone, or another map lies there by now."""
     try:
-        links = parse_object(listed.read_bytes(), ValueError)["links"]
-        item = next(Path(link["href"]) for link in links if link["rel"] == "canonical")
+        item = parse_object(listed.read_bytes(), ValueError)
+        delivered = Path(next(str(link["href"]) for link in item["links"] if link["rel"] == "canonical"))
+        there = parse_object(delivered.read_bytes(), ValueError)
+        return delivered.parent if there["id"] == item["id"] else None
     except (OSError, ValueError, KeyError, TypeError, StopIteration):
         return None
-    return item.parent if item.is_file() else None

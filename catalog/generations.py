@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
 from catalog.checkpoints import survey
+from catalog.delivered_maps import delivered_to
 from catalog.guards.json_text import parse_object
 from catalog.products import Frozen
 from catalog.promotions import Promotion, Promotions
@@ -88,16 +88,11 @@ def maps_by_model(store: Store) -> dict[str, tuple[str, ...]]:
         try:
             item = parse_object(path.read_bytes(), ValueError)
             model = str(item["properties"]["cropline:model"]["name"])
-            delivered = _canonical(item)
         except (OSError, ValueError, KeyError, TypeError):
             continue  # made without a model, or no item that this software reads
-        if delivered.is_file():
-            made.setdefault(model, []).append(str(delivered.parent))
+        if (folder := delivered_to(path)) is not None:
+            made.setdefault(model, []).append(str(folder))
     return {model: tuple(folders) for model, folders in made.items()}
-
-
-def _canonical(item: dict[str, Any]) -> Path:
-    return Path(next(str(link["href"]) for link in item["links"] if link["rel"] == "canonical"))
 
 
 def _about(name: str, promotions: Promotions) -> tuple[Promotion, ...]:

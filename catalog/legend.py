@@ -25,6 +25,9 @@ MAP_BACKGROUND = 0
 MAP_NO_DATA = 255
 """Map value where nothing is said."""
 
+NONE_OF_THESE = "none of these"
+"""What reference data call what is certainly none of a map's classes: the map is wrong there, whatever it shows."""
+
 OUTSIDE = "outside the crop mask"
 """Name of a map's background where its legend knows none."""
 
@@ -69,6 +72,18 @@ class Legend(Frozen):
             raise ValueError(
                 f"background ({misplaced[0].name}) has the value {MAP_BACKGROUND}, not {misplaced[0].value}"
             )
+        named: dict[str, LegendClass] = {}
+        for entry in self.mapped:
+            spelled = " ".join(entry.name.split()).casefold()
+            if spelled == NONE_OF_THESE:
+                raise ValueError(
+                    f"no class can be called {shown(entry.name)}: so reference data call what is none of them"
+                )
+            other = named.setdefault(spelled, entry)
+            if other is not entry:  # tables, references and declared crops tell classes apart by their names
+                raise ValueError(
+                    f"the values {other.value} and {entry.value} are both called {shown(entry.name)}; one class has one value"
+                )
         codes = [code for entry in self.entries for code in entry.source_codes]
         if len(set(codes)) != len(codes):
             raise ValueError(

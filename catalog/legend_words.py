@@ -13,11 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import RequestError
-from catalog.legend import Legend, LegendClass
+from catalog.legend import NONE_OF_THESE, Legend, LegendClass
 from catalog.quoting import shortened
-
-NONE_OF_THESE = "none of these"
-"""Class of what is certainly none of the map's: the map is wrong there, whatever it shows."""
 
 UNKNOWN = -1
 

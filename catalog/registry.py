@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from catalog.area import Area
 from catalog.checkpoints import CONFIG, ITEM, WEIGHTS, copy_whole, read_entry, survey
+from catalog.delivered_maps import delivered_to
 from catalog.errors import ModelError, StoreError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
@@ -238,7 +239,7 @@ class Registry:
         ]
         with _locked(self._store.maps):
             write_json(listed, {**item, "assets": assets, "links": links})
-            items = [path for path in sorted(self._store.maps.glob("*/*.json")) if _still_delivered(path)]
+            items = [path for path in sorted(self._store.maps.glob("*/*.json")) if delivered_to(path) is not None]
             _write_catalog(self._store.maps, "maps", "Maps made by this installation.", items)
         return listed
 
@@ -276,14 +277,6 @@ def _from(folder: Path, item: Path, href: str) -> str:
     if re.match(r"[a-z0-9]+://", href):
         return href
     return Path(os.path.relpath(item.parent / href, folder.resolve())).as_posix()
-
-
-def _still_delivered(listed: Path) -> bool:
-    try:
-        links = parse_object(listed.read_bytes(), ValueError)["links"]
-        return any(link["rel"] == "canonical" and Path(link["href"]).is_file() for link in links)
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def _locked(folder: Path) -> FileLock:

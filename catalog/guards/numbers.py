@@ -58,9 +58,15 @@ def _possible_orbit(orbit: str) -> str:
     return orbit
 
 
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Signs that turn the direction of what is written after a name, too; scripts written from the right do without them."""
+
+
 def _possible_name(name: str) -> str:
-    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
-        raise ValueError("holds a control character or half of a surrogate pair")
+    if any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _TURNING for sign in name):
+        raise ValueError(
+            "holds a control character, the end of a line, a change of direction or half of a surrogate pair"
+        )
     return name
 
 

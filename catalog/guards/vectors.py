@@ -35,6 +35,9 @@ _WITHOUT_POLYGONS = (
 )
 """Beginnings of the kinds of layers that are of no use; of those that may hold anything the rows are looked at."""
 
+_WITH_GAPS: dict[type, Any] = {bool: "boolean", int: "Int64"}
+"""Types of pandas for columns that don't say something in each row."""
+
 
 @contextmanager
 def vector_errors(refuse: Refuse) -> Iterator[None]:
@@ -66,6 +69,8 @@ def check_form(path: Path, refuse: Refuse) -> None:
         raise refuse(error.strerror or str(error)) from error
     if start.startswith(_BEGINNINGS) or (start.startswith(b"<") and b"http://www.opengis.net/gml" in start):
         return
+    if start.startswith(b"PK\3\4"):
+        raise refuse("it is a zip archive: unpack it")
     raise refuse("it is no GeoPackage, GeoJSON, Shapefile, FlatGeobuf, GeoParquet or GML")
 
 
@@ -118,28 +123,53 @@ def read_layer(path: Path, layer: str, refuse: Refuse, bounds: tuple[float, floa
     """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes.
 
     ``bounds``: only rows that meet them (west, south, east, north), in the layer's coordinate system; in the order of the layer, too.
+    Whole numbers with gaps are `Int64`, truth values `boolean`.
     """
     import geopandas
+    import pandas as pd
+    import pyogrio
 
     with vector_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
         frame = geopandas.read_file(
-            path, engine="pyogrio", layer=layer, on_invalid="ignore", bbox=bounds, fid_as_index=bounds is not None
+            path, engine="pyogrio", layer=layer, on_invalid="ignore", bbox=bounds, fid_as_index=True
         )
-    return (
-        frame if bounds is None else frame.sort_index().reset_index(drop=True)
-    )  # an index of places has its own order
+        described = pyogrio.read_info(path, layer=layer)
+        gaps = {
+            str(name): _WITH_GAPS[bool if kind == "bool" else int]
+            for name, kind in zip(described["fields"], described["dtypes"], strict=True)
+            if kind in ("bool", "int8", "int16", "int32", "int64")
+            and name in frame.columns
+            and frame[name].dtype.kind == "f"
+        }
+        if gaps:  # pyogrio makes fractions of them, which hold no more than 53 bits
+            table = pyogrio.read_arrow(
+                path, layer=layer, columns=[*gaps], read_geometry=False, bbox=bounds, return_fids=True
+            )[1]
+            for name, kind in gaps.items():
+                # By row, since the order of rows is the driver's.
+                numbers = dict(zip(table.column(0).to_pylist(), table.column(name).to_pylist(), strict=True))
+                frame[name] = pd.Series([numbers.get(row) for row in frame.index], frame.index, dtype=kind)
+    if bounds is not None:
+        frame = frame.sort_index()  # an index of places has its own order
+    return frame.reset_index(drop=True)
 
 
 def read_parquet(path: Path, refuse: Refuse) -> Any:
-    """A GeoParquet file as a `geopandas.GeoDataFrame`. Raises what ``refuse`` makes."""
+    """A GeoParquet file as a `geopandas.GeoDataFrame`, in types as those of `read_layer`. Raises what ``refuse`` makes."""
     import geopandas
     from pyarrow import ArrowException
 
     # geopandas and pyarrow raise these of metadata that are missing or say otherwise than the columns.
     foreign = (ArrowException, ValueError, KeyError, TypeError, AttributeError, OSError)
     with refusing(foreign, refuse), vector_errors(refuse):
-        return geopandas.read_parquet(path)
+        # Else numbers with gaps would be fractions, which hold no more than 53 bits.
+        frame = geopandas.read_parquet(path, to_pandas_kwargs={"integer_object_nulls": True})
+        for name in [name for name in frame.columns if frame[name].dtype == object]:
+            kinds = {type(value) for value in frame[name] if value is not None}
+            if kinds == {bool} or (kinds == {int} and max(map(abs, frame[name].dropna())) < 2**63):
+                frame[name] = frame[name].astype(_WITH_GAPS[kinds.pop()])
+        return frame
 
 
 def read_table(path: Path, name: str, refuse: Refuse) -> dict[str, list[Any]] | None:

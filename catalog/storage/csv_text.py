@@ -13,6 +13,12 @@ def csv_cell(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
+def cell_text(cell: str) -> str:
+    """The text that `csv_cell` made a cell of."""
+    text = cell.removeprefix("'")
+    return text if csv_cell(text) == cell else cell
+
+
 def csv_comment(text: str) -> str:
     """A line of comment, without its ``#``: a spreadsheet cuts it into cells at its commas."""
     return _BEFORE_FORMULA.sub(r"\g<separator>'", " ".join(text.split()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,7 +78,8 @@ def sample(
     for stratum in drawn.design.strata:
         typer.echo(f"{stratum.name:<{width}}  {stratum.points:>6} points of {stratum.pixels:>12,} pixels")
     typer.echo(f"sample     {drawn.sample}")
-    typer.echo(f"next       fill in `reference` in QGIS, then: cropline evaluate {delivery} {drawn.sample}")
+    command = shlex.join(("cropline", "evaluate", delivery, str(drawn.sample)))  # names may hold blanks
+    typer.echo(f"next       fill in `reference` in QGIS, then: {command}")
 
 
 def evaluate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,8 +91,9 @@ def init(
     typer.echo(f"explanation  {explanation}")
     for line in _before_it_runs(request):
         tell(line)
-    tell(f"next         cropline run --dry-run {output}   says what it would cost")
-    tell(f"             cropline run {output}   makes the map")
+    named = shlex.quote(str(output))  # to be copied: names may hold blanks
+    tell(f"next         cropline run --dry-run {named}   says what it would cost")
+    tell(f"             cropline run {named}   makes the map")
 
 
 def _request(

@@ -14,8 +14,8 @@ from catalog.quoting import shortened, shown
 from processors.thematic.judgement import DeclaredAs, Judgement
 from processors.views.declared import Declared
 
-HCAT_COLUMNS = ("EC_hcat_c", "hcat:code")
-"""Columns that hold HCAT codes: of EuroCrops, and of fiboa's extension."""
+HCAT_COLUMNS = ("EC_hcat_c", "ec:hcat_code", "hcat:code")
+"""Columns that hold HCAT codes: of EuroCrops, and of fiboa's extension, by its names."""
 
 USUAL_COLUMNS = (*HCAT_COLUMNS, "crop:code", "crop:name_en", "crop:name")
 USUAL_IDS = ("id", "parcel_id", "field_id")
@@ -148,9 +148,14 @@ def meaning_of(word: str, legend: Legend, kind: DeclaredAs) -> Meaning:
     if kind is DeclaredAs.HCAT:
         return _by_hcat(word, entries)
     if kind is DeclaredAs.CODES:
-        code = word.removeprefix("+")
+        code = _whole(word).removeprefix("+")
         return _exact([i for i, entry in enumerate(entries) if _integer(code) in entry.source_codes])
     return _exact([i for i, entry in enumerate(entries) if spelled(entry.name) == spelled(word)])
+
+
+def _whole(word: str) -> str:
+    """A word without the fraction that tables put behind whole numbers: ``1110.0``."""
+    return re.sub(r"(?<=\d)\.0+$", "", word)
 
 
 def _integer(word: str) -> int | None:
@@ -184,7 +189,7 @@ def _by_hcat(word: str, entries: Sequence[LegendClass]) -> Meaning:
 
 def hcat_code(word: str) -> str | None:
     """The ten digits of an HCAT code, however it is written (``33-01-01-01-01``); None where it is none."""
-    digits = re.sub(r"[\s.-]", "", word)
+    digits = re.sub(r"[\s.-]", "", _whole(word))
     return digits if _HCAT.fullmatch(digits) else None
 
 

@@ -137,11 +137,15 @@ def _notes(declarations: Declarations, thresholds: Thresholds, *, known_dates: b
     notes = [
         f"Declared crops are read as {_READ_AS[declarations.read_as]}"
         + (
-            f"; {fits[Fit.GROUP]} parcels are declared as a group of classes, any of which is as declared"
+            f"; {_parcels(fits[Fit.GROUP])} declared as a group of classes, any of which is as declared"
             if fits[Fit.GROUP]
             else ""
         )
-        + (f"; {fits[Fit.WITHIN]} as a kind of a class that the model doesn't tell apart" if fits[Fit.WITHIN] else "")
+        + (
+            f"; {_parcels(fits[Fit.WITHIN])} declared as a kind of a class that the model doesn't tell apart"
+            if fits[Fit.WITHIN]
+            else ""
+        )
         + ".",
         f"Conformity: {thresholds.note}",
     ]
@@ -152,6 +156,10 @@ def _notes(declarations: Declarations, thresholds: Thresholds, *, known_dates: b
     if not known_dates:
         notes.append("Clear dates of single parcels aren't known, since B04 or B08 is missing.")
     return notes
+
+
+def _parcels(number: int) -> str:
+    return f"{number} parcel{' is' if number == 1 else 's are'}"
 
 
 def _repeated(ids: Sequence[str | None]) -> bool:
@@ -255,7 +263,7 @@ def explanation(one: Judged, rule: Rule, pixels: int, expected: float, dates: in
             return f"{what}, between {thresholds.not_conform_below:.2f} and {thresholds.conform_from:.2f}{predicted}"
         case ReasonKind.SECOND_CROP:
             second = "" if one.second is None else names[one.second]
-            return f"{100 * one.second_share:.0f} % of the pixels are another crop: {second}"
+            return f"a second crop holds {100 * one.second_share:.0f} % of the pixels: {second}{predicted}"
         case ReasonKind.NOTHING_DECLARED:
             return "no crop is declared"
         case ReasonKind.NO_CLASS:

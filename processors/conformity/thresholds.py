@@ -121,16 +121,17 @@ def fit_thresholds(
             kind="",
         )
     lower = _lower(true, false_alarms)
+    # As few wrong declarations as right ones may be called what they aren't; a model of one crop knows no other to declare.
+    upper = float(np.quantile(other, 1 - false_alarms, method="higher")) if other.size else EVEN
     return Thresholds(
         score=score,
         not_conform_below=lower,
-        # As few wrong declarations as right ones may be called what they aren't.
-        conform_from=max(lower, float(np.quantile(other, 1 - false_alarms, method="higher"))),
+        conform_from=max(lower, upper),
         asked=false_alarms,
         fields=fields,
         kind=evidence.kind,
         false_alarms=rate(sum(_left_out(true, false_alarms)), fields),
-        detected=rate(int((_one_each(other) < lower).sum()), fields),
+        detected=rate(int((_one_each(other) < lower).sum()), fields) if other.size else None,
     )
 
 
@@ -145,9 +146,9 @@ class CurvePoint(Frozen):
 def detection_curve(
     evidence: FieldEvidence, points: int = 100, least_pixels: int = 1, background: str | None = None
 ) -> tuple[CurvePoint, ...]:
-    """Detection of wrong declarations against false alarms, by thresholds that rise; empty where the evidence holds no field."""
+    """Detection of wrong declarations against false alarms, by thresholds that rise; empty without fields or other crops."""
     _, true, other = _scores(evidence, least_pixels, background)
-    if not len(true):
+    if not other.size:
         return ()
     swapped = _one_each(other)
     made = []

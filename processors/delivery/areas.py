@@ -18,7 +18,7 @@ from catalog.errors import DeliveryError
 from catalog.grid import PIXEL, Window, blocks_meeting, inside
 from catalog.guards.rasters import open_raster
 from catalog.legend import MAP_BACKGROUND, MAP_NO_DATA, Legend, LegendClass, background_entry
-from catalog.storage.csv_text import csv_cell, csv_comment
+from catalog.storage.csv_text import cell_text, csv_cell, csv_comment
 from catalog.storage.pixels import DRIVERS
 from catalog.storage.whole import written_whole
 from processors.views.segments import LEAST_HECTARES
@@ -47,8 +47,15 @@ class ClassArea:
     """Share of the pixels that show a class."""
     uncertain: int | None = None
     """Of its pixels those less sure than `CERTAIN`; None where the map doesn't say how sure it is."""
+    judged: int = 0
+    """Of its pixels those of which the map says how sure it is: of what a crop mask leaves out it says nothing."""
     below: int | None = None
     """Of its pixels those in no parcel, since they are part of something smaller; None where parcels are none of the map's."""
+
+    @property
+    def uncertain_share(self) -> float | None:
+        """Share of uncertain pixels among those of which the map says how sure it is; None where there are none."""
+        return None if self.uncertain is None or not self.judged else self.uncertain / self.judged
 
     @property
     def hectares(self) -> float:
@@ -101,14 +108,16 @@ def count_areas(
     holds a value that the legend doesn't name.
     """
     counts = np.zeros(256, np.int64)
-    uncertain = np.zeros(256, np.int64)
+    uncertain, judged = np.zeros(256, np.int64), np.zeros(256, np.int64)
     unmapped = 0
     with _read_beside(confidence) as sure:
         for block, values in map_blocks(path, zone_area):
             counts += np.bincount(values.ravel(), minlength=256)
             unmapped += int(((values == MAP_NO_DATA) & inside(zone_area, block)).sum())
             if sure is not None:
-                uncertain += np.bincount(values[~(sure(block) >= CERTAIN)], minlength=256)
+                known = sure(block)
+                judged += np.bincount(values[np.isfinite(known)], minlength=256)
+                uncertain += np.bincount(values[known < CERTAIN], minlength=256)
     counts[MAP_NO_DATA] = 0
     entries = map_entries(legend, np.flatnonzero(counts).tolist())
     strangers = set(np.flatnonzero(counts).tolist()) - {entry.value for entry in entries}
@@ -124,7 +133,8 @@ def count_areas(
             int(counts[entry.value]),
             100 * int(counts[entry.value]) / mapped if mapped else 0.0,
             None if confidence is None else int(uncertain[entry.value]),
-            None if below is None or entry.role != "class" else below.get(entry.value, 0),
+            int(judged[entry.value]),
+            below=None if below is None or entry.role != "class" else below.get(entry.value, 0),
         )
         for entry in entries
     )
@@ -164,7 +174,8 @@ def _read_beside(path: Path | None) -> Iterator[Callable[[Window], npt.NDArray[n
 
 def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
     """Write ``value,class,hectares,pixels,percent`` (percent of the mapped pixels), UTF-8; where they are known also
-    ``uncertain_percent`` (of the class's pixels), and ``in_parcels_ha`` and ``below_0.5_ha``, which add up to the hectares.
+    ``uncertain_percent`` (of the class's pixels that have a confidence), and ``in_parcels_ha`` and ``below_0.5_ha``, which add up to
+    the hectares.
 
     Lines that start with ``#`` come first: what the figures are and are not, then ``header``.
     """
@@ -177,7 +188,7 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
     sure = any(row.uncertain is not None for row in table.rows)
     outlined = any(row.below is not None for row in table.rows)
     if sure:
-        lines.insert(2, f"Uncertain: confidence below {CERTAIN:g}, percent of the class's pixels.")
+        lines.insert(2, f"Uncertain: confidence below {CERTAIN:g}, percent of the class's pixels that have one.")
     if outlined:
         lines.insert(
             2,
@@ -191,7 +202,7 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
     for row in table.rows:
         cells = [row.entry.value, csv_cell(row.entry.name), f"{row.hectares:.2f}", row.pixels, f"{row.percent:.2f}"]
         if sure:
-            cells.append(f"{100 * (row.uncertain or 0) / row.pixels:.2f}" if row.pixels else "")
+            cells.append("" if row.uncertain_share is None else f"{100 * row.uncertain_share:.2f}")
         if outlined and row.below is None:
             cells += ["", ""]
         elif outlined and row.below is not None:
@@ -202,10 +213,11 @@ def write_areas(path: Path, table: AreaTable, header: Sequence[str]) -> None:
 
 
 def read_areas(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The first lines of such a file and its rows, as they are written. Raises `OSError`."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """The first lines of such a file and its rows, names as the legend has them. Raises `OSError`."""
+    lines = path.read_text(encoding="utf-8").split("\n")  # and at no other sign that Unicode takes for the end of one
     comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
-    return comments, list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return comments, [{column: cell_text(cell) for column, cell in row.items()} for row in rows]
 
 
 def _number(count: int) -> str:

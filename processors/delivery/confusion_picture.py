@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from catalog.storage.whole import written_whole
 from processors.delivery.evaluation_section import figure_text
 from processors.delivery.evaluations import ClassFigures, Evaluation
-from processors.delivery.picture_page import AMBER, DPI, INK, LINE, SOFT, shortened
+from processors.delivery.picture_page import AMBER, INK, LINE, SOFT, save_figure, shortened
 
 MOST = 30
 """Classes that are shown; of more the cells could not be read."""
@@ -57,16 +57,9 @@ def draw_confusion(path: Path, evaluation: Evaluation) -> None:
     axes = figure.add_axes((left / width, 1 - (top + edge) / height, edge / width, edge / height))
     _cells(axes, matrix[np.ix_(kept, kept)], cell)
     _edges(axes, classes, cell)
+    about = {"Title": f"Confusion matrix: {evaluation.title}", "Synthetic": "yes" if evaluation.synthetic else "no"}
     with written_whole(path) as temporary:
-        figure.savefig(
-            temporary,
-            dpi=DPI,
-            format="png",
-            metadata={
-                "Title": f"Confusion matrix: {evaluation.title}",
-                "Synthetic": "yes" if evaluation.synthetic else "no",
-            },
-        )
+        save_figure(figure, temporary, about)
 
 
 def _kept(matrix: npt.NDArray[np.int64], classes: tuple[ClassFigures, ...]) -> npt.NDArray[np.int64]:

@@ -17,6 +17,7 @@ import shapely
 
 from catalog.errors import StoreError
 from catalog.grid import PIXEL
+from catalog.guards.vectors import read_parquet
 from catalog.legend import LegendClass
 from catalog.storage.system_errors import refusal
 from catalog.storage.whole import written_whole
@@ -44,9 +45,7 @@ def write_parcels(folder: Path, views: Views, entries: Sequence[LegendClass], fa
     """
     if views.parcels is None:
         return []
-    import geopandas  # brings pandas, slowly
-
-    frame = geopandas.read_parquet(views.parcels)
+    frame = read_parquet(views.parcels, lambda why: StoreError(f"{views.parcels} can't be read ({why}). Run again."))
     observed = max([facts.used[-1].time] if facts.used else [facts.period[1]])
     frame = _with_below(frame, views.below, {entry.value: entry.name for entry in entries})
     frame = _described(frame, observed, facts, drawn=not views.declared)
@@ -104,7 +103,6 @@ def _described(frame: Any, observed: datetime, facts: DeliveryFacts, *, drawn: b
             [details if drawn else "As declared, in a file of the request"] * len(frame), dtype="string"
         ),
     }
-    frame = frame.rename(columns={name: f"declared_{name}" for name in own if name in frame.columns})
     others = [name for name in frame.columns if name != "geometry"]
     return frame.assign(**own)[[*others, *own, "geometry"]]
 

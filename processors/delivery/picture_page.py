@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,13 @@ Extent = tuple[float, float, float, float]
 """West, east, south, north in m, as matplotlib has it."""
 
 _BOLD, _SMALL = 10.5, 12.5  # characters per inch of notes and of small print
+
+
+def save_figure(figure: Figure, path: Path, metadata: dict[str, str]) -> None:
+    """Write a figure as PNG with such text chunks; letters that the font lacks become boxes, without a warning to anybody."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(path, dpi=DPI, format="png", metadata=metadata)
 
 
 class Page:
@@ -93,7 +101,7 @@ class Page:
             "Title": facts.title, "Copyright": facts.notice, "Software": facts.software,
             "Description": " ".join((f"{facts.title}.", *facts.notes)), "Synthetic": "yes" if facts.synthetic else "no",
         }  # fmt: skip
-        self.figure.savefig(path, dpi=DPI, format="png", metadata=metadata)
+        save_figure(self.figure, path, metadata)
 
     def _footer(self, y: float, facts: DeliveryFacts) -> None:
         for line in self._notes:

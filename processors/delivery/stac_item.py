@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,10 @@ def _asset(path: Path, variable: Variable | None) -> pystac.Asset:
 
 def _describe_raster(asset: pystac.Asset, path: Path, variable: Variable) -> None:
     with rasterio.open(path) as raster:
-        ProjectionExtension.ext(asset).apply(shape=list(raster.shape), transform=list(raster.transform)[:6])
+        # The code again: pystac writes null where none is given, which takes the item's back for this file.
+        ProjectionExtension.ext(asset).apply(
+            code=f"EPSG:{raster.crs.to_epsg()}", shape=list(raster.shape), transform=list(raster.transform)[:6]
+        )
     nodata = "nan" if variable.nodata != variable.nodata else variable.nodata  # JSON has no NaN
     asset.extra_fields["bands"] = [
         {"name": band or variable.name, "data_type": variable.dtype, "nodata": nodata, "unit": variable.unit}
@@ -175,16 +179,21 @@ def _describe_raster(asset: pystac.Asset, path: Path, variable: Variable) -> Non
     ]
     if variable.legend is not None:
         asset.extra_fields[LEGEND] = variable.legend.model_dump(mode="json")
+        entries = map_entries(variable.legend, (0,))
+        words = _words([(entry.value, entry.name) for entry in entries])
         ClassificationExtension.ext(asset, add_if_missing=True).apply(
             [
-                Classification.create(
-                    entry.value, entry.name, _word(entry.name), color_hint=entry.colour.removeprefix("#").upper()
-                )
-                for entry in map_entries(variable.legend, (0,))
+                Classification.create(entry.value, entry.name, word, color_hint=entry.colour.removeprefix("#").upper())
+                for entry, word in zip(entries, words, strict=True)
             ]
         )
 
 
-def _word(name: str) -> str:
-    """A class's name in the letters that the classification extension allows."""
-    return re.sub(r"[^0-9A-Za-z_-]+", "_", name).strip("_") or "class"
+def _words(named: Sequence[tuple[int, str]]) -> list[str]:
+    """Names of classes, given with their values, in the letters that the classification extension allows, each of its own."""
+    words = [re.sub(r"[^0-9A-Za-z_-]+", "_", name).strip("_") for _, name in named]
+    times = Counter(word.casefold() for word in words)
+    return [
+        word if word and times[word.casefold()] == 1 else f"{word or 'class'}_{value}"
+        for word, (value, _) in zip(words, named, strict=True)
+    ]

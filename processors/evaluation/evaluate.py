@@ -13,8 +13,8 @@ import shapely
 
 from catalog.errors import RequestError
 from catalog.grid import PIXEL
-from catalog.legend import Legend, LegendClass
-from catalog.legend_words import NONE_OF_THESE, ReadAs, read_words
+from catalog.legend import NONE_OF_THESE, Legend, LegendClass
+from catalog.legend_words import ReadAs, read_words
 from catalog.quoting import escaped, shortened
 from processors.delivery.areas import HECTARE
 from processors.delivery.delivered_map import DeliveredMap

@@ -13,7 +13,7 @@ from catalog.errors import RequestError
 from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_model
 from catalog.guards.vectors import read_table
-from catalog.legend_words import NONE_OF_THESE
+from catalog.legend import NONE_OF_THESE
 from catalog.storage.whole import written_whole
 from processors.evaluation.design import SampleDesign
 

@@ -22,7 +22,7 @@ from shapely import area
 from catalog.errors import RequestError
 from catalog.grid import PIXEL, Window, burnt
 from catalog.guards.rasters import open_raster
-from catalog.guards.vectors import check_form, layer_summary, vector_errors
+from catalog.guards.vectors import check_form, is_parquet, layer_summary, vector_errors
 from catalog.quoting import shortened, shown
 from catalog.storage.pixels import DRIVERS
 from processors.patches.polygons import RowFault, only_layer, polygons_of
@@ -288,12 +288,16 @@ def _the_layer(path: Path, what: str, named: str | None) -> str:
     import pyogrio
 
     def refuse(why: str) -> RequestError:
-        hint = f"It must be {_FORMATS}."
-        if path.suffix.lower() in (".parquet", ".geoparquet") and "Parquet" not in pyogrio.list_drivers():
-            hint = "The GDAL installed here can't read GeoParquet: convert it to a GeoPackage."
-        return RequestError(f"{what} {path}: neither a raster nor a vector file that can be read ({why}). {hint}")
+        return RequestError(
+            f"{what} {path}: neither a raster nor a vector file that can be read ({why}). It must be {_FORMATS}."
+        )
 
     check_form(path, refuse)
+    if is_parquet(path) and "Parquet" not in pyogrio.list_drivers():
+        raise RequestError(
+            f"{what} {path}: neither a raster nor a vector file that the GDAL installed here reads, which lacks GeoParquet: convert it to "
+            "a GeoPackage."
+        )
     return only_layer(path, what, named, refuse, "Give polygons or a raster.")
 
 

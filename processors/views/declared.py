@@ -29,10 +29,24 @@ COLUMNS = (
 )  # fmt: skip
 """Own columns of a table of parcels."""
 
+ADDED = (
+    "note", "metrics:area", "determination:datetime", "determination:method", "determination:details", "bbox",
+)  # fmt: skip
+"""Columns that files of a delivery have beside these."""
+
 PREFIX = "declared_"
 """Before the name of a column of the file that is also the name of one of ours."""
 
-_TAKEN = {*COLUMNS, "fid", "geom"}
+MOST_COLUMNS = 1900
+"""Columns of a file of parcels, at most: a table of a GeoPackage has no more than 2,000, ours among them."""
+
+MOST_LAYERS = 50
+"""Parcels that may lie over one another: each takes all pixels of a block that it touches, in memory."""
+
+_AT_ONCE = 200
+"""Polygons whose neighbours are looked for at once: where many lie on one place, pairs are many."""
+
+_TAKEN = {*COLUMNS, *ADDED, "fid", "geom"}
 """Names, in lower case, that columns of the file don't keep: GeoPackages take the last two for themselves, and tell no cases apart."""
 
 
@@ -89,9 +103,19 @@ def open_declared(path: Path, zone_area: BaseGeometry, epsg: int, layer: str | N
             f"parcels {path}: none of its {count} rows lies in the area{f' ({unused})' if unused else ''}. Give parcels of the area, or an "
             "area around them."
         )
+    if layers_of(polygons[meets], MOST_LAYERS).max() >= MOST_LAYERS:
+        raise RequestError(
+            f"parcels {path}: more than {MOST_LAYERS} of them lie over one another. Remove those that stand there several times, or give "
+            "the parcels of one year."
+        )
     columns = frame.drop(columns=frame.geometry.name).iloc[rows[meets]].reset_index(drop=True)
     outside = count - int(meets.sum()) - faults.total()
     given = list(map(str, columns.columns))
+    if len(given) > MOST_COLUMNS:
+        raise RequestError(
+            f"parcels {path}: has {len(given):,} columns, over the limit of {MOST_COLUMNS:,}: GeoPackages hold no more. Drop those "
+            "that the delivery needn't keep."
+        )
     columns = _own_names(columns)
     called = dict(zip(given, map(str, columns.columns), strict=True))
     return Declared(path.name, polygons[meets], columns, outside, unused, called)
@@ -142,8 +166,8 @@ def _by_row(polygons: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> tuple[np
 
 
 def _own_names(columns: Any) -> Any:
-    """Columns under names that collide with none of ours, and with none of each other, whatever the case; as text where they hold other
-    than numbers, text and times."""
+    """Columns under names that collide with none of ours, and with none of each other, whatever the case, in types that every form of a
+    table can hold."""
     taken, names = set(_TAKEN), {}
     for name in map(str, columns.columns):
         wanted = f"{PREFIX}{name}" if name.casefold() in _TAKEN else name
@@ -153,27 +177,36 @@ def _own_names(columns: Any) -> Any:
             unique = f"{wanted}_{number}"
         taken.add(unique.casefold())
         names[name] = unique
-    columns = columns.rename(columns=names)
-    for name in columns.columns:
-        if columns[name].dtype == object:
-            columns[name] = _texts(columns[name])
-    return columns
+    return columns.rename(columns=names).apply(_plain)
 
 
-def _texts(column: Any) -> Any:
+def _plain(column: Any) -> Any:
+    """A column as numbers of 64 bits, truth values, times, or else text."""
     import pandas as pd
+    from pandas.api import types
 
-    return pd.array([_text(value) for value in column], dtype="string")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.dtype.categories.dtype if not column.hasnans else object).convert_dtypes()
+    kind = column.dtype
+    if types.is_bool_dtype(kind) or types.is_datetime64_any_dtype(kind):
+        return column
+    if types.is_integer_dtype(kind) and not column.max() >= 2**63:
+        return column.astype("Int64" if column.hasnans else "int64")
+    if types.is_float_dtype(kind):
+        return column.astype("float64")
+    return pd.Series(pd.array([_text(value) for value in column], dtype="string"), index=column.index)
 
 
 def _text(value: Any) -> str | None:
+    import pandas as pd
+
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
-    return str(value)
+    return str(value).replace("\0", "")  # which ends a text in a GeoPackage
 
 
 @dataclass(frozen=True)
@@ -186,31 +219,37 @@ class DeclaredLayers:
     def _tree(self) -> shapely.STRtree:
         return shapely.STRtree(self.polygons)
 
+    @cached_property
+    def _layers(self) -> npt.NDArray[np.int64]:
+        return layers_of(self.polygons)
+
     def read(self, window: Window) -> tuple[npt.NDArray[np.int32], ...]:
         """Layers (H, W) of numbers, 0 for none: parcels that overlap stand in different ones, so that each has all its pixels."""
         near = np.sort(self._tree.query(shapely.box(*window.bounds)))
+        own = self._layers[near]
         layers: list[npt.NDArray[np.int32]] = []
-        todo = near
-        while len(todo):
-            chosen, todo = _apart(self.polygons, todo)
-            parts = ((clipped(self.polygons[number], window), int(number) + 1) for number in chosen)
+        for layer in np.unique(own):
+            parts = ((clipped(self.polygons[number], window), int(number) + 1) for number in near[own == layer])
             layers.append(burnt([(part, number) for part, number in parts if not part.is_empty], window))
         return tuple(layers)
 
 
-def _apart(
-    polygons: npt.NDArray[Any], numbers: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers of polygons none of which overlap, the first that can be, and the others."""
-    own = polygons[numbers]
-    first, second = shapely.STRtree(own).query(own, predicate="intersects")
-    pairs = first > second
-    first, second = first[pairs], second[pairs]
-    overlap = shapely.relate_pattern(own[first], own[second], "T********")
-    against: dict[int, list[int]] = {}
-    for later, earlier in zip(first[overlap].tolist(), second[overlap].tolist(), strict=True):
-        against.setdefault(later, []).append(earlier)
-    chosen = np.ones(len(numbers), np.bool_)
-    for later in sorted(against):
-        chosen[later] = not chosen[against[later]].any()
-    return numbers[chosen], numbers[~chosen]
+def layers_of(polygons: npt.NDArray[Any], most: int | None = None) -> npt.NDArray[np.int64]:
+    """The layer (N,) of each polygon, from 0: the first that holds none before it that it overlaps. Ends at one beyond ``most`` layers."""
+    tree = shapely.STRtree(polygons)
+    layers = np.zeros(len(polygons), np.int64)
+    for start in range(0, len(polygons), _AT_ONCE):
+        first, second = tree.query(polygons[start : start + _AT_ONCE], predicate="intersects")
+        first = first + start
+        before = second < first
+        first, second = first[before], second[before]
+        overlap = shapely.relate_pattern(polygons[first], polygons[second], "T********")
+        against: dict[int, list[int]] = {}
+        for later, earlier in zip(first[overlap].tolist(), second[overlap].tolist(), strict=True):
+            against.setdefault(later, []).append(earlier)
+        for later in sorted(against):
+            taken = set(layers[against[later]].tolist())
+            layers[later] = next(layer for layer in range(len(taken) + 1) if layer not in taken)
+            if most is not None and layers[later] >= most:
+                return layers
+    return layers

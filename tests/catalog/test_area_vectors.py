@@ -152,3 +152,17 @@ def test_more_rows_than_an_area_is_made_of_are_refused_before_they_are_read(
     monkeypatch.setattr(area_vectors, "MOST_JSON", 10)
     (tmp_path / "f.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": []}))
     assert "over the limit" in _said(tmp_path / "f.geojson")
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "parquet"])
+def test_polygons_that_cross_themselves_are_named_by_their_row(tmp_path: Path, suffix: str) -> None:
+    crossing = Polygon([(4, 50), (4.1, 50.1), (4.1, 50), (4, 50.1)])
+    flat = Polygon([(4, 50), (4.1, 50), (4, 50)])
+    for shapes, row in (([FIELDS[0], None, crossing, flat], 3), ([crossing], 1)):
+        path = tmp_path / f"fields{len(shapes)}.{suffix}"
+        frame = _frame(shapes)
+        frame.to_parquet(path) if suffix == "parquet" else frame.to_file(path)
+        said = _said(path)
+        assert said.startswith(f"area: row {row} of {path} is not valid: Self-intersection[4.05")
+        assert ("2 of its 4 polygons" in said) == (row == 3)
+        assert "Fix geometries" in said

@@ -62,6 +62,14 @@ def test_a_legend_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
         (HEAD + "1,0,a,#000000,class\n", "1 to 254"),
         (HEAD + "1,1,a,#000000,class\n1,2,b,#000000,class\n", "two entries: [1]"),
         (HEAD + "0,0,no crop,#000000,background\n", "at least one entry"),
+        (
+            HEAD + "1,1,Barley,#000000,class\n2,7,BARLEY ,#111111,class\n",
+            "values 1 and 7 are both called 'BARLEY'; one class has one",
+        ),
+        (
+            HEAD + "1,1,other  crops,#000000,class\n2,0,Other crops,#111111,background\n",
+            "values 0 and 1 are both called",
+        ),
     ],
 )
 def test_a_bad_legend_names_file_and_line(tmp_path: Path, text: str, said: str) -> None:

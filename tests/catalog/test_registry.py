@@ -18,6 +18,7 @@ from agrunet.checkpoint.folder import load_checkpoint, save_checkpoint
 from agrunet.data.inputs import Normalisation, channels
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 from catalog.area import as_geojson
+from catalog.delivered_maps import listed_folder, name_of
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend, LegendClass
 from catalog.products import LEVEL_BANDS
@@ -410,6 +411,17 @@ def test_a_map_that_was_removed_is_no_longer_listed(store: Store, tmp_path: Path
     shutil.rmtree(tmp_path / "one")
     registry.add_map(delivered(tmp_path / "two", "two"))
     assert [item.id for item in pystac.Catalog.from_file(str(store.maps / "catalog.json")).get_items()] == ["two"]
+
+
+def test_a_map_that_another_one_replaced_is_no_longer_listed(store: Store, tmp_path: Path) -> None:
+    registry = Registry(store)
+    registry.add_map(delivered(tmp_path / "here", "one"))
+    assert listed_folder(store, "one") == tmp_path / "here"
+    shutil.rmtree(tmp_path / "here")
+    registry.add_map(delivered(tmp_path / "here", "two"))
+    assert [item.id for item in pystac.Catalog.from_file(str(store.maps / "catalog.json")).get_items()] == ["two"]
+    assert listed_folder(store, "one") is None, "that name would lead to the other map"
+    assert name_of(store, tmp_path / "here") == "two"
 
 
 def test_a_maps_name_stays_in_the_store(store: Store, tmp_path: Path) -> None:

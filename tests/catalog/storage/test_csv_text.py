@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.storage.csv_text import csv_cell, csv_comment
+from catalog.storage.csv_text import cell_text, csv_cell, csv_comment
 
 
 @pytest.mark.parametrize(
@@ -12,11 +12,12 @@ from catalog.storage.csv_text import csv_cell, csv_comment
 )
 def test_a_text_that_looks_like_a_formula_is_none(text: str) -> None:
     assert csv_cell(text) == f"'{text}"
+    assert cell_text(csv_cell(text)) == text
 
 
-@pytest.mark.parametrize("text", ["maize", "sugar-beet", "1200", "a=b", "", "wheat, winter"])
+@pytest.mark.parametrize("text", ["maize", "sugar-beet", "1200", "a=b", "", "wheat, winter", "'quoted'", "'"])
 def test_other_texts_stay(text: str) -> None:
-    assert csv_cell(text) == text
+    assert csv_cell(text) == cell_text(text) == text
 
 
 def test_a_comment_has_no_formula_behind_its_commas() -> None:

@@ -35,6 +35,8 @@ LEGEND = Legend(
     [
         ("3301010101", DeclaredAs.HCAT, Fit.CLASS, (1,)),
         ("33-01-01-01-01", DeclaredAs.HCAT, Fit.CLASS, (1,)),
+        ("3301010101.0", DeclaredAs.HCAT, Fit.CLASS, (1,)),  # as tables write numbers with gaps
+        ("1510.0", DeclaredAs.CODES, Fit.CLASS, (2,)),
         ("3301010600", DeclaredAs.HCAT, Fit.GROUP, (4, 5)),  # two classes share it
         ("3301010400", DeclaredAs.HCAT, Fit.GROUP, (2,)),  # barley: the only one that the model knows
         ("3301010000", DeclaredAs.HCAT, Fit.GROUP, (1, 2, 3, 4, 5)),  # cereals, the class of that code among them
@@ -58,6 +60,13 @@ def test_a_word_means_classes(word: str, kind: DeclaredAs, fit: Fit, classes: tu
 @pytest.mark.parametrize("word", ["330101010", "33010101012", "33x1010101", "", "wheat"])
 def test_ten_digits_are_a_code_of_the_taxonomy(word: str) -> None:
     assert hcat_code(word) is None
+
+
+@pytest.mark.parametrize("column", ["EC_hcat_c", "ec:hcat_code", "hcat:code"])
+def test_columns_of_eurocrops_and_fiboa_are_found_by_themselves(column: str) -> None:
+    table = declared(**{"crop:code": ["1", "2"], column: [3301010101, 3302000000]})
+    found = read_declarations(table, judgement())
+    assert (found.column, found.read_as) == (column, DeclaredAs.HCAT)
 
 
 def declared(**columns: Any) -> Declared:

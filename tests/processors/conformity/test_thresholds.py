@@ -139,3 +139,14 @@ def test_what_is_no_crop_is_neither_declared_nor_a_wrong_declaration() -> None:
     assert plain.fields == len(crops)
     assert plain == fit_thresholds(whole.model_copy(update={"fields": zeroed}), 0.1, background="a")
     assert plain == fit_thresholds(whole.model_copy(update={"fields": crops}), 0.1, background="a")
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_a_model_of_one_crop_has_no_other_that_a_field_could_be_declared_as(probabilities: bool) -> None:
+    evidence = fields(80, classes=2, probabilities=probabilities)
+    fitted = fit_thresholds(evidence, 0.05, background="a")
+    assert fitted.detected is None
+    assert fitted.conform_from == max(EVEN, fitted.not_conform_below)
+    assert 0 < fitted.not_conform_below < 1
+    assert 20 < fitted.fields < 60
+    assert detection_curve(evidence, background="a") == ()

@@ -30,6 +30,7 @@ from catalog.legend import Legend, LegendClass
 from catalog.registry import Registry
 from catalog.storage.store import open_store
 from processors.delivery.deliver import deliver
+from processors.delivery.stac_item import make_item
 from processors.views.parcels import Map
 from processors.views.views import Views
 
@@ -100,6 +101,27 @@ def test_the_share_of_uncertain_pixels_stands_beside_each_class(delivered: Path)
     shares = {row["class"]: row["uncertain_percent"] for row in areas(delivered)}
     assert shares == {"not cropland": "0.00", "winter wheat": "100.00", "maize": "0.00", "sugar beet": "0.00"}
     assert "# Uncertain: confidence below 0.5" in (delivered / "areas.csv").read_text(encoding="utf-8")
+
+
+def test_what_a_crop_mask_leaves_out_is_not_called_uncertain(tmp_path: Path) -> None:
+    values = np.repeat(np.array([[0, 0, 1, 1]], np.uint8), 4, axis=0)
+    sure = np.array(
+        [[np.nan] * 4, [np.nan, 0.9, 0.9, 0.4], [np.nan, 0.4, 0.9, 0.9], [np.nan, 0.9, 0.9, 0.9]], np.float32
+    )
+    sure[0, 2:] = 0.9
+    window = Window(32631, WINDOW.left, WINDOW.top, 4, 4)
+    of_map = views_kit.class_map(tmp_path, window, values, sure)
+    deliver(tmp_path / "map", of_map.rasters, of_map.variables, delivery_kit.facts(window))
+    shares = {row["class"]: row["uncertain_percent"] for row in areas(tmp_path / "map")}
+    assert shares == {"not cropland": "33.33", "winter wheat": "12.50", "maize": "", "sugar beet": ""}
+    sure[:, :2] = np.nan
+    of_map = views_kit.class_map(tmp_path, window, values, sure)
+    deliver(tmp_path / "masked", of_map.rasters, of_map.variables, delivery_kit.facts(window))
+    assert areas(tmp_path / "masked")[0]["uncertain_percent"] == "", "nothing is known of it"
+    assert (
+        "100.0 %"
+        not in (tmp_path / "masked" / "report.html").read_text(encoding="utf-8").split("Hectares per class")[1][:3000]
+    )
 
 
 def test_geoparquet_has_the_fields_of_fiboa(delivered: Path) -> None:
@@ -188,6 +210,16 @@ def test_names_of_classes_are_data(tmp_path: Path, made: tuple[Map, Views]) -> N
     assert not list(style.iter("script"))
     assert [row["class"] for row in areas(folder)] == [names[0], f"'{names[1]}", *names[2:]]
     assert "<script>alert" not in (folder / "report.html").read_text(encoding="utf-8")
+    classes = json.loads((folder / "item.json").read_text(encoding="utf-8"))["assets"]["crop_map"][
+        "classification:classes"
+    ]
+    assert [(each["name"], each["description"]) for each in classes] == list(
+        zip(
+            ("b_not_b_cropland", "HYPERLINK_http_evil_wheat", "script_alert_1_script", "sugar_beet_root"),
+            names,
+            strict=True,
+        )
+    )
     assert set(pyogrio.read_dataframe(folder / "parcels.gpkg")["crop"]) == set(names[1:])
 
 
@@ -228,6 +260,8 @@ def test_the_item_describes_every_file(delivered: Path) -> None:
     assert item["assets"]["crop_map"]["href"] == "./crop_map.tif"
     assert described["parcels.parquet"]["type"] == "application/vnd.apache.parquet"
     assert described["clear_count.tif"]["bands"][0]["unit"] == "acquisitions"
+    rasters = [asset for asset in described.values() if "proj:shape" in asset]
+    assert [asset["proj:code"] for asset in rasters] == ["EPSG:32631"] * 3, "null would say that a raster is nowhere"
     by_type = defaultdict(list)
     for name, asset in described.items():
         by_type[asset["type"]].append(name)
@@ -235,3 +269,16 @@ def test_the_item_describes_every_file(delivered: Path) -> None:
         "clear_count.tif", "confidence.tif", "crop_map.tif",
     ]  # fmt: skip
     assert box(*item["bbox"]).area > 0
+
+
+def test_classes_of_other_scripts_have_words_of_their_own_in_the_item(tmp_path: Path, made: tuple[Map, Views]) -> None:
+    names = ("小麦", "Maïs", "ma s")
+    entries = tuple(
+        entry.model_copy(update={"name": name}) for entry, name in zip(delivery_kit.LEGEND.classes, names, strict=True)
+    )
+    variables = (
+        delivery_kit.CROP_MAP.model_copy(update={"legend": Legend(entries=(delivery_kit.LEGEND.entries[0], *entries))}),
+    )
+    item = make_item(delivery_kit.facts(WINDOW), [made[0].rasters["crop_map"]], variables)
+    classes = item["assets"]["crop_map"]["classification:classes"]
+    assert [each["name"] for each in classes] == ["not_cropland", "class_1", "Ma_s_2", "ma_s_5"]

@@ -103,6 +103,19 @@ def test_no_text_leaves_the_page(
     assert page.height < 2 * page.width
 
 
+def test_names_in_any_script_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    area = delivery_kit.window(10, 10)
+    entries = tuple(
+        entry.model_copy(update={"name": name})
+        for entry, name in zip(delivery_kit.LEGEND.entries, ("小麦", "🌾", "قمح", "$x^2$"), strict=True)
+    )
+    variable = delivery_kit.CROP_MAP.model_copy(update={"legend": Legend(entries=entries)})
+    rasters = delivery_kit.crop_rasters(tmp_path, area)
+    facts = delivery_kit.facts(area)
+    table = count_areas(rasters["crop_map"], Legend(entries=entries), to_zone(shape(facts.area), facts.epsg))
+    draw_overview(tmp_path / "overview.png", rasters, (variable,), facts, table)  # warnings are errors here
+
+
 def test_no_text_of_panels_leaves_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     area = delivery_kit.window(40, 30)
     bands = tuple(f"band {number} {LONG}" for number in range(30))

@@ -14,7 +14,8 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from catalog.errors import RequestError
-from catalog.legend_words import NONE_OF_THESE, ReadAs
+from catalog.legend import NONE_OF_THESE
+from catalog.legend_words import ReadAs
 from processors.delivery.delivered_map import DeliveredMap
 from processors.delivery.evaluations import Design, Evaluation, NoIntervals, Unused
 from processors.evaluation.drawing import SampleWish, draw_sample

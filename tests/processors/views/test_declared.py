@@ -154,6 +154,16 @@ def test_of_ten_parcels_on_one_place_each_is_its_own_layer() -> None:
     assert set(np.unique(layers[0])) == {0, 1, 11, 12}, "neighbours that touch don't overlap"
 
 
+def test_parcels_that_lie_over_one_another_a_hundredfold_are_refused_at_once(tmp_path: Path) -> None:
+    for count, name in ((50, "few.parquet"), (3000, "many.parquet")):
+        geopandas.GeoDataFrame(geometry=[at(10, 10, 5, 5)] * count, crs=32631).to_parquet(tmp_path / name)
+    assert len(opened(tmp_path / "few.parquet").polygons) == 50
+    with pytest.raises(
+        RequestError, match=r"more than 50 of them lie over one another. Remove those that stand there several"
+    ):
+        opened(tmp_path / "many.parquet")
+
+
 def test_parcels_of_a_map_without_classes_have_curves_and_no_crop(
     tmp_path: Path, ground: views_kit.Ground, of_map: Map
 ) -> None:
