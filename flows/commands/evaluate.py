@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, command_line
 
 if TYPE_CHECKING:
     from flows.reporting.evaluation import Evaluated
@@ -77,7 +77,9 @@ def sample(
     for stratum in drawn.design.strata:
         typer.echo(f"{stratum.name:<{width}}  {stratum.points:>6} points of {stratum.pixels:>12,} pixels")
     typer.echo(f"sample     {drawn.sample}")
-    typer.echo(f"next       fill in `reference` in QGIS, then: cropline evaluate {delivery} {drawn.sample}")
+    typer.echo(
+        f"next       fill in `reference` in QGIS, then: {command_line('cropline', 'evaluate', delivery, drawn.sample)}"
+    )
 
 
 def evaluate(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, tell
+from flows.commands.options import AsJson, command_line, tell
 
 if TYPE_CHECKING:
     from flows.request import MapRequest
@@ -62,11 +62,18 @@ def init(
     """
     from catalog.area import area_km2
     from catalog.errors import RequestError
+    from catalog.guards.paths import user_path
     from catalog.storage.whole import written_whole
     from flows.checked_request import check_area
     from flows.settings import load_settings
 
     settings = load_settings()
+    user_path(output, lambda why: RequestError(f"output: {why}. Name a file: --output FILE.json."))
+    if not output.name or output.suffix == ".md":
+        raise RequestError(
+            f"output: {output} can't be the request's file"
+            f"{': its explanation is called so' if output.name else ''}. Name another: --output FILE.json."
+        )
     explanation = output.with_suffix(".md")
     for path in (output, explanation):
         if path.exists():
@@ -90,8 +97,8 @@ def init(
     typer.echo(f"explanation  {explanation}")
     for line in _before_it_runs(request):
         tell(line)
-    tell(f"next         cropline run --dry-run {output}   says what it would cost")
-    tell(f"             cropline run {output}   makes the map")
+    tell(f"next         {command_line('cropline', 'run', '--dry-run', output)}   says what it would cost")
+    tell(f"             {command_line('cropline', 'run', output)}   makes the map")
 
 
 def _request(
@@ -105,7 +112,7 @@ def _request(
 
     given: dict[str, Any] = {
         "area": [float(number) for number in area.split(",")] if _BBOX.fullmatch(area) else area,
-        "year": year or _last_year(settings),
+        "year": _last_year(settings) if year is None else year,
         "source": source,
         "level": level,
         "processor": "crop-map" if labels else "vegetation",
@@ -166,8 +173,8 @@ def _explained(request: MapRequest, given: dict[str, Any], output: Path) -> str:
         f"## What else it may say\n\n| field | by default | meaning |\n|---|---|---|\n{others}\n\n"
         "## How to go on\n\n"
         f"{needed}"
-        f"- `cropline run --dry-run {output}` says what it would read, cost and take, and downloads nothing.\n"
-        f"- `cropline run {output}` makes the delivery.\n"
+        f"- `{command_line('cropline', 'run', '--dry-run', output)}` says what it would read, cost and take, and downloads nothing.\n"
+        f"- `{command_line('cropline', 'run', output)}` makes the delivery.\n"
         "- A crop map needs `labels`, a file of known crops, or a model that fits: then set `processor` to `crop-map`. "
         "`vegetation` works anywhere without either.\n"
     )

@@ -19,7 +19,7 @@ from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.init import init
 from flows.commands.models import models
-from flows.commands.options import AsJson, RequestFile, tell
+from flows.commands.options import AsJson, Asked, RequestFile, tell
 from flows.commands.processors import processors
 from flows.commands.prune import prune
 from flows.commands.services import down, status, up
@@ -49,17 +49,20 @@ app.add_typer(simulate, name="simulate")
 
 def main() -> NoReturn:
     """Run a command; an error that the user can act on is one message on standard error and exit code 1."""
+    asked = Asked()
     try:
-        app()
+        app(obj=asked)
     except CroplineError as error:
-        _fail(error)
+        _fail(error, asked)
     gc.freeze()  # the interpreter would else go through everything that was imported, twice, before it ends
     sys.exit(0)
 
 
-def _fail(error: CroplineError) -> NoReturn:
+def _fail(error: CroplineError, asked: Asked) -> NoReturn:
     if (variable("CROPLINE_DEBUG") or "0") not in ("0", "false"):
         traceback.print_exception(error)
+    if asked.as_json:
+        sys.stdout.write(f"{json.dumps({'error': str(error)})}\n")
     sys.stderr.write(f"{error}\n")
     sys.exit(1)
 
@@ -235,7 +238,7 @@ def passes(
     tle: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Two-line elements to take instead of the reference orbit.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say when Sentinel-2 sees an area, and when the products will be there.
 

@@ -57,6 +57,10 @@ def test_processors_are_listed_with_their_parameters(cropline: Run) -> None:
         (["subscribe", "none.json"], 1, "no request file none.json"),
         (["unsubscribe", "0123456789ab"], 1, "no subscription '0123456789ab'"),
         (["fly"], 2, "No such command"),
+        (["run", "."], 1, ". is a folder, no file."),
+        (["prune", "--dry-run", "--older-than", "inf"], 2, "--older-than"),
+        (["prune", "--dry-run", "--older-than", "1e300"], 2, "--older-than"),
+        (["prune", "--dry-run", "--keep", "inf"], 2, "inf is no amount"),
     ],
 )
 def test_errors_are_messages(words: list[str], code: int, message: str, cropline: Run) -> None:
@@ -64,6 +68,14 @@ def test_errors_are_messages(words: list[str], code: int, message: str, cropline
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_with_json_a_failure_is_one_line_of_json_too(cropline: Run) -> None:
+    done = cropline("run", "none.json", "--json")
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line) == {"error": done.stderr.strip()}
+    assert cropline("run", "none.json").stdout == ""
 
 
 def test_subscriptions_come_and_go(cropline: Run, parameters: dict[str, Any], tmp_path: Path) -> None:
