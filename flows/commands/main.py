@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from catalog.errors import CroplineError
+from catalog.errors import CroplineError, StoreError
 from catalog.guards.environment import variable
+from catalog.storage.system_errors import is_refusal, refusal
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.doctor import doctor
@@ -54,6 +56,10 @@ def main() -> NoReturn:
         app(obj=asked)
     except CroplineError as error:
         _fail(error, asked)
+    except OSError as error:  # what no stage or command expected the system to refuse
+        if not is_refusal(error):
+            raise
+        _refused(error, asked)
     gc.freeze()  # the interpreter would else go through everything that was imported, twice, before it ends
     sys.exit(0)
 
@@ -61,10 +67,29 @@ def main() -> NoReturn:
 def _fail(error: CroplineError, asked: Asked) -> NoReturn:
     if (variable("CROPLINE_DEBUG") or "0") not in ("0", "false"):
         traceback.print_exception(error)
-    if asked.as_json:
-        sys.stdout.write(f"{json.dumps({'error': str(error)})}\n")
     sys.stderr.write(f"{error}\n")
+    if asked.as_json:
+        try:
+            sys.stdout.write(f"{json.dumps({'error': str(error)})}\n")
+            sys.stdout.flush()
+        except OSError:
+            _silence_output()
     sys.exit(1)
+
+
+def _silence_output() -> None:
+    """Let what can't be written go: Python would write it again at the end, and fail."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refused(error: OSError, asked: Asked) -> NoReturn:
+    if error.filename is None:  # it may be standard output
+        _silence_output()
+    where = "the output" if error.filename is None else str(error.filename)
+    failure = StoreError(f"{where}: {refusal(error)}, and run again.")
+    failure.__cause__ = error
+    _fail(failure, asked)
 
 
 def _settings() -> Settings:

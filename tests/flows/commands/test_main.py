@@ -78,6 +78,34 @@ def test_with_json_a_failure_is_one_line_of_json_too(cropline: Run) -> None:
     assert cropline("run", "none.json").stdout == ""
 
 
+def test_what_the_system_refuses_is_a_message(cropline: Run, tmp_path: Path) -> None:
+    """A store that is read only may be one's own, so the system is made to refuse by what stands where a file is meant."""
+    lying = tmp_path / "store" / "subscriptions" / "0123456789ab.json"
+    lying.mkdir(parents=True)
+    done = cropline("unsubscribe", "0123456789ab", "--json")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"] == done.stderr.strip()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_output_that_cannot_be_written_is_a_message(
+    tmp_path: Path, environment_of: Callable[..., dict[str, str]]
+) -> None:
+    program = "from flows.commands.entry import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "processors", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment_of(tmp_path / "store"),
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "the output: No space left on device. Free some space, and run again.\n"
+
+
 def test_subscriptions_come_and_go(cropline: Run, parameters: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "aoi.json").write_text(json.dumps(parameters))
     name = cropline("subscribe", "aoi.json").stdout.split()[0]
