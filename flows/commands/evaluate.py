@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import AsJson, command_line
+from flows.commands.options import AsJson
 
 if TYPE_CHECKING:
     from flows.reporting.evaluation import Evaluated
@@ -77,9 +78,8 @@ def sample(
     for stratum in drawn.design.strata:
         typer.echo(f"{stratum.name:<{width}}  {stratum.points:>6} points of {stratum.pixels:>12,} pixels")
     typer.echo(f"sample     {drawn.sample}")
-    typer.echo(
-        f"next       fill in `reference` in QGIS, then: {command_line('cropline', 'evaluate', delivery, drawn.sample)}"
-    )
+    command = shlex.join(("cropline", "evaluate", delivery, str(drawn.sample)))  # names may hold blanks
+    typer.echo(f"next       fill in `reference` in QGIS, then: {command}")
 
 
 def evaluate(

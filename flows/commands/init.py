@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import AsJson, command_line, tell
+from flows.commands.options import AsJson, tell
 
 if TYPE_CHECKING:
     from flows.request import MapRequest
@@ -97,8 +98,9 @@ def init(
     typer.echo(f"explanation  {explanation}")
     for line in _before_it_runs(request):
         tell(line)
-    tell(f"next         {command_line('cropline', 'run', '--dry-run', output)}   says what it would cost")
-    tell(f"             {command_line('cropline', 'run', output)}   makes the map")
+    named = shlex.quote(str(output))  # to be copied: names may hold blanks
+    tell(f"next         cropline run --dry-run {named}   says what it would cost")
+    tell(f"             cropline run {named}   makes the map")
 
 
 def _request(
@@ -173,8 +175,8 @@ def _explained(request: MapRequest, given: dict[str, Any], output: Path) -> str:
         f"## What else it may say\n\n| field | by default | meaning |\n|---|---|---|\n{others}\n\n"
         "## How to go on\n\n"
         f"{needed}"
-        f"- `{command_line('cropline', 'run', '--dry-run', output)}` says what it would read, cost and take, and downloads nothing.\n"
-        f"- `{command_line('cropline', 'run', output)}` makes the delivery.\n"
+        f"- `cropline run --dry-run {shlex.quote(str(output))}` says what it would read, cost and take, and downloads nothing.\n"
+        f"- `cropline run {shlex.quote(str(output))}` makes the delivery.\n"
         "- A crop map needs `labels`, a file of known crops, or a model that fits: then set `processor` to `crop-map`. "
         "`vegetation` works anywhere without either.\n"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -29,11 +28,6 @@ def finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value:g} is no amount. Give a number.")
     return value
-
-
-def command_line(*words: object) -> str:
-    """A command as a shell takes it, to be copied whole."""
-    return shlex.join(map(str, words))
 
 
 RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="JSON file with the request's parameters.")]
