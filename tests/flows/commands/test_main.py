@@ -58,6 +58,7 @@ def test_processors_are_listed_with_their_parameters(cropline: Run) -> None:
         (["unsubscribe", "0123456789ab"], 1, "no subscription '0123456789ab'"),
         (["fly"], 2, "No such command"),
         (["run", "."], 1, ". is a folder, no file."),
+        (["show", "."], 1, "is no delivery of this project: it holds no item.json. Name"),
         (["prune", "--dry-run", "--older-than", "inf"], 2, "--older-than"),
         (["prune", "--dry-run", "--older-than", "1e300"], 2, "--older-than"),
         (["prune", "--dry-run", "--keep", "inf"], 2, "inf is no amount"),
