@@ -27,6 +27,7 @@ from flows.commands.prune import prune
 from flows.commands.services import down, status, up
 from flows.commands.show import show
 from flows.commands.simulate import simulate
+from flows.commands.stopping import INTERRUPTED, STOPPED
 from flows.commands.subscriptions import subscribe, subscriptions, unsubscribe
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def main() -> NoReturn:
     asked = Asked()
     try:
         app(obj=asked)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # `flows.commands.entry` says it in words
+            _answer_failure(STOPPED, asked)
+        raise
     except CroplineError as error:
         _fail(error, asked)
     except OSError as error:  # what no stage or command expected the system to refuse
@@ -68,13 +73,17 @@ def _fail(error: CroplineError, asked: Asked) -> NoReturn:
     if (variable("CROPLINE_DEBUG") or "0") not in ("0", "false"):
         traceback.print_exception(error)
     sys.stderr.write(f"{error}\n")
+    _answer_failure(str(error), asked)
+    sys.exit(1)
+
+
+def _answer_failure(text: str, asked: Asked) -> None:
     if asked.as_json:
         try:
-            sys.stdout.write(f"{json.dumps({'error': str(error)})}\n")
+            sys.stdout.write(f"{json.dumps({'error': text})}\n")
             sys.stdout.flush()
         except OSError:
             _silence_output()
-    sys.exit(1)
 
 
 def _silence_output() -> None:
