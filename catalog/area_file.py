@@ -10,7 +10,7 @@ from catalog.area import Area, as_geojson
 from catalog.area_tile import is_tile, tile_area
 from catalog.area_vectors import FORMS, polygons_in
 from catalog.errors import RequestError
-from catalog.guards.paths import user_path
+from catalog.guards.paths import user_path, what_lies_at
 from catalog.quoting import shortened
 from catalog.storage.store import Store, digest
 from catalog.storage.whole import write_json
@@ -30,7 +30,7 @@ def area_value(area: Any) -> Any:
         return tile_area(area)
     path = Path(area) if "://" in area else user_path(area, lambda why: RequestError(f"area: {why}. {FORMS}"))
     if "://" in area or not path.is_file():
-        what = "an address is not read" if "://" in area else "there is no file"
+        what = "an address is not read" if "://" in area else what_lies_at(path)
         raise RequestError(f"area: {what}: {shortened(area, 200)}. {FORMS}")
     return polygons_in(path)
 

@@ -145,7 +145,7 @@ def check_disk(store: Store, area: Area, level: Level, dates: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise RequestError(
-            f"disk: {free / 1e9:,.1f} GB are free in {folder}, and {dates} dates of {area_km2(area):,.0f} km² take at least "
+            f"disk: {free / 1e9:,.1f} GB are free in {folder}, and {dates} dates of {area_km2(area):,.1f} km² take at least "
             f"{needed / 1e9:,.1f} GB. Free some space, set CROPLINE_CUBES to a larger disk, or ask for a smaller area."
         )
 

@@ -16,7 +16,7 @@ from catalog.storage.store import Store
 from catalog.zone import Zone
 from flows.checks import nearest_there
 from flows.credentials import load_credentials
-from flows.rates import benchmark, recorded, seconds_for, source_kind
+from flows.rates import benchmark, recorded, runs_behind, seconds_for
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
 from flows.request import Limits, MapRequest
 from flows.settings import Settings
@@ -46,8 +46,7 @@ def estimate(request: MapRequest, settings: Settings, store: Store, order: Order
     records = recorded(store)
     trains = _trains(request, store, order, zone)
     seconds, unmeasured = seconds_for(_work(readings, km2, trained=trains), order.source, request.processor, records)
-    alike = [record for record in records if record.source == source_kind(order.source)]
-    return Estimate(
+    foreseen = Estimate(
         source=order.source,
         area_km2=round(km2, 3),
         cells=len(zone.cells),
@@ -71,10 +70,11 @@ def estimate(request: MapRequest, settings: Settings, store: Store, order: Order
         else None,
         disk=_disk(store, readings, order, km2),
         minutes={stage: round(spent / 60, 3) for stage, spent in seconds.items()},
-        measured_runs=len(alike),
+        measured_runs=runs_behind(seconds.keys() - unmeasured, order.source, request.processor, records),
         unmeasured=tuple(sorted(unmeasured)),
         notes=tuple(_notes(order, trains, unmeasured, seconds, isinstance(source, Downloading))),
     )
+    return foreseen.model_copy(update={"over_limits": tuple(_exceeded(foreseen, request.limits))})
 
 
 def _work(readings: Sequence[Reading], km2: float, *, trained: bool) -> dict[str, float]:
@@ -140,21 +140,26 @@ def _notes(
 
 def check_limits(foreseen: Estimate, limits: Limits) -> None:
     """Raise `RequestError` where limits of a request are exceeded: all that are, on one line."""
-    amounts = {
-        "gb": (foreseen.gigabytes, "GB to read"),
-        "processing_units": (foreseen.processing_units or 0.0, "processing units"),
-        "minutes": (foreseen.total_minutes, "minutes"),
-    }
-    over = [
-        f"{name} is {limit:g}, and it would take about {amounts[name][0]:,.4g} {amounts[name][1]}"
-        for name, limit in limits.items()
-        if amounts[name][0] > limit
-    ]
+    over = _exceeded(foreseen, limits)
     if over:
         raise RequestError(
             f"limits: {'; '.join(over)}. Nothing was downloaded. Raise the limit, or ask for a smaller area, fewer months or a lower "
             "max_cloud; `cropline run --dry-run` shows what it is made of."
         )
+
+
+def _exceeded(foreseen: Estimate, limits: Limits) -> list[str]:
+    """The limits that a run would exceed, each in words."""
+    amounts = {
+        "gb": (foreseen.gigabytes, "GB to read"),
+        "processing_units": (foreseen.processing_units or 0.0, "processing units"),
+        "minutes": (foreseen.total_minutes, "minutes"),
+    }
+    return [
+        f"{name} is {limit:g}, and it would take about {amounts[name][0]:,.4g} {amounts[name][1]}"
+        for name, limit in limits.items()
+        if amounts[name][0] > limit
+    ]
 
 
 def check_before_download(request: MapRequest, settings: Settings, store: Store, order: Order) -> None:

@@ -6,7 +6,7 @@ An installation's own runs are asked first; of a stage that none of them tells a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.resources import files
@@ -131,9 +131,7 @@ def seconds_for(
             continue
         line = _line(stage, kind)
         told = [
-            (record.seconds[stage], record.work[unit])
-            for record in records
-            if record.work.get(unit) and stage in record.seconds and _alike(stage, unit, record, kind, processor)
+            (record.seconds[stage], record.work[unit]) for record in records if _tells(stage, record, kind, processor)
         ]
         if told:
             expected[stage] = (
@@ -154,7 +152,17 @@ def _line(stage: str, kind: str) -> Line:
     return Line(fixed=line.fixed, each=line.each * slower)
 
 
-def _alike(stage: str, unit: Unit, record: RunRecord, kind: str, processor: str) -> bool:
+def runs_behind(stages: Iterable[str], source: str, processor: str, records: Sequence[RunRecord]) -> int:
+    """How many runs tell how long some stages take: those that `seconds_for` goes by."""
+    stages, kind = tuple(stages), source_kind(source)
+    return sum(any(_tells(stage, record, kind, processor) for stage in stages) for record in records)
+
+
+def _tells(stage: str, record: RunRecord, kind: str, processor: str) -> bool:
+    """Whether a run tells how long a stage takes with sources of a kind and a processor."""
+    unit = UNITS[stage]
+    if not record.work.get(unit) or stage not in record.seconds:
+        return False
     if unit in ("run", "written"):
         return record.source == kind
     return stage not in OF_PROCESSOR or record.processor == processor

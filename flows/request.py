@@ -11,7 +11,7 @@ from catalog.area import Area, as_geojson, parse_area
 from catalog.area_file import area_value
 from catalog.errors import RequestError
 from catalog.guards.json_text import parse_object
-from catalog.guards.paths import user_path
+from catalog.guards.paths import user_path, what_lies_at
 from catalog.products import Frozen, Level
 from catalog.storage.store import digest
 from catalog.storage.system_errors import refusal
@@ -184,7 +184,8 @@ def read_parameters(file: Path) -> dict[str, Any]:
     """The parameters in a request's file. Raises `RequestError`: no such file, or no JSON object in it."""
     user_path(file, lambda why: RequestError(f"no request file: {why}. Give the path of a JSON file such as aoi.json."))
     if not file.is_file():
-        raise RequestError(f"no request file {file}. Give the path of a JSON file such as aoi.json.")
+        why = f"{file} is {what_lies_at(file)}" if file.exists() else f"no request file {file}"
+        raise RequestError(f"{why}. Give the path of a JSON file such as aoi.json.")
     try:
         text = file.read_bytes()
     except OSError as error:

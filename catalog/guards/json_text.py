@@ -20,6 +20,9 @@ LARGEST = 2**64
 
 _FOREIGN = (ValueError, RecursionError)  # not JSON, or nested too deeply for the parser
 
+_KINDS = {list: "list", str: "string", bool: "boolean", type(None): "null"}
+"""JSON's names of what is neither an object nor a number."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
@@ -51,7 +54,7 @@ def parse_object(text: str | bytes, refuse: Refuse, *, unique: bool = False) -> 
     """The JSON object in a text; see `parse_json`."""
     value = parse_json(text, refuse, unique=unique)
     if not isinstance(value, dict):
-        raise refuse(f"holds a JSON {type(value).__name__}, not an object")
+        raise refuse(f"holds a JSON {_KINDS.get(type(value), 'number')}, not an object")
     return value
 
 

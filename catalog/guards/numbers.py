@@ -70,6 +70,12 @@ def _possible_name(name: str) -> str:
     return name
 
 
+def _seen_name(name: str) -> str:
+    if all(unicodedata.category(sign)[0] in "CZ" for sign in name):
+        raise ValueError("holds nothing that can be seen")
+    return name
+
+
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Zenith = Annotated[float, Field(ge=0, le=180, allow_inf_nan=False)]
 """Degrees from straight up."""
@@ -82,7 +88,7 @@ Offset = Annotated[int, Field(ge=-LARGEST_OFFSET, le=LARGEST_OFFSET)]
 ProductTime = Annotated[AwareDatetime, AfterValidator(_possible_time)]
 RelativeOrbit = Annotated[str, AfterValidator(_possible_orbit)]
 """``R079``, or a word where none is known."""
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_possible_name)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_possible_name), AfterValidator(_seen_name)]
 """A name for people."""
 Identifier = Annotated[str, Field(max_length=500), AfterValidator(_possible_name)]
 Address = Annotated[str, Field(max_length=8000), AfterValidator(_possible_name)]

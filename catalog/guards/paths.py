@@ -18,6 +18,11 @@ _FOREIGN = (
 )  # a name too long, links in a circle, a home that nobody has, a null character
 
 
+def what_lies_at(path: Path) -> str:
+    """What lies at a path where a file should, in words: nothing, a folder, or a device or pipe."""
+    return "a folder, no file" if path.is_dir() else "a device, no file" if path.exists() else "there is no file"
+
+
 def user_path(text: str | Path, refuse: Refuse, *, base: Path | None = None) -> Path:
     """The absolute path of what a user wrote, from ``base`` where it is relative (else from the working folder); ``~`` is a home.
 

@@ -38,6 +38,11 @@ def refusal(error: BaseException, path: Path | None = None) -> str:
     return f"{os.strerror(number)}. {_REMEDIES[number]}"
 
 
+def is_refusal(error: OSError) -> bool:
+    """Whether the error is one that whoever runs the software can remedy: permissions, a full disk, limits, a broken disk."""
+    return error.errno in _REMEDIES
+
+
 def _number(error: BaseException, path: Path | None) -> int | None:
     """Number of the system's error; None where it is none that is known."""
     chain = [error]

@@ -40,6 +40,19 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def written_geopackage(path: Path) -> Iterator[Path]:
+    """The same for a GeoPackage, whose library has errors of its own; in the block there is no file yet: GDAL would open it."""
+    from pyogrio.errors import DataSourceError, FeatureError
+
+    with written_whole(path) as temporary:
+        temporary.unlink()
+        try:
+            yield temporary
+        except (DataSourceError, FeatureError) as error:
+            raise _unwritable(path, error) from error
+
+
+@contextmanager
 def folder_written_whole(path: Path, existing: Existing = "replace") -> Iterator[Path]:
     """The same for a folder. With ``keep`` one that another process finished first stays, for those that would be the same."""
     try:
@@ -131,5 +144,5 @@ def _rename_unless_there(new: Path, path: Path) -> None:
             raise
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
+def _unwritable(path: Path, error: Exception) -> StoreError:
     return StoreError(f"can't write {path}: {refusal(error, path)}, and run again.")

@@ -35,7 +35,7 @@ def show(foreseen: Estimate, console: Console) -> None:
             first = next(left for left in foreseen.left_out if left.kind.words == kind)
             console.print(Text(f"  {first.product}: {first.reason}"))
     console.print(_table(estimate_rows(foreseen)))
-    for note in foreseen.notes:
+    for note in foreseen.remarks:
         console.print(Text(note))
     console.print(Text("All of it is an estimate; nothing was downloaded."))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-INTERRUPTED = 130
-"""Exit code of a command that was interrupted, as shells have it."""
+from flows.commands.stopping import INTERRUPTED, STOPPED
 
 
 def main() -> NoReturn:
@@ -20,5 +19,5 @@ def main() -> NoReturn:
     except SystemExit as end:
         code = end.code
     if code == INTERRUPTED:
-        sys.stderr.write("\nStopped. The same command goes on from what is there.\n")
+        sys.stderr.write(f"\n{STOPPED}\n")
     sys.exit(code)

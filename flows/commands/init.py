@@ -63,11 +63,18 @@ def init(
     """
     from catalog.area import area_km2
     from catalog.errors import RequestError
+    from catalog.guards.paths import user_path
     from catalog.storage.whole import written_whole
     from flows.checked_request import check_area
     from flows.settings import load_settings
 
     settings = load_settings()
+    user_path(output, lambda why: RequestError(f"output: {why}. Name a file: --output FILE.json."))
+    if not output.name or output.suffix == ".md":
+        raise RequestError(
+            f"output: {output} can't be the request's file"
+            f"{': its explanation is called so' if output.name else ''}. Name another: --output FILE.json."
+        )
     explanation = output.with_suffix(".md")
     for path in (output, explanation):
         if path.exists():
@@ -107,7 +114,7 @@ def _request(
 
     given: dict[str, Any] = {
         "area": [float(number) for number in area.split(",")] if _BBOX.fullmatch(area) else area,
-        "year": year or _last_year(settings),
+        "year": _last_year(settings) if year is None else year,
         "source": source,
         "level": level,
         "processor": "crop-map" if labels else "vegetation",
@@ -168,8 +175,8 @@ def _explained(request: MapRequest, given: dict[str, Any], output: Path) -> str:
         f"## What else it may say\n\n| field | by default | meaning |\n|---|---|---|\n{others}\n\n"
         "## How to go on\n\n"
         f"{needed}"
-        f"- `cropline run --dry-run {output}` says what it would read, cost and take, and downloads nothing.\n"
-        f"- `cropline run {output}` makes the delivery.\n"
+        f"- `cropline run --dry-run {shlex.quote(str(output))}` says what it would read, cost and take, and downloads nothing.\n"
+        f"- `cropline run {shlex.quote(str(output))}` makes the delivery.\n"
         "- A crop map needs `labels`, a file of known crops, or a model that fits: then set `processor` to `crop-map`. "
         "`vegetation` works anywhere without either.\n"
     )

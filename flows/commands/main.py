@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -11,20 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from catalog.errors import CroplineError
+from catalog.errors import CroplineError, StoreError
 from catalog.guards.environment import variable
+from catalog.storage.system_errors import is_refusal, refusal
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.init import init
 from flows.commands.models import models
-from flows.commands.options import AsJson, RequestFile, tell
+from flows.commands.options import AsJson, Asked, RequestFile, tell
 from flows.commands.processors import processors
 from flows.commands.prune import prune
 from flows.commands.services import down, status, up
 from flows.commands.show import show
 from flows.commands.simulate import simulate
+from flows.commands.stopping import INTERRUPTED, STOPPED
 from flows.commands.subscriptions import subscribe, subscriptions, unsubscribe
 
 if TYPE_CHECKING:
@@ -49,19 +52,53 @@ app.add_typer(simulate, name="simulate")
 
 def main() -> NoReturn:
     """Run a command; an error that the user can act on is one message on standard error and exit code 1."""
+    asked = Asked()
     try:
-        app()
+        app(obj=asked)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # `flows.commands.entry` says it in words
+            _answer_failure(STOPPED, asked)
+        raise
     except CroplineError as error:
-        _fail(error)
+        _fail(error, asked)
+    except OSError as error:  # what no stage or command expected the system to refuse
+        if not is_refusal(error):
+            raise
+        _refused(error, asked)
     gc.freeze()  # the interpreter would else go through everything that was imported, twice, before it ends
     sys.exit(0)
 
 
-def _fail(error: CroplineError) -> NoReturn:
+def _fail(error: CroplineError, asked: Asked) -> NoReturn:
     if (variable("CROPLINE_DEBUG") or "0") not in ("0", "false"):
         traceback.print_exception(error)
     sys.stderr.write(f"{error}\n")
+    _answer_failure(str(error), asked)
     sys.exit(1)
+
+
+def _answer_failure(text: str, asked: Asked) -> None:
+    if asked.as_json:
+        try:
+            sys.stdout.write(f"{json.dumps({'error': text})}\n")
+            sys.stdout.flush()
+        except OSError:
+            _silence_output()
+
+
+def _silence_output() -> None:
+    """Let what can't be written go: Python would write it again at the end, and fail."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refused(error: OSError, asked: Asked) -> NoReturn:
+    if error.filename is None:  # it may be standard output
+        _silence_output()
+    where = "the output" if error.filename is None else str(error.filename)
+    failure = StoreError(f"{where}: {refusal(error)}, and run again.")
+    failure.__cause__ = error
+    _fail(failure, asked)
 
 
 def _settings() -> Settings:
@@ -235,7 +272,7 @@ def passes(
     tle: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Two-line elements to take instead of the reference orbit.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say when Sentinel-2 sees an area, and when the products will be there.
 

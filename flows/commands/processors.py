@@ -84,6 +84,7 @@ def check(
     """
     from catalog.errors import RequestError
     from flows.commands.options import tell
+    from flows.reporting.progress import counted, terminal_step
     from processors.thematic.check import check_processor
     from processors.thematic.registry import load_processor
 
@@ -91,7 +92,9 @@ def check(
         model = _shipped_model()
     elif model is not None and not model.is_dir():
         raise RequestError(f"model: there is no folder {model}. Give that of a checkpoint.")
-    checks = check_processor(name, model)
+    with terminal_step("check", f"the processor {name}") as step:
+        checks = check_processor(name, model)
+        step.outcome = counted(len(checks), "check")
     wrong = [found for found in checks if found.problem]
     if as_json:
         typer.echo(

@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import AsJson
+from flows.commands.options import AsJson, finite
+
+LONGEST = 1_000_000
+"""Days that may be asked for: longer ago than any satellite."""
 
 
 def prune(
@@ -16,11 +19,14 @@ def prune(
         list[str] | None, typer.Argument(metavar="[runs] [cubes] [scratch]", help="What may go; runs and scratch.")
     ] = None,
     older_than: Annotated[
-        float | None, typer.Option(min=0, metavar="DAYS", help="Goes when it was last used longer ago.")
+        float | None,
+        typer.Option(min=0, max=LONGEST, metavar="DAYS", help="Goes when it was last used longer ago."),
     ] = None,
     keep: Annotated[
         float | None,
-        typer.Option(min=0, metavar="GB", help="Least recently used first, until this much is left of each."),
+        typer.Option(
+            min=0, callback=finite, metavar="GB", help="Least recently used first, until this much is left of each."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go; remove nothing.")] = False,
     as_json: AsJson = False,

@@ -195,7 +195,7 @@ class Artifacts:
 
     def publish_estimate(self, foreseen: Estimate) -> None:
         """Show what a run would take."""
-        self.table("estimate", estimate_rows(foreseen), " ".join(("What a run would take.", *foreseen.notes)))
+        self.table("estimate", estimate_rows(foreseen), " ".join(("What a run would take.", *foreseen.remarks)))
         self.table("acquisitions", foreseen_rows(foreseen), "Acquisitions that a run would take.")
         if foreseen.left_out:
             self.table("left-out", left_out_rows(foreseen.left_out), "Found and not taken.")

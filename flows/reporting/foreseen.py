@@ -45,7 +45,17 @@ class Estimate(Frozen):
     minutes: Annotated[dict[str, float], Field(description="by stage")]
     measured_runs: Annotated[int, Field(description="runs of this installation that the minutes come from")]
     unmeasured: Annotated[tuple[str, ...], Field(description="stages whose minutes come from the benchmark instead")]
+    over_limits: Annotated[
+        tuple[str, ...],
+        Field(description="limits of the request that a run would exceed, in words: it would not start"),
+    ] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences that belong below the figures, the most important one first."""
+        stopped = "; ".join(self.over_limits)
+        return (*((f"The limits would stop this run: {stopped}.",) if stopped else ()), *self.notes)
 
     @property
     def total_minutes(self) -> float:

@@ -116,8 +116,14 @@ def read_item(folder: Path) -> DeliveredItem:
         )
         _ = [str(asset["href"]) for asset in content["assets"].values()]
         name, legend = _legend(content["assets"])
+    except FileNotFoundError as error:
+        raise DeliveryError(
+            f"{folder} is no delivery of this project: it holds no {ITEM}. Name a delivery's folder."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise DeliveryError(f"{folder} is no delivery of this project ({error}). Name a delivery's folder.") from error
+        raise DeliveryError(
+            f"{folder} is no delivery of this project: its {ITEM} can't be used ({error}). Name a delivery's folder."
+        ) from error
     return DeliveredItem(folder, content, written, legend, name)
 
 

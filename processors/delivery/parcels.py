@@ -19,8 +19,7 @@ from catalog.errors import StoreError
 from catalog.grid import PIXEL
 from catalog.guards.vectors import read_parquet
 from catalog.legend import LegendClass
-from catalog.storage.system_errors import refusal
-from catalog.storage.whole import written_whole
+from catalog.storage.whole import written_geopackage, written_whole
 from processors.delivery.areas import HECTARE
 from processors.delivery.provenance import DeliveryFacts
 from processors.views.segments import LEAST_HECTARES
@@ -141,16 +140,10 @@ def write_geopackage(path: Path, frame: Any, layer: str, observed: datetime) -> 
     import pyogrio
 
     frame = frame.rename(columns=_without_colons(list(frame.columns)))
-    with written_whole(path) as temporary, _dated(observed):
-        temporary.unlink()  # GDAL would open what is there
-        try:
-            pyogrio.write_dataframe(
-                frame, temporary, driver="GPKG", layer=layer, promote_to_multi=True, layer_options={"FID": "fid"}
-            )
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
-            raise StoreError(
-                f"can't write {path.name} in {path.parent}: {refusal(error, path)}, and run again."
-            ) from error
+    with written_geopackage(path) as temporary, _dated(observed):
+        pyogrio.write_dataframe(
+            frame, temporary, driver="GPKG", layer=layer, promote_to_multi=True, layer_options={"FID": "fid"}
+        )
 
 
 def _without_colons(names: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_model
 from catalog.guards.vectors import read_table
 from catalog.legend import NONE_OF_THESE
-from catalog.storage.whole import written_whole
+from catalog.storage.whole import written_geopackage
 from processors.evaluation.design import SampleDesign
 
 POINTS = "points"
@@ -63,7 +63,7 @@ def write_sample(path: Path, design: SampleDesign, classes: Sequence[str]) -> No
             ),  # QGIS sorts by it; the same file whenever it is made
         }
     )
-    with written_whole(path) as temporary:
+    with written_geopackage(path) as temporary:
         pyogrio.write_dataframe(
             points, temporary, layer=POINTS, driver="GPKG", geometry_type="Point", dataset_options={"VERSION": _VERSION}
         )

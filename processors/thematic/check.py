@@ -106,14 +106,21 @@ def _checks_of(processor: Processor) -> Iterator[Check]:
     made: dict[int, Fields] = {}
 
     def run() -> None:
-        sample = Sample(processor.bands, processor.grid.size)
-        for wanted, (index, fields) in zip((2, 0, 1), processor.run(sample, iter((2, 0, 1))), strict=True):
+        sample, asked = Sample(processor.bands, processor.grid.size), (2, 0, 1)
+        ran = processor.run(sample, iter(asked))
+        for number, (index, fields) in enumerate(ran):
+            _is(number < len(asked), f"`run` gave more patches than the {len(asked)} that were asked for")
+            wanted = asked[number]
             _is(
                 index == wanted,
                 f"`run` gave patch {index} where {wanted} was asked for: patches come in the order asked for",
             )
             _is_fields(processor, fields, (processor.grid.size,) * 2)
             made[index] = np.array(fields)
+        _is(
+            len(made) == len(asked),
+            f"`run` gave {len(made)} of the {len(asked)} patches that were asked for: it gives each",
+        )
 
     ran = _tried("`run` makes float32 fields (K, H, W) of each patch, in the order asked for", run)
     yield ran
@@ -249,7 +256,7 @@ def _tried(name: str, look: Callable[[], None]) -> Check:
         look()
     except (_WrongError, CroplineError) as error:
         return Check(name=name, problem=str(error))
-    except Exception as error:  # noqa: BLE001 - code of others
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code of others
         return Check(name=name, problem=f"{type(error).__name__}: {error}")
     return Check(name=name)
 

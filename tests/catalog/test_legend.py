@@ -57,6 +57,7 @@ def test_a_legend_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
         (HEAD + "1,1,a,black,class\n", "line 2: colour"),
         (HEAD + "1,1,a,#000000,crop\n", "line 2: role"),
         (HEAD + "1,1,,#000000,class\n", "line 2: name"),
+        (HEAD + "1,1,\u3000\u200b,#000000,class\n", "holds nothing that can be seen"),
         (HEAD + "1,1\n", "line 2"),
         (HEAD + "1,255,a,#000000,class\n", "line 2: value"),
         (HEAD + "1,0,a,#000000,class\n", "1 to 254"),

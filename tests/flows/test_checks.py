@@ -137,7 +137,8 @@ def test_a_full_disk_is_told_with_what_is_needed(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**8))
     with pytest.raises(
-        RequestError, match=r"disk: 0.1 GB are free in .*, and 5 dates of 0 km² take at least 0.2 GB. Free some space"
+        RequestError,
+        match=r"disk: 0.1 GB are free in .*, and 5 dates of 0\.\d km² take at least 0.2 GB. Free some space",
     ):
         check_request(_request(), folder, settings)
 

@@ -140,6 +140,8 @@ def test_the_command_tells_and_keeps_to_limits(
     assert len(told.acquisitions) == len(foreseen_rows(told))
     assert not (tmp_path / "deliveries").exists()
     (tmp_path / "bound.json").write_text(json.dumps({**parameters, "limits": {"gb": 0.000001}}))
+    warned = run_command("cropline", "run", "--dry-run", "bound.json", cwd=tmp_path, env=env)
+    assert "The limits would stop this run: gb is 1e-06, and it would take about" in warned.stdout
     refused = run_command("cropline", "run", "bound.json", cwd=tmp_path, env=env)
     assert refused.returncode == 1
     assert "limits: gb is 1e-06" in refused.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.storage.store import Store
 from flows import rates
-from flows.rates import RunRecord, benchmark, recorded, remember, seconds_for, source_kind
+from flows.rates import RunRecord, benchmark, recorded, remember, runs_behind, seconds_for, source_kind
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 
@@ -76,6 +76,8 @@ def test_own_runs_scale_the_benchmark_and_small_ones_are_not_blown_up() -> None:
     other, _ = seconds_for(work, "cdse:", "vegetation", [small])
     assert other["ingest"] > 5 * plain["ingest"], "JP2"
     assert other["deliver"] == plain["deliver"], "of another processor"
+    assert runs_behind(scaled.keys() - unmeasured, "stac:/a", "crop-map", [small]) == 1
+    assert runs_behind(other, "cdse:", "vegetation", [small]) == 0, "nothing that it did is done there"
 
 
 def test_what_there_is_nothing_to_do_for_takes_no_time() -> None:

@@ -12,9 +12,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyogrio.errors import DataSourceError
 
 from catalog.errors import StoreError
-from catalog.storage.whole import asides, clear_aside, folder_aside, folder_written_whole, write_json, written_whole
+from catalog.storage.whole import (
+    asides,
+    clear_aside,
+    folder_aside,
+    folder_written_whole,
+    write_json,
+    written_geopackage,
+    written_whole,
+)
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -165,3 +174,14 @@ def test_a_folder_that_cannot_be_renamed_puts_the_old_one_back(tmp_path: Path, m
         fill(temporary, "new")
     assert (path / "a.txt").read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_geopackage_that_its_library_cannot_write_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    def write() -> None:
+        with written_geopackage(tmp_path / "points.gpkg") as aside:
+            assert not aside.exists(), "GDAL opens what is there"
+            raise DataSourceError("sqlite3_exec(CREATE TABLE a) failed: database or disk is full")
+
+    with pytest.raises(StoreError, match=r"can't write .*points\.gpkg: .*, and run again"):
+        write()
+    assert not list(tmp_path.iterdir())

@@ -79,6 +79,11 @@ def test_no_file_is_overwritten(there: str) -> None:
         (["tile:31UES"], r"12,0\d\d km² is over the limit of 2,500 km². Ask for a part, such as tile:31UES55"),
         (["nowhere.gpkg"], "there is no file: nowhere.gpkg"),
         (["4,50,4.1"], "there is no file"),
+        (["."], "a folder, no file: ."),
+        (["tile:31UES4520", "--year", "0"], "year: Input should be greater than or equal to 2015"),
+        (["tile:31UES4520", "--output", "."], "can't be the request's file"),
+        (["tile:31UES4520", "--output", ""], "output: "),
+        (["tile:31UES4520", "--output", "aoi.md"], "its explanation is called so"),
         (
             ["tile:31UES4520", "--source", "sentinel"],
             "no source's name. There are earth-search, cdse, planetary-computer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands import entry
 from flows.commands.interruption import remembered
+from flows.commands.options import Asked
+from flows.commands.stopping import INTERRUPTED
 
 
 class Dropping:
@@ -47,6 +51,21 @@ def test_who_ignores_interrupts_is_left_alone() -> None:
             interruption.finish(1, "done")
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_with_json_an_interrupted_command_answers_in_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def app(obj: Asked) -> None:
+        obj.as_json = True
+        sys.exit(INTERRUPTED)  # as Typer makes it of an interrupt
+
+    monkeypatch.setattr("flows.commands.main.app", app)
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    said = capsys.readouterr()
+    assert end.value.code == 130
+    assert json.loads(said.out) == {"error": said.err.strip()}
 
 
 def _wait_until_loaded(library: str, process: int, argument: str) -> None:

@@ -57,6 +57,11 @@ def test_processors_are_listed_with_their_parameters(cropline: Run) -> None:
         (["subscribe", "none.json"], 1, "no request file none.json"),
         (["unsubscribe", "0123456789ab"], 1, "no subscription '0123456789ab'"),
         (["fly"], 2, "No such command"),
+        (["run", "."], 1, ". is a folder, no file."),
+        (["show", "."], 1, "is no delivery of this project: it holds no item.json. Name"),
+        (["prune", "--dry-run", "--older-than", "inf"], 2, "--older-than"),
+        (["prune", "--dry-run", "--older-than", "1e300"], 2, "--older-than"),
+        (["prune", "--dry-run", "--keep", "inf"], 2, "inf is no amount"),
     ],
 )
 def test_errors_are_messages(words: list[str], code: int, message: str, cropline: Run) -> None:
@@ -64,6 +69,42 @@ def test_errors_are_messages(words: list[str], code: int, message: str, cropline
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_with_json_a_failure_is_one_line_of_json_too(cropline: Run) -> None:
+    done = cropline("run", "none.json", "--json")
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line) == {"error": done.stderr.strip()}
+    assert cropline("run", "none.json").stdout == ""
+
+
+def test_what_the_system_refuses_is_a_message(cropline: Run, tmp_path: Path) -> None:
+    """A store that is read only may be one's own, so the system is made to refuse by what stands where a file is meant."""
+    lying = tmp_path / "store" / "subscriptions" / "0123456789ab.json"
+    lying.mkdir(parents=True)
+    done = cropline("unsubscribe", "0123456789ab", "--json")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["error"] == done.stderr.strip()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_output_that_cannot_be_written_is_a_message(
+    tmp_path: Path, environment_of: Callable[..., dict[str, str]]
+) -> None:
+    program = "from flows.commands.entry import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "processors", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment_of(tmp_path / "store"),
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "the output: No space left on device. Free some space, and run again.\n"
 
 
 def test_subscriptions_come_and_go(cropline: Run, parameters: dict[str, Any], tmp_path: Path) -> None:

@@ -251,5 +251,6 @@ def test_report_and_item_tell_counts_and_nothing_of_a_parcel(tmp_path: Path, mad
         text = (folder / name).read_text()
         assert not [word for word in ("A-1", "A-6", "HYPERLINK", "alert(", "rye <", "rye &lt;") if word in text], name
     report = (folder / "report.html").read_text()
+    assert report.index("<h2>Declared parcels</h2>") < report.index("<h2>Files</h2>"), "what was asked stands first"
     assert "6 parcels judged: <strong>3 not conform</strong>" in report
     assert "The false-alarm rate is not verified." in report

@@ -85,7 +85,10 @@ def test_all_acquisitions_of_flanders_are_in_the_cube_as_in_their_files(real_dat
     assert all(one.valid_fraction > 0.97 for one in chosen.used)  # the area is a little wider than the files
 
 
-def test_overlapping_tiles_are_merged_and_what_is_out_of_reach_is_said(real_data: Path, store: Store) -> None:
+def test_overlapping_tiles_are_merged_and_what_is_out_of_reach_is_said(
+    real_data: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("processors.ingest.opening.PATIENCE", 0.0)
     source = open_source(f"stac:{real_data / 'tiles-33TWL-33TWM' / 'catalog.json'}")
     # 33TWM ends at northing 5,090,220, 33TWL begins at 5,100,000: the cell lies across the northern tile's edge.
     cell = Cell(32633, 52, 497)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,12 @@ WAYS = {
         "where all fields are NaN",
     ),
     "an error of its own": ({"summarise": lambda _self, _blocks: 1 / 0}, "ZeroDivisionError"),
+    "an end of its own": ({"summarise": lambda _self, _blocks: sys.exit(3)}, "SystemExit: 3"),
+    "no patch": ({"run": lambda _self, _patches, _indices: iter(())}, "gave 0 of the 3 patches"),
+    "patches without end": (
+        {"run": lambda self, patches, _indices: _greenest().run(self, patches, itertools.cycle((2, 0, 1)))},
+        "gave more patches than the 3",
+    ),
 }
 
 

@@ -275,6 +275,20 @@ def test_from_a_web_server_the_page_asks_for_nothing_else(browser: Browser, mapp
     assert [path for path in asked if path != "/favicon.ico"] == ["/report.html"]
 
 
+def test_without_javascript_a_picture_stands_where_the_map_would(browser: Browser, mapped: Path) -> None:
+    context = browser.new_context(viewport={"width": 900, "height": 900}, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(mapped.as_uri())
+    box = page.locator("noscript img").bounding_box()
+    assert box is not None
+    assert box["width"] > 500
+    # What lies on top in the middle of the picture: a plain colour would mean that the dead map hides it.
+    seen = page.locator("noscript img").screenshot()
+    assert len(seen) > 10_000
+    assert not page.locator("#map, #whole, #opacity").locator("visible=true").count()
+    context.close()
+
+
 def test_a_browser_that_cannot_unpack_says_what_is_missing(browser: Browser, mapped: Path) -> None:
     context = browser.new_context()
     found = context.new_page()
