@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -163,16 +163,28 @@ def legend_of_codes(codes: Iterable[int]) -> Legend:
     wanted = sorted({int(code) for code in codes} - {0})
     if not wanted:
         raise RequestError("labels: every pixel is 0 (unknown). Give labels that overlap the area.")
-    if len(wanted) > 254:
+    return _legend_of({code: str(code) for code in wanted})
+
+
+def legend_of_words(words: Sequence[str]) -> Legend:
+    """The legend of labels that say classes in words and come without one: the first is code 1 and value 1, and so on."""
+    return _legend_of(dict(enumerate(words, start=1)))
+
+
+def _legend_of(names: dict[int, str]) -> Legend:
+    if len(names) > 254:
         raise RequestError(
-            f"labels: {len(wanted)} different codes and no legend; a map holds 254 classes. Give a legend that merges them."
+            f"labels: {len(names)} different codes and no legend; a map holds 254 classes. Give a legend that merges them."
         )
-    return Legend(
-        entries=tuple(
-            LegendClass(value=value, name=str(code), colour=_spread_colour(value), source_codes=(code,))
-            for value, code in enumerate(wanted, start=1)
+    try:
+        return Legend(
+            entries=tuple(
+                LegendClass(value=value, name=name, colour=_spread_colour(value), source_codes=(code,))
+                for value, (code, name) in enumerate(names.items(), start=1)
+            )
         )
-    )
+    except ValidationError as error:
+        raise RequestError(f"labels: {_first(error)}. Give a legend, or call the classes otherwise.") from error
 
 
 def _spread_colour(index: int) -> str:

@@ -15,8 +15,6 @@ from pyproj import CRS
 from shapely import GeometryType
 
 from catalog.errors import RequestError
-from catalog.guards.csv_text import read_rows
-from catalog.guards.numbers import finite
 from catalog.guards.vectors import check_form, geometry_layers, is_parquet, read_layer, read_parquet, vector_errors
 from catalog.legend_words import word_of
 from catalog.quoting import shortened, shown
@@ -24,15 +22,15 @@ from catalog.storage.store import sha256
 from processors.delivery.evaluations import Unused
 from processors.evaluation.design import SampleDesign
 from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
+from processors.patches.point_table import LATITUDES, LONGITUDES, is_table, read_point_table
 from processors.patches.polygons import RowFault, onto_zone, polygons_of
 
 FORMS = "Give points or parcels as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf, or a CSV with lon, lat and a class."
 
-_LONGITUDES, _LATITUDES = ("lon", "longitude", "long", "lng", "x"), ("lat", "latitude", "y")
 _CLASS_COLUMNS = (
     REFERENCE, "class", "crop", "crop_type", "label", "source_code", "crop_code", "code", "land_cover", "class_name",
 )  # fmt: skip
-_NO_CLASSES = ("fid", ID, "gid", "objectid", "ogc_fid", "remark", *_LONGITUDES, *_LATITUDES)
+_NO_CLASSES = ("fid", ID, "gid", "objectid", "ogc_fid", "remark", *LONGITUDES, *LATITUDES)
 
 _FAULTS = {
     RowFault.NO_GEOMETRY: Unused.NO_GEOMETRY,
@@ -77,7 +75,7 @@ def open_reference(path: Path, epsg: int, column: str | None = None, layer: str 
     if not path.exists():
         raise RequestError(f"reference: no file {path}. {FORMS}")
     design = None
-    if path.suffix.lower() in (".csv", ".txt", ".tsv"):
+    if is_table(path):
         if layer is not None:
             raise RequestError(f"layer: {path} is a table, which has none. Drop it.")
         rows = _table(path)
@@ -104,36 +102,12 @@ def open_reference(path: Path, epsg: int, column: str | None = None, layer: str 
 
 
 def _table(path: Path) -> _Rows:
-    def refuse(why: str) -> RequestError:
-        return RequestError(f"reference {path}: {why}. {FORMS}")
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"reference {path}: can't be read ({error}). Save it as CSV in UTF-8.") from error
-    rows = [row for _, row in read_rows(text, (), refuse)]
-    if not rows:
-        raise refuse("it holds no row")
-    names = list(rows[0])
-    columns = [
-        next((name for name in names if name.strip().casefold() in known), None) for known in (_LONGITUDES, _LATITUDES)
-    ]
-    if columns[0] is None or columns[1] is None:
-        listed = shortened(", ".join(names), 200)
-        raise refuse(f"it has no columns lon and lat, in degrees, between commas (it has {listed})")
-    x, y = ([finite(row.get(str(column))) for row in rows] for column in columns)
-    placed = [
-        longitude is not None and latitude is not None and abs(longitude) <= 360 and abs(latitude) <= 90
-        for longitude, latitude in zip(x, y, strict=True)
-    ]
-    kept = [row for row, there in zip(rows, placed, strict=True) if there]
-    coordinates = [pair for pair, there in zip(zip(x, y, strict=True), placed, strict=True) if there]
-    return _Rows(
-        np.asarray(shapely.points(np.array(coordinates, float).reshape(-1, 2))),
-        CRS.from_epsg(4326),
-        {name: [row.get(name) for row in kept] for name in names if name not in columns},
-        Counter({Unused.NO_PLACE: len(rows) - len(kept)}),
-    )
+    frame = read_point_table(path, lambda why: RequestError(f"reference {path}: {why}. {FORMS}"))
+    placed = ~shapely.is_missing(frame.geometry.to_numpy())
+    kept = frame[placed]
+    fields = {str(name): kept[name].tolist() for name in kept.columns if name != kept.geometry.name}
+    unused = Counter({Unused.NO_PLACE: int((~placed).sum())})
+    return _Rows(kept.geometry.to_numpy(), CRS.from_epsg(4326), fields, unused)
 
 
 def _vector(path: Path, named: str | None) -> tuple[SampleDesign | None, _Rows]:

@@ -61,6 +61,8 @@ class AreaLabels:
     field: Numbers
     names: tuple[str, ...]
     owners: Labels16
+    least: int = MIN_FIELD
+    """Pixels of a field that can be scored."""
 
     def cut(self, window: Window) -> tuple[Labels16, Split, Numbers]:
         """Label, split and field (H, W) of one patch, unknown outside the area: a window may reach out of it."""
@@ -128,11 +130,12 @@ def read_area(labels: Labels, zone_area: BaseGeometry, epsg: int) -> AreaLabels:
         np.full(sheet.shape, NO_FIELD, np.int32),
         (),
         np.zeros(0, np.int16),
+        1 if labels.scattered else MIN_FIELD,
     )
     for window, place in sheet.places():
         around = window.widened(BLOCK)
         read = labels.read(around)
-        ground = split_ground(read, held_out(around), around)
+        ground = split_ground(read, held_out(around), around, area.least)
         cut, within = around.slices(window), inside(zone_area, window)
         field = ground.field[cut]
         area.labels[place] = np.where(within, read[cut], UNKNOWN_LABEL)
@@ -147,7 +150,7 @@ def held_out_fields(
 ) -> tuple[Evidence, list[int], npt.NDArray[np.int64]]:
     """Take the fields of these windows that are held out. Returns also the classes that they are too few of, and their number by class."""
     pixels = area.pixels_of_fields(windows, "hold-out")
-    kept = np.flatnonzero(pixels >= MIN_FIELD)
+    kept = np.flatnonzero(pixels >= area.least)
     # What is left of a field that the area or the choice of patches cuts may be too small to be scored.
     scored = np.isin(area.field, kept)
     split = np.where((area.split == SPLITS["hold-out"]) & ~scored, SPLITS["none"], area.split).astype(np.uint8)
@@ -168,7 +171,7 @@ def estimated_by_folds(
     area: AreaLabels, windows: Sequence[Window], names: Sequence[str], short: Sequence[int], held: npt.NDArray[np.int64]
 ) -> Evidence:
     """Take all fields of these windows, to learn from and to be dealt into folds; ``area`` as `AreaLabels.all_learnt` makes it."""
-    kept = np.flatnonzero(area.pixels_of_fields(windows, "train") >= MIN_FIELD)
+    kept = np.flatnonzero(area.pixels_of_fields(windows, "train") >= area.least)
     taken = area.keeping(kept, area.split)
     fields = in_folds(taken.names, taken.owners)
     kind: EvidenceKind | None = "grouped k-fold" if foldable(fields) else None

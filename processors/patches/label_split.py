@@ -73,8 +73,8 @@ def connected_parts(labels: Labels16) -> tuple[Numbers, Labels16]:
     return parts, np.concatenate(owners) if owners else np.zeros(0, np.int16)
 
 
-def split_ground(labels: Labels16, held_out: Mask, window: Window) -> GroundSplit:
-    """Split the labels of a window by what ground is held out (both (H, W)).
+def split_ground(labels: Labels16, held_out: Mask, window: Window, least: int = MIN_FIELD) -> GroundSplit:
+    """Split the labels of a window by what ground is held out (both (H, W)). ``least``: pixels of a field; of points it is one.
 
     A part that reaches further than a block is no field but land of one kind, or many fields side by side: what of it lies in one block
     counts as a field.
@@ -85,13 +85,13 @@ def split_ground(labels: Labels16, held_out: Mask, window: Window) -> GroundSpli
     held = np.bincount(numbers[held_out], minlength=count)
     use = np.full(count, SPLITS["none"], np.uint8)
     use[held == 0] = SPLITS["train"]
-    use[(held >= MIN_FIELD) & (2 * held >= pixels)] = SPLITS["hold-out"]
+    use[(held >= least) & (2 * held >= pixels)] = SPLITS["hold-out"]
     use[0] = SPLITS["none"]
     split = use[numbers]
     split[(split == SPLITS["hold-out"]) & ~held_out] = SPLITS["none"]
     if large.any() and held_out.any():
         split[large[numbers] & (split == SPLITS["train"]) & _near(held_out)] = SPLITS["none"]
-    known = np.flatnonzero(pixels[1:] >= MIN_FIELD) + 1
+    known = np.flatnonzero(pixels[1:] >= least) + 1
     index = np.full(count, NO_FIELD, np.int32)
     index[known] = np.arange(len(known))
     flat, places = np.unique(numbers.ravel(), return_index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,15 @@ from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import RequestError
 from catalog.grid import Window, inside
-from catalog.legend import Legend, legend_of_codes, read_legend
+from catalog.legend import Legend, legend_of_codes, legend_of_words, read_legend
+from catalog.legend_words import spelled
+from catalog.quoting import shortened
 from catalog.storage.store import sha256
 from catalog.zone import group_windows
-from processors.patches.ground_codes import Coded, Codes, open_codes
+from processors.patches.codes import Coded, Codes
+from processors.patches.ground_codes import open_codes
 from processors.patches.polygons import faults_text
+from processors.patches.vector_codes import VectorCodes, words_in
 
 UNKNOWN_LABEL = -1
 """Label of a pixel of which nothing is known: no loss, no score."""
@@ -65,7 +69,15 @@ class Labels:
         if strange:
             shown = ", ".join(map(str, strange[:10])) + (" …" if len(strange) > 10 else "")
             notes += (f"labels {self.path.name}: the legend names no class of {len(strange)} codes: {shown}.",)
+        if isinstance(self.codes, VectorCodes) and (words := self.codes.strange_words()):
+            shown = shortened(", ".join(words), 200)
+            notes += (f"labels {self.path.name}: the legend names no class of {len(words)} words: {shown}.",)
         return notes
+
+    @property
+    def scattered(self) -> bool:
+        """Whether each labelled place stands for itself, as points do; else labels cover fields."""
+        return self.codes.scattered
 
     def check(self, zone_area: BaseGeometry, epsg: int) -> None:
         """Raise `RequestError` where the labels don't touch the area, or no pixel of it has a class."""
@@ -92,9 +104,10 @@ class Labels:
 def open_labels(
     path: Path, legend: Path | None = None, windows: Sequence[Window] = (), layer: str | None = None
 ) -> Labels:
-    """Open integer codes: a GeoTIFF, or polygons with a column of codes.
+    """Open labels: a GeoTIFF of integer codes, or polygons or points with a column of codes or of words.
 
-    The column is the one named source_code, code or crop_code, else the only one of integers. The legend is the CSV given, else
+    The column is the one named source_code, code or crop_code, else the only one of words that is called like a class, else the only one
+    of integers. Words are names of the legend; without one each is a class. The legend is the CSV given, else
     ``<labels>.legend.csv`` beside the labels, else every non-zero code is a class of its own: of the codes in ``windows`` where
     some are given, of the whole file otherwise. Codes that a legend names count even where the file calls them no-data.
     ``layer``: of a vector file that holds several.
@@ -102,6 +115,12 @@ def open_labels(
     """
     codes = open_codes(path, "labels", _CODE_COLUMNS, layer=layer)
     found = legend if legend is not None else legend_beside(path)
+    words = words_in(codes) if isinstance(codes, VectorCodes) else ()
+    if words and isinstance(codes, VectorCodes):
+        read = read_legend(found) if found is not None else legend_of_words(words)
+        table = {str(code): code for entry in read.entries for code in entry.source_codes}
+        table |= {spelled(entry.name): entry.source_codes[0] for entry in read.entries if entry.source_codes}
+        return Labels(replace(codes, words=table), read)
     if found is not None:
         return Labels(codes, read_legend(found))
     return Labels(codes, legend_of_codes(_present(codes, windows)))

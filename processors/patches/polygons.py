@@ -28,6 +28,8 @@ class RowFault(StrEnum):
     """Geometry that is missing, empty, or can't be decoded."""
     NO_POLYGON = "no_polygon"
     """Points or lines only."""
+    NO_POINT = "no_point"
+    """Several points in one row."""
     DAMAGED = "damaged"
     """Polygons that enclose nothing, or with coordinates that are no finite numbers."""
     NO_CODE = "no_code"
@@ -41,6 +43,7 @@ class RowFault(StrEnum):
 _WORDS = {
     RowFault.NO_GEOMETRY: "without a geometry",
     RowFault.NO_POLYGON: "points or lines only",
+    RowFault.NO_POINT: "several points",
     RowFault.DAMAGED: "polygons that enclose nothing",
     RowFault.NO_CODE: "without a code",
 }
@@ -109,6 +112,24 @@ def polygons_of(geometries: npt.NDArray[Any]) -> Polygons:
     faults[RowFault.DAMAGED] = int((~enclosing & (areal | ~sound)).sum())
     faults[RowFault.NO_POLYGON] = int((~enclosing & ~areal & sound).sum())
     return Polygons(shapes[enclosing], rows[enclosing], +faults)
+
+
+def points_of(geometries: npt.NDArray[Any]) -> Polygons:
+    """The same of points: a row is one."""
+    shapes = shapely.force_2d(geometries)
+    rows = np.arange(len(shapes))
+    nothing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
+    shapes, rows = shapes[~nothing], rows[~nothing]
+    several = shapely.get_type_id(shapes) == GeometryType.MULTIPOINT
+    single = ~several | (shapely.get_num_geometries(shapes) == 1)
+    shapes[several & single] = shapely.get_geometry(shapes[several & single], 0)
+    finite = _finite(shapes)
+    faults = {
+        RowFault.NO_GEOMETRY: int(nothing.sum()),
+        RowFault.NO_POINT: int((~single).sum()),
+        RowFault.DAMAGED: int((single & ~finite).sum()),
+    }
+    return Polygons(shapes[single & finite], rows[single & finite], +Counter(faults))
 
 
 def faults_text(faults: Counter[RowFault]) -> str:

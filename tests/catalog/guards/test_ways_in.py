@@ -17,7 +17,7 @@ RAW = {
 READERS_OF_THEIR_OWN = {
     "catalog/guards/": "the guards",
     "catalog/storage/zip_files.py": "what archives may hold is judged there, within the guard of archives",
-    "processors/patches/ground_codes.py": "within the guard of vector files",
+    "processors/patches/vector_rows.py": "within the guard of vector files",
     "processors/ingest/left_out.py": "records of this software in its own cubes",
     "processors/cube/": "its own cubes",
     "processors/mask/options.py": "records of this software in its own cubes",

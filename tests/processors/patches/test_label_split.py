@@ -181,3 +181,14 @@ def test_the_real_fields_are_those_counted_before(real_data: Path, tmp_path: Pat
     assert names[counts >= 2].tolist() == ["wheat", "maize", "barley", "grassland"]
     assert counts[counts >= 2].sum() == 14
     assert foldable(in_folds(ground.names, ground.owners))
+
+
+def test_each_point_of_a_survey_is_a_field_of_its_own() -> None:
+    labels = np.full((40, 60), -1, np.int16)
+    labels[5, 5], labels[5, 50], labels[30, 30] = 0, 1, 0
+    held = np.zeros(labels.shape, np.bool_)
+    held[:, 40:] = True
+    ground = split_ground(labels, held, WINDOW, least=1)
+    assert len(ground.names) == 3
+    assert ground.owners.tolist() == [0, 0, 1]
+    assert [ground.split[5, 5], ground.split[30, 30], ground.split[5, 50]] == [SPLITS["train"], SPLITS["train"], HELD]

@@ -211,7 +211,7 @@ def test_what_is_no_polygon_is_left_out(tmp_path: Path, legend: Path) -> None:
 
 
 def test_files_that_are_no_labels_are_refused_saying_why(tmp_path: Path) -> None:
-    text = tmp_path / "l.txt"
+    text = tmp_path / "l.doc"
     text.write_text("no map")
     cases = {
         "no file": tmp_path / "absent.tif",
@@ -219,7 +219,7 @@ def test_files_that_are_no_labels_are_refused_saying_why(tmp_path: Path) -> None
         "has 3 bands": write_raster(tmp_path / "rgb.tif", np.ones((3, 2, 2), np.uint8)),
         "holds float32": write_raster(tmp_path / "float.tif", np.ones((2, 2), np.float32)),
         "has no coordinate system": write_raster(tmp_path / "bare.tif", np.ones((2, 2), np.uint8), crs=None),
-        "no polygons": write_vector(tmp_path / "points.gpkg", [Point(0, 0)], code=[1]),
+        "no polygons": write_vector(tmp_path / "lines.gpkg", [LineString([(0, 0), (1, 1)])], code=[1]),
         "which column holds the codes": write_vector(tmp_path / "none.gpkg", [square(0, 0, 1, 1)], name=["x"]),
     }
     for message, path in cases.items():
@@ -325,12 +325,81 @@ def test_curved_and_mixed_surfaces_are_polygons(tmp_path: Path, legend: Path, ki
     assert open_labels(path, legend).read(WINDOW)[0].tolist() == [1, 1, -1, -1]
 
 
-def test_geoparquet_says_what_to_do_where_gdal_lacks_it(tmp_path: Path) -> None:
+def test_geoparquet_is_read_whatever_gdal_can(tmp_path: Path, legend: Path) -> None:
+    frame = geopandas.GeoDataFrame(
+        {"code": [10, 20, None]}, geometry=[square(0, 0, 1.6, 1.4), square(3, 2, 1, 1), None], crs=f"EPSG:{ZONE}"
+    )
     path = tmp_path / "l.parquet"
-    path.write_bytes(b"PAR1 and so on")
-    assert "Parquet" not in pyogrio.list_drivers(), "GDAL has learnt it: test that it is read"
-    with pytest.raises(RequestError, match=r"neither a raster nor a vector file .* convert it to a GeoPackage"):
-        open_labels(path)
+    frame.to_crs(4326).to_parquet(path)
+    labels = open_labels(path, legend)
+    assert labels.read(WINDOW).tolist() == [[1, 1, -1, -1], [-1, -1, -1, -1], [-1, -1, -1, 2]]
+    assert labels.notes([WINDOW]) == ("labels l.parquet: 1 row can't be used: 1 without a geometry.",)
+    assert open_crop_mask(path).read(WINDOW)[0].tolist() == [True, True, False, False]
+    with pytest.raises(RequestError, match=r"labels_layer: .* is GeoParquet, which has no layers"):
+        open_labels(path, legend, layer="one")
+    damaged = tmp_path / "d.parquet"
+    damaged.write_bytes(b"PAR1 and so on")
+    with pytest.raises(RequestError, match=r"d\.parquet: can't be read, it may be damaged"):
+        open_labels(damaged)
+    frame.set_crs(None, allow_override=True).to_parquet(damaged)
+    with pytest.raises(RequestError, match="has no coordinate system"):
+        open_labels(damaged)
+
+
+def centre(column: int, row: int) -> Point:
+    """Of a pixel of the window, a little off."""
+    return Point(WEST + 10 * column + 6, NORTH - 10 * row - 3)
+
+
+SURVEYED = [centre(0, 0), centre(1, 0), centre(3, 2), centre(5_000, 0)]
+CALLED = ["Wheat", "maize", "wheat", "maize"]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb", ".parquet", ".csv"])
+def test_a_point_is_the_pixel_that_it_lies_in(tmp_path: Path, suffix: str) -> None:
+    """Field surveys call classes by their names."""
+    frame = geopandas.GeoDataFrame({"id": [1, 2, 3, 4], "crop": CALLED}, geometry=SURVEYED, crs=f"EPSG:{ZONE}")
+    path = tmp_path / f"l{suffix}"
+    if suffix == ".csv":
+        moved = frame.to_crs(4326)
+        moved["lon"], moved["lat"] = moved.geometry.x, moved.geometry.y
+        moved.drop(columns="geometry").to_csv(path, index=False)
+    elif suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        (frame.to_crs(4326) if suffix == ".geojson" else frame).to_file(path, engine="pyogrio")
+    labels = open_labels(path)
+    assert [entry.name for entry in labels.legend.mapped] == ["maize", "Wheat"]
+    assert labels.read(WINDOW).tolist() == [[1, 0, -1, -1], [-1, -1, -1, -1], [-1, -1, -1, 1]]
+    assert labels.scattered
+
+
+def test_words_are_names_or_codes_of_the_legend_and_others_are_told(tmp_path: Path, legend: Path) -> None:
+    names = [entry.name for entry in open_labels(write_raster(tmp_path / "l.tif", CODES), legend).legend.mapped]
+    crop = [names[1].upper(), "20", "sunflower", None]
+    path = write_vector(tmp_path / "l.gpkg", [centre(column, 0) for column in range(4)], crop=crop)
+    labels = open_labels(path, legend)
+    assert labels.read(WINDOW)[0].tolist() == [1, 2, -1, -1]
+    assert labels.notes([WINDOW]) == (
+        "labels l.gpkg: 2 rows can't be used: 2 without a code.",
+        "labels l.gpkg: the legend names no class of 1 words: sunflower.",
+    )
+
+
+def test_a_table_says_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    for text, message in {
+        "a,b\n1,2\n": r"it has no columns lon and lat, in degrees, between commas \(it has a, b\)",
+        "lon,lat,crop\n": "it holds no row",
+        "lon,lat,a,b\n4,50,x,y\n": "which column holds the codes",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(RequestError, match=message):
+            open_labels(path)
+    path.write_text("lon,lat,code\n400,50,1\n4,50,1\n")
+    assert open_labels(path).notes([]) == ("labels l.csv: 1 row can't be used: 1 without a geometry.",)
+    with pytest.raises(RequestError, match=r"a table holds points\. Give polygons or a raster"):
+        open_crop_mask(path)
 
 
 def test_labels_elsewhere_and_labels_without_a_class_are_refused(tmp_path: Path, legend: Path) -> None:
