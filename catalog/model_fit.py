@@ -38,6 +38,9 @@ class ModelContract(BaseModel):
         dict[str, Any] | None, Field(description="GeoJSON of where it was trained, longitude and latitude")
     ] = None
     legend: Legend
+    measured: Annotated[
+        str, Field(max_length=1000, description="what it reached on real fields that it never saw, in one sentence")
+    ] = ""
     evidence: Annotated[
         str | None, Field(description="what its scores of fields rest on; models of before there was a gate don't say")
     ] = None
@@ -60,6 +63,8 @@ class Need:
     level: Level
     bands: frozenset[str]
     synthetic: bool
+    named: bool = False
+    """Whether a person names the model: one that learnt from simulated land serves real products only then."""
     months: tuple[int, int] | None = None
     dates: int | None = None
     legend: Legend | None = None
@@ -96,7 +101,7 @@ def _misfits(model: ModelContract, need: Need) -> Iterator[Misfit]:
         yield Misfit(MisfitKind.LEVEL, f"trained on {model.level}, not {need.level}")
     if missing := [band for band in model.bands if band not in need.bands]:
         yield Misfit(MisfitKind.BANDS, f"needs {', '.join(missing)}, which the products don't have")
-    if model.synthetic != need.synthetic:
+    if model.synthetic != need.synthetic and not (need.named and model.synthetic):
         kinds = ("real", "synthetic")
         text = f"trained on {kinds[model.synthetic]} data, the source is {kinds[need.synthetic]}"
         yield Misfit(MisfitKind.SYNTHETIC, text)

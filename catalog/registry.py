@@ -98,12 +98,13 @@ class Registry:
         same kind of data (``synthetic``), on the same ``months`` where given, in a footprint that meets the area, with the classes of
         ``legend`` where given, that takes a series of ``dates`` where given.
 
-        ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well,
-        but where it was trained is the user's business. Raises `ModelError`, which says of every candidate why not.
+        ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well, but where it was
+        trained is the user's business, and one that learnt from simulated land may serve real products then. Raises `ModelError`, which
+        says of every candidate why not.
         """
-        need = Need(level, frozenset(bands), synthetic, months, dates, legend, area)
+        need = Need(level, frozenset(bands), synthetic, months=months, dates=dates, legend=legend, area=area)
         if name is not None:
-            return ModelChoice(self._named(name, replace(need, area=None)))
+            return ModelChoice(self._named(name, replace(need, area=None, named=True)))
         usable, broken = survey(self._store.models)
         refused = [(model.name, model.reason) for model in broken]
         # An installation's own first, whatever the others score; about those of the software nothing is decided.
@@ -157,7 +158,9 @@ class Registry:
         """Those of the models that serve on the ground of one; on its own ground a model without any serves alone."""
         area = training_ground(model)
         available = frozenset(model.bands if bands is None else bands)
-        need = Need(model.level, available, model.synthetic, model.months, dates, model.legend, area)
+        need = Need(
+            model.level, available, model.synthetic, months=model.months, dates=dates, legend=model.legend, area=area
+        )
         return [
             entry for entry in models if (area is not None or entry.name == model.name) and not misfits(entry, need)
         ]

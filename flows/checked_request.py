@@ -21,12 +21,13 @@ from catalog.guards.json_text import check_value
 from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
 from catalog.quoting import shortened, shown
+from catalog.registry import Registry
 from catalog.season_state import SeasonState
 from catalog.storage.bucket_path import BucketPath
 from catalog.zone import Zone
 from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
 from flows.credentials import load_credentials
-from flows.request import MapRequest
+from flows.request import MODEL_PROCESSOR, MapRequest
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
@@ -145,6 +146,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "parcels": lambda: _check_parcels(request, skip | failed, parcels),
         "judged": lambda: _check_judged(request, skip | failed, parcels),
         "model": lambda: _check_model(request, settings, skip),
+        "crops": lambda: _check_crops(request, settings, skip | failed),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
     }
@@ -208,6 +210,21 @@ def _check_parameters(request: MapRequest, skip: set[str]) -> None:
     check_parameters(processor, request.parameters)
     if "year" not in skip:
         other_years(processor, request.parameters, request.year)
+
+
+def _check_crops(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+    """Crops are those of a legend; where the model isn't chosen yet and none is trained, its own legend says it later."""
+    if not request.crops or failed & {"processor", "labels", "legend", "model"}:
+        return
+    from processors.thematic.crop_weights import weights_of
+    from processors.thematic.registry import load_processor  # may import torch
+
+    if request.processor in processor_names() and not getattr(load_processor(request.processor), "names_crops", False):
+        raise RequestError(f"crops: {request.processor} names no crops. Drop them, or ask for {MODEL_PROCESSOR}.")
+    if request.model is not None:
+        weights_of(Registry(settings.open_store(create=False)).named(request.model).legend, request.crop_weights)
+    elif request.labels is not None and request.legend is not None:
+        weights_of(read_legend(Path(request.legend)), request.crop_weights)
 
 
 def _check_legend(request: MapRequest) -> None:

@@ -111,7 +111,7 @@ def check_model(name: str, level: Level, months: tuple[int, int], store: Store) 
             )
     model = registry.named(name)
     # Which bands the products have, and whether they are synthetic, the source says later.
-    need = Need(level, frozenset(LEVEL_BANDS[level]), model.synthetic, months)
+    need = Need(level, frozenset(LEVEL_BANDS[level]), model.synthetic, months=months)
     if reasons := misfits(model, need):
         against = "; ".join(reason.text for reason in reasons)
         raise ModelError(f"model: {shown(name)} doesn't fit the request: {against}. Name another, or none.")

@@ -25,6 +25,7 @@ from flows.request import (
     RUN_PARAMETERS,
     AreaValue,
     Count,
+    Crops,
     Fraction,
     Limits,
     MapRequest,
@@ -96,6 +97,7 @@ def crop_map(
     labels: Text | None = None,
     labels_layer: Text | None = None,
     legend: Text | None = None,
+    crops: Crops = [],  # noqa: B006
     crop_mask: Text | None = None,
     crop_mask_layer: Text | None = None,
     parcels: Text | None = None,
@@ -124,6 +126,7 @@ def crop_map(
         labels: GeoTIFF or vector file of known crops; a model is trained from it where none fits.
         labels_layer: Layer of the labels' file, where it holds several with polygons.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
+        crops: Crops that may be named, by the model's names or HCAT codes; as an object with the weight of each. By default all.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.
         crop_mask_layer: Layer of the crop mask's file, where it holds several with polygons.
         parcels: Vector file of parcels: the delivery says the crop of each; by default those of the map.

@@ -30,6 +30,7 @@ Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
+Crops = list[Text] | dict[Text, Annotated[float, Field(gt=0)]]
 
 TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels",
@@ -95,6 +96,12 @@ class MapRequest(Frozen):
         Text | None,
         Field(description="CSV that says what the labels' codes mean; by default the file beside the labels."),
     ] = None
+    crops: Annotated[
+        Crops,
+        Field(
+            description="Crops that may be named, by the model's names or HCAT codes; as an object with the weight of each. By default all."
+        ),
+    ] = []
     crop_mask: Annotated[
         Text | None, Field(description="GeoTIFF or vector file of cropland; what lies outside is mapped as background.")
     ] = None
@@ -143,7 +150,7 @@ class MapRequest(Frozen):
     def _no_boolean_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes true for 1, and a request with it for one of January."""
         inside = value if isinstance(value, list) else [value]
-        if info.field_name in ("offset", "limits") and isinstance(value, dict):
+        if info.field_name in ("offset", "limits", "crops") and isinstance(value, dict):
             inside = list(value.values())
         if info.field_name != "replace" and any(isinstance(entry, bool) for entry in inside):
             raise ValueError("true and false are no numbers")
@@ -160,6 +167,11 @@ class MapRequest(Frozen):
         return parse_area(area_value(self.area))
 
     @property
+    def crop_weights(self) -> dict[str, float]:
+        """Weight of each crop that may be named; empty where all may."""
+        return dict(self.crops) if isinstance(self.crops, dict) else dict.fromkeys(self.crops, 1.0)
+
+    @property
     def geometry(self) -> dict[str, Any]:
         """The area as a GeoJSON geometry, longitude and latitude."""
         return as_geojson(self.polygon)
@@ -173,7 +185,7 @@ class MapRequest(Frozen):
     def digest(self) -> str:
         """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
-        optional = ("offset", "labels_layer", "crop_mask_layer", "parcels", "parcels_layer")
+        optional = ("offset", "labels_layer", "crops", "crop_mask_layer", "parcels", "parcels_layer")
         unused = {name for name in optional if not getattr(self, name)}
         return digest(
             {**self.model_dump(mode="json", exclude={"output", "replace", "limits", *unused}), "area": self.geometry}

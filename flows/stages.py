@@ -244,6 +244,7 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
         synthetic=order.synthetic,
         parameters=request.parameters,
         model=None if model is None else model.folder,
+        crops=request.crop_weights,
         crop_mask=request.crop_mask is not None,
     )
     write_json(run.folder.job, job.model_dump(mode="json"))

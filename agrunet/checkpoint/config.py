@@ -37,6 +37,13 @@ class CheckpointConfig(TrainingContract):
     training: Annotated[dict[str, Any], Field(description="settings of the training, for provenance")] = {}
     scores: tuple[Scores, ...] = ()
     calibration: Annotated[tuple[Calibration, ...], Field(description="of the scored splits")] = ()
+    measured: Annotated[
+        str,
+        Field(
+            description="what it reached on real fields that it never saw, in one sentence",
+            exclude_if=lambda measured: not measured,
+        ),
+    ] = ""
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckpointConfig:
@@ -61,7 +68,7 @@ _FILE_ORDER = (
     *("network", "bands", "resampling", "normalisation", "months", "date_encoding", "cloud_input"),
     *("min_clear", "min_acquisitions", "max_dates", "level", "baselines", "atmospheric_processor", "temperature"),
     *("classes", "legend", "patch_size", "footprint", "years", "synthetic", "code_version", "hold_out"),
-    *("training", "scores", "calibration", "evidence", "training_data"),
+    *("training", "scores", "calibration", "evidence", "training_data", "measured"),
 )
 """Keys of `config.json` as they have always stood there: the same configuration is the same bytes, by which a model is named."""
 

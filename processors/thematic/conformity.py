@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field
 
+from catalog.errors import ModelError
 from catalog.guards.numbers import Name
 from processors.thematic.crop_map import CropMap, CropMapParameters
 from processors.thematic.judgement import DeclaredAs, Judgement
@@ -56,6 +57,11 @@ class Conformity(CropMap):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
+        if self._config.synthetic and not job.synthetic:
+            raise ModelError(
+                f"conformity: model {self._folder.name} learnt from simulated land alone, and its thresholds don't hold on real parcels: far "
+                "more right declarations would be called wrong than asked for. Train one from labels of the region."
+            )
         self._judged_by = ConformityParameters.model_validate(job.parameters)
 
     def _asked(self, parameters: dict[str, Any]) -> CropMapParameters:

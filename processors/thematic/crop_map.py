@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agrunet.data.patches import PatchSource
 from agrunet.errors import AgrunetError
 from catalog.errors import ModelError
-from catalog.legend import MAP_NO_DATA
+from catalog.legend import MAP_NO_DATA, Legend
 from catalog.model_fit import Misfit, MisfitKind, ModelContract, Need, misfits
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
+from processors.thematic.crop_weights import Weights, weighted, weights_of
 from processors.thematic.protocol import Fields, Job
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class CropMap:
     title: ClassVar[str] = "Crop map"
     version: ClassVar[str] = "1"
     needs_model: ClassVar[bool] = True
+    names_crops: ClassVar[bool] = True
     Parameters: ClassVar[type[BaseModel]] = CropMapParameters
 
     def __init__(self, job: Job) -> None:
@@ -66,6 +68,7 @@ class CropMap:
             raise ModelError(f"model {job.model}: its {first['loc'][0]} can't be read: {first['msg']}.") from error
         self._check(contract, job)
         self.legend = contract.legend
+        self._weights = weights_of(self.legend, job.crops)
         overlap = self.parameters.overlap
         size = self._config.patch_size
         self.grid = PatchGrid(size=size, overlap=size // 4 if overlap is None else overlap)
@@ -81,7 +84,9 @@ class CropMap:
         )
         masked = self.legend.background is not None or job.crop_mask
         self.notes: tuple[str, ...] = (
-            () if masked else ("Not masked to cropland: every pixel is shown as one of the crops.",)
+            *(_simulated(contract) if contract.synthetic and not job.synthetic else ()),
+            *(() if masked else ("Not masked to cropland: every pixel is shown as one of the crops.",)),
+            *(() if self._weights is None else (_limited(self.legend, self._weights),)),
         )
 
     def _asked(self, parameters: dict[str, Any]) -> CropMapParameters:
@@ -89,7 +94,8 @@ class CropMap:
 
     def _check(self, contract: ModelContract, job: Job) -> None:
         """Refuse what the checkpoint's contract doesn't cover, saying what to change."""
-        need = Need(job.level, frozenset(job.bands), job.synthetic, months=job.months, dates=len(job.days))
+        # Whether a model of simulated land may serve was decided where it was chosen: only where the request names it.
+        need = Need(job.level, frozenset(job.bands), job.synthetic, named=True, months=job.months, dates=len(job.days))
         for misfit in misfits(contract, need):
             raise ModelError(f"model {self._folder.name} {_refusal(misfit, contract, job)}")
 
@@ -99,7 +105,9 @@ class CropMap:
 
         try:
             network, config = self._checkpoint
-            yield from predict(network, config, patches, indices, _device(), precision=self.parameters.precision)
+            predicted = predict(network, config, patches, indices, _device(), precision=self.parameters.precision)
+            for index, probabilities in predicted:
+                yield index, probabilities if self._weights is None else weighted(probabilities, self._weights)
         except AgrunetError as error:
             raise ModelError(str(error)) from error
 
@@ -121,6 +129,22 @@ class CropMap:
         crop_map = np.where(valid, values[known.argmax(axis=0)], np.uint8(MAP_NO_DATA))
         confidence = np.where(valid, known.max(axis=0), np.float32("nan"))
         return {"crop_map": crop_map.astype(np.uint8), "confidence": confidence.astype(np.float32)}
+
+
+def _simulated(model: ModelContract) -> tuple[str, ...]:
+    """What every output says first of a model that saw no real field."""
+    figures = model.measured or "How good it is on real fields was never measured."
+    return ("The model learnt from simulated land alone and saw no real field. " + figures,)
+
+
+def _limited(legend: Legend, weights: Weights) -> str:
+    """What could be named, in words."""
+    named = [
+        entry.name if weight == 1 else f"{entry.name} ({weight:g})"
+        for entry, weight in zip(legend.mapped, weights.tolist(), strict=True)
+        if weight and entry.role == "class"
+    ]
+    return f"By the request only these crops may be named, those with a number weighted by it: {', '.join(named)}."
 
 
 def _refusal(misfit: Misfit, model: ModelContract, job: Job) -> str:

@@ -38,6 +38,10 @@ class Job(Frozen):
     synthetic: bool
     parameters: Annotated[dict[str, Any], Field(description="validated by the processor's `Parameters`")] = {}
     model: Annotated[Path | None, Field(description="folder of the checkpoint, for processors that need one")] = None
+    crops: Annotated[
+        dict[str, float],
+        Field(description="weight of each crop that may be named, by name or HCAT code; empty: all may"),
+    ] = {}
     crop_mask: Annotated[bool, Field(description="a crop mask will be laid over the result")] = False
 
 
@@ -65,6 +69,8 @@ class Processor(Protocol):
     # A processor that compares a season with the same months of other years has one method more:
     # ``other_years(parameters, year) -> tuple[int, ...]``, a static method that names them by its own parameters. What the source
     # has of them is then read, masked and judged like the season's own acquisitions; the job's days lie before 0, or after the season.
+    #
+    # One that names crops of a legend sets the class attribute ``names_crops``, and then heeds the job's `crops`.
     #
     # One whose fields are class probabilities, in the order of its legend's mapped classes, and that judges declared parcels by them
     # has a method ``judgement() -> processors.thematic.judgement.Judgement``; requests for it must name `parcels`,

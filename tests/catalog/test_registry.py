@@ -193,6 +193,14 @@ def test_each_reason_to_refuse_is_said(
     assert "Give labels" in str(refusal.value)
 
 
+def test_a_model_of_simulated_land_serves_real_products_where_it_is_named(store: Store, tmp_path: Path) -> None:
+    simulated = added(store, tmp_path, 1, synthetic=True)
+    assert choose(store, name=simulated.name) == simulated
+    real = added(store, tmp_path, 2)
+    with pytest.raises(ModelError, match="trained on real data, the source is synthetic"):
+        choose(store, name=real.name, synthetic=True)
+
+
 def test_a_checkpoint_of_the_library_is_understood(store: Store, tmp_path: Path) -> None:
     network = AgrUNetConfig(bands=channels(3, "interpolate"), classes=2, filters=(4, 8))
     config = CheckpointConfig(

@@ -337,7 +337,7 @@ def test_every_field_is_described() -> None:
 @pytest.mark.usefixtures("source")
 def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: Path, settings: Settings) -> None:
     plain = check_request(_request(), tmp_path, settings)
-    new = {"offset", "labels_layer", "crop_mask_layer", "parcels", "parcels_layer"}
+    new = {"offset", "labels_layer", "crops", "crop_mask_layer", "parcels", "parcels_layer"}
     before = plain.model_dump(mode="json", exclude={"output", *new})
     assert plain.digest == digest(before)
     assert check_request(_request(offset={"p": -1000}), tmp_path, settings).digest != plain.digest
@@ -363,3 +363,17 @@ def test_parcels_are_looked_at_before_anything_is_ordered(tmp_path: Path, settin
     (tmp_path / "damaged.gpkg").write_bytes((tmp_path / "fields.gpkg").read_bytes()[:3000])
     with pytest.raises(RequestError, match=r"^parcels .*damaged.gpkg"):
         check_request(_request(parcels="damaged.gpkg"), tmp_path, settings)
+
+
+@pytest.mark.usefixtures("source")
+def test_crops_that_nobody_can_name_are_refused_before_anything_is_read(tmp_path: Path, settings: Settings) -> None:
+    shipped = {"model": "simulated-18-crops", "crops": {"corn": 2, "3302000000": 1}}
+    assert check_request(_request(**shipped), tmp_path, settings).crop_weights == {"corn": 2, "3302000000": 1}
+    for changes, message in (
+        ({**shipped, "crops": ["maize"]}, r"crops: the model names no 'maize'\. It has background, meadow"),
+        ({"processor": "vegetation", "crops": ["corn"]}, "crops: vegetation names no crops"),
+        ({**shipped, "crops": {"corn": 0}}, "crops"),
+        ({**shipped, "crops": {"corn": True}}, "true and false are no numbers"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            check_request(_request(**changes), tmp_path, settings)

@@ -13,7 +13,8 @@ from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.inputs import Normalisation
 from agrunet.data.patches import Patch
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
-from catalog.errors import ModelError
+from catalog.errors import ModelError, RequestError
+from processors.thematic.conformity import Conformity
 from processors.thematic.crop_map import CropMap
 from processors.thematic.protocol import Job
 
@@ -83,6 +84,51 @@ def test_a_map_without_background_says_that_it_is_not_masked(tmp_path: Path) -> 
     assert "Not masked to cropland" in CropMap(job(crops)).notes[0]
     assert CropMap(job(crops, crop_mask=True)).notes == ()
     assert CropMap(job(write_model(tmp_path / "all", [OTHER, WHEAT]))).notes == ()
+
+
+def test_a_model_of_simulated_land_says_so_first_of_real_ground(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", [OTHER, WHEAT], synthetic=True, measured="In Flanders it reached 0.7.")
+    assert CropMap(job(model)).notes == (
+        "The model learnt from simulated land alone and saw no real field. In Flanders it reached 0.7.",
+    )
+    assert CropMap(job(model, synthetic=True)).notes == ()
+    unmeasured = write_model(tmp_path / "other", [WHEAT, MAIZE], synthetic=True)
+    first, *_ = CropMap(job(unmeasured)).notes
+    assert first.endswith("How good it is on real fields was never measured.")
+
+
+def test_declarations_of_real_parcels_are_not_judged_by_simulated_land(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", [WHEAT, MAIZE], synthetic=True)
+    with pytest.raises(ModelError, match="conformity: model model learnt from simulated land alone"):
+        Conformity(job(model))
+    assert Conformity(job(model, synthetic=True)).judgement().model == model
+
+
+def test_only_the_crops_of_the_request_are_named(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", [OTHER, WHEAT, MAIZE])
+    limited = CropMap(job(model, crops={"maize": 0.5}))
+    assert limited.notes == (
+        "By the request only these crops may be named, those with a number weighted by it: Maize (0.5).",
+    )
+    source = Clear()
+    ((_, free),) = CropMap(job(model)).run(source, [0])
+    ((_, made),) = limited.run(source, [0])
+    assert made[1].max() == 0
+    np.testing.assert_allclose(made[2] / made[0], 0.5 * free[2] / free[0], rtol=1e-5)
+    np.testing.assert_allclose(made.sum(axis=0), 1, rtol=1e-5)
+    with pytest.raises(RequestError, match="the model names no 'rice'"):
+        CropMap(job(model, crops={"rice": 1}))
+
+
+class Clear:
+    """One patch that is clear on all of its dates."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def read(self, index: int) -> Patch:
+        values = np.random.default_rng(index).integers(500, 4000, (3, 2, 16, 16)).astype(np.uint16)
+        return Patch(values, np.ones((3, 16, 16), np.bool_), np.array([0, 10, 20], dtype=np.int32))
 
 
 @pytest.mark.parametrize(
