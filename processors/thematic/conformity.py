@@ -59,8 +59,8 @@ class Conformity(CropMap):
         super().__init__(job)
         if self._config.synthetic and not job.synthetic:
             raise ModelError(
-                f"conformity: model {self._folder.name} learnt from simulated land alone, and its thresholds don't hold on real parcels: far "
-                "more right declarations would be called wrong than asked for. Train one from labels of the region."
+                f"conformity: model {self._folder.name} learnt from simulated land alone, and its thresholds don't hold on real parcels: "
+                "far more right declarations would be called wrong than asked for. Train one from labels of the region."
             )
         self._judged_by = ConformityParameters.model_validate(job.parameters)
 
