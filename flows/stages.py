@@ -58,8 +58,12 @@ from processors.views.views import Views
     reads_source=True,
 )
 def order(run: Run) -> Order:
-    """Search the source and write down what is taken, what is not, and why."""
+    """Search the source and write down what is taken, what is not, and why.
+
+    While attempts are left, a product whose description is not reachable now is a failure, as its pixels are to `ingest_batch`.
+    """
     made = order_of(run.request, run.settings)
+    _ask_again(run, made.left_out)
     write_json(run.folder.order, made.model_dump(mode="json"))
     return made
 
@@ -129,10 +133,15 @@ def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> lis
         )
         for acquisition in batch.ids
     ]
-    passing = [left for result in results for left in result.dropped if left.passing]
+    _ask_again(run, [left for result in results for left in result.dropped])
+    return results
+
+
+def _ask_again(run: Run, left_out: Sequence[LeftOut]) -> None:
+    """Raise `SourceError` where something is not reachable now, and the task has an attempt left."""
+    passing = [left for left in left_out if left.passing]
     if passing and 0 < task_run.run_count <= run.settings.ingest_retries:
         raise SourceError(f"{_first(passing)} It is tried again.")
-    return results
 
 
 def mask(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:

@@ -77,7 +77,7 @@ def test_a_run_goes_on_without_what_cannot_be_had(
     run: Callable[..., Any], mission_archive: Any, file_server: Any, tmp_path: Path
 ) -> None:
     names = products(mission_archive)
-    busy, broken, gone, denied = names[:4]
+    busy, broken, gone, denied, late = names[:5]
     # The first attempt at B04 finds the service busy to the end of its own attempts; a later one finds it well.
     file_server.faults |= {
         f"{busy}-B04.tif": "500",
@@ -86,6 +86,9 @@ def test_a_run_goes_on_without_what_cannot_be_had(
         f"{denied}-B04.tif": "403",
     }
     file_server.faults_left[f"{busy}-B04.tif"] = 9
+    # As the first search finds it with the description of another product.
+    file_server.faults[f"{late}.json"] = "500"
+    file_server.faults_left[f"{late}.json"] = 9
     done = run()
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
@@ -104,6 +107,7 @@ def test_a_run_goes_on_without_what_cannot_be_had(
     assert cube["bands_present"][:][:, LEVEL_BANDS["L2A"].index("B04")].sum() == len(names) - 3
     assert file_server.asked[f"{denied}-B04.tif"] <= 3 * 4, "what is refused is not asked for ever"
     assert file_server.asked[f"{broken}-B04.tif"] <= 3 * 8
+    assert file_server.faults_left[f"{late}.json"] <= 0, "the search was made again"
     assert untold(tmp_path, done)
 
 

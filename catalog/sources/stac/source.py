@@ -91,7 +91,7 @@ class StacSource:
             try:
                 item = self._read_item(product.href)
             except _UnreadableError as error:
-                raise ProductError(f"{product.id}: its description {product.href} {error}.") from error
+                raise ProductError(f"{product.id}: its description {product.href} {error}.", error.kind) from error
         return item_assets(item, product.href, product, self._credentials, reach=self._reach)
 
     def sizes(self, product: Product) -> dict[str, int | None]:
