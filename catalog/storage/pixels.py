@@ -93,7 +93,7 @@ def open_pixels(
     try:
         return _open(path, {**options, "GDAL_HTTP_PROXY": proxy})
     except RasterioIOError as error:
-        if (refusal := relay.refusal(_chain(error))) is not None:
+        if (refusal := relay.refusal(_chain(error), networks)) is not None:
             raise RefusedAddressError(refusal) from error
         raise
 

@@ -50,8 +50,8 @@ class Way(Protocol):
     def proxy(self, networks: Iterable[Network]) -> str:
         """The address that GDAL takes as its proxy, for connections to these networks. Holds the password."""
 
-    def refusal(self, message: str) -> str | None:
-        """Why a host was refused that an error of GDAL names; None where none was."""
+    def refusal(self, message: str, networks: Iterable[Network]) -> str | None:
+        """Why a host was refused, for these networks, that an error of GDAL names; None where none was."""
 
 
 class RelayProcess:
@@ -82,14 +82,14 @@ class RelayProcess:
         """See `Way`."""
         return _proxy(networks, self._password, self._port)
 
-    def refusal(self, message: str) -> str | None:
+    def refusal(self, message: str, networks: Iterable[Network]) -> str | None:
         """See `Way`."""
         with suppress(OSError, EOFError), socket.create_connection(("127.0.0.1", self._port), CONNECT_TIMEOUT) as asked:
             name, password = _REFUSALS.encode(), self._password.encode()
             asked.sendall(b"\x05\x01\x02" + b"\x01" + bytes([len(name)]) + name + bytes([len(password)]) + password)
             _read(asked, 4)
             with asked.makefile("rb") as answer:
-                return _named(parse_object(answer.read(), EOFError), message)
+                return _named(parse_object(answer.read(), EOFError), message, networks)
         return None
 
 
@@ -110,9 +110,9 @@ class Relay:
         """See `Way`."""
         return _proxy(networks, self._password, self.port)
 
-    def refusal(self, message: str) -> str | None:
+    def refusal(self, message: str, networks: Iterable[Network]) -> str | None:
         """See `Way`."""
-        return _named(dict(self._refusals), message)
+        return _named(dict(self._refusals), message, networks)
 
     def _accept(self) -> None:
         while True:
@@ -156,7 +156,7 @@ class Relay:
         except RefusedAddressError as error:
             if len(self._refusals) >= _MOST_REFUSALS:
                 self._refusals.clear()
-            self._refusals[host] = str(error)
+            self._refusals[f"{_user(networks)} {host}"] = str(error)
             return _NOT_ALLOWED, None
         except OSError:
             return _UNREACHABLE, None
@@ -172,11 +172,19 @@ class Relay:
 
 
 def _proxy(networks: Iterable[Network], password: str, port: int) -> str:
-    return f"socks5h://{'.'.join(sorted(networks))}:{password}@127.0.0.1:{port}"
+    return f"socks5h://{_user(networks)}:{password}@127.0.0.1:{port}"
 
 
-def _named(refusals: dict[str, str], message: str) -> str | None:
-    return next((text for host, text in refusals.items() if f" {host}" in message), None)
+def _named(refusals: dict[str, str], message: str, networks: Iterable[Network]) -> str | None:
+    user = _user(networks)
+    return next(
+        (text for key, text in refusals.items() if key.startswith(f"{user} ") and key[len(user) :] in message), None
+    )
+
+
+def _user(networks: Iterable[Network]) -> str:
+    """The name of a user who may reach these networks."""
+    return ".".join(sorted(networks))
 
 
 def _read(client: socket.socket, count: int) -> bytes:

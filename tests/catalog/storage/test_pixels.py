@@ -247,6 +247,14 @@ def test_a_relay_that_was_killed_is_begun_anew(file_server: Any) -> None:
         open_pixels(f"{address}?3")
 
 
+def test_what_was_refused_for_one_catalogue_is_not_said_of_another() -> None:
+    nobody = "http://127.0.0.1:9/a.tif"
+    with pytest.raises(RefusedAddressError, match="loopback"):
+        open_pixels(nobody)
+    with pytest.raises(RasterioIOError, match="connect"):
+        open_pixels(f"{nobody}?1", networks=(Network.LOOPBACK,))
+
+
 def test_the_relay_serves_nobody_without_its_password(inside: Web) -> None:
     port = int(the_relay().proxy([Network.LOOPBACK]).rpartition(":")[2])
     for password in (b"", b"0" * 32):
