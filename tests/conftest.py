@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 import sentinel_hub_kit
+from filelock import FileLock
 from hypothesis import settings
 from pydantic import SecretStr
 from refusing_store import Refusing
@@ -113,8 +114,12 @@ def write_mission_archive() -> Callable[..., MissionArchive]:
 
 @pytest.fixture(scope="session")
 def mission_archive(tmp_path_factory: pytest.TempPathFactory) -> MissionArchive:
-    """What was seen of 60 x 60 pixels: 43 acquisitions, half of them clear."""
-    return _archive(tmp_path_factory.mktemp("mission") / "archive", Window(32631, 57_804, 562_500, 60, 60), seed=8)
+    """What was seen of 60 x 60 pixels: 43 acquisitions, half of them clear. All processes of a run of tests read the same."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with FileLock(folder / "mission.lock"):  # who comes later finds it whole
+        return _archive(folder / "mission", Window(32631, 57_804, 562_500, 60, 60), seed=8)
 
 
 @pytest.fixture

@@ -283,7 +283,8 @@ def test_nothing_usable_leaves_the_flags_cleared(store: Store) -> None:
     assert cube_of(store).flags("ingested").tolist() == [False]
 
 
-def test_an_asset_that_is_not_there_is_a_missing_band(store: Store) -> None:
+def test_an_asset_that_is_not_there_is_a_missing_band(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processors.ingest.opening.PATIENCE", 0.0)
     archive = cube_kit.Archive(store.root / "archive")
     gone, unreachable = archive.folder / "gone.tif", "http://127.0.0.1:9/B04.tif"
     archive.add("a", {"B02": 50, "SCL": 4}, hrefs={"B03": str(gone), "B04": unreachable})
