@@ -37,6 +37,11 @@ Code = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 _COLUMNS = ("source_code", "value", "name", "colour", "role")
 
 
+def spelled(name: str) -> str:
+    """A name as it is compared: without case, and with single blanks."""
+    return " ".join(name.split()).casefold()
+
+
 class LegendClass(Frozen):
     """One entry: what the source calls it, what the map calls it."""
 
@@ -74,12 +79,11 @@ class Legend(Frozen):
             )
         named: dict[str, LegendClass] = {}
         for entry in self.mapped:
-            spelled = " ".join(entry.name.split()).casefold()
-            if spelled == NONE_OF_THESE:
+            if spelled(entry.name) == NONE_OF_THESE:
                 raise ValueError(
                     f"no class can be called {shown(entry.name)}: so reference data call what is none of them"
                 )
-            other = named.setdefault(spelled, entry)
+            other = named.setdefault(spelled(entry.name), entry)
             if other is not entry:  # tables, references and declared crops tell classes apart by their names
                 raise ValueError(
                     f"the values {other.value} and {entry.value} are both called {shown(entry.name)}; one class has one value"

@@ -13,12 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import RequestError
-from catalog.legend import NONE_OF_THESE, Legend, LegendClass
+from catalog.legend import NONE_OF_THESE, Legend, LegendClass, spelled
 from catalog.quoting import shortened
 
 UNKNOWN = -1
 
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
+
+_HCAT = re.compile(r"\d{10}")
+_LEVEL = 2
+"""Digits of one level of an HCAT code; 00 stands for all below."""
 
 
 class ReadAs(StrEnum):
@@ -39,11 +43,6 @@ class WordsRead:
     read_as: ReadAs
     unknown: Counter[str]
     """Words that mean nothing here."""
-
-
-def spelled(name: str) -> str:
-    """A name as it is compared: without case, and with single blanks."""
-    return " ".join(name.split()).casefold()
 
 
 def word_of(value: Any) -> str | None:
@@ -131,3 +130,22 @@ def _codes(entries: Sequence[LegendClass], codes: Legend) -> dict[str, int]:
 def _integer(word: str) -> str | None:
     """A number as it is compared; None of what is none."""
     return str(int(word)) if _INTEGER.fullmatch(word) else None
+
+
+def without_fraction(word: str) -> str:
+    """A word without the fraction that tables put behind whole numbers: ``1110.0``."""
+    return re.sub(r"(?<=\d)\.0+$", "", word)
+
+
+def hcat_code(word: str) -> str | None:
+    """The ten digits of an HCAT code, however it is written (``33-01-01-01-01``); None where it is none."""
+    digits = re.sub(r"[\s.-]", "", without_fraction(word))
+    return digits if _HCAT.fullmatch(digits) else None
+
+
+def hcat_stem(code: str) -> str:
+    """The code without the levels that it leaves open; whole pairs of digits."""
+    levels = [code[start : start + _LEVEL] for start in range(0, len(code), _LEVEL)]
+    while len(levels) > 1 and levels[-1] == "00":
+        levels.pop()
+    return "".join(levels)

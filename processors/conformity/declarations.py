@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from catalog.errors import RequestError
-from catalog.legend import Legend, LegendClass
-from catalog.legend_words import spelled, word_of
+from catalog.legend import Legend, LegendClass, spelled
+from catalog.legend_words import hcat_code, hcat_stem, without_fraction, word_of
 from catalog.quoting import shortened, shown
 from processors.thematic.judgement import DeclaredAs, Judgement
 from processors.views.declared import Declared
@@ -19,10 +19,6 @@ HCAT_COLUMNS = ("EC_hcat_c", "ec:hcat_code", "hcat:code")
 
 USUAL_COLUMNS = (*HCAT_COLUMNS, "crop:code", "crop:name_en", "crop:name")
 USUAL_IDS = ("id", "parcel_id", "field_id")
-
-_HCAT = re.compile(r"\d{10}")
-_LEVEL = 2
-"""Digits of one level of an HCAT code; 00 stands for all below."""
 
 
 class Fit(StrEnum):
@@ -148,14 +144,9 @@ def meaning_of(word: str, legend: Legend, kind: DeclaredAs) -> Meaning:
     if kind is DeclaredAs.HCAT:
         return _by_hcat(word, entries)
     if kind is DeclaredAs.CODES:
-        code = _whole(word).removeprefix("+")
+        code = without_fraction(word).removeprefix("+")
         return _exact([i for i, entry in enumerate(entries) if _integer(code) in entry.source_codes])
     return _exact([i for i, entry in enumerate(entries) if spelled(entry.name) == spelled(word)])
-
-
-def _whole(word: str) -> str:
-    """A word without the fraction that tables put behind whole numbers: ``1110.0``."""
-    return re.sub(r"(?<=\d)\.0+$", "", word)
 
 
 def _integer(word: str) -> int | None:
@@ -175,27 +166,13 @@ def _by_hcat(word: str, entries: Sequence[LegendClass]) -> Meaning:
     if code is None:
         return Meaning(Fit.UNKNOWN)
     own = [hcat_code(entry.hcat or "") for entry in entries]
-    below = [i for i, other in enumerate(own) if other is not None and other.startswith(_stem(code))]
+    below = [i for i, other in enumerate(own) if other is not None and other.startswith(hcat_stem(code))]
     if below:
         same = len(below) == 1 and own[below[0]] == code
         return Meaning(Fit.CLASS if same else Fit.GROUP, tuple(below))
-    stems = {i: _stem(other) for i, other in enumerate(own) if other is not None}
+    stems = {i: hcat_stem(other) for i, other in enumerate(own) if other is not None}
     above = {i: stem for i, stem in stems.items() if code.startswith(stem)}
     nearest = max(above.values(), key=len, default="")
     if not nearest or any(stem.startswith(nearest) and stem != nearest for stem in stems.values()):
         return Meaning(Fit.UNKNOWN)
     return Meaning(Fit.WITHIN, tuple(i for i, stem in above.items() if stem == nearest))
-
-
-def hcat_code(word: str) -> str | None:
-    """The ten digits of an HCAT code, however it is written (``33-01-01-01-01``); None where it is none."""
-    digits = re.sub(r"[\s.-]", "", _whole(word))
-    return digits if _HCAT.fullmatch(digits) else None
-
-
-def _stem(code: str) -> str:
-    """The code without the levels that it leaves open; whole pairs of digits."""
-    levels = [code[start : start + _LEVEL] for start in range(0, len(code), _LEVEL)]
-    while len(levels) > 1 and levels[-1] == "00":
-        levels.pop()
-    return "".join(levels)

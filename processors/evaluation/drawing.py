@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import RequestError
-from catalog.legend import LegendClass
-from catalog.legend_words import spelled
+from catalog.legend import LegendClass, spelled
 from catalog.quoting import shown
 from processors.delivery.areas import map_blocks
 from processors.delivery.delivered_map import DeliveredMap

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from pyproj import CRS
-from shapely import GeometryType
 
 from catalog.errors import RequestError
 from catalog.guards.vectors import check_form, geometry_layers, is_parquet, read_layer, read_parquet, vector_errors
@@ -23,7 +22,7 @@ from processors.delivery.evaluations import Unused
 from processors.evaluation.design import SampleDesign
 from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
 from processors.patches.point_table import LATITUDES, LONGITUDES, is_table, read_point_table
-from processors.patches.polygons import RowFault, onto_zone, polygons_of
+from processors.patches.polygons import RowFault, holds_one_point, onto_zone, polygons_of
 
 FORMS = "Give points or parcels as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf, or a CSV with lon, lat and a class."
 
@@ -179,10 +178,7 @@ def _placed(
     with vector_errors(refuse), np.errstate(all="ignore"):
         moved = onto_zone(rows.geometries, rows.crs, epsg)
     nothing = shapely.is_missing(moved) | shapely.is_empty(moved)
-    kinds = shapely.get_type_id(moved)
-    single = (kinds == GeometryType.POINT) | (
-        (kinds == GeometryType.MULTIPOINT) & (shapely.get_num_geometries(moved) == 1)
-    )
+    single = holds_one_point(moved)
     pointed = single & ~nothing
     held = polygons_of(moved[~single])
     if pointed.any() and len(held.shapes):
@@ -193,9 +189,7 @@ def _placed(
     faults[Unused.NO_GEOMETRY] += int((single & nothing).sum())
     if len(held.shapes):
         return held.shapes, np.flatnonzero(~single)[held.rows], +faults, True
-    points = moved[pointed]
-    several = shapely.get_type_id(points) == GeometryType.MULTIPOINT
-    points[several] = shapely.get_geometry(points[several], 0)
+    points = shapely.get_geometry(moved[pointed], 0)
     if not len(points):
         told = ", ".join(f"{count} {kind.words}" for kind, count in sorted((+faults).items())) or "no row at all"
         raise RequestError(f"reference {path}: has no point or parcel that can be used: {told}. {FORMS}")

@@ -13,8 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from catalog.errors import RequestError
 from catalog.grid import Window, inside
-from catalog.legend import Legend, legend_of_codes, legend_of_words, read_legend
-from catalog.legend_words import spelled
+from catalog.legend import Legend, legend_of_codes, legend_of_words, read_legend, spelled
 from catalog.quoting import shortened
 from catalog.storage.store import sha256
 from catalog.zone import group_windows
@@ -115,8 +114,7 @@ def open_labels(
     """
     codes = open_codes(path, "labels", _CODE_COLUMNS, layer=layer)
     found = legend if legend is not None else legend_beside(path)
-    words = words_in(codes) if isinstance(codes, VectorCodes) else ()
-    if words and isinstance(codes, VectorCodes):
+    if isinstance(codes, VectorCodes) and (words := words_in(codes)):
         read = read_legend(found) if found is not None else legend_of_words(words)
         table = {str(code): code for entry in read.entries for code in entry.source_codes}
         table |= {spelled(entry.name): entry.source_codes[0] for entry in read.entries if entry.source_codes}

@@ -34,7 +34,7 @@ def read_point_table(path: Path, refuse: Refuse) -> Any:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise refuse(f"can't be read ({error}); save it as CSV in UTF-8") from error
-    rows = [row for _, row in read_rows(text, (), lambda why: refuse(why))]
+    rows = [row for _, row in read_rows(text, (), refuse)]
     if not rows:
         raise refuse("it holds no row")
     names = list(rows[0])

@@ -120,9 +120,8 @@ def points_of(geometries: npt.NDArray[Any]) -> Polygons:
     rows = np.arange(len(shapes))
     nothing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     shapes, rows = shapes[~nothing], rows[~nothing]
-    several = shapely.get_type_id(shapes) == GeometryType.MULTIPOINT
-    single = ~several | (shapely.get_num_geometries(shapes) == 1)
-    shapes[several & single] = shapely.get_geometry(shapes[several & single], 0)
+    single = holds_one_point(shapes)
+    shapes[single] = shapely.get_geometry(shapes[single], 0)
     finite = _finite(shapes)
     faults = {
         RowFault.NO_GEOMETRY: int(nothing.sum()),
@@ -130,6 +129,15 @@ def points_of(geometries: npt.NDArray[Any]) -> Polygons:
         RowFault.DAMAGED: int((single & ~finite).sum()),
     }
     return Polygons(shapes[single & finite], rows[single & finite], +Counter(faults))
+
+
+def holds_one_point(shapes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether each of shapes (N,) is a point, or holds one and nothing else: its first part is that point."""
+    kinds = shapely.get_type_id(shapes)
+    held: npt.NDArray[np.bool_] = (kinds == GeometryType.POINT) | (
+        (kinds == GeometryType.MULTIPOINT) & (shapely.get_num_geometries(shapes) == 1)
+    )
+    return held
 
 
 def faults_text(faults: Counter[RowFault]) -> str:

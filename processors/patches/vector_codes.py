@@ -16,7 +16,8 @@ from shapely import area
 from catalog.errors import RequestError
 from catalog.grid import Window, burnt
 from catalog.guards.vectors import vector_errors
-from catalog.legend_words import spelled, word_of
+from catalog.legend import spelled
+from catalog.legend_words import word_of
 from catalog.quoting import shortened, shown
 from processors.patches.codes import Coded
 from processors.patches.polygons import RowFault, points_of, polygons_of

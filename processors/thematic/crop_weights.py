@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.errors import RequestError
-from catalog.legend import Legend
-from catalog.legend_words import spelled
+from catalog.legend import Legend, spelled
+from catalog.legend_words import hcat_code, hcat_stem
 from catalog.quoting import shortened, shown
 
 Weights = npt.NDArray[np.float32]
@@ -39,10 +39,10 @@ def weights_of(legend: Legend, crops: Mapping[str, float]) -> Weights | None:
     return weights
 
 
-def _below(code: str, group: str) -> bool:
-    """Whether an HCAT code is one of a group: groups end in zeros (Schneider et al., 2023)."""
-    digits = group.strip()
-    return len(digits) >= 4 and digits.isdecimal() and code.startswith(digits.rstrip("0") or digits)
+def _below(code: str, crop: str) -> bool:
+    """Whether a class's HCAT code is that of a crop, or of a kind of it."""
+    group, own = hcat_code(crop), hcat_code(code)
+    return group is not None and own is not None and own.startswith(hcat_stem(group))
 
 
 def weighted(probabilities: npt.NDArray[np.float32], weights: Weights) -> npt.NDArray[np.float32]:

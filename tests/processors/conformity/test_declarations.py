@@ -12,7 +12,8 @@ from shapely.geometry import box
 
 from catalog.errors import RequestError
 from catalog.legend import Legend, LegendClass
-from processors.conformity.declarations import Fit, hcat_code, meaning_of, read_declarations
+from catalog.legend_words import hcat_code
+from processors.conformity.declarations import Fit, meaning_of, read_declarations
 from processors.thematic.judgement import DeclaredAs, Judgement
 from processors.views.declared import Declared
 
