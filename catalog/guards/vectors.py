@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,11 +119,17 @@ def layer_summary(path: Path, layer: str, refuse: Refuse) -> tuple[str | None, i
     return described["crs"], nowhere.size, int(nowhere.sum())
 
 
-def read_layer(path: Path, layer: str, refuse: Refuse, bounds: tuple[float, float, float, float] | None = None) -> Any:
+def read_layer(
+    path: Path,
+    layer: str,
+    refuse: Refuse,
+    bounds: tuple[float, float, float, float] | None = None,
+    columns: Sequence[str] | None = None,
+) -> Any:
     """A layer as a `geopandas.GeoDataFrame`; a geometry that can't be decoded is a row without one. Raises what ``refuse`` makes.
 
     ``bounds``: only rows that meet them (west, south, east, north), in the layer's coordinate system; in the order of the layer, too.
-    Whole numbers with gaps are `Int64`, truth values `boolean`.
+    ``columns``: beside the geometry, by default all. Whole numbers with gaps are `Int64`, truth values `boolean`.
     """
     import geopandas
     import pandas as pd
@@ -132,7 +138,7 @@ def read_layer(path: Path, layer: str, refuse: Refuse, bounds: tuple[float, floa
     with vector_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
         frame = geopandas.read_file(
-            path, engine="pyogrio", layer=layer, on_invalid="ignore", bbox=bounds, fid_as_index=True
+            path, engine="pyogrio", layer=layer, on_invalid="ignore", bbox=bounds, columns=columns, fid_as_index=True
         )
         described = pyogrio.read_info(path, layer=layer)
         gaps = {

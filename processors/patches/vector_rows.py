@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from catalog.guards.vectors import (
     is_parquet,
     layer_summary,
     polygon_layers,
+    read_layer,
     read_parquet,
     vector_errors,
 )
@@ -126,7 +127,7 @@ class LayerRows:
     def _described(self) -> dict[str, Any]:
         import pyogrio  # brings geopandas
 
-        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
+        with vector_errors(partial(_unreadable, self.what, self.path)):
             described: dict[str, Any] = pyogrio.read_info(self.path, layer=self.layer)
         return described
 
@@ -143,22 +144,19 @@ class LayerRows:
 
     def near(self, bounds: Bounds, columns: Sequence[str]) -> Any:
         """See `Rows`."""
-        return self._read(columns=list(columns), bbox=bounds)
+        return self._read(bounds, columns)
 
     def column(self, name: str) -> Any:
         """See `Rows`."""
-        return self._read(columns=[name], read_geometry=False)[name]
+        return self._read(None, [name])[name]
 
     def without_geometry(self) -> int:
         """See `Rows`."""
-        return layer_summary(self.path, self.layer, lambda why: _unreadable(self.what, self.path, why))[2]
+        return layer_summary(self.path, self.layer, partial(_unreadable, self.what, self.path))[2]
 
-    def _read(self, **options: Any) -> Any:
-        import geopandas  # brings pandas, slowly, and only vector files need it
-
-        with vector_errors(lambda why: _unreadable(self.what, self.path, why)):
-            # A geometry that can't be decoded is a row without one.
-            return geopandas.read_file(self.path, engine="pyogrio", layer=self.layer, on_invalid="ignore", **options)
+    def _read(self, bounds: Bounds | None, columns: Sequence[str]) -> Any:
+        refuse = partial(_unreadable, self.what, self.path)
+        return read_layer(self.path, self.layer, refuse, bounds, list(columns))
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ class FrameRows:
         if is_table(self.path):
             give = "Give a CSV with lon, lat and a class, or a vector file."
             return read_point_table(self.path, lambda why: RequestError(f"{self.what} {self.path}: {why}. {give}"))
-        return read_parquet(self.path, lambda why: _unreadable(self.what, self.path, why))
+        return read_parquet(self.path, partial(_unreadable, self.what, self.path))
 
     @cached_property
     def pointed(self) -> bool:

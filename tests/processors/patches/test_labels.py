@@ -10,6 +10,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyogrio
 import pytest
 import rasterio
@@ -182,6 +183,12 @@ def test_the_column_of_codes_is_found_by_its_name_or_as_the_only_integers(
 ) -> None:
     path = write_vector(tmp_path / "l.gpkg", [square(0, 0, 1, 1), square(1, 0, 1, 1)], **columns)
     assert open_labels(path, legend).read(WINDOW)[0, :2].tolist() == expected
+
+
+def test_large_codes_stay_what_they_are_where_some_are_missing(tmp_path: Path) -> None:
+    codes = pd.array([2**62 + 1, None, 2**62 + 2], dtype="Int64")
+    path = write_vector(tmp_path / "l.gpkg", [square(column, 0, 1, 1) for column in range(3)], code=codes)
+    assert open_labels(path).read(WINDOW)[0].tolist() == [0, -1, 1, -1]
 
 
 def test_a_shapefile_cuts_the_name_to_ten_letters(tmp_path: Path, legend: Path) -> None:

@@ -26,6 +26,9 @@ def test_crops_are_named_by_name_or_taxonomy() -> None:
     assert weights_of(LEGEND, {"winter  WHEAT": 1, "Meadow": 0.5}).tolist() == [1, 1, 0, 0.5]  # type: ignore[union-attr]
     assert weights_of(LEGEND, {"3301000000": 2}).tolist() == [1, 2, 2, 0], "all cereals"  # type: ignore[union-attr]
     assert weights_of(LEGEND, {"3301010402": 1, "background": 0.1}).tolist() == pytest.approx([0.1, 0, 1, 0])  # type: ignore[union-attr]
+    other = Legend(entries=(*LEGEND.entries, LegendClass(value=4, name="Rice", colour="#444444", hcat="3315000000")))
+    with pytest.raises(RequestError, match="names no '3310000000'"):  # a level is two digits
+        weights_of(other, {"3310000000": 1})
     for strange in ("maize", "33", "3399000000", "0000000000"):
         with pytest.raises(
             RequestError, match=r"crops: the model names no .*It has background, Winter wheat \(3301010101\)"
