@@ -6,6 +6,7 @@ both models, and the interval is that of the percentiles. Pixels of one field ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -61,7 +62,9 @@ def compare(first: FieldEvidence, second: FieldEvidence, resamples: int = RESAMP
     pair = np.stack([mine, other])  # (2, F, K + 1)
     present = np.unique(labels)
     whole = figures(np.stack([pair[:, labels == label].sum(axis=1) for label in present], axis=1)[:, None], present)
-    drawn = _resampled(pair, labels, present, resamples, seed)
+    drawn = np.concatenate(
+        [figures(counts, present) for counts in resampled(pair, labels, present, resamples, seed)], axis=-1
+    )
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(drawn[:, 0] - drawn[:, 1], [tail, 100 - tail], axis=1)
     value = whole[:, 0, 0] - whole[:, 1, 0]
@@ -94,18 +97,19 @@ def figures(counts: Counts, present: npt.NDArray[np.int64]) -> Figures:
     return np.stack([miou, oa])
 
 
-def _resampled(
-    pair: Counts, labels: npt.NDArray[np.int64], present: npt.NDArray[np.int64], resamples: int, seed: int
-) -> Figures:
-    """Figures (2, models, resamples) of fields drawn with replacement, as many of each class as there are."""
+def resampled(
+    counts: Counts, labels: npt.NDArray[np.int64], present: npt.NDArray[np.int64], resamples: int, seed: int
+) -> Iterator[Counts]:
+    """Yield counts (models, n, P, K + 1) of ``resamples`` draws in all: fields with replacement, as many of each class as there are.
+
+    ``counts``: (models, F, K + 1) of the fields, the same ones drawn for all models; ``present``: (P,) their classes.
+    """
     rng = np.random.default_rng(seed)
     strata = [np.flatnonzero(labels == label) for label in present]
-    parts = []
     for start in range(0, resamples, _AT_ONCE):
         size = min(_AT_ONCE, resamples - start)
-        drawn = np.empty((len(pair), size, len(strata), pair.shape[-1]), np.int64)
+        drawn = np.empty((len(counts), size, len(strata), counts.shape[-1]), np.int64)
         for place, stratum in enumerate(strata):
             times = rng.multinomial(len(stratum), np.full(len(stratum), 1 / len(stratum)), size)  # (size, fields)
-            drawn[:, :, place] = times @ pair[:, stratum]
-        parts.append(figures(drawn, present))
-    return np.concatenate(parts, axis=-1)
+            drawn[:, :, place] = times @ counts[:, stratum]
+        yield drawn

@@ -22,6 +22,13 @@ class ClassScore(Frozen):
     iou: Annotated[float, Field(description="TP / (TP + FP + FN)")]
     dice: Annotated[float, Field(description="2 TP / (2 TP + FP + FN), also called F1")]
     n_pixels: Annotated[int, Field(description="of the truth")]
+    interval: Annotated[
+        tuple[float, float] | None,
+        Field(
+            description="of the IoU, 95 % of a bootstrap over the fields; absent where they are too few",
+            exclude_if=lambda interval: interval is None,
+        ),
+    ] = None
 
 
 class Scores(Frozen):
@@ -39,6 +46,13 @@ class Scores(Frozen):
     n_pixels: Annotated[int, Field(description="pixels with a known truth that were mapped")]
     n_unmapped: Annotated[int, Field(description="pixels with a known truth that the map leaves out")] = 0
     per_class: tuple[ClassScore, ...] = ()
+    intervals: Annotated[
+        dict[str, tuple[float, float]],
+        Field(
+            description="of `oa` and `miou`, 95 % of a bootstrap over the fields; absent where a class has too few",
+            exclude_if=lambda intervals: not intervals,
+        ),
+    ] = {}
 
 
 def confusion_matrix(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], classes: int) -> Confusion:

@@ -17,6 +17,13 @@ class ClassScore(Frozen):
     iou: Annotated[float, Field(ge=0, le=1, description="intersection over union, 0 to 1")]
     dice: Annotated[float, Field(ge=0, le=1, description="F1, 0 to 1")]
     n_pixels: Annotated[int, Field(ge=0, description="of the truth")]
+    interval: Annotated[
+        tuple[float, float] | None,
+        Field(
+            description="of the IoU, 95 % of a bootstrap over the fields; absent where they are too few",
+            exclude_if=lambda interval: interval is None,
+        ),
+    ] = None
 
 
 class Score(Frozen):
@@ -36,14 +43,50 @@ class Score(Frozen):
     per_class: Annotated[
         tuple[ClassScore, ...], Field(description="by class", exclude_if=lambda classes: not classes)
     ] = ()
+    intervals: Annotated[
+        dict[str, tuple[float, float]],
+        Field(
+            description="of `oa` and `miou`, 95 % of a bootstrap over the fields; absent where a class has too few",
+            exclude_if=lambda intervals: not intervals,
+        ),
+    ] = {}
     note: Annotated[Sentence, Field(description="what this figure can't show")] = ""
+
+    def figure(self, name: str) -> str:
+        """A score in words: with its spread over seeds or its interval over fields, where one is known."""
+        text = f"{getattr(self, name):.3f}"
+        if name in self.spread:
+            text += f" ± {self.spread[name]:.3f}"
+        if name in self.intervals:
+            low, high = self.intervals[name]
+            text += f" ({low:.2f} to {high:.2f})"
+        return text
+
+
+BY_FIELDS = ("hold-out", "grouped k-fold")
+"""Splits whose scores rest on fields: how sure they are depends on how many there are."""
 
 
 def checkpoint_scores(config: dict[str, Any]) -> tuple[Score, ...]:
-    """Scores in a checkpoint's ``config.json``, each noted with how the scored pixels were chosen."""
+    """Scores in a checkpoint's ``config.json``, each noted with how the scored pixels were chosen and how sure they are."""
     fields = ("split", "oa", "miou", "dice", "n_pixels")
-    note = config.get("hold_out", "")
     return tuple(
-        Score(**{name: score[name] for name in fields}, per_class=score.get("per_class", ()), note=note)
+        Score(
+            **{name: score[name] for name in fields},
+            per_class=score.get("per_class", ()),
+            intervals=score.get("intervals", {}),
+            note=" ".join(part for part in (config.get("hold_out", ""), _sureness(score)) if part),
+        )
         for score in config.get("scores", ())
     )
+
+
+def _sureness(score: dict[str, Any]) -> str:
+    """What the intervals mean, or why there are none; nothing of scores that don't rest on fields."""
+    if score["split"] not in BY_FIELDS:
+        return ""
+    if score.get("intervals"):
+        return "In brackets: 95 % of what other draws of as many fields would give (bootstrap)."
+    short = [part["name"] for part in score.get("per_class", ()) if part.get("interval") is None]
+    of = f" of {', '.join(short)}" if short else ""
+    return f"How far these figures may be off is unknown: too few fields{of} were scored."

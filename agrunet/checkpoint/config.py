@@ -13,6 +13,7 @@ from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import CloudInput, Normalisation, channels
 from agrunet.metrics import Scores
 from agrunet.networks.registry import NetworkConfig
+from agrunet.settings import Frozen
 
 
 def code_version() -> str:
@@ -21,6 +22,17 @@ def code_version() -> str:
         return metadata.version("cropline")
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+class KindScores(Frozen):
+    """What one kind of classifier reached when kinds were compared, on fields that took no part in its training."""
+
+    kind: str
+    oa: Annotated[float, Field(description="overall accuracy")]
+    miou: Annotated[float, Field(description="mean intersection over union")]
+    n_pixels: int
+    chosen: Annotated[int, Field(description="folds, each of which chose among the kinds by the others, that chose it")]
+    of: Annotated[int, Field(description="folds that chose")]
 
 
 class CheckpointConfig(TrainingContract):
@@ -37,6 +49,10 @@ class CheckpointConfig(TrainingContract):
     training: Annotated[dict[str, Any], Field(description="settings of the training, for provenance")] = {}
     scores: tuple[Scores, ...] = ()
     calibration: Annotated[tuple[Calibration, ...], Field(description="of the scored splits")] = ()
+    kinds: Annotated[
+        tuple[KindScores, ...],
+        Field(description="the kinds that were compared, this model's among them", exclude_if=lambda kinds: not kinds),
+    ] = ()
     measured: Annotated[
         str,
         Field(
@@ -68,7 +84,7 @@ _FILE_ORDER = (
     *("network", "bands", "resampling", "normalisation", "months", "date_encoding", "cloud_input"),
     *("min_clear", "min_acquisitions", "max_dates", "level", "baselines", "atmospheric_processor", "temperature"),
     *("classes", "legend", "patch_size", "footprint", "years", "synthetic", "code_version", "hold_out"),
-    *("training", "scores", "calibration", "evidence", "training_data", "measured"),
+    *("training", "scores", "calibration", "evidence", "training_data", "kinds", "measured"),
 )
 """Keys of `config.json` as they have always stood there: the same configuration is the same bytes, by which a model is named."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -78,18 +78,45 @@ class FoldView(_View[LabelledSource]):
 
 
 class FieldFold(_View[FieldSource]):
-    """Patches in which one fold of the fields is held out and all else is learnt from: a `FieldSource` over another one."""
+    """Patches in which one fold of the fields is held out and the others are learnt from: a `FieldSource` over another one.
 
-    def __init__(self, source: FieldSource, fold: int) -> None:
+    Fields of a ``hidden`` fold serve for nothing: what is chosen by the fold that is held out must not depend on them.
+    """
+
+    def __init__(self, source: FieldSource, fold: int, hidden: int | None = None) -> None:
         super().__init__(source)
-        self._held = np.array([field.fold == fold for field in source.header.fields], dtype=np.bool_)
+        folds = np.array([field.fold or 0 for field in source.header.fields], dtype=np.int64)
+        self._held, self._hidden = folds == fold, folds == (-1 if hidden is None else hidden)
 
     def field(self, index: int) -> npt.NDArray[np.int32]:
         """Field (H, W) of each pixel."""
         return self.source.field(index)
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """Split (H, W): held out where the field is of the fold."""
+        """Split (H, W): held out where the field is of the fold, none where it is hidden."""
         split, field = self.source.split(index), self.field(index)
-        held = self._held[field] & (field >= 0)
-        return np.where(held & (split == SPLITS["train"]), SPLITS["hold-out"], split).astype(np.uint8)
+        learnt = (split == SPLITS["train"]) & (field >= 0)
+        split = np.where(learnt & self._held[field], SPLITS["hold-out"], split)
+        return np.where(learnt & self._hidden[field], SPLITS["none"], split).astype(np.uint8)
+
+    def swapped(self) -> FieldFold:
+        """The same with the hidden fold held out, and the other one hidden: what is learnt from stays the same."""
+        other = FieldFold(self.source, -1)
+        other._held, other._hidden = self._hidden, self._held
+        return other
+
+
+class PatchFold(_View[LabelledSource]):
+    """Patches of which some are held out, within what there is to learn from: a `LabelledSource` over another one.
+
+    A choice by these involves neither the pixels that a model is scored on nor those that stop it.
+    """
+
+    def __init__(self, source: LabelledSource, held: Sequence[int]) -> None:
+        super().__init__(source)
+        self._held = frozenset(held)
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """Split (H, W): what a held-out patch has to learn from is held out."""
+        use = SPLITS["hold-out"] if index in self._held else SPLITS["train"]
+        return np.where(self.source.split(index) == SPLITS["train"], use, SPLITS["none"]).astype(np.uint8)

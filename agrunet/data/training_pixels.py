@@ -42,17 +42,23 @@ def training_normalisation(folder: LabelledSource, indices: Iterable[int]) -> No
 
 def training_pixels(folder: LabelledSource) -> npt.NDArray[np.int64]:
     """Count the pixels that each patch gives to learn from. Raises `AgrunetError` where there is none, or only one class."""
-    counts = np.zeros(len(folder), dtype=np.int64)
-    classes: set[int] = set()
-    for index in range(len(folder)):
-        label = training_label(folder, index)
-        learnt = label[label != UNKNOWN]
-        counts[index] = learnt.size
-        classes.update(np.unique(learnt).tolist())
+    counts = class_counts(folder)
+    classes = np.flatnonzero(counts.sum(axis=0))
     if len(classes) < 2:
-        names = [folder.header.classes[value] for value in sorted(classes)]
+        names = [folder.header.classes[value] for value in classes]
         raise AgrunetError(
             f"the pixels to learn from hold {len(classes)} classes {names}; at least 2 are needed. "
             "Give labels that cover more of the area."
         )
+    total: npt.NDArray[np.int64] = counts.sum(axis=1)
+    return total
+
+
+def class_counts(folder: LabelledSource) -> npt.NDArray[np.int64]:
+    """Count the pixels (N, K) of each class that each patch gives to learn from."""
+    classes = len(folder.header.classes)
+    counts = np.zeros((len(folder), classes), dtype=np.int64)
+    for index in range(len(folder)):
+        label = training_label(folder, index)
+        counts[index] = np.bincount(label[label != UNKNOWN], minlength=classes)
     return counts

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from agrunet.calibration import BINS, Counts, calibration, reliability_counts
 from agrunet.checkpoint.config import CheckpointConfig
@@ -18,11 +15,7 @@ from agrunet.inference import Probabilities, map_classes, predict
 from agrunet.metrics import confusion_matrix, score
 from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks
-
-_STOP_PIXELS = 4096
-"""Stop pixels taken from one patch at most, evenly spread."""
-
-_TEMPERATURES = (0.05, 20.0)
+from agrunet.training.temperature import SampledPixels, fit_temperature, sampled_pixels
 
 
 class Tally:
@@ -48,10 +41,12 @@ class Tally:
 
     def gathered(self, ranks: Ranks) -> Tally:
         """Add up what all processes counted, in every one of them."""
-        parts = ranks.gather(self)
-        classes = len(self.confusion[TEST_SPLITS[0]])
-        total = Tally(classes, len(self.fields.counts))
-        for part in parts:
+        return self.plus(part for rank, part in enumerate(ranks.gather(self)) if rank != ranks.rank)
+
+    def plus(self, others: Iterable[Tally]) -> Tally:
+        """Add up this tally and others of the same classes and fields."""
+        total = Tally(len(self.confusion[TEST_SPLITS[0]]), len(self.fields.counts))
+        for part in (self, *others):
             for name in TEST_SPLITS:
                 total.confusion[name] += part.confusion[name]
                 total.reliability[name] += part.reliability[name]
@@ -103,40 +98,8 @@ def _patches_with(uses: Sequence[set[int]], splits: Sequence[str]) -> list[int]:
 def _temperature(
     network: Network, config: CheckpointConfig, source: LabelledSource, indices: list[int], ranks: Ranks, batch: int
 ) -> float:
-    stop: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]] = []
+    stop: SampledPixels = []
     mine = indices[ranks.rank :: ranks.world]
     for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
-        mapped = map_classes(probabilities)
-        known = np.where(mapped >= 0, source.label(index), -1)
-        stop.append(_thinned(probabilities, known, source.split(index) == SPLITS["stop"]))
-    pixels = [pair for part in ranks.gather(stop) for pair in part]
-    return fit_temperature(pixels) if any(len(truth) for _, truth in pixels) else 1.0
-
-
-def _thinned(
-    probabilities: Probabilities, label: npt.NDArray[np.int16], wanted: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
-    known = np.flatnonzero(wanted & (label >= 0))
-    known = known[:: math.ceil(known.size / _STOP_PIXELS)] if known.size else known
-    return probabilities.reshape(len(probabilities), -1).T[known], label.reshape(-1)[known]
-
-
-def fit_temperature(pixels: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]]) -> float:
-    """Fit the temperature that makes the true classes of pixels most likely (Guo et al., 2017).
-
-    ``pixels``: pairs of probabilities (n, K) made at temperature 1 and classes (n,). Their logarithms are logits up to a constant
-    that the softmax removes.
-    """
-    logits = torch.from_numpy(np.concatenate([pair[0] for pair in pixels])).double().clamp(min=1e-30).log()
-    truth = torch.from_numpy(np.concatenate([pair[1] for pair in pixels])).long()
-    exponent = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([exponent], max_iter=50, line_search_fn="strong_wolfe")
-
-    def likelihood() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits / exponent.exp(), truth)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimiser.step(likelihood)  # type: ignore[no-untyped-call]
-    return float(min(max(math.exp(exponent.item()), _TEMPERATURES[0]), _TEMPERATURES[1]))
+        stop.append(sampled_pixels(probabilities, source.label(index), source.split(index) == SPLITS["stop"]))
+    return fit_temperature([pair for part in ranks.gather(stop) for pair in part])

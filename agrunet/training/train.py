@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ from agrunet.checkpoint.config import CheckpointConfig, describe
 from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.folder import PatchFolder
 from agrunet.data.folds import FieldFold, FoldView, fold_roles
-from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import Batch, CloudInput, Normalisation, channels
 from agrunet.data.patches import FieldSource, LabelledSource
 from agrunet.data.prefetch import prefetched
@@ -25,14 +25,15 @@ from agrunet.data.public.datasets import open_dataset
 from agrunet.data.random_crops import RandomCrops
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
-from agrunet.inference import predict
+from agrunet.intervals import with_intervals
 from agrunet.json_text import read_model
 from agrunet.memory import keep_freed_memory
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
+from agrunet.training.choice import choose_by_fields
 from agrunet.training.distributed import Ranks, ranks
-from agrunet.training.evaluation import Tally, evaluate
+from agrunet.training.evaluation import evaluate
 from agrunet.training.learner import Learner, TrainingPrecision
 
 Progress = Callable[[int, int, float], None]
@@ -135,17 +136,23 @@ def train(
         told = _Told(progress if group.first else None, steps + short * len(folds))
         estimate = None
         if folds:
-            estimate = _estimate(folds, config, short, crop, group, told)
+            fit = partial(_fit, config=config, steps=short, crop=crop, group=group, told=told)
+            estimate = choose_by_fields(folds[0].source, {"agrunet": fit}, group).estimate
         network, checkpoint = _fit(source, config, steps, crop, group, told)
         checkpoint, tally = evaluate(network, checkpoint, source, group)
         if estimate is not None:
-            tally = estimate
-            checkpoint = estimate.scored(checkpoint, {"hold-out": "grouped k-fold"})
+            tally = estimate.tally
+            checkpoint = tally.scored(checkpoint, {"hold-out": "grouped k-fold"})
             length = f" These networks were trained for {short} steps each, the model for {steps}."
-            checkpoint = checkpoint.model_copy(update={"hold_out": checkpoint.hold_out + length})
+            checkpoint = checkpoint.model_copy(
+                update={"hold_out": checkpoint.hold_out + length, "temperature": estimate.temperature}
+            )
+        evidence = tally.evidence(source.header)
+        if evidence is not None:
+            checkpoint = checkpoint.model_copy(update={"scores": with_intervals(checkpoint.scores, evidence)})
         if group.first:
             checkpoint = _with_digest(checkpoint, source)
-            save_checkpoint(output, network, checkpoint, tally.evidence(source.header))
+            save_checkpoint(output, network, checkpoint, evidence)
     return checkpoint
 
 
@@ -155,20 +162,6 @@ def _field_folds(source: LabelledSource) -> list[FieldFold]:
         return []
     numbers = sorted({field.fold for field in source.header.fields if field.fold is not None})
     return [FieldFold(source, number) for number in numbers]
-
-
-def _estimate(
-    folds: Sequence[FieldFold], config: TrainingConfig, steps: int, crop: int, group: Ranks, told: _Told
-) -> Tally:
-    """Map each fold of the fields by a network that learnt from the others, and count how."""
-    header = folds[0].header
-    tally = Tally(len(header.classes), len(header.fields))
-    for fold in folds:
-        network, checkpoint = _fit(fold, config, steps, crop, group, told)
-        held = [index for index in range(len(fold)) if (fold.split(index) == SPLITS["hold-out"]).any()]
-        for index, probabilities in predict(network, checkpoint, fold, held[group.rank :: group.world], group.device):
-            tally.add(fold, index, probabilities)
-    return tally.gathered(group)
 
 
 def _fit(

@@ -333,6 +333,6 @@ def _show(delivery: Delivery, as_json: bool) -> None:
         typer.echo(f"{name:<10} {path}")
     for score in delivery.scores:
         typer.echo(
-            f"{score.split:<14} OA {score.oa:.3f}  mIoU {score.miou:.3f}  Dice {score.dice:.3f}  "
+            f"{score.split:<14} OA {score.figure('oa')}  mIoU {score.figure('miou')}  Dice {score.dice:.3f}  "
             f"over {score.n_pixels} pixels{'. ' + score.note if score.note else ''}"
         )

@@ -94,7 +94,7 @@ def _lines(generation: Generation) -> list[str]:
         first = f"{generation.name}  can't be used: {generation.problem}"
     else:
         score = generation.scores[0] if generation.scores else None
-        figures = f"{score.split} mIoU {score.miou:.3f}, OA {score.oa:.3f}" if score else "nothing held out"
+        figures = f"{score.split} mIoU {score.figure('miou')}, OA {score.figure('oa')}" if score else "nothing held out"
         state = "in use" if generation.in_use else "not in use"
         kind = "proven" if generation.proven else "unproven"
         first = f"{generation.name}  {state}  {kind}, {figures}{'  synthetic' if generation.synthetic else ''}"

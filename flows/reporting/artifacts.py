@@ -214,7 +214,7 @@ def score_rows(scores: Iterable[Score]) -> list[dict[str, str]]:
     """One row per split over all its classes, and one for each class."""
     rows = []
     for score in scores:
-        whole = {"OA": f"{score.oa:.3f}", "IoU": f"{score.miou:.3f}", "Dice": f"{score.dice:.3f}"}
+        whole = {"OA": score.figure("oa"), "IoU": score.figure("miou"), "Dice": f"{score.dice:.3f}"}
         rows.append({"split": score.split, "class": "all", **whole, "pixels": str(score.n_pixels)})
         rows += [
             {
@@ -313,7 +313,7 @@ def summary(delivery: Delivery, notice: str, web: WebFolder | None = None) -> st
     parts.append("\n".join(f"- {_linked(file, file.name, web)}" for file in files))
     if delivery.scores:
         rows = [
-            f"| {markdown_text(score.split)} | {score.oa:.3f} | {score.miou:.3f} | {score.dice:.3f} | {score.n_pixels} "
+            f"| {markdown_text(score.split)} | {score.figure('oa')} | {score.figure('miou')} | {score.dice:.3f} | {score.n_pixels} "
             f"| {markdown_text(score.note)} |"
             for score in delivery.scores
         ]

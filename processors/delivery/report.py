@@ -130,10 +130,7 @@ def _scores(facts: DeliveryFacts) -> list[dict[str, Any]]:
     rows = []
     for score in ranked:
         name, meaning = SPLITS.get(score.split, (score.split, ""))
-        figures = [
-            f"{getattr(score, key):.3f}" + (f" ± {score.spread[key]:.3f}" if key in score.spread else "")
-            for key in ("oa", "miou", "dice")
-        ]
+        figures = [score.figure(key) for key in ("oa", "miou", "dice")]
         rows.append(
             {"name": name, "meaning": meaning, "note": score.note, "figures": figures, "pixels": score.n_pixels}
         )
