@@ -24,6 +24,12 @@ _STOP_PIXELS = 4096
 
 _TEMPERATURES = (0.05, 20.0)
 
+_LEAST = 1e-30
+"""Probability whose logarithm is still finite."""
+
+Pixels = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
+"""Probabilities (n, K) of pixels and their classes (n,)."""
+
 
 class Tally:
     """Counts of how held-out pixels were mapped, by split, and by field where the patches have fields."""
@@ -103,7 +109,7 @@ def _patches_with(uses: Sequence[set[int]], splits: Sequence[str]) -> list[int]:
 def _temperature(
     network: Network, config: CheckpointConfig, source: LabelledSource, indices: list[int], ranks: Ranks, batch: int
 ) -> float:
-    stop: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]] = []
+    stop: list[Pixels] = []
     mine = indices[ranks.rank :: ranks.world]
     for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
         mapped = map_classes(probabilities)
@@ -113,21 +119,41 @@ def _temperature(
     return fit_temperature(pixels) if any(len(truth) for _, truth in pixels) else 1.0
 
 
-def _thinned(
-    probabilities: Probabilities, label: npt.NDArray[np.int16], wanted: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
+def _thinned(probabilities: Probabilities, label: npt.NDArray[np.int16], wanted: npt.NDArray[np.bool_]) -> Pixels:
     known = np.flatnonzero(wanted & (label >= 0))
     known = known[:: math.ceil(known.size / _STOP_PIXELS)] if known.size else known
     return probabilities.reshape(len(probabilities), -1).T[known], label.reshape(-1)[known]
 
 
-def fit_temperature(pixels: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]]) -> float:
+def held_out_pixels(source: LabelledSource, index: int, probabilities: Probabilities) -> Pixels:
+    """Take pixels of a patch that are held out and mapped, evenly spread where they are many."""
+    known = np.where(map_classes(probabilities) >= 0, source.label(index), -1)
+    return _thinned(probabilities, known, source.split(index) == SPLITS["hold-out"])
+
+
+def calibrate_folds(tally: Tally, folds: Sequence[Sequence[Pixels]]) -> float:
+    """Fit the temperature on what was held out, fold by fold; count ``tally``'s reliability at the others' temperature."""
+    pixels = [[pair for pair in fold if len(pair[1])] for fold in folds]
+    whole = [pair for fold in pixels for pair in fold]
+    if sum(bool(fold) for fold in pixels) < 2:
+        return 1.0
+    counts: Counts = np.zeros((3, BINS))
+    for number, fold in enumerate(pixels):
+        temperature = fit_temperature([pair for other, pairs in enumerate(pixels) if other != number for pair in pairs])
+        for probabilities, truth in fold:
+            powers = np.clip(probabilities, _LEAST, 1) ** np.float32(1 / temperature)
+            counts += reliability_counts((powers / powers.sum(axis=1, keepdims=True)).T[..., None], truth[:, None])
+    tally.reliability["hold-out"] = counts
+    return fit_temperature(whole)
+
+
+def fit_temperature(pixels: list[Pixels]) -> float:
     """Fit the temperature that makes the true classes of pixels most likely (Guo et al., 2017).
 
     ``pixels``: pairs of probabilities (n, K) made at temperature 1 and classes (n,). Their logarithms are logits up to a constant
     that the softmax removes.
     """
-    logits = torch.from_numpy(np.concatenate([pair[0] for pair in pixels])).double().clamp(min=1e-30).log()
+    logits = torch.from_numpy(np.concatenate([pair[0] for pair in pixels])).double().clamp(min=_LEAST).log()
     truth = torch.from_numpy(np.concatenate([pair[1] for pair in pixels])).long()
     exponent = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([exponent], max_iter=50, line_search_fn="strong_wolfe")
