@@ -37,12 +37,16 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, text: str) -> argparse.ArgumentParser:
         return subparsers.add_parser(name, help=text, description=text)
 
-    train = command("train", "train AgrUNet on random crops of a data set and write a checkpoint")
+    train = command("train", "train AgrUNet, a pixel network or a forest on a data set and write a checkpoint")
     _add_data(train, "folder of the checkpoint to write")
     train.add_argument(
         "--config", type=Path, help="JSON of the training's settings; what it leaves out is the preset's"
     )
     train.add_argument("--preset", default="standard", help="settings to start from: standard, or quick for a try")
+    train.add_argument("--kind", default="agrunet", help="agrunet, pixel or forest; of series, pixel or forest")
+    train.add_argument(
+        "--months", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only dates of these, such as 1 7"
+    )
     _add_end(train)
     train.set_defaults(run=commands.train)
 
@@ -86,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data(parser: argparse.ArgumentParser, output: str) -> None:
-    parser.add_argument("--data", required=True, help="pastis:FOLDER, or a folder of training patches")
+    parser.add_argument(
+        "--data", required=True, help="pastis:FOLDER, series:FILE.parquet, or a folder of training patches"
+    )
     parser.add_argument("--output", type=Path, required=True, help=output)
 
 

@@ -22,18 +22,27 @@ _STEPS_PER_LINE = 10
 """Steps of a training between two lines of progress."""
 
 
-def train(data: str, output: Path, config: Path | None, preset: str, end_with_input: bool = False) -> None:
-    """Train on random crops and write the checkpoint ``output``; a line of progress for every few steps."""
+def train(
+    data: str,
+    output: Path,
+    config: Path | None,
+    preset: str,
+    kind: str = "agrunet",
+    months: Sequence[int] | None = None,
+    end_with_input: bool = False,
+) -> None:
+    """Train a model of a kind and write the checkpoint ``output``; a line of progress for every few steps."""
     if end_with_input:
         Thread(target=_end_with_input, daemon=True).start()
-    from agrunet.training.train import read_training_config
+    from agrunet.training.presets import read_training_config
     from agrunet.training.train import train as train_model
 
     def log(step: int, steps: int, loss: float) -> None:
         if step % _STEPS_PER_LINE == 0 or step == steps:
             _LOG.info("step %d of %d, loss %.4f", step, steps, loss)
 
-    train_model(data, output, read_training_config(config, preset), log)
+    season = None if months is None else (months[0], months[1])
+    train_model(data, output, read_training_config(config, preset, kind), log, season)
 
 
 def map_fields(data: Path, model: Path, output: Path, end_with_input: bool = False) -> None:

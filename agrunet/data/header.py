@@ -39,6 +39,13 @@ class FolderHeader(TrainingContract):
     folds: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...] | None, Field(description="fold of each patch, for cross-validation")
     ] = None
+    mosaic: Annotated[
+        bool,
+        Field(
+            description="pixels lie side by side that are no neighbours on the ground: only their series say something",
+            exclude_if=lambda mosaic: not mosaic,
+        ),
+    ] = False
     fields: Annotated[
         tuple[LabelledField, ...],
         Field(description="fields that a score can rest on, by the number that patches give their pixels"),

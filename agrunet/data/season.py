@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agrunet.data.header import FolderHeader
-from agrunet.data.patches import LabelledSource, Patch
+from agrunet.data.patches import FieldSource, LabelledSource, Patch
 from agrunet.errors import AgrunetError
 
 Dates = npt.NDArray[np.datetime64]
@@ -87,3 +87,9 @@ class SeasonCut:
     def split(self, index: int) -> npt.NDArray[np.uint8]:
         """Split (H, W) of each pixel."""
         return self._source.split(index)
+
+    def field(self, index: int) -> npt.NDArray[np.int32]:
+        """Field (H, W) of each pixel, -1 for none. Raises `AgrunetError` where the patches have none."""
+        if not isinstance(self._source, FieldSource):
+            raise AgrunetError("the patches list no fields. Take a folder of training patches.")
+        return self._source.field(index)

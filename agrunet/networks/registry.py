@@ -1,25 +1,28 @@
-"""The networks by their configurations: AgrUNet, and the rivals that it is measured against."""
+"""The networks by their configurations: AgrUNet, the rivals that it is measured against, and those that classify each pixel alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
 from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 from agrunet.networks.conv_rnn import ConvRNN, ConvRNNConfig
+from agrunet.networks.forest import Forest, ForestConfig
 from agrunet.networks.fpn3d import FPN3D, FPN3DConfig
+from agrunet.networks.pixel import PixelConfig, PixelNetwork
 from agrunet.networks.tsvit import TSViT, TSViTConfig
 from agrunet.networks.unet3d import UNet3D, UNet3DConfig
 from agrunet.networks.utae import UTAE, UTAEConfig
 
 NetworkConfig = Annotated[
-    AgrUNetConfig | UNet3DConfig | UTAEConfig | FPN3DConfig | ConvRNNConfig | TSViTConfig, Field(discriminator="kind")
+    AgrUNetConfig | UNet3DConfig | UTAEConfig | FPN3DConfig | ConvRNNConfig | TSViTConfig | PixelConfig | ForestConfig,
+    Field(discriminator="kind"),
 ]
 
-Network = AgrUNet | UNet3D | UTAE | FPN3D | ConvRNN | TSViT
+Network = AgrUNet | UNet3D | UTAE | FPN3D | ConvRNN | TSViT | PixelNetwork | Forest
 """Networks take ``(values (B, T, C, H, W), valid (B, T), days (B, T))`` and give logits (B, K, H, W); those with deep supervision
 give, in training, a list of them from fine to coarse. `for_inference` makes a copy that gives the same logits, sooner."""
 
@@ -30,7 +33,15 @@ _CLASSES: dict[str, Callable[[Any], Network]] = {
     "fpn3d": FPN3D,
     "conv_rnn": ConvRNN,
     "tsvit": TSViT,
+    "pixel": PixelNetwork,
+    "forest": Forest,
 }
+
+Takes = Literal["windows", "series"]
+
+TAKES: dict[str, Takes] = {kind: "series" if kind in ("pixel", "forest") else "windows" for kind in _CLASSES}
+"""What networks of a kind look at: windows, whose pixels are neighbours on the ground; or the series of each pixel alone, wherever
+it comes from, a window's as well."""
 
 TITLES = {
     "agrunet": "AgrUNet",
@@ -39,6 +50,8 @@ TITLES = {
     "fpn3d": "3D FPN",
     "conv_rnn": "ConvRNN",
     "tsvit": "TSViT",
+    "pixel": "Pixel network (L-TAE)",
+    "forest": "Random forest",
 }
 
 

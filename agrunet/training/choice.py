@@ -105,6 +105,12 @@ def choose_by_fields(source: FieldSource, fits: Mapping[str, Fit], group: Ranks)
     )
 
 
+def trainings_by_fields(source: FieldSource, kinds: int) -> int:
+    """Number of models of each kind that a choice among so many kinds makes, at most."""
+    folds = len({entry.fold for entry in source.header.fields if entry.fold is not None})
+    return folds + (folds * (folds - 1) // 2 if kinds > 1 else 0)
+
+
 def choose_by_patches(source: LabelledSource, fits: Mapping[str, Fit], group: Ranks) -> Choice:
     """Choose by parts of the patches to learn from; the first kind where there are too few patches to compare any."""
     learnt = [index for index in range(len(source)) if (source.split(index) == SPLITS["train"]).any()]

@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError
 
 from agrunet.data.folder import HEADER, patch_file, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.legend import legend_of
 from agrunet.data.patches import Patch
-from agrunet.data.public.legend import legend_of
 from agrunet.data.public.mtlcc_folds import read_folds
 from agrunet.data.public.mtlcc_record import ALL_BANDS, CROPS, UNKNOWN_ID, read_tile
 from agrunet.data.season import season_of

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field, RootModel
 
+from agrunet.data.footprints import boxes_footprint, read_crs
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.inputs import Normalisation
+from agrunet.data.legend import legend_of
 from agrunet.data.patches import Patch
-from agrunet.data.public.footprints import boxes_footprint, read_crs
-from agrunet.data.public.legend import legend_of
 from agrunet.data.season import Season, season_of
 from agrunet.errors import AgrunetError
 from agrunet.json_text import read_model

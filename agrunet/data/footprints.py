@@ -1,4 +1,4 @@
-"""Footprints of the patches of a public data set, from the geometries beside them."""
+"""Footprints of data sets, from the geometries of what they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Legends of the public data sets, as a checkpoint carries them."""
+"""Legends of data sets that come without one, as a checkpoint carries them."""
 
 from __future__ import annotations
 

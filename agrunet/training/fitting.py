@@ -1,0 +1,166 @@
+"""One model of one kind, made of the pixels that a data set gives to learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.data.header import FolderHeader
+from agrunet.data.inputs import Batch, Normalisation, channels
+from agrunet.data.patches import LabelledSource
+from agrunet.data.pixel_series import PixelBatches, gather_pixels
+from agrunet.data.prefetch import prefetched
+from agrunet.data.random_crops import RandomCrops
+from agrunet.data.training_pixels import training_normalisation, training_pixels
+from agrunet.errors import AgrunetError
+from agrunet.networks.agrunet import AgrUNetConfig
+from agrunet.networks.pixel import PixelConfig
+from agrunet.networks.registry import TAKES, Network, NetworkConfig, fresh_network
+from agrunet.training.distributed import Ranks
+from agrunet.training.forest import ForestSettings, fit_forest
+from agrunet.training.learner import Learner
+from agrunet.training.presets import KINDS, Settings, TrainingConfig
+
+Progress = Callable[[int, int, float], None]
+"""Function that is called after each step with its number (from 1), how many there are, and the loss."""
+
+_AHEAD = 2
+"""Batches of crops made ahead."""
+
+
+def fit(
+    source: LabelledSource, settings: Settings, steps: int, group: Ranks, count: StepCount
+) -> tuple[Network, CheckpointConfig]:
+    """Make a model of the pixels to learn from, in so many ``steps``; they are told to ``count``.
+
+    Raises `AgrunetError` where these pixels can't be learnt from.
+    """
+    counts = training_pixels(source)
+    normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
+    if isinstance(settings, ForestSettings):
+        return fit_forest(source, normalisation, settings)
+    shape, seed = _shape(source.header, settings), (settings.seed, group.rank)
+    made: Iterator[tuple[Batch, Tensor]]
+    if settings.kind == "pixel":
+        series = gather_pixels(source, settings.pixels, settings.seed)
+        made = PixelBatches(series, settings.date_dropout, settings.day_shift, seed).batches(steps, settings.batch)
+    else:
+        crop = _crop_size(source, settings)
+        made = RandomCrops(source, counts, crop, settings.date_dropout, seed).batches(steps, settings.batch)
+    network = _learn(shape, prefetched(made, _AHEAD), steps, normalisation, settings, group, count)
+    facts = settings.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
+    return network, describe(source.header, shape, normalisation, settings.cloud_input, facts)
+
+
+def _shape(header: FolderHeader, config: TrainingConfig) -> AgrUNetConfig | PixelConfig:
+    bands, classes = channels(len(header.bands), config.cloud_input), len(header.classes)
+    if config.kind == "pixel":
+        return PixelConfig(bands=bands, classes=classes, members=config.members)
+    return AgrUNetConfig(bands=bands, classes=classes, filters=config.filters, hidden=config.hidden)
+
+
+def steps_of(source: LabelledSource, config: Settings, group: Ranks) -> int:
+    """Optimiser steps of a model of these patches; 0 of one that takes none. Raises `AgrunetError` where its kind doesn't take them."""
+    if source.header.mosaic and TAKES[config.kind] != "series":
+        alone = ", ".join(kind for kind in KINDS if TAKES[kind] == "series")
+        raise AgrunetError(
+            f"kind {config.kind} looks at windows, and the data set holds the series of single pixels. Give --kind: one of {alone}."
+        )
+    pixels = int(training_pixels(source).sum())
+    if isinstance(config, ForestSettings):
+        return 0
+    return step_count(config, pixels, _crop_size(source, config), group.world)
+
+
+def fold_steps(config: Settings, steps: int) -> int:
+    return math.ceil(steps * config.fold_part) if isinstance(config, TrainingConfig) else 0
+
+
+def step_count(config: TrainingConfig, pixels: int, crop: int, world: int) -> int:
+    """Number of optimiser steps for so many training pixels: `passes` over them, at least `steps`, at most `max_steps`."""
+    seen = config.batch * crop * crop * world
+    return min(max(config.steps, math.ceil(config.passes * pixels / seen)), max(config.max_steps, config.steps))
+
+
+def _crop_size(source: LabelledSource, config: TrainingConfig) -> int:
+    if config.kind == "pixel":
+        return 1
+    edge: int = min(config.crop, *source.read(0).values.shape[-2:])
+    divisor = _shape(source.header, config).divisor
+    if edge < divisor:
+        raise AgrunetError(
+            f"crops of {edge} pixels, the network needs at least {divisor}. "
+            "Write larger patches, or take fewer filters."
+        )
+    return edge // divisor * divisor
+
+
+def _learn(
+    shape: NetworkConfig,
+    batches: Iterator[tuple[Batch, Tensor]],
+    steps: int,
+    normalisation: Normalisation,
+    config: TrainingConfig,
+    group: Ranks,
+    count: StepCount,
+) -> Network:
+    network = fresh_network(shape, config.seed).to(group.device)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=steps)
+    learner = Learner(
+        network,
+        optimiser,
+        group,
+        normalisation=normalisation,
+        cloud_input=config.cloud_input,
+        precision=config.precision,
+        supervision=config.supervision,
+        clip=config.clip,
+    )
+    generator = torch.Generator(group.device).manual_seed(config.seed * 1000 + group.rank)
+    noisy = partial(
+        _noisy, bands=len(normalisation.mean), deviation=config.noise, shift=config.shift, generator=generator
+    )
+    for step, (batch, label) in enumerate(batches, start=1):
+        loss = learner.step(batch, label, noisy)
+        schedule.step()
+        count.step(step, steps, loss.item(), config)
+    group.share_buffers(network)
+    return network
+
+
+def _noisy(values: Tensor, bands: int, deviation: float, shift: float, generator: torch.Generator) -> Tensor:
+    """Add noise to the bands (B, T, C, H, W), and one shift of each band of a crop; a clear mask that follows the bands stays as it is."""
+    if not deviation and not shift:
+        return values
+    added = torch.randn(values.shape, generator=generator, device=values.device) * deviation
+    if shift:
+        B, _, C, _, _ = values.shape
+        added += torch.randn((B, 1, C, 1, 1), generator=generator, device=values.device) * shift
+    added[:, :, bands:] = 0
+    return values + added
+
+
+class StepCount:
+    """The steps of all trainings that make one model, counted as one."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._steps, self._done = progress, 0, 0
+
+    def expect(self, steps: int) -> None:
+        """Expect so many steps from here on."""
+        self._steps = self._done + steps
+
+    def step(self, step: int, steps: int, loss: float, config: TrainingConfig) -> None:
+        """Count a step. Raises `AgrunetError` where the loss isn't finite."""
+        if not math.isfinite(loss):
+            raise AgrunetError(f"the loss became {loss} at step {step} of {steps}. Lower the rate (now {config.rate}).")
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, max(self._steps, self._done), loss)

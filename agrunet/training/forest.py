@@ -1,0 +1,136 @@
+"""A forest grown by scikit-learn on interpolated series, and laid out as the arrays that `agrunet.networks.forest` walks through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+
+from agrunet.checkpoint.config import CheckpointConfig, describe
+from agrunet.data.header import FolderHeader
+from agrunet.data.inputs import Normalisation, prepare
+from agrunet.data.patches import LabelledSource
+from agrunet.data.pixel_series import PixelSeries, gather_pixels
+from agrunet.data.season import season_of
+from agrunet.errors import AgrunetError
+from agrunet.networks.day_grid import at_days
+from agrunet.networks.forest import Forest, ForestConfig
+from agrunet.settings import Frozen
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestClassifier
+
+_ROWS = 1024
+"""Series that are interpolated at once."""
+
+
+class ForestSettings(Frozen):
+    """Settings of a forest."""
+
+    kind: Literal["forest"] = "forest"
+    trees: Annotated[int, Field(ge=1)] = 300
+    least_leaf: Annotated[int, Field(ge=1, description="training pixels in a leaf at least")] = 1
+    balanced: Annotated[bool, Field(description="weigh classes against their frequency")] = False
+    step: Annotated[int, Field(ge=1, description="days between those that trees look at")] = 10
+    pixels: Annotated[int, Field(ge=1, description="training pixels at most")] = 20_000
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+def fit_forest(
+    source: LabelledSource, normalisation: Normalisation, settings: ForestSettings
+) -> tuple[Forest, CheckpointConfig]:
+    """Grow a forest on the pixels to learn from. The same seed gives the same forest.
+
+    Raises `AgrunetError` where scikit-learn isn't installed, or no pixel can be learnt from.
+    """
+    series = gather_pixels(source, settings.pixels, settings.seed)
+    grid = season_grid(source.header, settings.step)
+    grown = _grown(features_of(series, normalisation, grid), series.label, settings)
+    forest = forest_of(grown, len(source.header.bands), len(source.header.classes), grid)
+    facts = settings.model_dump(mode="json", exclude={"device"}) | {"learnt_pixels": len(series)}
+    return forest, describe(source.header, forest.config, normalisation, "interpolate", facts)
+
+
+def season_grid(header: FolderHeader, step: int) -> tuple[int, ...]:
+    """Days since the season's start, ``step`` apart, in the middle of the steps that the season is made of."""
+    first = header.months[0]
+    season = season_of(header.months, date(header.years[0] - (first > header.months[1]), first, 1))
+    return tuple(range(step // 2, (season.end - season.start).days, step))
+
+
+def features_of(series: PixelSeries, normalisation: Normalisation, grid: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Features (N, days of the grid x bands) as the forest makes them of what it is fed."""
+    days = torch.tensor(grid)
+    parts = []
+    for rows in np.array_split(np.arange(len(series)), -(-len(series) // _ROWS)):
+        batch, _ = series.batch(rows)
+        values = prepare(batch, normalisation, "interpolate")
+        parts.append(at_days(values, batch.valid, batch.days, days).flatten(1).numpy())
+    return np.concatenate(parts)
+
+
+def _grown(
+    features: npt.NDArray[np.float32], label: npt.NDArray[np.int16], settings: ForestSettings
+) -> RandomForestClassifier:
+    try:
+        from sklearn.ensemble import RandomForestClassifier
+    except ModuleNotFoundError as error:
+        raise AgrunetError(
+            "scikit-learn isn't installed, and forests are grown by it. Install the extra `forest`: pip install 'cropline[forest]'."
+        ) from error
+    forest = RandomForestClassifier(
+        settings.trees,
+        min_samples_leaf=settings.least_leaf,
+        class_weight="balanced" if settings.balanced else None,
+        random_state=settings.seed,
+        n_jobs=torch.get_num_threads(),
+    )
+    return forest.fit(features, label)
+
+
+def forest_of(grown: RandomForestClassifier, bands: int, classes: int, grid: tuple[int, ...]) -> Forest:
+    """Lay out a fitted forest of scikit-learn as a network with the same probabilities; classes that it never saw have none."""
+    trees = [_laid_out(estimator.tree_, grown.classes_, classes) for estimator in grown.estimators_]
+    starts = np.cumsum([0, *(len(tree["below"]) for tree in trees)])
+    config = ForestConfig(bands=bands, classes=classes, grid=grid, trees=len(trees), nodes=int(starts[-1]))
+    for tree, start in zip(trees, starts.tolist()[:-1], strict=True):
+        tree["below"] += start
+    weights = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]} | {"roots": starts[:-1]}
+    forest = Forest(config)
+    forest.load_state_dict(
+        {name: torch.from_numpy(weights[name]).to(buffer.dtype) for name, buffer in forest.named_buffers()}
+    )
+    return forest.eval()
+
+
+def _laid_out(tree: Any, present: npt.NDArray[np.integer], classes: int) -> dict[str, npt.NDArray[Any]]:
+    """Nodes of a tree in the order of their depth, so that the two below a node stand side by side."""
+    order = [0]
+    below = np.zeros(tree.node_count, np.int64)
+    for node in order:  # grows while it is walked along
+        if tree.children_left[node] >= 0:
+            below[node] = len(order)
+            order += [tree.children_left[node], tree.children_right[node]]
+    inner = tree.children_left[order] >= 0
+    below = np.where(inner, below[order], np.arange(len(order)))
+    frequency = tree.value[order, 0, :][~inner]
+    probability = np.zeros((len(frequency), classes), np.float32)
+    probability[:, present] = frequency / frequency.sum(axis=1, keepdims=True)
+    return {
+        "below": below,
+        "feature": np.where(inner, tree.feature[order], 0),
+        "threshold": np.where(inner, _not_above(tree.threshold[order]), np.inf),
+        "probability": probability,
+    }
+
+
+def _not_above(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """The highest float32 numbers not above the thresholds: float32 features fall on the same side of them."""
+    near = thresholds.astype(np.float32)
+    return np.where(near.astype(np.float64) > thresholds, np.nextafter(near, np.float32(-np.inf)), near)
