@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agrunet.data.header import FolderHeader
-from agrunet.data.patches import LabelledSource, Patch
+from agrunet.data.patches import LabelledSource, Patch, PatchSource
 from agrunet.errors import AgrunetError
 
 Dates = npt.NDArray[np.datetime64]
@@ -42,6 +42,33 @@ def season_of(months: tuple[int, int], not_before: date) -> Season:
     year = not_before.year + (date(not_before.year, first, 1) < not_before)
     ends = year + (last < first)
     return Season(date(year, first, 1), date(ends + last // 12, last % 12 + 1, 1))
+
+
+def month_ends(header: FolderHeader) -> dict[int, int]:
+    """Days from a season's start to the end of each of its months, by the calendar of the header's first year; in the season's order."""
+    start = season_of(header.months, date(header.years[0], header.months[0], 1)).start
+    months = [(header.months[0] - 1 + step) % 12 + 1 for step in range((header.months[1] - header.months[0]) % 12 + 1)]
+    return {month: (season_of((header.months[0], month), start).end - start).days for month in months}
+
+
+class EndsEarly:
+    """A data set whose seasons end before a day: a `PatchSource` over another one, to see what can be told by then."""
+
+    def __init__(self, source: PatchSource, day: int) -> None:
+        """Keep of each patch the dates before ``day``, counted from the season's start."""
+        self._source, self._day = source, day
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, index: int) -> Patch:
+        """Read the patch as it was known by then: where nothing was, its first date, on which nothing is clear."""
+        patch = self._source.read(index)
+        there = int(np.searchsorted(patch.days, self._day))
+        clear = patch.clear[: max(1, there)]
+        return Patch(
+            patch.values[: len(clear)], clear if there else np.zeros_like(clear), patch.days[: len(clear)], patch.label
+        )
 
 
 class SeasonCut:

@@ -76,6 +76,15 @@ class TrainingConfig(Frozen):
         float,
         Field(ge=0, le=0.5, description="part of the dates left out of a crop, on average; up to twice that in a step"),
     ] = 0.1
+    truncation: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="part of the crops whose season ends early, at a random day from the third month's first on: for maps of "
+            "seasons that aren't over",
+        ),
+    ] = 0.0
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )
@@ -161,13 +170,13 @@ def _estimate(
     folds: Sequence[FieldFold], config: TrainingConfig, steps: int, crop: int, group: Ranks, told: _Told
 ) -> Tally:
     """Map each fold of the fields by a network that learnt from the others, and count how."""
-    header = folds[0].header
-    tally = Tally(len(header.classes), len(header.fields))
+    tally = Tally(folds[0].header)
     for fold in folds:
         network, checkpoint = _fit(fold, config, steps, crop, group, told)
         held = [index for index in range(len(fold)) if (fold.split(index) == SPLITS["hold-out"]).any()]
         for index, probabilities in predict(network, checkpoint, fold, held[group.rank :: group.world], group.device):
             tally.add(fold, index, probabilities)
+        tally.early.add(network, checkpoint, fold, held, group)
     return tally.gathered(group)
 
 
@@ -178,7 +187,7 @@ def _fit(
     counts = training_pixels(source)
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     shape = _shape(source.header, config)
-    crops = RandomCrops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
+    crops = RandomCrops(source, counts, crop, config.date_dropout, (config.seed, group.rank), config.truncation)
     batches = prefetched(crops.batches(steps, config.batch), _AHEAD)
     network = _learn(shape, batches, steps, normalisation, config, group, told)
     settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
