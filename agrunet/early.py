@@ -41,12 +41,12 @@ def draw_early(curve: EarlyCurve, path: Path, *, synthetic: bool) -> None:
         for place, value in zip(places, values, strict=True):
             at = (place, value)
             upper.annotate(f"{value:.2f}", at, (0, shift), textcoords="offset points", ha="center", fontsize=8)
-    upper.set(ylim=(0, 1.08), ylabel="agreement", title=curve.split)
+    upper.set(ylim=(0, 1.08), ylabel="agreement")
     upper.grid(axis="y", color="#dddddd")
-    upper.legend(loc="lower right")
+    upper.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
     mapped = [100 * point.n_pixels / max(1, point.n_pixels + point.n_unmapped) for point in curve.points]
     lower.bar(places, mapped, width=0.6, color="#7aa874")
     lower.set(ylim=(0, 105), ylabel="mapped, %", xlabel="data to the end of")
     lower.set_xticks(list(places), [month_abbr[point.month] for point in curve.points])
-    figure.suptitle("How early can it map" + (" (SYNTHETIC data)" if synthetic else ""))
+    figure.suptitle(f"How early can it map, {curve.split}" + (" (SYNTHETIC data)" if synthetic else ""))
     figure.savefig(path, dpi=120)
