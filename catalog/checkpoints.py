@@ -14,7 +14,7 @@ from catalog.errors import ModelError
 from catalog.guards.json_text import parse_model, parse_object
 from catalog.model_choice import ModelEntry
 from catalog.model_fit import ModelContract
-from catalog.scores import checkpoint_scores
+from catalog.scores import checkpoint_scores, early_curve
 from catalog.storage.store import sha256
 from catalog.storage.whole import folder_aside
 
@@ -68,7 +68,9 @@ def read_entry(folder: Path) -> ModelEntry:
         raise ModelError(f"{folder} is not a checkpoint: no {', '.join(missing)}. Train the model again.")
     contract = _parsed(ModelContract, folder / CONFIG)
     try:
-        scores = checkpoint_scores(parse_object((folder / CONFIG).read_bytes(), ValueError))
+        config = parse_object((folder / CONFIG).read_bytes(), ValueError)
+        scores = checkpoint_scores(config)
+        early_curve(config)
     except (ValueError, KeyError, TypeError) as error:  # pydantic's own is a ValueError
         raise ModelError(f"{folder / CONFIG} can't be understood: its scores. Train the model again.") from error
     return ModelEntry(

@@ -67,6 +67,37 @@ BY_FIELDS = ("hold-out", "grouped k-fold")
 """Splits whose scores rest on fields: how sure they are depends on how many there are."""
 
 
+class EarlyScore(Frozen):
+    """Agreement with data to the end of a month only."""
+
+    month: Annotated[int, Field(ge=1, le=12, description="last one with data")]
+    oa: Annotated[float, Field(ge=0, le=1, description="overall accuracy, 0 to 1")]
+    miou: Annotated[float, Field(ge=0, le=1, description="mean intersection over union, 0 to 1")]
+    n_pixels: Annotated[int, Field(ge=0, description="pixels compared")]
+
+
+class EarlyCurve(Frozen):
+    """Agreement of one model on the same held-out pixels as the season goes on; the last point is the whole season."""
+
+    split: str
+    simulated: Annotated[bool, Field(description="of simulated land")]
+    points: Annotated[tuple[EarlyScore, ...], Field(min_length=2, description="by month, in the season's order")]
+
+    def at(self, month: int) -> EarlyScore | None:
+        """The point with data to the end of a month; None before the first one."""
+        return next((point for point in self.points if point.month == month), None)
+
+
+def early_curve(config: dict[str, Any]) -> EarlyCurve | None:
+    """The curve in a checkpoint's ``config.json``, or None. Raises `ValueError`, `KeyError` or `TypeError` where it is damaged."""
+    curve = config.get("early")
+    if curve is None:
+        return None
+    fields = ("month", "oa", "miou", "n_pixels")
+    points = tuple(EarlyScore(**{name: point[name] for name in fields}) for point in curve["points"])
+    return EarlyCurve(split=curve["split"], simulated=bool(config.get("synthetic")), points=points)
+
+
 def checkpoint_scores(config: dict[str, Any]) -> tuple[Score, ...]:
     """Scores in a checkpoint's ``config.json``, each noted with how the scored pixels were chosen and how sure they are."""
     fields = ("split", "oa", "miou", "dice", "n_pixels")

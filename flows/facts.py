@@ -15,7 +15,7 @@ from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_object
 from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
-from catalog.scores import checkpoint_scores
+from catalog.scores import checkpoint_scores, early_curve
 from catalog.storage.store import sha256
 from flows.rates import UNITS, RunRecord, remember, source_kind
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
@@ -48,6 +48,7 @@ def describe(
     """Describe a delivery beside its pixels: what was asked, what it is made from, with what, how good it is."""
     request, processor, now = run.request, patches.processor, datetime.now(UTC)
     config = _model_config(patches.job.model)
+    model = _model_used(patches.model, config)
     return DeliveryFacts(
         request=request.model_dump(mode="json"),
         request_digest=request.digest,
@@ -65,10 +66,10 @@ def describe(
         state=run.season,
         season=season,
         left_out=_left_out(order, unusable, season),
-        model=_model_used(patches.model, config),
+        model=model,
         scores=checkpoint_scores(config),
         notes=(
-            *status_notes(run.season, season, with_model=patches.model is not None),
+            *status_notes(run.season, season, model),
             *season.notes,
             *_processed_otherwise(season),
             *_older_versions(unusable, season),
@@ -170,6 +171,7 @@ def _model_used(model: ModelChoice | None, config: dict[str, Any]) -> ModelUsed 
         name=model.folder.name,
         checksum=sha256(model.folder / WEIGHTS),
         summary={name: config[name] for name in SHOWN_OF_MODEL if name in config},
+        early=early_curve(config),
         compared=model.compared,
         decision=model.decision,
     )

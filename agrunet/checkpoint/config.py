@@ -11,6 +11,7 @@ from agrunet.calibration import Calibration
 from agrunet.data.contract import TrainingContract
 from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import CloudInput, Normalisation, channels
+from agrunet.early import EarlyCurve
 from agrunet.metrics import Scores
 from agrunet.networks.registry import NetworkConfig
 from agrunet.settings import Frozen
@@ -61,6 +62,14 @@ class CheckpointConfig(TrainingContract):
         ),
     ] = ""
 
+    early: Annotated[
+        EarlyCurve | None,
+        Field(
+            description="scores with data to the end of each month only; none of models of earlier versions, and of short seasons",
+            exclude_if=lambda early: early is None,
+        ),
+    ] = None
+
     @model_validator(mode="after")
     def _consistent(self) -> CheckpointConfig:
         wanted = channels(len(self.bands), self.cloud_input)
@@ -84,7 +93,7 @@ _FILE_ORDER = (
     *("network", "bands", "resampling", "normalisation", "months", "date_encoding", "cloud_input"),
     *("min_clear", "min_acquisitions", "max_dates", "level", "baselines", "atmospheric_processor", "temperature"),
     *("classes", "legend", "patch_size", "footprint", "years", "synthetic", "code_version", "hold_out"),
-    *("training", "scores", "calibration", "evidence", "training_data", "kinds", "measured"),
+    *("training", "scores", "calibration", "evidence", "training_data", "kinds", "measured", "early"),
 )
 """Keys of `config.json` as they have always stood there: the same configuration is the same bytes, by which a model is named."""
 

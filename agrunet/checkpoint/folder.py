@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from agrunet.calibration import draw_reliability
 from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.checkpoint.model_card import model_item
+from agrunet.early import draw_early
 from agrunet.errors import AgrunetError
 from agrunet.evidence import EVIDENCE, FieldEvidence, write_evidence
 from agrunet.files import folder_written_whole, verify_listed
@@ -22,6 +23,10 @@ from agrunet.networks.registry import TITLES, Network, make_network
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 RELIABILITY = "reliability.png"
 """Reliability diagram, beside them where held-out pixels were scored."""
+
+
+EARLY = "early.png"
+"""Curve of accuracy over the season, beside them where there is one."""
 
 
 def save_checkpoint(
@@ -38,6 +43,8 @@ def save_checkpoint(
         (aside / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
         if config.calibration:
             draw_reliability(config.calibration, aside / RELIABILITY, synthetic=config.synthetic)
+        if config.early is not None:
+            draw_early(config.early, aside / EARLY, synthetic=config.synthetic)
         if evidence is not None:
             write_evidence(aside / EVIDENCE, evidence)
         item = model_item(
@@ -47,6 +54,7 @@ def save_checkpoint(
             architecture=TITLES[config.network.kind],
             config_href=CONFIG,
             diagram_href=RELIABILITY if config.calibration else None,
+            early_href=EARLY if config.early is not None else None,
             evidence=None if evidence is None else aside / EVIDENCE,
             framework=torch.__version__,
         )

@@ -31,6 +31,7 @@ def model_item(
     architecture: str,
     config_href: str,
     diagram_href: str | None,
+    early_href: str | None = None,
     evidence: Path | None,
     framework: str,
 ) -> dict[str, Any]:
@@ -108,6 +109,14 @@ def model_item(
         item["assets"]["reliability"] = {
             "href": diagram_href,
             "title": "Reliability diagram of the held-out pixels",
+            "type": "image/png",
+            "roles": ["overview"],
+        }
+    if early_href is not None:
+        item["properties"]["cropline:early"] = config["early"]
+        item["assets"]["early"] = {
+            "href": early_href,
+            "title": "Accuracy with data to the end of each month",
             "type": "image/png",
             "roles": ["overview"],
         }

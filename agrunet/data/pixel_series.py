@@ -56,7 +56,7 @@ def gather_pixels(source: LabelledSource, most: int, seed: int) -> PixelSeries:
         known = known[rng.random(len(known)) < kept[label.reshape(-1)[known]]]
         if len(known):
             patch = source.read(index)
-            seen = seen_only(source, patch, label).reshape(-1)[known]
+            seen = seen_only(source, patch.clear, label).reshape(-1)[known]
             pixels = known[seen != UNKNOWN]
             T, C = patch.values.shape[:2]
             values = patch.values.reshape(T, C, -1)[:, :, pixels].transpose(2, 0, 1)

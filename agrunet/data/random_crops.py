@@ -1,4 +1,4 @@
-"""Random crops of the training patches, flipped, turned and with dates left out: what one training step sees."""
+"""Random crops of the training patches, flipped, turned, with dates left out and seasons cut short: what one training step sees."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from torch import Tensor
 
 from agrunet.data.inputs import Batch, stack
 from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
+from agrunet.data.season import month_ends
 from agrunet.data.training_pixels import seen_only, training_label
 
 _CACHE_BYTES = 2**30
 """Bytes of patches that one process keeps in memory."""
+
+
+_LEAST_MONTHS = 3
+"""Months that a season which is cut short keeps at least a part of; shorter seasons are not cut."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,15 +41,20 @@ class RandomCrops:
         size: int,
         date_dropout: float,
         seed: tuple[int, ...],
+        truncation: float = 0.0,
     ) -> None:
         """Draw from the patches of ``folder`` by their ``counts`` of training pixels.
 
-        ``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws.
+        ``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws;
+        ``truncation``: part of the crops whose season ends early, at a day drawn from the third month's first on.
         """
         self._folder = folder
         self._weights = counts / counts.sum()
         self._size = size
         self._date_dropout = date_dropout
+        self._truncation = truncation
+        days = list(month_ends(folder.header).values())
+        self._ends = days[1] if len(days) > _LEAST_MONTHS - 1 else days[-1], days[-1]
         self._rng = np.random.default_rng(seed)
         first = folder.read(0)
         entry_bytes = first.values.nbytes + first.clear.nbytes
@@ -62,24 +72,39 @@ class RandomCrops:
         patch = self._folder.read(index)
         label = training_label(self._folder, index, patch.label)
         pixels = np.flatnonzero(label != UNKNOWN)
-        return _Entry(patch, seen_only(self._folder, patch, label), pixels)
+        return _Entry(patch, seen_only(self._folder, patch.clear, label), pixels)
 
     def _draw(self, kept: float) -> Patch:
         entry = self._entry(int(self._rng.choice(len(self._weights), p=self._weights)))
         T, _, H, W = entry.patch.values.shape
-        row, column = divmod(int(self._rng.choice(entry.pixels)), W)
+        pixel = int(self._rng.choice(entry.pixels))
+        row, column = divmod(pixel, W)
         top, left = self._start(row, H), self._start(column, W)
         # The same number of dates for a whole batch: nothing is padded where all series have one length.
         dates = np.sort(self._rng.permutation(T)[: max(1, round(T * kept))])
         rows, columns = slice(top, top + self._size), slice(left, left + self._size)
+        label = entry.label[rows, columns]
+        if self._truncation and self._rng.random() < self._truncation:
+            there = self._until_then(entry.patch, pixel)
+            dates = dates[: max(1, int(np.searchsorted(dates, there)))]
+            label = seen_only(self._folder, entry.patch.clear[:there, rows, columns], label)
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
         return Patch(
             # Cut before the dates are chosen: choosing copies.
             values=_turned(entry.patch.values[:, :, rows, columns][dates], turns, flip),
             clear=_turned(entry.patch.clear[:, rows, columns][dates], turns, flip),
             days=entry.patch.days[dates],
-            label=_turned(entry.label[rows, columns], turns, flip),
+            label=_turned(label, turns, flip),
         )
+
+    def _until_then(self, patch: Patch, pixel: int) -> int:
+        """Number of dates before a day at which the season ends: late enough that the pixel is seen often enough to be mapped."""
+        seen = patch.days[patch.clear.reshape(len(patch.days), -1)[:, pixel]]
+        needed, (first, last) = self._folder.header.min_acquisitions, self._ends
+        if len(seen) < needed:
+            return len(patch.days)
+        least = max(first, int(seen[needed - 1]) + 1)
+        return int(np.searchsorted(patch.days, self._rng.integers(least, max(least, last) + 1)))
 
     def _start(self, pixel: int, edge: int) -> int:
         return int(self._rng.integers(max(0, pixel - self._size + 1), min(pixel, edge - self._size) + 1))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agrunet.data.header import FolderHeader
-from agrunet.data.patches import FieldSource, LabelledSource, Patch
+from agrunet.data.patches import FieldSource, LabelledSource, Patch, PatchSource
 from agrunet.errors import AgrunetError
 
 Dates = npt.NDArray[np.datetime64]
@@ -44,6 +44,39 @@ def season_of(months: tuple[int, int], not_before: date) -> Season:
     return Season(date(year, first, 1), date(ends + last // 12, last % 12 + 1, 1))
 
 
+def first_season(header: FolderHeader) -> Season:
+    """The season of the header's first year, which is the one that it ends in."""
+    first, last = header.months
+    return season_of(header.months, date(header.years[0] - (first > last), first, 1))
+
+
+def month_ends(header: FolderHeader) -> dict[int, int]:
+    """Days from a season's start to the end of each of its months, by the calendar of the header's first year; in the season's order."""
+    start = first_season(header).start
+    months = [(header.months[0] - 1 + step) % 12 + 1 for step in range((header.months[1] - header.months[0]) % 12 + 1)]
+    return {month: (season_of((header.months[0], month), start).end - start).days for month in months}
+
+
+class EndsEarly:
+    """A data set whose seasons end before a day: a `PatchSource` over another one, to see what can be told by then."""
+
+    def __init__(self, source: PatchSource, day: int) -> None:
+        """Keep of each patch the dates before ``day``, counted from the season's start."""
+        self._source, self._day = source, day
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, index: int) -> Patch:
+        """Read the patch as it was known by then: where nothing was, its first date, on which nothing is clear."""
+        patch = self._source.read(index)
+        there = int(np.searchsorted(patch.days, self._day))
+        clear = patch.clear[: max(1, there)]
+        return Patch(
+            patch.values[: len(clear)], clear if there else np.zeros_like(clear), patch.days[: len(clear)], patch.label
+        )
+
+
 class SeasonCut:
     """A data set with the dates of some months only: a `LabelledSource` over another one.
 
@@ -55,7 +88,7 @@ class SeasonCut:
         """Cut ``source`` to ``months``, first and last. Raises `AgrunetError` where they aren't part of the source's own."""
         whole = source.header
         self._source = source
-        self._whole = season_of(whole.months, date(whole.years[0], whole.months[0], 1))
+        self._whole = first_season(whole)
         self._season = season_of(months, self._whole.start)
         if self._season.end > self._whole.end:
             raise AgrunetError(

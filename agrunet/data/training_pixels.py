@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from agrunet.data.header import SPLITS
 from agrunet.data.inputs import Normalisation, measure_normalisation
-from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
+from agrunet.data.patches import UNKNOWN, LabelledSource
 from agrunet.errors import AgrunetError
 
 
@@ -29,9 +29,11 @@ def training_label(
     return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
 
 
-def seen_only(folder: LabelledSource, patch: Patch, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """Keep ``label`` (H, W) where the patch has enough clear dates: what will not be mapped for want of them is not learnt from either."""
-    seen = patch.clear.sum(0) >= folder.header.min_acquisitions
+def seen_only(
+    folder: LabelledSource, clear: npt.NDArray[np.bool_], label: npt.NDArray[np.int16]
+) -> npt.NDArray[np.int16]:
+    """Keep ``label`` (H, W) where ``clear`` (T, H, W) on enough dates: what won't be mapped for want of them isn't learnt from either."""
+    seen = clear.sum(0) >= folder.header.min_acquisitions
     return np.where(seen, label, UNKNOWN).astype(np.int16)
 
 

@@ -94,7 +94,7 @@ def choose_by_fields(source: FieldSource, fits: Mapping[str, Fit], group: Ranks)
     for fold in folds:
         view = FieldFold(source, fold)
         for kind, fit in fits.items():
-            records[kind].outer[fold] = _map(fit(view), view, group)
+            records[kind].outer[fold] = _map(fit(view), view, group, early=True)
     taken = {fold: _best({kind: record.inner.get(fold, []) for kind, record in records.items()}) for fold in folds}
     whole = {kind: [record.outer[fold].tally for fold in folds] for kind, record in records.items()}
     kind = _best(whole)
@@ -130,15 +130,19 @@ def _teaches(view: LabelledSource) -> bool:
     return int((class_counts(view).sum(axis=0) > 0).sum()) > 1
 
 
-def _map(model: tuple[Network, CheckpointConfig], view: LabelledSource, group: Ranks) -> _Mapped:
-    """Map what a view holds out, each patch by one process."""
+def _map(
+    model: tuple[Network, CheckpointConfig], view: LabelledSource, group: Ranks, *, early: bool = False
+) -> _Mapped:
+    """Map what a view holds out, each patch by one process; ``early``: with the season cut short as well."""
     network, checkpoint = model
-    tally = Tally(len(view.header.classes), len(view.header.fields))
+    tally = Tally(view.header)
     pixels: SampledPixels = []
     held = [index for index in range(len(view)) if (view.split(index) == SPLITS[_HELD]).any()]
     for index, probabilities in predict(network, checkpoint, view, held[group.rank :: group.world], group.device):
         tally.add(view, index, probabilities)
         pixels.append(sampled_pixels(probabilities, view.label(index), view.split(index) == SPLITS[_HELD]))
+    if early:
+        tally.early.add(network, checkpoint, view, held, group)
     return _Mapped(tally.gathered(group), [pair for part in group.gather(pixels) for pair in part])
 
 

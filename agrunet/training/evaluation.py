@@ -15,17 +15,21 @@ from agrunet.inference import Probabilities, map_classes, predict
 from agrunet.metrics import confusion_matrix, score
 from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks
+from agrunet.training.early_tally import EarlyTally
 from agrunet.training.temperature import SampledPixels, fit_temperature, sampled_pixels
 
 
 class Tally:
     """Counts of how held-out pixels were mapped, by split, and by field where the patches have fields."""
 
-    def __init__(self, classes: int, fields: int) -> None:
+    def __init__(self, header: FolderHeader) -> None:
+        classes, fields = len(header.classes), len(header.fields)
+        self._header = header
         self.confusion = {name: np.zeros((classes, classes), dtype=np.int64) for name in TEST_SPLITS}
         self.reliability: dict[str, Counts] = {name: np.zeros((3, BINS)) for name in TEST_SPLITS}
         self.unmapped = dict.fromkeys(TEST_SPLITS, 0)
         self.fields = FieldTally(fields, classes)
+        self.early = EarlyTally(header)
 
     def add(self, source: LabelledSource, index: int, probabilities: Probabilities) -> None:
         """Count one patch. Pixels that the map leaves out are counted, not scored."""
@@ -45,24 +49,27 @@ class Tally:
 
     def plus(self, others: Iterable[Tally]) -> Tally:
         """Add up this tally and others of the same classes and fields."""
-        total = Tally(len(self.confusion[TEST_SPLITS[0]]), len(self.fields.counts))
+        total = Tally(self._header)
         for part in (self, *others):
             for name in TEST_SPLITS:
                 total.confusion[name] += part.confusion[name]
                 total.reliability[name] += part.reliability[name]
                 total.unmapped[name] += part.unmapped[name]
             total.fields += part.fields
+            total.early += part.early
         return total
 
     def scored(self, config: CheckpointConfig, names: Mapping[str, str] | None = None) -> CheckpointConfig:
         """Complete ``config`` with scores and calibration, each split from one confusion matrix; ``names``: splits by another name."""
-        scores, calibrations = [], []
+        scores, calibrations, curves = [], [], []
         for split in TEST_SPLITS:
             matrix, name = self.confusion[split], (names or {}).get(split, split)
             if matrix.any():
                 scores.append(score(matrix, name, config.classes, self.unmapped[split], config.background))
                 calibrations.append(calibration(self.reliability[split], name))
-        return config.model_copy(update={"scores": tuple(scores), "calibration": tuple(calibrations)})
+                curves.append(self.early.curve(split, name))
+        early = next(filter(None, curves), None)
+        return config.model_copy(update={"scores": tuple(scores), "calibration": tuple(calibrations), "early": early})
 
     def evidence(self, header: FolderHeader) -> FieldEvidence | None:
         """What was counted of the fields; None where the patches have none."""
@@ -75,17 +82,19 @@ class Tally:
 def evaluate(
     network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks, batch: int = 1
 ) -> tuple[CheckpointConfig, Tally]:
-    """Complete ``config`` with the temperature that the stop pixels give, and with scores and calibration of what was held out.
+    """Complete ``config`` with the temperature that the stop pixels give, and with scores, calibration and curve of what was held out.
 
     Each patch is predicted by one process, in full precision. Returns also what was counted.
     """
     uses = [set(np.unique(source.split(index)).tolist()) for index in range(len(source))]
     temperature = _temperature(network, config, source, _patches_with(uses, ["stop"]), ranks, batch)
     config = config.model_copy(update={"temperature": temperature})
-    tally = Tally(config.network.classes, len(source.header.fields))
-    mine = _patches_with(uses, TEST_SPLITS)[ranks.rank :: ranks.world]
+    tally = Tally(source.header)
+    scored = _patches_with(uses, TEST_SPLITS)
+    mine = scored[ranks.rank :: ranks.world]
     for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
         tally.add(source, index, probabilities)
+    tally.early.add(network, config, source, scored, ranks)
     total = tally.gathered(ranks)
     return total.scored(config), total
 

@@ -52,7 +52,9 @@ def fit(
         made = PixelBatches(series, settings.date_dropout, settings.day_shift, seed).batches(steps, settings.batch)
     else:
         crop = _crop_size(source, settings)
-        made = RandomCrops(source, counts, crop, settings.date_dropout, seed).batches(steps, settings.batch)
+        made = RandomCrops(source, counts, crop, settings.date_dropout, seed, settings.truncation).batches(
+            steps, settings.batch
+        )
     network = _learn(shape, prefetched(made, _AHEAD), steps, normalisation, settings, group, count)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
     return network, describe(source.header, shape, normalisation, settings.cloud_input, facts)

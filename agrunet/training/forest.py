@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import Normalisation, prepare
 from agrunet.data.patches import LabelledSource
 from agrunet.data.pixel_series import PixelSeries, gather_pixels
-from agrunet.data.season import season_of
+from agrunet.data.season import first_season
 from agrunet.errors import AgrunetError
 from agrunet.networks.day_grid import at_days
 from agrunet.networks.forest import Forest, ForestConfig
@@ -59,8 +58,7 @@ def fit_forest(
 
 def season_grid(header: FolderHeader, step: int) -> tuple[int, ...]:
     """Days since the season's start, ``step`` apart, in the middle of the steps that the season is made of."""
-    first = header.months[0]
-    season = season_of(header.months, date(header.years[0] - (first > header.months[1]), first, 1))
+    season = first_season(header)
     return tuple(range(step // 2, (season.end - season.start).days, step))
 
 

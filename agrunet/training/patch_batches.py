@@ -58,4 +58,4 @@ class PatchBatches:
 
     def _read(self, index: int) -> tuple[Patch, npt.NDArray[np.int16]]:
         patch = self._source.read(int(index))
-        return patch, seen_only(self._source, patch, training_label(self._source, int(index), patch.label))
+        return patch, seen_only(self._source, patch.clear, training_label(self._source, int(index), patch.label))

@@ -57,6 +57,15 @@ class TrainingConfig(Frozen):
         float,
         Field(ge=0, le=0.5, description="part of the dates left out of a crop, on average; up to twice that in a step"),
     ] = 0.1
+    truncation: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="part of the crops whose season ends early, at a random day from the third month's first on: for maps of "
+            "seasons that aren't over",
+        ),
+    ] = 0.0
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )

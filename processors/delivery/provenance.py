@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import month_name
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
 from catalog.promotions import Promotion
-from catalog.scores import Score
+from catalog.scores import EarlyCurve, EarlyScore, Score
 from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import digest
 from processors.conformity.judge import ConformitySummary
@@ -31,6 +32,13 @@ class ModelUsed(Frozen):
     summary: Annotated[
         dict[str, Any], Field(description="lines of the report: what it was trained on, its inputs")
     ] = {}
+    early: Annotated[
+        EarlyCurve | None,
+        Field(
+            description="its agreement with data to the end of each month; none where it was never scored so",
+            exclude_if=lambda early: early is None,
+        ),
+    ] = None
     compared: Annotated[
         tuple[ComparedModel, ...], Field(description="every model that fits, newest first; empty without a choice")
     ] = ()
@@ -132,17 +140,34 @@ class DeliveryFacts(Frozen):
         return f"{self.processor_title}, {self.year}" + ("" if self.state.final else " (preliminary)")
 
 
-def status_notes(state: SeasonState, season: Season, *, with_model: bool) -> tuple[str, ...]:
-    """Sentences that a map of an unfinished season must show first."""
+def status_notes(state: SeasonState, season: Season, model: ModelUsed | None) -> tuple[str, ...]:
+    """Sentences that a map of an unfinished season must show first; ``model``: what made it, where a model did."""
     if state.final:
         return ()
     last = max(acquisition.time for acquisition in season.own)
     still = f"{months_listed(state.open_months)} {'is' if len(state.open_months) == 1 else 'are'} still open"
-    model = " Its model learnt from whole seasons: what is told of its scores doesn't hold yet." if with_model else ""
     return (
         f"Preliminary: made of what was there up to {last:%Y-%m-%d}; {still}. The season is complete from "
-        f"{state.complete_from:%Y-%m-%d} on.{model}",
+        f"{state.complete_from:%Y-%m-%d} on." + ("" if model is None else f" {expected_now(state, model.early)}"),
     )
+
+
+def expected_now(state: SeasonState, curve: EarlyCurve | None) -> str:
+    """What a model reached with the months of an open season that are complete."""
+    if curve is None:
+        return "Its model was scored on whole seasons only: what is told of its scores doesn't hold yet."
+    which = "simulated fields" if curve.simulated else "fields"
+    whole = f"{curve.points[-1].oa:.2f} and {curve.points[-1].miou:.2f} with whole seasons"
+    (_, first_open), *_ = state.open_months
+    point = curve.at((first_open - 2) % 12 + 1)
+
+    def reached(point: EarlyScore) -> str:
+        by_then = f"OA {point.oa:.2f} and mean IoU {point.miou:.2f} with data to the end of {month_name[point.month]}"
+        return f"its model reached {by_then}, and {whole}."
+
+    if point is None or point is curve.points[-1]:
+        return f"Its model was never scored with so little. Of {which} never seen, {reached(curve.points[0])}"
+    return f"Of {which} never seen, {reached(point)}"
 
 
 def location_text(area: dict[str, Any]) -> str:

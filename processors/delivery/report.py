@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from calendar import month_name
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from catalog.storage.whole import written_whole
 from processors.delivery.areas import CERTAIN, HECTARE, NO_ESTIMATE, AreaTable
 from processors.delivery.page.data import make_map
 from processors.delivery.page.script import browser_code
-from processors.delivery.provenance import DeliveryFacts, location_text, months_text
+from processors.delivery.provenance import DeliveryFacts, expected_now, location_text, months_text
 from processors.delivery.templates import page_templates
 from processors.rasters import Variable
 from processors.season import LOW_SUN_ZENITH
@@ -100,6 +101,9 @@ def write_report(
         most=MOST_TRANSITIONS,
         scores=_scores(facts),
         small=_small_area(facts),
+        early=facts.model.early if facts.model else None,
+        months=month_name,
+        expected_now=expected_now(facts.state, facts.model.early) if facts.model and not facts.state.final else "",
         table=table,
         unmapped=table.unmapped * PIXEL**2 / HECTARE if table else 0.0,
         no_estimate=NO_ESTIMATE,

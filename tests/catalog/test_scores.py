@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from catalog.scores import Score, checkpoint_scores
+from catalog.scores import Score, checkpoint_scores, early_curve
 
 UNKNOWN = "How far these figures may be off is unknown: too few fields were scored."
 
@@ -43,3 +43,11 @@ def test_a_score_by_fields_says_how_sure_it_is() -> None:
     (score,) = checkpoint_scores({"scores": [{**figures, "per_class": classes}]})
     assert score.figure("oa") == "0.755"
     assert score.note == "How far these figures may be off is unknown: too few fields of barley were scored."
+
+
+def test_the_curve_of_a_checkpoint_is_read_by_month() -> None:
+    points = [{"month": month, "oa": 0.5, "miou": 0.3, "n_pixels": 5, "n_unmapped": 1} for month in (12, 1)]
+    curve = early_curve({"early": {"split": "hold-out", "points": points}, "synthetic": True})
+    assert curve is not None
+    assert (curve.simulated, curve.at(1), curve.at(2)) == (True, curve.points[1], None)
+    assert early_curve({}) is None

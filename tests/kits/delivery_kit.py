@@ -45,6 +45,19 @@ DEVIATION = Variable(
 )
 
 
+WITH_CURVE = {
+    "early": {
+        "split": "hold-out",
+        "points": [
+            {"month": 3, "oa": 0.6, "miou": 0.3, "n_pixels": 900, "n_unmapped": 100},
+            {"month": 4, "oa": 0.7, "miou": 0.4, "n_pixels": 950, "n_unmapped": 50},
+            {"month": 5, "oa": 0.8, "miou": 0.5, "n_pixels": 1000, "n_unmapped": 0},
+        ],
+    }
+}
+"""Part of a checkpoint's configuration: its curve of accuracy over a season of March to May and the months before."""
+
+
 def window(width: int, height: int) -> Window:
     return Window(32631, 56_000, 562_000, width, height)
 

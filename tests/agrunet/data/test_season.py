@@ -11,7 +11,7 @@ import pytest
 from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import FolderHeader
 from agrunet.data.patches import Patch
-from agrunet.data.season import SeasonCut, season_of
+from agrunet.data.season import EndsEarly, SeasonCut, month_ends, season_of
 from agrunet.errors import AgrunetError
 
 
@@ -38,6 +38,32 @@ def test_dates_are_sorted_and_the_first_of_equal_ones_is_kept() -> None:
     assert positions.tolist() == [2, 0, 3]
     assert days.tolist() == [0, 59, 211]
     assert days.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("months", "ends"),
+    [
+        ((1, 4), {1: 31, 2: 59, 3: 90, 4: 120}),
+        ((11, 2), {11: 30, 12: 61, 1: 92, 2: 120}),
+        ((5, 5), {5: 31}),
+    ],
+)
+def test_the_days_at_which_months_end(tmp_path: Path, months: tuple[int, int], ends: dict[int, int]) -> None:
+    header = _folder(tmp_path, months, (2019,), [0, 10]).header
+    assert month_ends(header) == ends
+    assert list(month_ends(header)) == list(ends), "in the season's order"
+
+
+def test_a_season_that_ends_early_keeps_what_was_there_by_then(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, (1, 7), (2019,), [20, 40, 60, 80])
+    whole = folder.read(0)
+    early = EndsEarly(folder, 60).read(0)
+    assert early.days.tolist() == [20, 40]
+    np.testing.assert_array_equal(early.values, whole.values[:2])
+    np.testing.assert_array_equal(early.clear, whole.clear[:2])
+    nothing = EndsEarly(folder, 20).read(0)
+    assert nothing.days.tolist() == [20]
+    assert not nothing.clear.any(), "a patch needs a date, and nothing was seen by then"
 
 
 def test_a_month_that_is_none_is_refused() -> None:

@@ -58,6 +58,8 @@ def test_each_held_out_field_is_counted_and_scored(trained: tuple[str, Path, Pat
     assert config.training_data["patches"] == PatchFolder(patches).digest()
     steps = 45 if kind == "hold-out" else 45 + 3 * 15
     assert told == [(step, steps) for step in range(1, steps + 1)]
+    assert config.early is not None
+    assert (config.early.split, config.early.points[-1].oa) == (kind, config.scores[0].oa)
     said = "These networks were trained for 15 steps each, the model for 45."
     assert (said in config.hold_out) == (kind == "grouped k-fold")
 

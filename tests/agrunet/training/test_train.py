@@ -20,6 +20,7 @@ from agrunet.data.folder import PatchFolder, write_folder_header, write_patch
 from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.data.random_crops import RandomCrops
+from agrunet.data.season import EndsEarly
 from agrunet.data.training_pixels import training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
@@ -155,6 +156,64 @@ def test_crops_keep_values_and_labels_together(tmp_path: Path) -> None:
         wanted = np.where(pixels[:, 0] % 3 == 0, -1, pixels[:, 0] % 7 % 2)
         np.testing.assert_array_equal(labels.numpy(), wanted)
         assert (np.diff(dates, axis=1) > 0).all()
+
+
+def test_seasons_of_some_crops_end_early_where_their_pixels_can_still_be_mapped(toy_folder: Path) -> None:
+    folder = PatchFolder(toy_folder)  # dates every 15 days up to day 75; two clear ones are needed
+    counts = training_pixels(folder)
+    whole = [dates for dates, _ in _drawn(folder, counts, 0.0)]
+    assert set(whole) == {6}
+    cut = _drawn(folder, counts, 1.0)
+    assert {dates for dates, _ in cut} == {4, 5, 6}, "no season ends before its third month, day 59"
+    assert all(known > 0 for _, known in cut)
+    some = [dates for dates, _ in _drawn(folder, counts, 0.5)]
+    assert 0 < len(some) - some.count(6) < sum(dates < 6 for dates, _ in cut)
+
+
+def _drawn(folder: PatchFolder, counts: np.ndarray, truncation: float) -> list[tuple[int, int]]:
+    """Dates and labelled pixels of 120 crops of which no date is left out otherwise."""
+    batches = RandomCrops(folder, counts, 8, 0.0, (0,), truncation).batches(120, 1)
+    return [(int(batch.valid.sum()), int((labels >= 0).sum())) for batch, labels in batches]
+
+
+def test_what_is_seen_too_rarely_by_then_is_not_learnt_from(tmp_path: Path) -> None:
+    size, days = 4, np.array([0, 30, 58, 100, 150], np.int32)
+    clear = np.ones((5, size, size), bool)
+    clear[:3, :, 2:] = False  # the right half is first seen in April
+    patch = Patch(
+        np.ones((5, 1, size, size), np.uint16), clear, days, np.tile([0, 0, 1, 1], (size, 1)).astype(np.int16)
+    )
+    write_patch(tmp_path, 0, patch, np.zeros((size, size), np.uint8))
+    header = {"count": 1, "patch_size": size, "bands": ["B02"], "classes": ["a", "b"], "level": "L2A"}
+    write_folder_header(tmp_path, _header(**header | {"min_acquisitions": 2}))
+    folder = PatchFolder(tmp_path)
+    seen = set()
+    for batch, labels in RandomCrops(folder, training_pixels(folder), size, 0.0, (0,), 1.0).batches(60, 1):
+        dates = int(batch.valid.sum())
+        seen.add((dates, int((labels >= 0).sum())))
+    assert seen == {(3, 8), (4, 8), (5, 16)}
+
+
+def test_the_curve_is_of_the_same_pixels_month_by_month(
+    toy_folder: Path, trained: tuple[Path, list[tuple[int, int, float]]]
+) -> None:
+    _, config = load_checkpoint(trained[0])
+    curve, whole = config.early, config.scores[0]
+    assert curve is not None
+    assert (curve.split, [point.month for point in curve.points]) == ("hold-out", [3, 4, 5, 6, 7])
+    last = curve.points[-1]
+    assert (last.oa, last.miou, last.n_pixels, last.n_unmapped) == (
+        whole.oa,
+        whole.miou,
+        whole.n_pixels,
+        whole.n_unmapped,
+    )
+    assert {point.n_pixels + point.n_unmapped for point in curve.points} == {256}
+    assert (trained[0] / "early.png").is_file()
+    network, source = load_checkpoint(trained[0])[0], PatchFolder(toy_folder)
+    ((_, early),) = predict(network, config, EndsEarly(source, 45), [5])
+    by_then = np.isnan(early[0]).sum()
+    assert by_then == (source.read(5).clear[:3].sum(0) < 2).sum() > last.n_unmapped
 
 
 def _header(**fields: object) -> FolderHeader:

@@ -19,6 +19,7 @@ from shapely.geometry import box, shape
 from catalog.grid import to_zone
 from catalog.products import LEVEL_BANDS
 from catalog.promotions import Compared, Decision, Figure, decided
+from catalog.scores import early_curve
 from catalog.season_state import SeasonState
 from processors.delivery.areas import count_areas
 from processors.delivery.coming_passes import coming_passes
@@ -232,8 +233,13 @@ def test_a_preliminary_map_says_so_and_which_passes_come(tmp_path: Path) -> None
     assert "S2A R051 100.0 %" in words
     assert "Orbits: S2A, S2B by reference orbit. Passes are right to about half a minute" in words
     assert "A pass is no acquisition yet" in words
-    assert "The model was scored on whole seasons. This one isn't over" in words
+    assert "This season isn't over: expect less of the map. Its model was scored on whole seasons only" in words
     assert "season preliminary, as of 2019-06-01; complete from 2019-07-08 on" in words
+    curve = early_curve(delivery_kit.WITH_CURVE)
+    model = ModelUsed(name="flanders", checksum="00", early=curve)
+    early = Seen(report(tmp_path, delivery_kit.facts(area, state=state, model=model))).words
+    assert "Of fields never seen, its model reached OA 0.70 and mean IoU 0.40 with data to the end of April" in early
+    assert "March 0.600 0.300 900 April 0.700 0.400 950 May, the whole season 0.800 0.500 1000" in early
     final = Seen(report(tmp_path, delivery_kit.facts(area))).words
     assert "reliminary" not in final.replace("season final", "")
     assert "Coming passes" not in final
