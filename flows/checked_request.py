@@ -237,6 +237,9 @@ def _check_legend(request: MapRequest) -> None:
 
 def _check_labels(request: MapRequest, settings: Settings, failed: set[str], *, waits: bool) -> None:
     if request.labels is None:
+        for name in ("labels_layer", "labels_column", "labels_radius"):
+            if getattr(request, name):
+                raise RequestError(f"{name}: given without labels. Give the file that it belongs to, or drop it.")
         return
     _check_file("labels", request.labels)
     if not failed & {"area", "level", "legend"}:

@@ -23,8 +23,8 @@ from catalog.guards.vectors import (
     read_parquet,
     vector_errors,
 )
+from catalog.point_table import is_table, read_point_table
 from catalog.quoting import shortened
-from processors.patches.point_table import is_table, read_point_table
 from processors.patches.polygons import only_layer
 
 _POINTS = ("Point", "MultiPoint")
