@@ -175,7 +175,7 @@ class MapRequest(Frozen):
     @property
     def polygon(self) -> Area:
         """The area, longitude and latitude. Raises `RequestError` where it is in a file that can't be read any more."""
-        return parse_area(area_value(self.area))
+        return parse_area(area_value(self.area, self.labels_radius))
 
     @property
     def crop_weights(self) -> dict[str, float]:

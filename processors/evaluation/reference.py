@@ -13,6 +13,15 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from catalog.class_columns import (
+    CODE_COLUMNS,
+    ID_COLUMNS,
+    RADIUS_COLUMNS,
+    ROW_NUMBERS,
+    WORD_COLUMNS,
+    called,
+    chosen,
+)
 from catalog.errors import RequestError
 from catalog.guards.vectors import check_form, geometry_layers, is_parquet, read_layer, read_parquet, vector_errors
 from catalog.legend_words import word_of
@@ -22,15 +31,6 @@ from catalog.storage.store import sha256
 from processors.delivery.evaluations import Unused
 from processors.evaluation.design import SampleDesign
 from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
-from processors.patches.class_columns import (
-    CODE_COLUMNS,
-    ID_COLUMNS,
-    RADIUS_COLUMNS,
-    ROW_NUMBERS,
-    WORD_COLUMNS,
-    called,
-    chosen,
-)
 from processors.patches.polygons import RowFault, holds_one_point, onto_zone, polygons_of
 
 FORMS = "Give points or parcels as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf, or a CSV with lon, lat and a class."

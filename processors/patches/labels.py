@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
+from catalog.class_columns import CODE_COLUMNS
 from catalog.errors import RequestError
 from catalog.grid import Window, inside
 from catalog.legend import Legend, legend_of_codes, legend_of_words, read_legend, spelled
 from catalog.quoting import shortened
 from catalog.storage.store import sha256
 from catalog.zone import group_windows
-from processors.patches.class_columns import CODE_COLUMNS
 from processors.patches.codes import Coded, Codes
 from processors.patches.ground_codes import open_codes
 from processors.patches.polygons import faults_text

@@ -12,9 +12,6 @@ import numpy.typing as npt
 from catalog.grid import PIXEL, Window
 from processors.patches.codes import Coded
 
-MOST_RADIUS = 250.0
-"""Radius of a round parcel at most, m: of 20 ha, more than most fields have."""
-
 Numbers = npt.NDArray[np.int64]
 
 

@@ -14,24 +14,24 @@ import numpy.typing as npt
 import shapely
 from pyproj import Transformer
 
-from catalog.errors import RequestError
-from catalog.grid import PIXEL, Window, burnt
-from catalog.guards.numbers import finite
-from catalog.guards.vectors import vector_errors
-from catalog.legend import spelled
-from catalog.legend_words import word_of
-from catalog.quoting import shortened, shown
-from processors.patches.class_columns import (
+from catalog.class_columns import (
     ID_COLUMNS,
     RADIUS_COLUMNS,
     ROW_NUMBERS,
     WORD_COLUMNS,
     called,
     chosen,
+    radius_of,
 )
+from catalog.errors import RequestError
+from catalog.grid import PIXEL, Window, burnt
+from catalog.guards.vectors import vector_errors
+from catalog.legend import spelled
+from catalog.legend_words import word_of
+from catalog.quoting import shortened, shown
 from processors.patches.codes import Coded
 from processors.patches.polygons import RowFault, points_of, polygons_of
-from processors.patches.round_parcels import MOST_RADIUS, covered_by_points, laid_on
+from processors.patches.round_parcels import covered_by_points, laid_on
 from processors.patches.vector_rows import Rows, open_rows
 
 _TEXT = ("object", "str", "string", "large_string")
@@ -49,23 +49,16 @@ class Radii:
     def of(cls, rows: Rows, usual: float) -> Radii:
         """Find the column, and the largest radius of all rows."""
         column = next(iter(called(rows.types, RADIUS_COLUMNS)), None) if rows.pointed else None
-        said = [] if column is None else [_radius(value, usual) for value in rows.column(column)]
+        said = [] if column is None else [radius_of(value, usual) for value in rows.column(column)]
         return cls(usual, column, max([usual, *(radius for radius in said if radius is not None)]))
 
     def read(self, frame: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """Radius of each row (rows,) of a frame, and where it is one."""
         if self.column is None:
             return np.full(len(frame), self.usual), np.ones(len(frame), np.bool_)
-        read = [_radius(value, self.usual) for value in frame[self.column]]
+        read = [radius_of(value, self.usual) for value in frame[self.column]]
         sound = np.array([radius is not None for radius in read], np.bool_)
         return np.array([radius or 0.0 for radius in read], np.float64), sound
-
-
-def _radius(value: Any, usual: float) -> float | None:
-    """The radius that a field says, the usual one where it is empty; None where it is no number from 0 to `MOST_RADIUS`."""
-    word = word_of(value)
-    radius = usual if word is None else finite(word)
-    return radius if radius is not None and 0 <= radius <= MOST_RADIUS else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,7 +229,8 @@ def words_in(codes: VectorCodes) -> tuple[str, ...]:
 
 
 def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[str, str], mask: bool) -> str | None:
-    """The column by its name, whatever the case (a shapefile cuts names to ten letters), else the only integer one, else of words."""
+    """The column by its name, whatever the case (a shapefile cuts names to ten letters): of codes, else the only one that is called like a
+    class, of words before one of integers, else the only one of integers."""
     if by_name := called(types, columns):
         return by_name[0]
     if mask:
@@ -245,8 +239,9 @@ def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[st
     integers = [
         name for name, kind in types.items() if name and kind.startswith(("int", "uint")) and name not in no_classes
     ]
-    worded = [name for name in called(types, WORD_COLUMNS) if types[name] in _TEXT]
-    for fitting in (worded, integers):
+    like_class = called(types, WORD_COLUMNS)
+    worded = [name for name in like_class if types[name] in _TEXT]
+    for fitting in (worded, [name for name in like_class if name in integers], integers):
         if len(fitting) == 1:
             return fitting[0]
     listed = shortened(", ".join(f"{name} ({kind})" for name, kind in types.items()), 300) or "none"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from catalog.errors import RequestError
+from catalog.guards.numbers import finite
+from catalog.legend_words import word_of
 from catalog.quoting import shortened, shown
 
 CODE_COLUMNS = ("source_code", "code", "crop_code")
@@ -21,6 +24,9 @@ ID_COLUMNS = ("id", "sample_id", "point_id")
 
 RADIUS_COLUMNS = ("radius", "radius_m")
 """Names of columns of the radius of the parcel around a point, m."""
+
+MOST_RADIUS = 250.0
+"""Radius of a round parcel at most, m: of 20 ha, more than most fields have."""
 
 _SHAPEFILE = 10
 """Letters that a shapefile cuts names to."""
@@ -47,3 +53,10 @@ def chosen(names: Sequence[str], wanted: str, what: str, where: str) -> str:
 def _whole(name: str, known: Sequence[str]) -> str | None:
     lower = name.strip().casefold()
     return next((whole for whole in known if lower in (whole, whole[:_SHAPEFILE])), None)
+
+
+def radius_of(value: Any, usual: float) -> float | None:
+    """The radius that a field says, the usual one where it is empty; None where it is no number from 0 to `MOST_RADIUS`."""
+    word = word_of(value)
+    radius = usual if word is None else finite(word)
+    return radius if radius is not None and 0 <= radius <= MOST_RADIUS else None
