@@ -8,7 +8,7 @@ from typing import Any
 
 from catalog.area import Area, as_geojson
 from catalog.area_tile import is_tile, tile_area
-from catalog.area_vectors import FORMS, polygons_in
+from catalog.area_vectors import FORMS, area_in
 from catalog.errors import RequestError
 from catalog.guards.paths import user_path, what_lies_at
 from catalog.quoting import shortened
@@ -19,10 +19,10 @@ LONGEST_INLINE = 100_000
 """Bytes of GeoJSON that a request carries itself. Prefect takes 524,288 of parameters, and hands them out with every list of runs."""
 
 
-def area_value(area: Any) -> Any:
+def area_value(area: Any, reach: float = 0.0) -> Any:
     """What an area says, for `catalog.area.parse_area`: the content of the file or the place on a tile that a text names; else itself.
 
-    Raises `RequestError` where there is no such file or tile.
+    ``reach``: see `catalog.area_vectors.area_in`. Raises `RequestError` where there is no such file or tile.
     """
     if not isinstance(area, str):
         return area
@@ -32,7 +32,7 @@ def area_value(area: Any) -> Any:
     if "://" in area or not path.is_file():
         what = "an address is not read" if "://" in area else what_lies_at(path)
         raise RequestError(f"area: {what}: {shortened(area, 200)}. {FORMS}")
-    return polygons_in(path)
+    return area_in(path, reach)
 
 
 def settled(store: Store, area: Area, given: Any) -> dict[str, Any] | str:

@@ -1,13 +1,14 @@
-"""Polygons of vector files, in longitude and latitude: GeoPackage, shapefile, FlatGeobuf, GeoParquet and GeoJSON of any coordinate
-system, and zip archives of one of these."""
+"""Areas of vector files, in longitude and latitude: polygons, or the squares around points, of GeoPackage, shapefile, FlatGeobuf,
+GeoParquet and GeoJSON of any coordinate system, of tables of points, and of zip archives of one of these."""
 
 from __future__ import annotations
 
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,10 +18,13 @@ import shapely
 from pyproj import CRS, Transformer
 from shapely.geometry import mapping
 
+from catalog.area_points import pointed, squares_around
+from catalog.class_columns import RADIUS_COLUMNS, called, radius_of
 from catalog.errors import ProductError, RequestError
 from catalog.guards.json_text import parse_object
-from catalog.guards.vectors import check_form, count_rows, polygon_layers, read_parquet, vector_errors
+from catalog.guards.vectors import check_form, count_rows, point_layers, polygon_layers, read_parquet, vector_errors
 from catalog.guards.zips import zip_errors
+from catalog.point_table import is_table, read_point_table
 from catalog.quoting import shortened, shown
 from catalog.storage.file_trees import LocalFiles, join
 from catalog.storage.scratch import scratch_folder
@@ -28,11 +32,11 @@ from catalog.storage.zip_files import ZipFiles
 
 FORMS = (
     "Give GeoJSON, a bbox, a place on a tile such as tile:31UES42, or the path of a vector file (.geojson, .gpkg, .parquet, .shp; "
-    "zipped, too)."
+    "zipped, too) or of a table of points (.csv)."
 )
 
 MOST_ROWS = 100_000
-"""Polygons that an area is made of, at most: a country's parcels are no area, their outline is."""
+"""Polygons or points that an area is made of, at most: a country's parcels are no area, their outline is."""
 
 MOST_BYTES = 2**30
 """Size of a file that an area is read from, unpacked."""
@@ -43,7 +47,7 @@ MOST_JSON = 2**28
 _ARCHIVE = b"PK"
 _PARQUET = b"PAR1"
 _LAYERED = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb")  # GeoPackage, shapefile, FlatGeobuf
-_SUFFIXES = (".geojson", ".gpkg", ".parquet", ".geoparquet", ".shp", ".fgb", ".json")
+_SUFFIXES = (".geojson", ".gpkg", ".parquet", ".geoparquet", ".shp", ".fgb", ".json", ".csv")
 _PARTS_OF_SHAPEFILE = (".shp", ".shx", ".prj")
 _LONLAT = ("CRS84", "EPSG::4326", "EPSG:4326")
 _DISSOLVE = "Dissolve them first (QGIS: Vector, Geoprocessing Tools, Dissolve), or give their outline."
@@ -51,8 +55,20 @@ _DISSOLVE = "Dissolve them first (QGIS: Vector, Geoprocessing Tools, Dissolve), 
 Geometries = npt.NDArray[np.object_]
 
 
-def polygons_in(path: Path) -> dict[str, Any]:
-    """GeoJSON for `catalog.area.parse_area` of a file's polygons, longitude and latitude. Raises `RequestError`."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """Geometries (N,) of a file, the coordinate system that they are in, and, of each that has one, what it says of its radius."""
+
+    geometries: Geometries
+    system: Any
+    radii: Sequence[Any] | None = None
+
+
+def area_in(path: Path, reach: float = 0.0) -> dict[str, Any]:
+    """GeoJSON for `catalog.area.parse_area` of a file's polygons, longitude and latitude; of points the squares around them.
+
+    ``reach``: radius of what a point stands for where its row says none, m. Raises `RequestError`.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(16)
@@ -61,28 +77,37 @@ def polygons_in(path: Path) -> dict[str, Any]:
         raise RequestError(f"area: {path} can't be read ({error.strerror}). {FORMS}") from error
     if start.startswith(_ARCHIVE):
         with _unpacked(path) as inside:
-            return _polygons(inside, f"{path}/{inside.name}")
+            return _area(inside, f"{path}/{inside.name}", reach)
     if size > MOST_BYTES:
         raise _too_large(str(path), size, MOST_BYTES)
-    return _polygons(path, str(path))
+    return _area(path, str(path), reach)
 
 
-def _polygons(path: Path, name: str) -> dict[str, Any]:
+def _area(path: Path, name: str, reach: float) -> dict[str, Any]:
     """``name``: what the file is called in messages."""
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(_PARQUET):
-        return _collection(*_read_parquet(path, name), name)
+        return _collection(_read_parquet(path, name), name, reach)
     if start.startswith(_LAYERED):
-        return _collection(*_read_layer(path, name), name)
+        return _collection(_read_layer(path, name), name, reach)
     if (size := path.stat().st_size) > MOST_JSON:
         raise _too_large(name, size, MOST_JSON)
+    if is_table(path):
+        return _collection(_read_table(path, name), name, reach)
     value = parse_object(
         path.read_bytes(), lambda why: RequestError(f"area: {name} is no vector file that is read, and {why}. {FORMS}")
     )
     if _names_system(value):  # GeoJSON of before 2016
-        return _collection(*_read_layer(path, name), name)
-    return value
+        return _collection(_read_layer(path, name), name, reach)
+    points = pointed(value)
+    if points is None:
+        return value
+    _check_rows(len(points[0]), name)
+    said = [kept if isinstance(kept, dict) else {} for kept in points[1]]
+    named = next(iter(called([key for kept in said[:1] for key in kept], RADIUS_COLUMNS)), None)
+    radii = None if named is None else [kept.get(named) for kept in said]
+    return squares_around(points[0][:, 0], points[0][:, 1], _radii(len(said), radii, reach))
 
 
 def _names_system(value: dict[str, Any]) -> bool:
@@ -92,8 +117,8 @@ def _names_system(value: dict[str, Any]) -> bool:
     return isinstance(named, dict) and not str(named.get("name")).endswith(_LONLAT)
 
 
-def _read_layer(path: Path, name: str) -> tuple[Geometries, Any]:
-    """Geometries of the only layer that may hold polygons, curves made straight and heights dropped, and its coordinate system."""
+def _read_layer(path: Path, name: str) -> _Read:
+    """Geometries of the only layer that may hold polygons, else of points, curves made straight and heights dropped."""
     import pyogrio  # GDAL, which most requests don't need here
 
     refuse = _unreadable(name)
@@ -104,44 +129,61 @@ def _read_layer(path: Path, name: str) -> tuple[Geometries, Any]:
     with vector_errors(refuse), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what GDAL says of a damaged file before it gives up
         layers, listed = polygon_layers(path, refuse)
+        layers = layers or point_layers(path, refuse)
         if len(layers) != 1:
             held = shortened(listed, 200) or "none"
             raise RequestError(
-                f"area: {name} has {len(layers) or 'no'} layer{'s' * (len(layers) != 1)} of polygons, one is needed. Its layers: {held}. "
-                f"{'Save the one you mean as a file of its own.' if layers else 'Give polygons.'}"
+                f"area: {name} has {len(layers) or 'no'} layer{'s' * (len(layers) != 1)} of polygons or points, one is needed. Its layers: "
+                f"{held}. {'Save the one you mean as a file of its own.' if layers else 'Give polygons or points.'}"
             )
         rows = count_rows(path, layers[0], refuse)
         _check_rows(rows, name)
-        meta, _, wkb, _ = pyogrio.raw.read(path, layer=layers[0], columns=[], force_2d=True)
+        named = called(map(str, pyogrio.read_info(path, layer=layers[0])["fields"]), RADIUS_COLUMNS)[:1]
+        meta, _, wkb, fields = pyogrio.raw.read(path, layer=layers[0], columns=named, force_2d=True)
         geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"))
         if lost := int((shapely.is_missing(geometries) & np.array([row is not None for row in wkb], bool)).sum()):
             raise RequestError(
                 f"area: {lost} of the {rows} rows of {name} have a geometry that can't be decoded. Repair the file."
             )
-    return geometries, meta["crs"]
+    return _Read(geometries, meta["crs"], fields[0].tolist() if named else None)
 
 
-def _read_parquet(path: Path, name: str) -> tuple[Geometries, Any]:
-    frame = read_parquet(path, _unreadable(name))
+def _read_parquet(path: Path, name: str) -> _Read:
+    return _of_frame(read_parquet(path, _unreadable(name)), name)
+
+
+def _read_table(path: Path, name: str) -> _Read:
+    return _of_frame(read_point_table(path, lambda why: RequestError(f"area: {name}: {why}. {FORMS}")), name)
+
+
+def _of_frame(frame: Any, name: str) -> _Read:
     _check_rows(len(frame), name)
+    named = next(iter(called(map(str, frame.columns), RADIUS_COLUMNS)), None)
     with vector_errors(_unreadable(name)):
-        return np.asarray(shapely.force_2d(np.asarray(frame.geometry.values))), frame.crs
+        geometries = np.asarray(shapely.force_2d(np.asarray(frame.geometry.values)))
+    return _Read(geometries, frame.crs, None if named is None else frame[named].tolist())
 
 
-def _collection(geometries: Geometries, system: Any, name: str) -> dict[str, Any]:
-    """A FeatureCollection of the polygons. Raises `RequestError` where there are none, or anything else is among them."""
-    there = geometries[~shapely.is_missing(geometries)]
-    there = there[~shapely.is_empty(there)]
+def _collection(read: _Read, name: str, reach: float) -> dict[str, Any]:
+    """GeoJSON of the polygons or of the squares around the points. Raises `RequestError` where there are none, or other geometries."""
+    geometries, system = read.geometries, read.system
+    kept = ~shapely.is_missing(geometries) & ~shapely.is_empty(geometries)
+    there = geometries[kept]
     if not len(there):
-        raise RequestError(f"area: {name} holds no geometry, in {len(geometries)} rows. Give at least one polygon.")
+        raise RequestError(
+            f"area: {name} holds no geometry, in {len(geometries)} rows. Give at least one polygon or point."
+        )
     kinds = Counter(str(geometry.geom_type) for geometry in there)
-    if others := {kind: count for kind, count in kinds.items() if kind not in ("Polygon", "MultiPolygon")}:
+    points = set(kinds) <= {"Point", "MultiPoint"}
+    others = {kind: count for kind, count in kinds.items() if kind not in ("Polygon", "MultiPolygon")}
+    if others and not points:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
         raise RequestError(
-            f"area: {name} holds {listed} beside {len(there) - sum(others.values())} polygons. An area is made of polygons only: "
-            "remove the rest."
+            f"area: {name} holds {listed} beside {len(there) - sum(others.values())} polygons. An area is made of polygons only, or of "
+            "points only: remove the rest."
         )
-    _check_edges(geometries, name)
+    if not points:
+        _check_edges(geometries, name)
     if system is None:
         raise RequestError(
             f"area: {name} doesn't say its coordinate system. Set it (QGIS: Set Layer CRS, then save), or give GeoJSON."
@@ -151,10 +193,21 @@ def _collection(geometries: Geometries, system: Any, name: str) -> dict[str, Any
     ):
         transform = Transformer.from_crs(CRS.from_user_input(system), CRS.from_epsg(4326), always_xy=True).transform
         moved = shapely.transform(there, transform, interleaved=False)  # type: ignore[arg-type]
+    if points:
+        radii = None if read.radii is None else [read.radii[row] for row in np.flatnonzero(kept).tolist()]
+        places, of_row = shapely.get_coordinates(moved, return_index=True)
+        return squares_around(places[:, 0], places[:, 1], _radii(len(moved), radii, reach)[of_row])
     return {
         "type": "FeatureCollection",
         "features": [{"type": "Feature", "properties": {}, "geometry": mapping(geometry)} for geometry in moved],
     }
+
+
+def _radii(count: int, said: Sequence[Any] | None, usual: float) -> npt.NDArray[np.float64]:
+    """Radius of each point (count,), m; what says none, and labels can't use, is the point itself."""
+    if said is None:
+        return np.full(count, usual)
+    return np.array([radius_of(value, usual) or 0.0 for value in said], np.float64)
 
 
 def _check_edges(geometries: Geometries, name: str) -> None:

@@ -33,6 +33,13 @@ PIXEL = 10
 CELL = 1024
 """Edge of a cell, pixels."""
 
+SQUARE = 128
+"""Edge of the squares that an area of points is made of, pixels: what is read of a cube at once, and the usual patch of a network. Cells
+are whole numbers of them, so the square that holds a point touches one cell."""
+
+FARTHEST = 1_000_000
+"""Distance from the middle of its zone that an area may reach, m: there a pixel of 10 m is 1.2 % off on the ground."""
+
 MEMORY_RASTERS = threading.Lock()
 """Lock held where rasterio makes rasters in memory: it does so under `warnings.catch_warnings`, whose state all threads share."""
 

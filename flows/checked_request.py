@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from catalog.area import Area, area_km2, check_size, parse_area
-from catalog.area_file import area_value, settled
+from catalog.area import Area, area_km2, check_size
+from catalog.area_file import settled
 from catalog.area_tile import is_tile, part_of
 from catalog.errors import DeliveryError, ModelError, RequestError
 from catalog.grid import PIXEL, holds_pixel
@@ -135,7 +135,7 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         return request_parcels(request, Zone.of(request.polygon))
 
     checks: dict[str, Callable[[], None]] = {
-        "area": lambda: check_area(parse_area(area_value(request.area)), request.area, settings),
+        "area": lambda: check_area(request.polygon, request.area, settings),
         "year": lambda: None if waits else _check_season(request, skip, settings),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
@@ -237,6 +237,9 @@ def _check_legend(request: MapRequest) -> None:
 
 def _check_labels(request: MapRequest, settings: Settings, failed: set[str], *, waits: bool) -> None:
     if request.labels is None:
+        for name in ("labels_layer", "labels_column", "labels_radius"):
+            if getattr(request, name):
+                raise RequestError(f"{name}: given without labels. Give the file that it belongs to, or drop it.")
         return
     _check_file("labels", request.labels)
     if not failed & {"area", "level", "legend"}:

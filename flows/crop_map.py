@@ -29,6 +29,7 @@ from flows.request import (
     Fraction,
     Limits,
     MapRequest,
+    Metres,
     Months,
     Offsets,
     Percent,
@@ -96,6 +97,8 @@ def crop_map(
     processor: str = "crop-map",
     labels: Text | None = None,
     labels_layer: Text | None = None,
+    labels_column: Text | None = None,
+    labels_radius: Metres = 0,
     legend: Text | None = None,
     crops: Crops = [],  # noqa: B006
     crop_mask: Text | None = None,
@@ -125,6 +128,8 @@ def crop_map(
         processor: Thematic processor; `cropline processors` lists them.
         labels: GeoTIFF or vector file of known crops; a model is trained from it where none fits.
         labels_layer: Layer of the labels' file, where it holds several with polygons.
+        labels_column: Column of the labels' file that says the class; by default the one that is called so.
+        labels_radius: Radius of the round parcel that a point of the labels stands for, m; 0 is the pixel that it falls in.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         crops: Crops that may be named, by the model's names or HCAT codes; as an object with the weight of each. By default all.
         crop_mask: GeoTIFF or vector file of cropland; what lies outside is mapped as background.

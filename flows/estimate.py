@@ -50,6 +50,7 @@ def estimate(request: MapRequest, settings: Settings, store: Store, order: Order
         source=order.source,
         area_km2=round(km2, 3),
         cells=len(zone.cells),
+        squares=len(zone.squares) if zone.around_points else None,
         acquisitions=tuple(
             AcquisitionForeseen(
                 id=reading.acquisition.id,

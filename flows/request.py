@@ -30,11 +30,12 @@ Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
+Metres = Annotated[float, Field(ge=0, le=250)]
 Crops = list[Text] | dict[Text, Annotated[float, Field(gt=0)]]
 
 TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels",
-    "labels_layer", "legend", "training",
+    "labels_layer", "labels_column", "labels_radius", "legend", "training",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
@@ -92,6 +93,16 @@ class MapRequest(Frozen):
     labels_layer: Annotated[
         Text | None, Field(description="Layer of the labels' file, where it holds several with polygons.")
     ] = None
+    labels_column: Annotated[
+        Text | None,
+        Field(description="Column of the labels' file that says the class; by default the one that is called so."),
+    ] = None
+    labels_radius: Annotated[
+        Metres,
+        Field(
+            description="Radius of the round parcel that a point of the labels stands for, m; 0 is the pixel that it falls in."
+        ),
+    ] = 0
     legend: Annotated[
         Text | None,
         Field(description="CSV that says what the labels' codes mean; by default the file beside the labels."),
@@ -164,7 +175,7 @@ class MapRequest(Frozen):
     @property
     def polygon(self) -> Area:
         """The area, longitude and latitude. Raises `RequestError` where it is in a file that can't be read any more."""
-        return parse_area(area_value(self.area))
+        return parse_area(area_value(self.area, self.labels_radius))
 
     @property
     def crop_weights(self) -> dict[str, float]:
@@ -185,7 +196,9 @@ class MapRequest(Frozen):
     def digest(self) -> str:
         """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
         # A field that a request doesn't use leaves the name of older requests as it was.
-        optional = ("offset", "labels_layer", "crops", "crop_mask_layer", "parcels", "parcels_layer")
+        optional = (
+            "offset", "labels_layer", "labels_column", "labels_radius", "crops", "crop_mask_layer", "parcels", "parcels_layer",
+        )  # fmt: skip
         unused = {name for name in optional if not getattr(self, name)}
         return digest(
             {**self.model_dump(mode="json", exclude={"output", "replace", "limits", *unused}), "area": self.geometry}

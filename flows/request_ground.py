@@ -17,7 +17,12 @@ def request_labels(request: MapRequest, windows: Sequence[Window]) -> Labels | N
     if request.labels is None:
         return None
     return open_labels(
-        Path(request.labels), None if request.legend is None else Path(request.legend), windows, request.labels_layer
+        Path(request.labels),
+        None if request.legend is None else Path(request.legend),
+        windows,
+        request.labels_layer,
+        request.labels_column,
+        request.labels_radius,
     )
 
 

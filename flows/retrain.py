@@ -22,6 +22,7 @@ from flows.request import (
     Count,
     Fraction,
     MapRequest,
+    Metres,
     Months,
     Offsets,
     Percent,
@@ -79,6 +80,8 @@ def retrain(
     min_acquisitions: Count = 5,
     offset: Offsets = {},  # noqa: B006
     labels_layer: Text | None = None,
+    labels_column: Text | None = None,
+    labels_radius: Metres = 0,
     legend: Text | None = None,
     training: Training = "standard",
     processes: Annotated[int, Field(ge=1, le=1024)] = 1,
@@ -98,6 +101,8 @@ def retrain(
         min_acquisitions: Fewest acquisitions to train from; with less the run fails.
         offset: Radiometric offset by acquisition or product, in units of 0.0001 reflectance such as -1000, where the source errs.
         labels_layer: Layer of the labels' file, where it holds several with polygons.
+        labels_column: Column of the labels' file that says the class; by default the one that is called so.
+        labels_radius: Radius of the round parcel that a point of the labels stands for, m; 0 is the pixel that it falls in.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         training: How the model is trained: standard, or quick for a try.
         processes: Processes that train together, through torchrun; one on a CPU.

@@ -19,7 +19,7 @@ from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.leftovers import clear_leftovers, temporary_files_held
-from flows.reporting.progress import Reporter, Several, Step, step
+from flows.reporting.progress import Reporter, Several, Step, counted, step
 from flows.request import MapRequest
 from flows.request_ground import request_parcels
 from flows.run_folder import RunFolder
@@ -55,6 +55,11 @@ class Run:
     @cached_property
     def zone(self) -> Zone:
         return Zone.of(self.request.polygon)
+
+    @cached_property
+    def squares(self) -> str:
+        """Number of squares around points that the area is made of, to be shown behind something; empty of other areas."""
+        return f", under {counted(len(self.zone.squares), 'square')} around points" if self.zone.around_points else ""
 
     @cached_property
     def parcels(self) -> Declared | None:

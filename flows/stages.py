@@ -90,7 +90,7 @@ def order_of(request: MapRequest, settings: Settings, source: Source | None = No
     return with_other_years(own, others, request.offset)
 
 
-@stage("extend", waits_for="the cells' time axes", outcome=lambda cells: counted(len(cells), "cell"))
+@stage("extend", waits_for="the cells' time axes{squares}", outcome=lambda cells: counted(len(cells), "cell"))
 def extend(run: Run, order: Order) -> list[Cell]:
     """Extend the time axes of the cells that the area touches. Returns those that have any date."""
     cells: list[Cell] = run.engine.run(extend_cells, run.store, order, run.zone.cells)

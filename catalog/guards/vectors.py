@@ -98,6 +98,15 @@ def polygon_layers(path: Path, refuse: Refuse) -> tuple[list[str], str]:
     return layers, ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
 
 
+def point_layers(path: Path, refuse: Refuse) -> list[str]:
+    """Names of the layers of points. Raises what ``refuse`` makes."""
+    return [
+        name
+        for name, kind in geometry_layers(path, refuse).items()
+        if kind.removeprefix("2.5D ").startswith(("Point", "MultiPoint"))
+    ]
+
+
 def count_rows(path: Path, layer: str, refuse: Refuse) -> int:
     """Rows of a layer, told without reading them where the form allows. Raises what ``refuse`` makes."""
     import pyogrio

@@ -34,7 +34,8 @@ def init(
         str,
         typer.Argument(
             metavar="AREA",
-            help="Vector file (.geojson, .gpkg, .parquet, .shp; zipped, too; any coordinate system), place on a tile "
+            help="Vector file of polygons or points (.geojson, .gpkg, .parquet, .shp; zipped, too; any coordinate system), table of points "
+            "(.csv with lon and lat; squares of 1.28 km around them are the area), place on a tile "
             "(tile:31UES42 is a square of 10 km, tile:31UES4520 one of 1 km), or bbox WEST,SOUTH,EAST,NORTH in degrees.",
         ),
     ],
@@ -65,6 +66,7 @@ def init(
     from catalog.errors import RequestError
     from catalog.guards.paths import user_path
     from catalog.storage.whole import written_whole
+    from catalog.zone import Zone
     from flows.checked_request import check_area
     from flows.settings import load_settings
 
@@ -94,7 +96,9 @@ def init(
     if as_json:
         typer.echo(json.dumps({"request": str(output), "explanation": str(explanation), **given}))
         return
-    typer.echo(f"request      {output}  ({area_km2(request.polygon):,.1f} km²)")
+    zone = Zone.of(request.polygon)
+    squares = f" in {len(zone.squares):,} squares around points" if zone.around_points else ""
+    typer.echo(f"request      {output}  ({area_km2(zone.area):,.1f} km²{squares})")
     typer.echo(f"explanation  {explanation}")
     for line in _before_it_runs(request):
         tell(line)

@@ -36,6 +36,9 @@ class Estimate(Frozen):
     source: str
     area_km2: float
     cells: int
+    squares: Annotated[
+        int | None, Field(description="squares around points that the area is made of; None of other areas")
+    ] = None
     acquisitions: tuple[AcquisitionForeseen, ...]
     left_out: tuple[LeftOut, ...]
     gigabytes: Annotated[float, Field(description="to be read from the source")]
@@ -67,8 +70,9 @@ def estimate_rows(foreseen: Estimate) -> list[dict[str, str]]:
     reads = [item for item in foreseen.acquisitions if item.cells_to_read]
     there = len(foreseen.acquisitions) - len(reads)
     disk = foreseen.disk
+    squares = "" if foreseen.squares is None else f"{foreseen.squares:,} squares of 1.28 km around points, "
     rows = [
-        ("area", f"{foreseen.area_km2:,.1f} km²", f"on {foreseen.cells} of the cube's cells of 10.24 km"),
+        ("area", f"{foreseen.area_km2:,.1f} km²", f"{squares}on {foreseen.cells} of the cube's cells of 10.24 km"),
         ("acquisitions", f"{len(foreseen.acquisitions)}", f"{len(reads)} to read, {there} in the cube already"),
         ("read", _bytes(foreseen.gigabytes), _basis(foreseen, len(reads))),
     ]

@@ -13,23 +13,29 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from catalog.class_columns import (
+    CODE_COLUMNS,
+    ID_COLUMNS,
+    RADIUS_COLUMNS,
+    ROW_NUMBERS,
+    WORD_COLUMNS,
+    called,
+    chosen,
+)
 from catalog.errors import RequestError
 from catalog.guards.vectors import check_form, geometry_layers, is_parquet, read_layer, read_parquet, vector_errors
 from catalog.legend_words import word_of
+from catalog.point_table import LATITUDES, LONGITUDES, is_table, read_point_table
 from catalog.quoting import shortened, shown
 from catalog.storage.store import sha256
 from processors.delivery.evaluations import Unused
 from processors.evaluation.design import SampleDesign
 from processors.evaluation.sample_file import ID, POINTS, REFERENCE, read_design
-from processors.patches.point_table import LATITUDES, LONGITUDES, is_table, read_point_table
 from processors.patches.polygons import RowFault, holds_one_point, onto_zone, polygons_of
 
 FORMS = "Give points or parcels as GeoPackage, GeoParquet, GeoJSON, shapefile or FlatGeobuf, or a CSV with lon, lat and a class."
 
-_CLASS_COLUMNS = (
-    REFERENCE, "class", "crop", "crop_type", "label", "source_code", "crop_code", "code", "land_cover", "class_name",
-)  # fmt: skip
-_NO_CLASSES = ("fid", ID, "gid", "objectid", "ogc_fid", "remark", *LONGITUDES, *LATITUDES)
+_NO_CLASSES = (*ROW_NUMBERS, *ID_COLUMNS, *RADIUS_COLUMNS, "remark", *LONGITUDES, *LATITUDES)
 
 _FAULTS = {
     RowFault.NO_GEOMETRY: Unused.NO_GEOMETRY,
@@ -146,22 +152,16 @@ def _the_layer(path: Path, layers: dict[str, str], named: str | None) -> str:
 
 def _class_column(path: Path, names: Sequence[str], named: str | None, *, sampled: bool) -> str:
     """The column by its name, whatever the case; else the only one that is called like a class, else the only one at all."""
-    listed = shortened(", ".join(names), 300) or "none"
     if named is not None:
-        found = [name for name in names if name == named] or [
-            name for name in names if name.casefold() == named.casefold()
-        ]
-        if len(found) != 1:
-            raise RequestError(f"column: {path} has no column {shown(named)}. It has {listed}.")
-        return found[0]
+        return chosen(names, named, "column", str(path))
     if sampled and REFERENCE in names:
         return REFERENCE
-    # A shapefile cuts names to ten letters.
-    usual = [name for name in names if name.casefold() in {*_CLASS_COLUMNS, *(known[:10] for known in _CLASS_COLUMNS)}]
+    usual = called(names, (REFERENCE, *CODE_COLUMNS, *WORD_COLUMNS))
     others = [name for name in names if name.casefold() not in _NO_CLASSES]
     for fitting in (usual, others):
         if len(fitting) == 1:
             return fitting[0]
+    listed = shortened(", ".join(names), 300) or "none"
     raise RequestError(
         f"reference {path}: which column holds the classes? There are: {listed}. Name the one meant: column."
     )

@@ -35,20 +35,19 @@ USED = tuple(name for name in SPLITS if name != "none")
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One array for an area whose parts lie far apart: the windows of its groups, one below the other."""
+    """One flat array for an area whose parts lie far apart: the pixels of the windows of its groups, one window after the other."""
 
     windows: tuple[Window, ...]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return sum(window.height for window in self.windows), max(window.width for window in self.windows)
+    def size(self) -> int:
+        return sum(window.width * window.height for window in self.windows)
 
-    def places(self) -> Iterator[tuple[Window, tuple[slice, slice]]]:
-        """Each window and its rows and columns in the array."""
-        row = 0
+    def places(self) -> Iterator[tuple[Window, slice]]:
+        """Each window and its pixels in the array, row by row."""
+        start = 0
         for window in self.windows:
-            yield window, (slice(row, row + window.height), slice(0, window.width))
-            row += window.height
+            yield window, slice(start, start := start + window.width * window.height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +72,9 @@ class AreaLabels:
             common = window.intersection(group)
             if common is not None:
                 to, of = window.slices(common), group.slices(common)
-                label[to], split[to], field[to] = (part[place][of] for part in (self.labels, self.split, self.field))
+                label[to], split[to], field[to] = (
+                    part[place].reshape(group.shape)[of] for part in (self.labels, self.split, self.field)
+                )
         return label, split, field
 
     def counts(self, windows: Sequence[Window], classes: int) -> npt.NDArray[np.int64]:
@@ -125,24 +126,29 @@ def read_area(labels: Labels, zone_area: BaseGeometry, epsg: int) -> AreaLabels:
     sheet = Sheet(tuple(group_windows(zone_area, epsg)))
     area = AreaLabels(
         sheet,
-        np.full(sheet.shape, UNKNOWN_LABEL, np.int16),
-        np.full(sheet.shape, SPLITS["none"], np.uint8),
-        np.full(sheet.shape, NO_FIELD, np.int32),
+        np.full(sheet.size, UNKNOWN_LABEL, np.int16),
+        np.full(sheet.size, SPLITS["none"], np.uint8),
+        np.full(sheet.size, NO_FIELD, np.int32),
         (),
         np.zeros(0, np.int16),
         1 if labels.scattered else MIN_FIELD,
     )
+    numbers: dict[str, int] = {}
+    owners: list[int] = []
     for window, place in sheet.places():
         around = window.widened(BLOCK)
         read = labels.read(around)
         ground = split_ground(read, held_out(around), around, area.least)
         cut, within = around.slices(window), inside(zone_area, window)
         field = ground.field[cut]
-        area.labels[place] = np.where(within, read[cut], UNKNOWN_LABEL)
-        area.split[place] = np.where(within, ground.split[cut], SPLITS["none"])
-        area.field[place] = np.where(within & (field >= 0), field + len(area.names), NO_FIELD)
-        area = replace(area, names=(*area.names, *ground.names), owners=np.concatenate([area.owners, ground.owners]))
-    return area
+        area.labels[place] = np.where(within, read[cut], UNKNOWN_LABEL).ravel()
+        area.split[place] = np.where(within, ground.split[cut], SPLITS["none"]).ravel()
+        # Windows of groups may overlap: a field that both see has one number.
+        own = np.array([numbers.setdefault(name, len(numbers)) for name in ground.names], np.int32)
+        for number, owner in zip(own.tolist(), ground.owners.tolist(), strict=True):
+            owners += [owner] if number == len(owners) else []
+        area.field[place] = np.where(within & (field >= 0), np.append(own, NO_FIELD)[field], NO_FIELD).ravel()
+    return replace(area, names=tuple(numbers), owners=np.array(owners, np.int16))
 
 
 def held_out_fields(

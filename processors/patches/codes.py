@@ -21,6 +21,8 @@ class Coded:
 
     codes: npt.NDArray[np.int64]
     known: npt.NDArray[np.bool_]
+    contradicted: frozenset[tuple[int, int]] = frozenset()
+    """Pixels of which the file says several things, and which are unknown therefore: column and upper edge, counted as in `Window`."""
 
 
 class Codes(Protocol):

@@ -34,28 +34,40 @@ _RASTER_SUFFIXES = (".tif", ".tiff", ".jp2")
 
 
 def open_codes(
-    path: Path, what: str, columns: tuple[str, ...], *, mask: bool = False, layer: str | None = None
+    path: Path,
+    what: str,
+    columns: tuple[str, ...],
+    *,
+    mask: bool = False,
+    layer: str | None = None,
+    column: str | None = None,
+    radius: float = 0.0,
 ) -> Codes:
     """Open a raster or vector file; ``what`` names it in messages, ``columns`` are names that a column of codes may have.
 
-    A ``mask`` may hold fractional numbers, and its polygons need no column. ``layer``: of a
-    vector file with several. Raises `RequestError`: no such file, neither
+    A ``mask`` may hold fractional numbers, and its polygons need no column. ``layer``: of a vector file with several; ``column``: of
+    one, and ``radius`` of the parcels that its points stand for, m. Raises `RequestError`: no such file, neither
     raster nor vector, several bands or layers, no layer of that name, no coordinate system, not integer, no column to be told by its name.
     """
     if not path.exists():
         raise RequestError(f"{what}: no file {path}. Check the path; it resolves from where the command runs.")
     if path.suffix.lower() in _VECTOR_SUFFIXES:
-        return open_vector_codes(path, what, columns, mask=mask, layer=layer)
+        return open_vector_codes(path, what, columns, mask=mask, layer=layer, column=column, radius=radius)
     try:
         with open_raster(path, _NotRasterError, DRIVERS) as raster:
             _check_raster(raster, path, what, mask)
-            if layer is not None:
-                raise RequestError(f"{what}_layer: {path} is a raster, which has no layers. Drop {what}_layer.")
+            for name, given, lacks in (
+                ("layer", layer, "layers"),
+                ("column", column, "columns"),
+                ("radius", radius, "points"),
+            ):
+                if given:
+                    raise RequestError(f"{what}_{name}: {path} is a raster, which has no {lacks}. Drop {what}_{name}.")
             return RasterCodes(path, raster.nodata, what)
     except _NotRasterError as error:
         if path.suffix.lower() in _RASTER_SUFFIXES:
             raise _unreadable(what, path, str(error)) from error
-        return open_vector_codes(path, what, columns, mask=mask, layer=layer)
+        return open_vector_codes(path, what, columns, mask=mask, layer=layer, column=column, radius=radius)
 
 
 class _NotRasterError(Exception):

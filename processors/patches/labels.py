@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
+from catalog.class_columns import CODE_COLUMNS
 from catalog.errors import RequestError
 from catalog.grid import Window, inside
 from catalog.legend import Legend, legend_of_codes, legend_of_words, read_legend, spelled
@@ -28,8 +29,7 @@ UNKNOWN_LABEL = -1
 _BLOCK = 2048
 """Edge of what is looked at at once, pixels."""
 
-_CODE_COLUMNS = ("source_code", "code", "crop_code")
-_MASK_COLUMNS = ("crop_mask", "cropland", *_CODE_COLUMNS)
+_MASK_COLUMNS = ("crop_mask", "cropland", *CODE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,16 @@ class Labels:
         notes = _unused_notes("labels", self.codes, windows)
         named = {code for entry in self.legend.entries for code in entry.source_codes}
         present: set[int] = set()
+        contradicted: set[tuple[int, int]] = set()
         for block in (block for window in windows for block in window.blocks(_BLOCK)):
             coded = self.codes.read(block)
             present.update(int(code) for code in np.unique(coded.codes[coded.known]))
+            contradicted |= coded.contradicted
+        if contradicted:
+            notes += (
+                f"labels {self.path.name}: points of different classes meet on {len(contradicted)} pixel"
+                f"{'s' * (len(contradicted) > 1)}, which {'are' if len(contradicted) > 1 else 'is'} unknown therefore.",
+            )
         strange = sorted(present - named - {self.codes.nodata})
         if strange:
             shown = ", ".join(map(str, strange[:10])) + (" …" if len(strange) > 10 else "")
@@ -101,7 +108,12 @@ class Labels:
 
 
 def open_labels(
-    path: Path, legend: Path | None = None, windows: Sequence[Window] = (), layer: str | None = None
+    path: Path,
+    legend: Path | None = None,
+    windows: Sequence[Window] = (),
+    layer: str | None = None,
+    column: str | None = None,
+    radius: float = 0.0,
 ) -> Labels:
     """Open labels: a GeoTIFF of integer codes, or polygons or points with a column of codes or of words.
 
@@ -109,19 +121,26 @@ def open_labels(
     of integers. Words are names of the legend; without one each is a class. The legend is the CSV given, else
     ``<labels>.legend.csv`` beside the labels, else every non-zero code is a class of its own: of the codes in ``windows`` where
     some are given, of the whole file otherwise. Codes that a legend names count even where the file calls them no-data.
-    ``layer``: of a vector file that holds several.
+    ``layer``: of a vector file that holds several; ``column``: the one meant; ``radius``: of the round parcel that a point stands for
+    where its row says none, m: 0 is the pixel that it falls in.
     Raises `RequestError` where a file is missing or isn't what it should be.
     """
-    codes = open_codes(path, "labels", _CODE_COLUMNS, layer=layer)
+    codes = open_codes(path, "labels", CODE_COLUMNS, layer=layer, column=column, radius=radius)
     found = legend if legend is not None else legend_beside(path)
     if isinstance(codes, VectorCodes) and (words := words_in(codes)):
         read = read_legend(found) if found is not None else legend_of_words(words)
         table = {str(code): code for entry in read.entries for code in entry.source_codes}
         table |= {spelled(entry.name): entry.source_codes[0] for entry in read.entries if entry.source_codes}
-        return Labels(replace(codes, words=table), read)
-    if found is not None:
-        return Labels(codes, read_legend(found))
-    return Labels(codes, legend_of_codes(_present(codes, windows)))
+        return Labels(replace(codes, words=table, classes=_classes(read)), read)
+    if found is None:
+        return Labels(codes, legend_of_codes(_present(codes, windows)))
+    read = read_legend(found)
+    return Labels(replace(codes, classes=_classes(read)) if isinstance(codes, VectorCodes) else codes, read)
+
+
+def _classes(legend: Legend) -> dict[int, int]:
+    """A number for the class of each code that a legend names."""
+    return {code: number for number, entry in enumerate(legend.entries) for code in entry.source_codes}
 
 
 def legend_beside(path: Path) -> Path | None:

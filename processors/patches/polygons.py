@@ -33,6 +33,8 @@ class RowFault(StrEnum):
     DAMAGED = "damaged"
     """Polygons that enclose nothing, or with coordinates that are no finite numbers."""
     NO_CODE = "no_code"
+    NO_RADIUS = "no_radius"
+    """Something in the column of radii that is none."""
 
     @property
     def words(self) -> str:
@@ -46,6 +48,7 @@ _WORDS = {
     RowFault.NO_POINT: "several points",
     RowFault.DAMAGED: "polygons that enclose nothing",
     RowFault.NO_CODE: "without a code",
+    RowFault.NO_RADIUS: "with a radius that is no number from 0 to 250 m",
 }
 
 _POLYGONS = (GeometryType.POLYGON, GeometryType.MULTIPOLYGON)

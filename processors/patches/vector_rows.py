@@ -15,16 +15,16 @@ from catalog.errors import RequestError
 from catalog.guards.refusal import Refuse
 from catalog.guards.vectors import (
     check_form,
-    geometry_layers,
     is_parquet,
     layer_summary,
+    point_layers,
     polygon_layers,
     read_layer,
     read_parquet,
     vector_errors,
 )
+from catalog.point_table import is_table, read_point_table
 from catalog.quoting import shortened
-from processors.patches.point_table import is_table, read_point_table
 from processors.patches.polygons import only_layer
 
 _POINTS = ("Point", "MultiPoint")
@@ -89,7 +89,9 @@ def open_rows(path: Path, what: str, layer: str | None, *, points: bool) -> Rows
         _ = framed.frame  # what is wrong with it is said here
         rows: Rows = framed
     else:
-        rows = LayerRows(path, what, *_the_layer(path, what, layer, refuse, points=points))
+        named, pointed = _the_layer(path, what, layer, refuse, points=points)
+        # Points are asked for by many small windows.
+        rows = FrameRows(path, what, named) if pointed else LayerRows(path, what, named)
     if not rows.crs:
         raise RequestError(f"{what} {path}: has no coordinate system. Set it, e.g. with ogr2ogr -a_srs EPSG:32631.")
     return rows
@@ -97,9 +99,7 @@ def open_rows(path: Path, what: str, layer: str | None, *, points: bool) -> Rows
 
 def _the_layer(path: Path, what: str, named: str | None, refuse: Refuse, *, points: bool) -> tuple[str, bool]:
     """The layer that is named, else the only one that may hold polygons, else, where these serve, of points; and whether it is of these."""
-    pointed = [
-        name for name, kind in geometry_layers(path, refuse).items() if kind.removeprefix("2.5D ").startswith(_POINTS)
-    ]
+    pointed = point_layers(path, refuse)
     if points and pointed and (named in pointed or (named is None and not polygon_layers(path, refuse)[0])):
         if named is None and len(pointed) > 1:
             listed = shortened(", ".join(pointed), 300)
@@ -116,12 +116,12 @@ def _unreadable(what: str, path: Path, why: str) -> RequestError:
 
 @dataclass(frozen=True)
 class LayerRows:
-    """Rows of a layer that GDAL reads."""
+    """Polygons of a layer that GDAL reads."""
 
     path: Path
     what: str
     layer: str
-    pointed: bool
+    pointed: bool = False
 
     @cached_property
     def _described(self) -> dict[str, Any]:
@@ -161,23 +161,25 @@ class LayerRows:
 
 @dataclass(frozen=True)
 class FrameRows:
-    """Rows of GeoParquet, which GDAL isn't built to read everywhere, or of a table of points: read at once, and kept."""
+    """Rows of GeoParquet, which GDAL isn't built to read everywhere, of a table or of a layer of points: read at once, and kept."""
 
     path: Path
     what: str
+    layer: str | None = None
 
     @cached_property
     def frame(self) -> Any:
         if is_table(self.path):
             give = "Give a CSV with lon, lat and a class, or a vector file."
             return read_point_table(self.path, lambda why: RequestError(f"{self.what} {self.path}: {why}. {give}"))
-        return read_parquet(self.path, partial(_unreadable, self.what, self.path))
+        refuse = partial(_unreadable, self.what, self.path)
+        return read_parquet(self.path, refuse) if self.layer is None else read_layer(self.path, self.layer, refuse)
 
     @cached_property
     def pointed(self) -> bool:
         """See `Rows`."""
         kinds = set(self.frame.geometry.geom_type.dropna())
-        return bool(kinds) and kinds <= set(_POINTS)
+        return self.layer is not None or (bool(kinds) and kinds <= set(_POINTS))
 
     @property
     def crs(self) -> str:
@@ -190,10 +192,14 @@ class FrameRows:
         columns = self.frame.drop(columns=self.frame.geometry.name)
         return {str(name): _type(columns[name]) for name in columns.columns}
 
+    @cached_property
+    def _edges(self) -> Any:
+        return self.frame.geometry.bounds.to_numpy()
+
     def near(self, bounds: Bounds, columns: Sequence[str]) -> Any:
         """See `Rows`."""
         west, south, east, north = bounds
-        edges = self.frame.geometry.bounds.to_numpy()
+        edges = self._edges
         with np.errstate(invalid="ignore"):
             met = (edges[:, 0] <= east) & (edges[:, 2] >= west) & (edges[:, 1] <= north) & (edges[:, 3] >= south)
         return self.frame.loc[met, [*columns, self.frame.geometry.name]]

@@ -124,9 +124,9 @@ def test_what_is_no_polygon_is_named_and_counted(tmp_path: Path) -> None:
         path = tmp_path / f"{kind}.parquet"
         _frame([*FIELDS, *others]).to_parquet(path)
         assert f"holds {len(others)} {kind} beside 2 polygons" in _said(path)
-    _frame([Point(4, 50)]).to_file(tmp_path / "points.gpkg")
-    assert "no layers of polygons, one is needed. Its layers: points (Point). Give polygons." in _said(
-        tmp_path / "points.gpkg"
+    _frame([LineString([(4, 50), (5, 51)])]).to_file(tmp_path / "ways.gpkg")
+    assert "no layers of polygons or points, one is needed. Its layers: ways (LineString). Give" in _said(
+        tmp_path / "ways.gpkg"
     )
     _frame([GeometryCollection([FIELDS[0], Point(4, 50)])]).to_parquet(tmp_path / "c.parquet")
     assert "1 GeometryCollection" in _said(tmp_path / "c.parquet")

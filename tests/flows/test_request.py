@@ -79,7 +79,7 @@ BAD = {
                 "coordinates": [[_square(2 + x / 5, 45 + y / 5)] for x in range(20) for y in range(20)],
             }
         },
-        r"area: its parts touch 4\d\d cells of 10.24 km.*96 cells are the limit.*CROPLINE_MAX_AREA_KM2",
+        r"area: its parts touch 4\d\d cells of 10.24 km.*191 cells are the limit.*CROPLINE_MAX_AREA_KM2",
     ),
     "over two oceans": (
         {"area": {"type": "MultiPolygon", "coordinates": [[_square(-20, 45)], [_square(20, 45)]]}},
@@ -119,6 +119,8 @@ BAD = {
     "labels that aren't there": ({"labels": "crops.tif"}, r"labels: no file .*crops\.tif"),
     "parcels that aren't there": ({"parcels": "fields.gpkg"}, r"parcels: no file .*fields\.gpkg"),
     "a layer of no parcels": ({"parcels_layer": "fields"}, r"parcels_layer: given without parcels"),
+    "a radius of no labels": ({"labels_radius": 20}, r"labels_radius: given without labels"),
+    "a radius of more than a field": ({"labels_radius": 300}, r"labels_radius: .*less than or equal to 250, got 300"),
     "mask that isn't there": ({"crop_mask": "mask.tif"}, r"crop_mask: no file .*mask\.tif"),
     "legend without labels": ({"legend": "legend.csv"}, r"legend: given without labels"),
     "unknown model": ({"model": "best"}, r"model: 'best' is neither .*cropline models"),
@@ -337,7 +339,9 @@ def test_every_field_is_described() -> None:
 @pytest.mark.usefixtures("source")
 def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: Path, settings: Settings) -> None:
     plain = check_request(_request(), tmp_path, settings)
-    new = {"offset", "labels_layer", "crops", "crop_mask_layer", "parcels", "parcels_layer"}
+    new = {
+        "offset", "labels_layer", "labels_column", "labels_radius", "crops", "crop_mask_layer", "parcels", "parcels_layer",
+    }  # fmt: skip
     before = plain.model_dump(mode="json", exclude={"output", *new})
     assert plain.digest == digest(before)
     assert check_request(_request(offset={"p": -1000}), tmp_path, settings).digest != plain.digest

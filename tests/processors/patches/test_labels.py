@@ -381,6 +381,78 @@ def test_a_point_is_the_pixel_that_it_lies_in(tmp_path: Path, suffix: str) -> No
     assert labels.scattered
 
 
+def points_file(path: Path, places: list[Point], **columns: object) -> Path:
+    geopandas.GeoDataFrame(columns, geometry=places, crs=f"EPSG:{ZONE}").to_file(path, engine="pyogrio")
+    return path
+
+
+def test_a_point_labels_a_round_parcel_of_its_radius(tmp_path: Path) -> None:
+    """Pixels whose centres lie within it, and always the one that the point falls in."""
+    path = points_file(tmp_path / "l.gpkg", [centre(0, 0), centre(3, 2)], crop=["wheat", "maize"])
+    assert open_labels(path, radius=13).read(WINDOW).tolist() == [[1, 1, -1, -1], [1, -1, -1, 0], [-1, -1, 0, 0]]
+    assert open_labels(path, radius=0.5).read(WINDOW).tolist() == open_labels(path).read(WINDOW).tolist()
+
+
+def test_a_column_says_the_radius_of_its_rows(tmp_path: Path) -> None:
+    """Empty ones leave it to the request; what is none takes the row away, and is counted."""
+    columns = {"crop": ["wheat", "maize", "rye", "oats"], "radius_m": [13.0, None, -3.0, 400.0]}
+    path = points_file(tmp_path / "l.gpkg", [centre(0, 0), centre(3, 2), centre(2, 0), centre(3, 0)], **columns)
+    labels = open_labels(path)
+    assert labels.read(WINDOW).tolist() == [[3, 3, -1, -1], [3, -1, -1, -1], [-1, -1, -1, 0]]
+    assert labels.notes([WINDOW]) == (
+        "labels l.gpkg: 2 rows can't be used: 2 with a radius that is no number from 0 to 250 m.",
+    )
+    assert open_labels(path, radius=13).read(WINDOW)[2].tolist() == [-1, -1, 0, 0]
+
+
+def test_a_parcel_reaches_into_a_window_that_its_point_lies_outside_of(tmp_path: Path) -> None:
+    path = points_file(tmp_path / "l.gpkg", [centre(-6, 0)], crop=["wheat"])
+    assert open_labels(path, radius=60).read(WINDOW)[0].tolist() == [0, -1, -1, -1]
+
+
+def test_where_points_of_different_classes_meet_nothing_is_known(tmp_path: Path, legend: Path) -> None:
+    """Codes 20 and 21 are one class: they don't contradict each other."""
+    path = points_file(
+        tmp_path / "l.gpkg", [centre(0, 0), centre(0, 0), centre(2, 1), centre(2, 1)], code=[10, 20, 20, 21]
+    )
+    labels = open_labels(path, legend)
+    assert labels.read(WINDOW).tolist() == [[-1, -1, -1, -1], [-1, -1, 2, -1], [-1, -1, -1, -1]]
+    assert labels.notes([WINDOW, WINDOW]) == (
+        "labels l.gpkg: points of different classes meet on 1 pixel, which is unknown therefore.",
+    )
+    wide = open_labels(path, legend, radius=13)
+    assert wide.read(WINDOW).tolist() == [[-1, -1, 2, 2], [-1, 2, 2, 2], [-1, -1, 2, -1]]
+    assert wide.notes([WINDOW]) == (
+        "labels l.gpkg: points of different classes meet on 3 pixels, which are unknown therefore.",
+    )
+
+
+def test_radius_and_column_belong_to_points_and_tables(tmp_path: Path) -> None:
+    fields = write_vector(tmp_path / "l.gpkg", [square(0, 0, 1, 1)], code=[10])
+    with pytest.raises(RequestError, match=r"labels_radius: .* holds polygons"):
+        open_labels(fields, radius=20)
+    raster = write_raster(tmp_path / "l.tif", CODES)
+    with pytest.raises(RequestError, match=r"labels_radius: .* is a raster, which has no points"):
+        open_labels(raster, radius=20)
+    with pytest.raises(RequestError, match=r"labels_column: .* is a raster, which has no columns"):
+        open_labels(raster, column="code")
+
+
+def test_the_column_that_is_named_says_the_class(tmp_path: Path) -> None:
+    """As LUCAS has them: classes by codes with letters, and in words beside."""
+    path = tmp_path / "lucas.csv"
+    moved = geopandas.GeoSeries([centre(0, 0), centre(1, 0)], crs=f"EPSG:{ZONE}").to_crs(4326)
+    rows = [f"{number},{place.x},{place.y},B1{number},crop {number},88.9,99.9" for number, place in enumerate(moved)]
+    path.write_text("\n".join(["point_id,th_long,th_lat,lc1,lc1_label,gps_long,gps_lat", *rows]))
+    with pytest.raises(RequestError, match=r"which column holds the codes.*labels_column"):
+        open_labels(path)
+    labels = open_labels(path, column="LC1")
+    assert [entry.name for entry in labels.legend.mapped] == ["B10", "B11"]
+    assert labels.read(WINDOW)[0].tolist() == [0, 1, -1, -1]
+    with pytest.raises(RequestError, match=r"labels_column: .* has no column 'crop'. It has point_id, lc1, lc1_label"):
+        open_labels(path, column="crop")
+
+
 def test_words_are_names_or_codes_of_the_legend_and_others_are_told(tmp_path: Path, legend: Path) -> None:
     names = [entry.name for entry in open_labels(write_raster(tmp_path / "l.tif", CODES), legend).legend.mapped]
     crop = [names[1].upper(), "20", "sunflower", None]

@@ -233,10 +233,31 @@ def test_a_field_that_the_area_cuts_serves_for_the_same_whoever_asks(tmp_path: P
     labels = write_labels(tmp_path, fields_of(40, 40))
     whole, part = rectangle(0, 0, 400, 400), rectangle(33, 27, 300, 310)
     one, other = (read_area(labels, area, ZONE) for area in (whole, part))
-    common = (slice(27, 337), slice(33, 333))
-    assert np.array_equal(one.split[common], other.split)
+    common = Window(ZONE, LEFT + 33, TOP - 27, 300, 310)
+    (label, split, field), (other_label, other_split, other_field) = one.cut(common), other.cut(common)
+    assert np.array_equal(label, other_label)
+    assert np.array_equal(split, other_split)
     names = np.array([*one.names, ""]), np.array([*other.names, ""])
-    assert np.array_equal(names[0][one.field[common]], names[1][other.field])
+    assert np.array_equal(names[0][field], names[1][other_field])
+
+
+def test_a_field_in_windows_of_two_groups_is_counted_once(tmp_path: Path) -> None:
+    """The parts of a large and mostly empty area have windows of their own, which overlap where one reaches around another."""
+    labels = write_labels(tmp_path, fields_of(80, 80))
+    corner = rectangle(0, 0, 760, 60).union(rectangle(0, 0, 60, 760))
+    far = [rectangle(place, place, 20, 20) for place in (1500, 2500, 3500)]
+    parts = [corner, rectangle(420, 420, 100, 60), *far]
+    area = read_area(labels, MultiPolygon(parts), ZONE)
+    assert [(window.width, window.height) for window in area.sheet.windows] == [
+        (760, 760), (100, 60), (20, 20), (20, 20), (20, 20),
+    ]  # fmt: skip
+    inner = read_area(labels, parts[1], ZONE)
+    assert len(area.names) == len(area.owners) == len(set(area.names))
+    for use in ("train", "hold-out"):
+        here, alone = (read.pixels_of_fields([area.sheet.windows[1]], use) for read in (area, inner))
+        assert {area.names[field] for field in np.flatnonzero(here)} == {
+            inner.names[field] for field in np.flatnonzero(alone)
+        }
 
 
 def test_what_was_learnt_from_is_named_by_its_digest(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from catalog.guards.numbers import finite
 from catalog.guards.refusal import Refuse
 from catalog.quoting import shortened
 
-LONGITUDES, LATITUDES = ("lon", "longitude", "long", "lng", "x"), ("lat", "latitude", "y")
-"""Names of the columns, whatever their case."""
+LONGITUDES = ("lon", "longitude", "long", "lng", "x", "th_long", "gps_long")
+LATITUDES = ("lat", "latitude", "y", "th_lat", "gps_lat")
+"""Names of the columns, whatever their case; the last ones are those of LUCAS, whose points are observed where the grid has them."""
 
 _SUFFIXES = (".csv", ".txt", ".tsv")
 
@@ -48,7 +49,7 @@ def read_point_table(path: Path, refuse: Refuse) -> Any:
 
 
 def _named(names: list[str], known: tuple[str, ...]) -> str | None:
-    return next((name for name in names if name.strip().casefold() in known), None)
+    return next((name for wanted in known for name in names if name.strip().casefold() == wanted), None)
 
 
 def _point(longitude: Any, latitude: Any) -> shapely.Point | None:
