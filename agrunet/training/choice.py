@@ -55,6 +55,8 @@ class Choice:
 
     kind: str
     kinds: tuple[KindScores, ...]
+    tallies: Mapping[str, Tally]
+    """How each kind mapped what it didn't learn from."""
     estimate: Estimate | None = None
 
 
@@ -101,6 +103,7 @@ def choose_by_fields(source: FieldSource, fits: Mapping[str, Fit], group: Ranks)
     return Choice(
         kind,
         tuple(_scores(name, whole[name], list(taken.values()).count(name), len(folds)) for name in records),
+        {name: _summed(parts) for name, parts in whole.items()},
         _estimate({fold: records[name].outer[fold] for fold, name in taken.items()}, records[kind].outer.values()),
     )
 
@@ -121,8 +124,11 @@ def choose_by_patches(source: LabelledSource, fits: Mapping[str, Fit], group: Ra
             for kind, fit in fits.items():
                 tallies[kind].append(_map(fit(view), view, group).tally)
     chosen = _best(tallies)
+    compared = {kind: parts for kind, parts in tallies.items() if parts}
     return Choice(
-        chosen, tuple(_scores(kind, parts, int(kind == chosen), 1) for kind, parts in tallies.items() if parts)
+        chosen,
+        tuple(_scores(kind, parts, int(kind == chosen), 1) for kind, parts in compared.items()),
+        {kind: _summed(parts) for kind, parts in compared.items()},
     )
 
 
@@ -148,8 +154,7 @@ def _map(
 
 def _estimate(folds: Mapping[int, _Mapped], delivered: Iterable[_Mapped]) -> Estimate:
     """Sum up the folds. Each one's confidence is counted at the temperature that the other folds ask for."""
-    first, *others = [mapped.tally for mapped in folds.values()]
-    tally = first.plus(others)
+    tally = _summed([mapped.tally for mapped in folds.values()])
     tally.reliability[_HELD] = np.zeros((3, BINS))
     for fold, mapped in folds.items():
         temperature = fit_temperature(_pixels(other for number, other in folds.items() if number != fold))
@@ -176,5 +181,9 @@ def _scores(kind: str, parts: Sequence[Tally], chosen: int, of: int) -> KindScor
 
 
 def _score(parts: Sequence[Tally]) -> Scores:
+    return score(_summed(parts).confusion[_HELD], _HELD)
+
+
+def _summed(parts: Sequence[Tally]) -> Tally:
     first, *others = parts
-    return score(first.plus(others).confusion[_HELD], _HELD)
+    return first.plus(others)

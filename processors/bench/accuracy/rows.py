@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -117,7 +117,7 @@ def record(path: Path, measured: Measured, row: Row | Curve) -> Measured:
     return measured
 
 
-def table(rows: Sequence[Row]) -> list[Mapping[str, str]]:
+def table(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Rows as they are printed: each kind's mean and range over its seeds, and what was asked."""
     lines = []
     for row in rows:

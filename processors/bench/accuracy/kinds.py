@@ -1,0 +1,114 @@
+"""Kinds of classifiers fitted and scored as a request does it: chosen inside what is learnt from, and scored on what took no part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from agrunet.calibration import calibration
+from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.data.header import SPLITS, FolderHeader
+from agrunet.data.patches import UNKNOWN, FieldSource, LabelledSource, Patch
+from agrunet.inference import predict
+from agrunet.metrics import score
+from agrunet.networks.registry import Network
+from agrunet.training.distributed import Ranks, ranks
+from agrunet.training.evaluation import Tally
+from agrunet.training.fitting import StepCount, fit, steps_of
+from agrunet.training.presets import Settings
+from agrunet.training.train import compare
+from processors.bench.accuracy.rows import Run, run_of
+
+Kinds = Mapping[str, Settings]
+"""Settings by kind, the preferred one first."""
+
+CHOSEN = "chosen"
+
+
+def by_folds(source: FieldSource, kinds: Kinds, seeds: Sequence[int]) -> dict[str, tuple[Run, ...]]:
+    """Score each kind, and the choice among them, by the folds of the source's fields: a run a seed."""
+    runs: dict[str, list[Run]] = {kind: [] for kind in (*kinds, CHOSEN)}
+    for seed in seeds:
+        seeded = with_seed(kinds, seed)
+        with ranks("cpu") as group:
+            choice = compare(source, seeded, _steps(source, seeded, group), group, StepCount(None))
+        for kind, tally in choice.tallies.items():
+            runs[kind].append(_run(tally, source.header, seed))
+        if choice.estimate is not None:
+            runs[CHOSEN].append(_run(choice.estimate.tally, source.header, seed))
+    return {kind: tuple(found) for kind, found in runs.items() if found}
+
+
+def across(
+    learnt: FieldSource, scored: LabelledSource, kinds: Kinds, seeds: Sequence[int]
+) -> dict[str, tuple[Run, ...]]:
+    """Fit each kind on one region and score it on another; the kind that its own folds choose counts as chosen."""
+    runs: dict[str, list[Run]] = {kind: [] for kind in (*kinds, CHOSEN)}
+    target = Scored(scored)
+    for seed in seeds:
+        seeded = with_seed(kinds, seed)
+        with ranks("cpu") as group:
+            steps = _steps(learnt, seeded, group)
+            choice = compare(learnt, seeded, steps, group, StepCount(None))
+            for kind, settings in seeded.items():
+                started = time.monotonic()
+                network, config = fit(learnt, settings, steps[kind], group, StepCount(None))
+                taken = kind == choice.kind and choice.estimate is not None
+                temperature = choice.estimate.temperature if taken and choice.estimate is not None else 1.0
+                tally = mapped(network, config.model_copy(update={"temperature": temperature}), target)
+                run = _run(tally, target.header, seed, time.monotonic() - started, calibrated=taken)
+                runs[kind].append(run)
+                if taken:
+                    runs[CHOSEN].append(run)
+    return {kind: tuple(found) for kind, found in runs.items()}
+
+
+def with_seed(kinds: Kinds, seed: int) -> dict[str, Settings]:
+    """The same settings with another seed."""
+    return {kind: settings.model_copy(update={"seed": seed}) for kind, settings in kinds.items()}
+
+
+def mapped(network: Network, config: CheckpointConfig, source: LabelledSource) -> Tally:
+    """Count how a model maps what a source holds out."""
+    tally = Tally(source.header)
+    for index, probabilities in predict(network, config, source, range(len(source))):
+        tally.add(source, index, probabilities)
+    return tally
+
+
+def _steps(source: LabelledSource, kinds: Kinds, group: Ranks) -> dict[str, int]:
+    return {kind: steps_of(source, settings, group) for kind, settings in kinds.items()}
+
+
+def _run(tally: Tally, header: FolderHeader, seed: int, seconds: float = 0.0, *, calibrated: bool = True) -> Run:
+    matrix = tally.confusion["hold-out"]
+    ece = calibration(tally.reliability["hold-out"], "hold-out").ece if calibrated else None
+    return run_of(score(matrix, "hold-out", header.classes), seed, ece, seconds)
+
+
+class Scored:
+    """A data set all of whose labelled pixels are scored: a `LabelledSource` over another one."""
+
+    def __init__(self, source: LabelledSource) -> None:
+        self._source = source
+
+    @property
+    def header(self) -> FolderHeader:
+        return self._source.header
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def read(self, index: int) -> Patch:
+        return self._source.read(index)
+
+    def label(self, index: int) -> npt.NDArray[np.int16]:
+        """Label (H, W)."""
+        return self._source.label(index)
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """Split (H, W): what has a label is held out."""
+        return np.where(self.label(index) == UNKNOWN, SPLITS["none"], SPLITS["hold-out"]).astype(np.uint8)
