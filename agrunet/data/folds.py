@@ -77,6 +77,35 @@ class FoldView(_View[LabelledSource]):
         return [index for index, found in enumerate(self.roles) if found == role]
 
 
+class WithoutFold(_View[FieldSource]):
+    """Patches without one fold of the fields: what a model and its settings are chosen on, before that fold is scored. A `FieldSource`.
+
+    Nothing of the fold is learnt from or scored, and the fields of its header belong to no fold.
+    """
+
+    def __init__(self, source: FieldSource, fold: int) -> None:
+        super().__init__(source)
+        fields = source.header.fields
+        self._left_out = np.array([field.fold == fold for field in fields], dtype=np.bool_)
+        left = tuple(field.model_copy(update={"fold": None}) if field.fold == fold else field for field in fields)
+        self._header = source.header.model_copy(update={"fields": left})
+
+    @property
+    def header(self) -> FolderHeader:
+        return self._header
+
+    def field(self, index: int) -> npt.NDArray[np.int32]:
+        """Field (H, W) of each pixel, -1 where it is of the fold."""
+        field = self.source.field(index)
+        return np.where((field >= 0) & self._left_out[field], -1, field).astype(np.int32)
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """Split (H, W): of no use where the field is of the fold."""
+        split, field = self.source.split(index), self.source.field(index)
+        left_out = (field >= 0) & self._left_out[field]
+        return np.where(left_out, SPLITS["none"], split).astype(np.uint8)
+
+
 class FieldFold(_View[FieldSource]):
     """Patches in which one fold of the fields is held out and all else is learnt from: a `FieldSource` over another one."""
 
