@@ -50,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_end(train)
     train.set_defaults(run=commands.train)
 
-    mapping = command(
-        "map-fields", "map the held-out fields of training patches by a checkpoint, to compare it with another"
+    mapping = command("map-fields", "map the held-out fields of a data set by a checkpoint, to compare it with another")
+    mapping.add_argument(
+        "--data", required=True, help="a folder of training patches with fields, or series:FILE.parquet"
     )
-    mapping.add_argument("--data", type=Path, required=True, help="a folder of training patches with fields")
     mapping.add_argument("--model", type=Path, required=True, help="folder of the checkpoint")
     mapping.add_argument("--output", type=Path, required=True, help="JSON file to write")
     _add_end(mapping)

@@ -45,8 +45,8 @@ def train(
     train_model(data, output, read_training_config(config, preset, kind), log, season)
 
 
-def map_fields(data: Path, model: Path, output: Path, end_with_input: bool = False) -> None:
-    """Map the fields of a folder of patches by a checkpoint, and write how as JSON into ``output``."""
+def map_fields(data: str, model: Path, output: Path, end_with_input: bool = False) -> None:
+    """Map the fields of patches or series by a checkpoint, and write how as JSON into ``output``."""
     if end_with_input:
         Thread(target=_end_with_input, daemon=True).start()
     from agrunet.evidence import write_evidence

@@ -23,7 +23,7 @@ from agrunet.files import sha256
 from agrunet.networks.series_shape import MAX_DATES
 
 EDGE = 64
-"""Height and width of a mosaic, pixels; a model that learnt from series maps windows of this size."""
+"""Height and width of a full mosaic, and of the windows that a model that learnt from series maps, pixels; other mosaics are smaller."""
 
 FEW = 5
 """Fields below which a class is named among those that the scores say little of."""
@@ -37,7 +37,8 @@ _NO_FIELD = -1
 class SeriesSource:
     """The rows of a series table as patches: a `FieldSource`. Rows of similar dates share a mosaic, whose days are those of all of them.
 
-    All labelled rows are learnt from; they are fields, or parts of them, dealt into folds by the ground. What no row fills is unknown.
+    Mosaics differ in size, and what no row fills is unknown. All labelled rows are learnt from; they are fields, or parts of them, dealt
+    into folds by the ground.
     """
 
     def __init__(self, table: SeriesTable, months: tuple[int, int] | None = None, digest: str | None = None) -> None:
@@ -104,14 +105,15 @@ class SeriesSource:
         rows = self._mosaics[index]
         days = np.unique(np.concatenate([self._rows[row][0] for row in rows]))
         T, C = len(days), self._values.shape[1]
-        values = np.zeros((T, C, EDGE * EDGE), np.uint16)
-        clear = np.zeros((T, EDGE * EDGE), np.bool_)
+        H, W = _shape(len(rows))
+        values = np.zeros((T, C, H * W), np.uint16)
+        clear = np.zeros((T, H * W), np.bool_)
         for place, row in enumerate(rows):
             own, positions = self._rows[row]
             at = np.searchsorted(days, own)
             values[at, :, place] = self._values[positions]
             clear[at, place] = self._clear[positions]
-        return Patch(values.reshape(T, C, EDGE, EDGE), clear.reshape(T, EDGE, EDGE), days, self.label(index))
+        return Patch(values.reshape(T, C, H, W), clear.reshape(T, H, W), days, self.label(index))
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
         """Label (H, W), index of the class or -1."""
@@ -131,9 +133,14 @@ class SeriesSource:
 
     def _laid_out(self, index: int, of_rows: npt.NDArray[Any], empty: int) -> npt.NDArray[Any]:
         rows = self._mosaics[index]
-        laid = np.full(EDGE * EDGE, empty, of_rows.dtype)
-        laid[: len(rows)] = of_rows[rows]
-        return laid.reshape(EDGE, EDGE)
+        laid = np.full(_shape(len(rows)), empty, of_rows.dtype)
+        laid.reshape(-1)[: len(rows)] = of_rows[rows]
+        return laid
+
+
+def _shape(rows: int) -> tuple[int, int]:
+    """Height and width of a mosaic of so many rows."""
+    return -(-rows // EDGE), min(rows, EDGE)
 
 
 def _dates(table: SeriesTable) -> npt.NDArray[np.datetime64]:

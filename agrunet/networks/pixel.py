@@ -30,7 +30,9 @@ class PixelConfig(Frozen):
     heads: Annotated[int, Field(ge=1, description="attention heads of L-TAE")] = 16
     d_model: Annotated[int, Field(ge=1, description="channels that L-TAE attends to, all heads together")] = 256
     d_k: Annotated[int, Field(ge=1, description="length of a head's query in L-TAE")] = 8
-    dropout: Annotated[float, Field(ge=0, lt=1, description="in L-TAE's output, in training")] = 0.2
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="in L-TAE's output, in training; half of it in its attention")
+    ] = 0.2
     head: Annotated[int, Field(ge=1, description="channels of the classifier's hidden layer")] = 64
     members: Annotated[
         int, Field(ge=1, le=20, description="networks with weights of their own, whose probabilities are averaged")
@@ -56,7 +58,7 @@ class PixelNetwork(nn.Module):
         self.members = nn.ModuleList([_Member(config) for _ in range(config.members)])
 
     def forward(self, values: Tensor, valid: Tensor | None = None, days: Tensor | None = None) -> Tensor | list[Tensor]:
-        """Logits (B, K, H, W) of a batch of series; in training those of each member.
+        """Logits (B, K, H, W) of a batch of series; in training of several members a list of theirs.
 
         ``values``: (B, T, C, H, W), normalised; ``valid``: (B, T), False for padded dates, all valid by default; ``days``: (B, T)
         days since the season's start, 0, 1, 2 … by default. Raises `AgrunetError` where the shape can't be taken.
@@ -67,7 +69,8 @@ class PixelNetwork(nn.Module):
         days = torch.arange(T, device=values.device).expand(B, T) if days is None else days
         known = values.masked_fill(~valid[:, :, None, None, None], 0).flatten(3).permute(0, 1, 3, 2)
         if self.training:
-            return [member(known, valid, days).view(B, -1, H, W) for member in self.members]
+            logits = [member(known, valid, days).view(B, -1, H, W) for member in self.members]
+            return logits if len(logits) > 1 else logits[0]
         parts = [self._mean(part, valid, days) for part in torch.split(known, max(1, _PIXELS // B), dim=2)]
         return torch.cat(parts, dim=2).view(B, -1, H, W)
 
@@ -88,7 +91,14 @@ class _Member(nn.Module):
         for inputs, outputs in pairwise((config.bands, *config.widths)):
             layers += [nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.ReLU()]
         self.date = nn.Sequential(*layers)
-        self.temporal = LTAE(config.widths[-1], config.heads, config.d_model, config.d_k, dropout=config.dropout)
+        self.temporal = LTAE(
+            config.widths[-1],
+            config.heads,
+            config.d_model,
+            config.d_k,
+            dropout=config.dropout,
+            attention_dropout=config.dropout / 2,
+        )
         self.hidden = nn.Linear(config.widths[-1], config.head)
         self.norm = nn.LayerNorm(config.head)
         self.classify = nn.Linear(config.head, config.classes)

@@ -11,25 +11,27 @@ import torch
 
 from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.checkpoint.folder import load_checkpoint
-from agrunet.data.folder import PatchFolder
 from agrunet.data.header import SPLITS
-from agrunet.data.patches import Patch
+from agrunet.data.patches import FieldSource, LabelledSource, Patch
+from agrunet.data.public.datasets import open_dataset
 from agrunet.errors import AgrunetError
 from agrunet.evidence import FieldEvidence, FieldTally
 from agrunet.inference import map_classes, predict
 
 
-def map_fields(data: Path, model: Path) -> FieldEvidence:
-    """Map the fields that the patches' header lists by a checkpoint, on the pixels that a score of theirs rests on.
+def map_fields(data: str | Path, model: Path) -> FieldEvidence:
+    """Map the fields that a data set lists by a checkpoint, on the pixels that a score of theirs rests on.
+
+    ``data``: a folder of patches, or a table of series (`open_dataset`), of which the checkpoint's months are taken.
 
     Raises `AgrunetError` where the patches have no fields, or the checkpoint's contract doesn't cover them.
     """
-    source = PatchFolder(data)
-    header = source.header
-    if not header.fields or header.evidence is None:
-        raise AgrunetError(f"{data}: the patches list no fields. Write them again.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network, config = load_checkpoint(model, device)
+    source = open_dataset(data, config.months if str(data).startswith("series:") else None)
+    header = source.header
+    if not isinstance(source, FieldSource) or not header.fields or header.evidence is None:
+        raise AgrunetError(f"{data}: the patches list no fields. Write them again.")
     bands, classes = _fitting(source, config, model)
     fields = [_scored(source, index) for index in range(len(source))]
     indices = [index for index, field in enumerate(fields) if (field >= 0).any()]
@@ -46,7 +48,7 @@ def map_fields(data: Path, model: Path) -> FieldEvidence:
     )
 
 
-def _scored(source: PatchFolder, index: int) -> npt.NDArray[np.int32]:
+def _scored(source: FieldSource, index: int) -> npt.NDArray[np.int32]:
     """Field (H, W) of the pixels that are scored: those held out, or all where fields are dealt into folds."""
     field = source.field(index)
     if source.header.evidence == "hold-out":
@@ -54,7 +56,7 @@ def _scored(source: PatchFolder, index: int) -> npt.NDArray[np.int32]:
     return field
 
 
-def _fitting(source: PatchFolder, config: CheckpointConfig, model: Path) -> tuple[list[int], npt.NDArray[np.int16]]:
+def _fitting(source: LabelledSource, config: CheckpointConfig, model: Path) -> tuple[list[int], npt.NDArray[np.int16]]:
     """Places of the checkpoint's bands among the patches', and the patches' index of each of its classes."""
     header = source.header
     lacking = [band for band in config.bands if band not in header.bands]
@@ -72,7 +74,7 @@ def _fitting(source: PatchFolder, config: CheckpointConfig, model: Path) -> tupl
 class _Bands:
     """The patches with some of their bands, in another order: a `PatchSource` over another one."""
 
-    def __init__(self, source: PatchFolder, bands: Sequence[int]) -> None:
+    def __init__(self, source: LabelledSource, bands: Sequence[int]) -> None:
         self._source, self._bands = source, list(bands)
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -129,12 +130,21 @@ def _learn(
     noisy = partial(
         _noisy, bands=len(normalisation.mean), deviation=config.noise, shift=config.shift, generator=generator
     )
-    for step, (batch, label) in enumerate(batches, start=1):
-        loss = learner.step(batch, label, noisy)
-        schedule.step()
-        count.step(step, steps, loss.item(), config)
+    with _drawn_by(config.seed * 1000 + group.rank, group.device):  # dropout
+        for step, (batch, label) in enumerate(batches, start=1):
+            loss = learner.step(batch, label, noisy)
+            schedule.step()
+            count.step(step, steps, loss.item(), config)
     group.share_buffers(network)
     return network
+
+
+@contextmanager
+def _drawn_by(seed: int, device: torch.device) -> Iterator[None]:
+    """A random state of torch by ``seed``; the caller's is left as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _noisy(values: Tensor, bands: int, deviation: float, shift: float, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""What UNet-3D, 3D FPN and ConvRNN hold in common: padding changes nothing, any number of dates, shapes that are refused."""
+"""What UNet-3D, 3D FPN, ConvRNN and the pixel network share: padding changes nothing, any number of dates, shapes that are refused."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from torch import nn
 from agrunet.errors import AgrunetError
 from agrunet.networks.conv_rnn import ConvRNN, ConvRNNConfig
 from agrunet.networks.fpn3d import FPN3D, FPN3DConfig
+from agrunet.networks.pixel import PixelConfig, PixelNetwork
 from agrunet.networks.unet3d import UNet3D, UNet3DConfig
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "unet3d": lambda: UNet3D(UNet3DConfig(bands=3, classes=5, width=4)),
     "fpn3d": lambda: FPN3D(FPN3DConfig(bands=3, classes=5, widths=(4, 6, 6), pyramid=4)),
     "conv_lstm": lambda: ConvRNN(ConvRNNConfig(bands=3, classes=5, hidden=4)),
+    "pixel": lambda: PixelNetwork(
+        PixelConfig(bands=3, classes=5, widths=(8, 16), heads=4, d_model=16, head=8, dropout=0)
+    ),
     "conv_gru": lambda: ConvRNN(ConvRNNConfig(bands=3, classes=5, cell="gru", hidden=4)),
 }
 
