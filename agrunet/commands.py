@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from agrunet.errors import AgrunetError
+
 if TYPE_CHECKING:
     from agrunet.training.cross_validation import Summary
 
@@ -34,6 +36,7 @@ def train(
     """Train a model of a kind and write the checkpoint ``output``; a line of progress for every few steps."""
     if end_with_input:
         Thread(target=_end_with_input, daemon=True).start()
+    from agrunet.training.kinds import AUTO, candidates
     from agrunet.training.presets import read_training_config
     from agrunet.training.train import train as train_model
 
@@ -42,7 +45,17 @@ def train(
             _LOG.info("step %d of %d, loss %.4f", step, steps, loss)
 
     season = None if months is None else (months[0], months[1])
-    train_model(data, output, read_training_config(config, preset, kind), log, season)
+    if kind == AUTO and config is not None:
+        raise AgrunetError(
+            f"settings {config} are those of one kind, and --kind {AUTO} compares several. Name the kind."
+        )
+    train_model(
+        data,
+        output,
+        read_training_config(config, preset, kind) if kind != AUTO else lambda source: candidates(source, preset),
+        log,
+        season,
+    )
 
 
 def map_fields(data: str, model: Path, output: Path, end_with_input: bool = False) -> None:

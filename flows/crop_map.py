@@ -24,6 +24,7 @@ from flows.reporting.run_log import make_readable
 from flows.request import (
     RUN_PARAMETERS,
     AreaValue,
+    Classifier,
     Count,
     Crops,
     Fraction,
@@ -110,6 +111,7 @@ def crop_map(
     replace: bool = False,
     parameters: dict[str, Any] = {},  # noqa: B006
     training: Training = "standard",
+    classifier: Classifier = "auto",
     limits: Limits = {},  # noqa: B006
     dry_run: bool = False,
 ) -> dict[str, Any]:
@@ -141,6 +143,7 @@ def crop_map(
         replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
+        classifier: Kind of model that is trained: agrunet, pixel, forest, or auto, which takes the best of those that suit.
         limits: Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.
         dry_run: Make no map: tell what it would read, cost and take, and download nothing.
     """

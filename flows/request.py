@@ -26,6 +26,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
+Classifier = Literal["auto", "agrunet", "pixel", "forest"]
 Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
@@ -35,7 +36,7 @@ Crops = list[Text] | dict[Text, Annotated[float, Field(gt=0)]]
 
 TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels",
-    "labels_layer", "labels_column", "labels_radius", "legend", "training",
+    "labels_layer", "labels_column", "labels_radius", "legend", "training", "classifier",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
@@ -147,7 +148,13 @@ class MapRequest(Frozen):
     training: Annotated[
         Training, Field(description="How a missing model is trained: standard, or quick for a try.")
     ] = "standard"
-
+    classifier: Annotated[
+        Classifier,
+        Field(
+            description="Kind of model that is trained: agrunet, pixel, forest, or auto, which takes the best of those that suit.",
+            exclude_if=lambda kind: kind == "auto",  # the name of older requests stays as it was
+        ),
+    ] = "auto"
     limits: Annotated[
         Limits,
         Field(

@@ -19,6 +19,7 @@ from flows.reporting.run_log import make_readable
 from flows.request import (
     TRAINING_PARAMETERS,
     AreaValue,
+    Classifier,
     Count,
     Fraction,
     MapRequest,
@@ -84,6 +85,7 @@ def retrain(
     labels_radius: Metres = 0,
     legend: Text | None = None,
     training: Training = "standard",
+    classifier: Classifier = "auto",
     processes: Annotated[int, Field(ge=1, le=1024)] = 1,
     promote: Promote = "evidence",
 ) -> str:
@@ -105,6 +107,7 @@ def retrain(
         labels_radius: Radius of the round parcel that a point of the labels stands for, m; 0 is the pixel that it falls in.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         training: How the model is trained: standard, or quick for a try.
+        classifier: Kind of model that is trained: agrunet, pixel, forest, or auto, which takes the best of those that suit.
         processes: Processes that train together, through torchrun; one on a CPU.
         promote: When the model is put in use: evidence, where it beats the one in use on the same held-out fields, or always.
     """

@@ -18,7 +18,7 @@ from catalog.storage.store import digest
 from flows.agrunet_process import run_apart
 from flows.checks import still_open
 from flows.promotion import decide
-from flows.request import Promote, Training
+from flows.request import Classifier, Promote, Training
 from flows.request_ground import request_labels
 from flows.run import Run
 from flows.run_folder import TrainingFolder
@@ -50,7 +50,9 @@ def train_model(run: Run, order: Order, season: Season, processes: int, promote:
     if not run.season.final:
         raise ModelError(still_open(run.season))
     kept = [acquisition.products for acquisition in season.used]
-    folder = run.folder.training(digest([kept, run.request.training, order.source_id, season.masks]))
+    folder = run.folder.training(
+        digest([kept, run.request.training, run.request.classifier, order.source_id, season.masks])
+    )
     write_patches(run, order, season, folder.patches)
     try:
         model = train(run, folder, processes)
@@ -100,7 +102,8 @@ def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
     registry = Registry(run.store)
     if left := taken_over(folder.checkpoint, registry):
         return left
-    command = training_command(folder.patches, folder.checkpoint, run.request.training, processes)
+    request = run.request
+    command = training_command(folder.patches, folder.checkpoint, request.training, processes, request.classifier)
     run_apart(command, folder.checkpoint / ITEM, run.reporter.advance)
     return registry.add_model(folder.checkpoint)
 
@@ -116,7 +119,9 @@ def taken_over(checkpoint: Path, registry: Registry) -> Path | None:
         return None
 
 
-def training_command(patches: Path, checkpoint: Path, training: Training, processes: int) -> list[str]:
+def training_command(
+    patches: Path, checkpoint: Path, training: Training, processes: int, classifier: Classifier = "auto"
+) -> list[str]:
     """The command line that trains."""
     launcher = ["-m", "agrunet", "train"]
     if processes > 1:
@@ -127,7 +132,8 @@ def training_command(patches: Path, checkpoint: Path, training: Training, proces
             *("--log-dir", str(checkpoint.with_name("torchrun"))),  # else it leaves a folder in /tmp
             *launcher,
         ]
-    options = ["--data", str(patches), "--output", str(checkpoint), "--preset", training, "--end-with-input"]
+    options = ["--data", str(patches), "--output", str(checkpoint), "--end-with-input"]
+    options += ["--preset", training, "--kind", classifier]
     return [sys.executable, *launcher, *options]
 
 

@@ -113,16 +113,21 @@ KINDS: dict[str, Mapping[str, Settings]] = {
 """Settings by the kind of the model, and by name."""
 
 
+def preset_settings(kind: str, preset: str) -> Settings:
+    """Settings by their names. Raises `AgrunetError` naming the kinds or presets where there is none of that name."""
+    if kind not in KINDS:
+        raise AgrunetError(f"no kind {kind!r}. Choose from {', '.join(KINDS)}.")
+    if preset not in KINDS[kind]:
+        raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(KINDS[kind]))}.")
+    return KINDS[kind][preset]
+
+
 def read_training_config(path: Path | None, preset: str, kind: str = "agrunet") -> Settings:
     """Read the settings in a JSON file (none: ``path`` is None), laid over a preset of a kind of models.
 
     Raises `AgrunetError` naming the field that is wrong, or the kinds or presets where there is none of that name.
     """
-    if kind not in KINDS:
-        raise AgrunetError(f"no kind {kind!r}. Choose from {', '.join(KINDS)}.")
-    if preset not in KINDS[kind]:
-        raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(KINDS[kind]))}.")
-    settings = KINDS[kind][preset]
+    settings = preset_settings(kind, preset)
     if path is None:
         return settings
     given = read_model(path, type(settings), lambda why: AgrunetError(f"settings {path}{why}. Correct it."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +22,14 @@ from agrunet.training.evaluation import evaluate
 from agrunet.training.fitting import Progress, StepCount, fit, fold_steps, steps_of
 from agrunet.training.presets import PRESETS, Settings
 
+Candidates = Callable[[LabelledSource], Mapping[str, Settings]]
+"""Function that gives the settings to try on a data set, by the name of the kind, the preferred one first."""
+
 
 def train(
     data: str | Path,
     output: Path,
-    candidates: Settings | Mapping[str, Settings] = PRESETS["standard"],
+    candidates: Settings | Candidates = PRESETS["standard"],
     progress: Progress | None = None,
     months: tuple[int, int] | None = None,
 ) -> CheckpointConfig:
@@ -35,8 +38,8 @@ def train(
     Folders of training patches say of each pixel what it is for; of tables of series all that is labelled is learnt from, and scored by
     folds. Of a public data set the last fold is scored and the first one stops. ``months``: learn from those only, first and last.
 
-    ``candidates``: settings of one kind, or of several by name, the preferred one first: they are compared inside what is learnt from,
-    and the best one is taken (`agrunet.training.choice`). The model learns from pixels of the split "train" only, fits the temperature on
+    ``candidates``: settings of one kind, or what gives several for a data set: these are compared inside what is learnt from, and
+    the best one is taken (`agrunet.training.choice`). The model learns from pixels of the split "train" only, fits the temperature on
     "stop", and is scored on "hold-out". Where the patches' fields are dealt into folds, models are made for each fold first, for fewer
     steps where the settings say so, and the scores and the temperature are those of how these map their fields. Under `torchrun` every
     process draws its own crops and the first one writes. The same seed on the same number of threads and processes gives the same
@@ -44,7 +47,7 @@ def train(
     """
     keep_freed_memory()
     source = _labelled(data, months)
-    named: dict[str, Settings] = dict(candidates) if isinstance(candidates, Mapping) else {candidates.kind: candidates}
+    named: Mapping[str, Settings] = candidates(source) if callable(candidates) else {candidates.kind: candidates}
     with ranks(next(iter(named.values())).device) as group:
         steps = {name: steps_of(source, settings, group) for name, settings in named.items()}
         count = StepCount(progress if group.first else None)
