@@ -45,6 +45,7 @@ SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
 
 
+_AREA_OF_LABELS = "area: missing. Where the labels are points or parcels, their file may be it: the squares around points are ordered then."
 _DELIVERIES = "deliveries"
 _USUAL_OUTPUT = re.compile(r".+-\d{4}-[0-9a-f]{12}")
 """The folder of a delivery for which the user names none, and its name there."""
@@ -76,7 +77,10 @@ def check_request(
     except ValidationError as error:
         # Of an area, its own check says more than two lines about a dict and a list.
         errors = [item for item in error.errors() if item["loc"][:1] != ("area",) or item["type"] == "missing"]
-        problems = [_worded(problem) for problem in errors]
+        labelled = isinstance(known.get("labels"), str)
+        problems = [
+            _AREA_OF_LABELS if problem["loc"] == ("area",) and labelled else _worded(problem) for problem in errors
+        ]
         wrong = {str(problem["loc"][0]) for problem in errors}
         # Bad fields fall back, so that the others are checked as well and the user hears of everything at once.
         rest = {name: value for name, value in known.items() if name not in wrong}
@@ -290,6 +294,8 @@ def _check_labels(request: MapRequest, settings: Settings, failed: set[str], *, 
 
 
 def _check_places(request: MapRequest, failed: set[str]) -> None:
+    if request.labels is None:
+        raise RequestError("labels: missing. Give the file of the points or parcels whose series are wanted.")
     if not failed & {"area", "legend"}:
         from flows.request_ground import request_places
 
@@ -365,8 +371,7 @@ def _worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
     """One pydantic error as a sentence that names the field, the value and the remedy."""
     where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
     if problem["type"] == "missing":
-        points = " The path of a file of points is one, too: squares around them." if where == "area" else ""
-        return f"{where}: missing. It is required.{points}"
+        return f"{where}: missing. It is required."
     if problem["type"] == "extra_forbidden":
         if prefix:
             return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."

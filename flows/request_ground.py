@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from catalog.errors import RequestError
 from catalog.grid import Window
 from catalog.zone import Zone
 from flows.request import MapRequest
@@ -42,10 +41,8 @@ def request_parcels(request: MapRequest, zone: Zone) -> Declared | None:
 
 def request_places(request: MapRequest, zone: Zone) -> Places:
     """The points or parcels that the request names as labels, those in its area. Raises `RequestError` where there are none."""
-    if request.labels is None:
-        raise RequestError("labels: missing. Give the file of the points or parcels whose series are wanted.")
     return read_places(
-        Path(request.labels),
+        Path(str(request.labels)),
         zone.geometry,
         zone.epsg,
         None if request.legend is None else Path(request.legend),
