@@ -27,7 +27,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.zone import Zone
 from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
 from flows.credentials import load_credentials
-from flows.request import MODEL_PROCESSOR, MapRequest
+from flows.request import MODEL_PROCESSOR, TRAINING_PARAMETERS, MapRequest
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
@@ -36,10 +36,16 @@ from processors.delivery.folder_swap import check_target
 if TYPE_CHECKING:
     from processors.views.declared import Declared
 
+WITHOUT_MODEL = "vegetation"
+"""The processor of a request that makes no map: it needs no model."""
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".jp2")
+
 SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
 
 
+_AREA_OF_LABELS = "area: missing. Where the labels are points or parcels, their file may be it: the squares around points are ordered then."
 _DELIVERIES = "deliveries"
 _USUAL_OUTPUT = re.compile(r".+-\d{4}-[0-9a-f]{12}")
 """The folder of a delivery for which the user names none, and its name there."""
@@ -52,11 +58,13 @@ def check_request(
     *,
     delivers: bool = True,
     waits: bool = False,
+    extracts: bool = False,
 ) -> MapRequest:
     """The request that parameters make: complete, its paths absolute, everything checked that needs no pixel of a product.
 
     ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
-    checked then. ``waits``: whether it may wait for its season, which need not have begun then. Raises `RequestError` with what is
+    checked then. ``waits``: whether it may wait for its season, which need not have begun then. ``extracts``: whether its labels are
+    places whose series are wanted, with classes or without. Raises `RequestError` with what is
     wrong, one problem a line, and `DeliveryError` where the folder of the delivery holds something else.
     """
     settings = settings or load_settings()
@@ -69,7 +77,10 @@ def check_request(
     except ValidationError as error:
         # Of an area, its own check says more than two lines about a dict and a list.
         errors = [item for item in error.errors() if item["loc"][:1] != ("area",) or item["type"] == "missing"]
-        problems = [_worded(problem) for problem in errors]
+        labelled = isinstance(known.get("labels"), str)
+        problems = [
+            _AREA_OF_LABELS if problem["loc"] == ("area",) and labelled else _worded(problem) for problem in errors
+        ]
         wrong = {str(problem["loc"][0]) for problem in errors}
         # Bad fields fall back, so that the others are checked as well and the user hears of everything at once.
         rest = {name: value for name, value in known.items() if name not in wrong}
@@ -82,7 +93,7 @@ def check_request(
             problems.append(str(error))
             wrong.add(name)
     request = _from_elsewhere(request.model_copy(update=paths), base, settings)
-    problems += _problems(request, base, settings, skip=wrong, waits=waits)
+    problems += _problems(request, base, settings, skip=wrong, waits=waits, extracts=extracts)
     if problems:
         raise RequestError(listed(list(dict.fromkeys(problems))))
     store = settings.open_store()
@@ -96,6 +107,28 @@ def check_request(
     if delivers:
         check_target(request.delivery_folder, request.digest, replace=request.replace)
     return request
+
+
+def with_area(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of what makes no map: without an area, that of the labels is it, squares around points or parcels themselves."""
+    labels = parameters.get("labels")
+    if parameters.get("area") is not None or not isinstance(labels, str):
+        return parameters
+    if Path(labels).suffix.lower() in RASTER_SUFFIXES:
+        raise RequestError(
+            "area: missing. Labels that are a raster don't say it: give a file, a bbox, or a place on a tile."
+        )
+    return {**parameters, "area": labels}
+
+
+def check_extraction(parameters: dict[str, Any], base: Path, settings: Settings) -> MapRequest:
+    """The request for series that the parameters of a map make: what belongs to its processor alone is left out. Raises `RequestError`."""
+    kept = {name: value for name, value in parameters.items() if name in (*TRAINING_PARAMETERS, "limits")}
+    if unknown := sorted(parameters.keys() - MapRequest.model_fields.keys()):
+        kept |= {name: parameters[name] for name in unknown}  # which are refused as those of a map are
+    # Each row says by itself where it is clear, so that by default no date is left out.
+    asked = {"min_clear": 0} | with_area(kept) | {"processor": WITHOUT_MODEL}
+    return check_request(asked, base, settings, delivers=False, extracts=True)
 
 
 def _from_elsewhere(request: MapRequest, base: Path, settings: Settings) -> MapRequest:
@@ -119,7 +152,9 @@ def _from_elsewhere(request: MapRequest, base: Path, settings: Settings) -> MapR
     return request.model_copy(update=update)
 
 
-def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool) -> list[str]:
+def _problems(
+    request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool, extracts: bool
+) -> list[str]:
     """Problems that the model can't see by itself, for each field that is not in ``skip``.
 
     Everything that needs no pixel of a product stands in this list: what fails here has cost no download.
@@ -141,7 +176,11 @@ def _problems(request: MapRequest, base: Path, settings: Settings, skip: set[str
         "processor": lambda: _check_processor(request),
         "parameters": lambda: _check_parameters(request, skip),
         "legend": lambda: _check_legend(request),
-        "labels": lambda: _check_labels(request, settings, skip | failed, waits=waits),
+        "labels": lambda: (
+            _check_places(request, skip | failed)
+            if extracts
+            else _check_labels(request, settings, skip | failed, waits=waits)
+        ),
         "crop_mask": lambda: _check_crop_mask(request, skip | failed),
         "parcels": lambda: _check_parcels(request, skip | failed, parcels),
         "judged": lambda: _check_judged(request, skip | failed, parcels),
@@ -252,6 +291,15 @@ def _check_labels(request: MapRequest, settings: Settings, failed: set[str], *, 
             if not waits and request.model is None and not failed & {"year", "months"}:
                 season = SeasonState.of(request.year, request.season, settings.now)
                 check_teachable(labels, request.level, season, request.season, store)
+
+
+def _check_places(request: MapRequest, failed: set[str]) -> None:
+    if request.labels is None:
+        raise RequestError("labels: missing. Give the file of the points or parcels whose series are wanted.")
+    if not failed & {"area", "legend"}:
+        from flows.request_ground import request_places
+
+        request_places(request, Zone.of(request.polygon))
 
 
 def _check_crop_mask(request: MapRequest, failed: set[str]) -> None:

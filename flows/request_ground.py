@@ -9,6 +9,7 @@ from catalog.grid import Window
 from catalog.zone import Zone
 from flows.request import MapRequest
 from processors.patches.labels import CropMask, Labels, open_crop_mask, open_labels
+from processors.patches.places import Places, read_places
 from processors.views.declared import Declared, open_declared
 
 
@@ -36,3 +37,16 @@ def request_parcels(request: MapRequest, zone: Zone) -> Declared | None:
     if request.parcels is None:
         return None
     return open_declared(Path(request.parcels), zone.geometry, zone.epsg, request.parcels_layer)
+
+
+def request_places(request: MapRequest, zone: Zone) -> Places:
+    """The points or parcels that the request names as labels, those in its area. Raises `RequestError` where there are none."""
+    return read_places(
+        Path(str(request.labels)),
+        zone.geometry,
+        zone.epsg,
+        None if request.legend is None else Path(request.legend),
+        request.labels_layer,
+        request.labels_column,
+        request.labels_radius,
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prefect.runtime import task_run
 
+from catalog.area import Area
 from catalog.delivered_maps import ITEM
 from catalog.errors import AccessError, ModelError, NoProductError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
@@ -165,10 +166,10 @@ def mask_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> list[
     waits_for="clear fractions over the area",
     outcome=lambda chosen: f"{len(chosen.used)} of {len(chosen.acquisitions)} acquisitions are clear enough",
 )
-def season(run: Run, order: Order, unusable: Sequence[LeftOut]) -> Season:
-    """Choose the acquisitions that are clear enough over the area. Raises `NotEnoughAcquisitionsError`."""
+def season(run: Run, order: Order, unusable: Sequence[LeftOut], over: Area | None = None) -> Season:
+    """Choose the acquisitions that are clear enough over the area, or ``over`` a part of it. Raises `NotEnoughAcquisitionsError`."""
     zone, request = run.zone, run.request
-    asked = (run.store, order, zone.area, zone.epsg, request.min_clear, request.min_acquisitions)
+    asked = (run.store, order, over or zone.area, zone.epsg, request.min_clear, request.min_acquisitions)
     try:
         chosen: Season = run.engine.run(choose_season, *asked)
     except NotEnoughAcquisitionsError as error:

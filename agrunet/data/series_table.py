@@ -1,9 +1,10 @@
 """The series table: one row a point or parcel, with its label and its whole series, in a Parquet file that pandas reads as it is.
 
-Columns: ``id`` string; ``lon``, ``lat`` double, degrees; ``year`` int64; ``label`` string, null where unknown; ``code`` and ``field``,
-where there are any; ``days`` list<int16>, days of the year (1 is 1 January of ``year``, below 1 in the year before), rising; and per band
-list<uint16>, reflectance x 10,000 as the cube stores it, 0 where not clear. Points of one ``field`` are held out together; without that
-column each row is a field of its own. The file's metadata `cropline` are `SeriesMetadata` as JSON. Other columns are left alone.
+Columns: ``id`` string; ``lon``, ``lat`` double, degrees; ``year`` int64; ``label`` string, null where unknown; ``code``, ``field`` and
+``pixels`` (int64, of which a row is the median), where there are any; ``days`` list<int16>, days of the year (1 is 1 January of ``year``,
+below 1 in the year before), rising; and per band list<uint16>, reflectance x 10,000 as the cube stores it, 0 where not clear. Points of
+one ``field`` are held out together; without that column each row is a field of its own. The file's metadata `cropline` are
+`SeriesMetadata` as JSON. Other columns are left alone.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class SeriesMetadata(BaseModel):
 class SeriesTable:
     """Labelled series of any lengths, the dates of all rows one after the other.
 
-    ``ids``, ``labels``, ``codes``, ``fields``: N values each; ``lon``, ``lat``: (N,) degrees; ``year``: (N,); ``offsets``: (N + 1,), row
-    ``i`` has the dates ``offsets[i]`` to ``offsets[i + 1]`` of ``days`` (M,) and ``values`` (M, C), 0 = not clear. Raises `AgrunetError`
-    naming column and row of what is wrong.
+    ``ids``, ``labels``, ``codes``, ``fields``, ``pixels``: N values each; ``lon``, ``lat``: (N,) degrees; ``year``: (N,); ``offsets``:
+    (N + 1,), row ``i`` has the dates ``offsets[i]`` to ``offsets[i + 1]`` of ``days`` (M,) and ``values`` (M, C), 0 = not clear. Raises
+    `AgrunetError` naming column and row of what is wrong.
     """
 
     ids: tuple[str, ...]
@@ -76,6 +77,7 @@ class SeriesTable:
     values: npt.NDArray[np.uint16]
     codes: tuple[int | str | None, ...] | None = None
     fields: tuple[str | None, ...] | None = None
+    pixels: npt.NDArray[np.int64] | None = None
     metadata: SeriesMetadata = field(default_factory=SeriesMetadata)
 
     def __post_init__(self) -> None:
@@ -130,6 +132,8 @@ def write_series(path: Path, table: SeriesTable) -> None:
         columns["code"] = pa.array(codes, pa.int64() if whole else pa.string())
     if table.fields is not None:
         columns["field"] = pa.array(table.fields, pa.string())
+    if table.pixels is not None:
+        columns["pixels"] = pa.array(table.pixels, pa.int64())
     columns["days"] = listed(table.days)
     for index, band in enumerate(table.bands):
         columns[band] = listed(np.ascontiguousarray(table.values[:, index]))
@@ -168,6 +172,7 @@ def _from_arrow(table: pa.Table) -> SeriesTable:
         values=values,
         codes=tuple(table["code"].to_pylist()) if "code" in table.column_names else None,
         fields=tuple(_texts(table, "field")) if "field" in table.column_names else None,
+        pixels=_numbers(table, "pixels", np.dtype(np.int64)) if "pixels" in table.column_names else None,
         metadata=_metadata((table.schema.metadata or {}).get(METADATA)),
     )
 
@@ -243,7 +248,11 @@ def _problem(table: SeriesTable) -> str:
     if not rows:
         return "there is no row"
     sizes: dict[str, Sized] = {"lon": table.lon, "lat": table.lat, "year": table.year, "label": table.labels}
-    sizes |= {name: of for name, of in (("code", table.codes), ("field", table.fields)) if of is not None}
+    sizes |= {
+        name: of
+        for name, of in (("code", table.codes), ("field", table.fields), ("pixels", table.pixels))
+        if of is not None
+    }
     for name, column in sizes.items():
         if len(column) != rows:
             return f"{name} has {len(column)} values for {rows} rows"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flows.commands.importing import without_collector
@@ -11,6 +12,7 @@ from flows.commands.interruption import remembered
 from flows.prefect_process.isolation import isolated_prefect
 from flows.prefect_process.temporary_server import TemporaryServer
 from flows.reporting.delivery import Delivery
+from flows.reporting.extracted import Extracted
 from flows.reporting.progress import Reporter, Several, terminal
 from flows.request import MapRequest, Promote
 from flows.settings import Settings
@@ -42,6 +44,18 @@ def train_in_process(
         server.wait()
         title = f"{NAME} {request.year}"
         return _as_flow(NAME, title, lambda: learn_area(request, processes, promote, settings, reporter))
+
+
+def extract_in_process(
+    request: MapRequest, table: Path, settings: Settings, server: TemporaryServer, *, offline: bool
+) -> Extracted:
+    """Run the stages that write a table of series here, with this server. Raises what a stage raised."""
+    with _prefect(server) as reporter:
+        with without_collector():
+            from flows.extract import NAME, extract_area
+        server.wait()
+        title = f"{NAME} {request.year}"
+        return _as_flow(NAME, title, lambda: extract_area(request, table, settings, reporter, offline=offline))
 
 
 def _as_flow(name: str, title: str, stages: Callable[[], Made]) -> Made:

@@ -19,6 +19,7 @@ from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
+from flows.commands.extract import extract
 from flows.commands.init import init
 from flows.commands.models import models
 from flows.commands.options import AsJson, Asked, RequestFile, tell
@@ -186,12 +187,12 @@ def retrain(
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
-        from flows.checked_request import check_request
+        from flows.checked_request import check_request, with_area
         from flows.commands.local import train_in_process
         from flows.request import read_parameters
 
         settings = _settings()
-        request = check_request(read_parameters(file), settings.folder, settings, delivers=False)
+        request = check_request(with_area(read_parameters(file)), settings.folder, settings, delivers=False)
         trained = train_in_process(request, processes, promote, settings, server)
     if as_json:
         typer.echo(
@@ -319,7 +320,7 @@ def inspect(
 
 
 for command in (
-    up, down, status, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, cells, export, prune,
+    up, down, status, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, extract, cells, export, prune,
 ):  # fmt: skip
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(init)  # a bbox may begin with a minus

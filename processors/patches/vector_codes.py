@@ -30,7 +30,7 @@ from catalog.legend import spelled
 from catalog.legend_words import word_of
 from catalog.quoting import shortened, shown
 from processors.patches.codes import Coded
-from processors.patches.polygons import RowFault, points_of, polygons_of
+from processors.patches.polygons import Polygons, RowFault, points_of, polygons_of
 from processors.patches.round_parcels import covered_by_points, laid_on
 from processors.patches.vector_rows import Rows, open_rows
 
@@ -131,19 +131,30 @@ class VectorCodes:
         """Words of the column, sorted, that have no code."""
         return tuple(word for word in words_in(self) if self.words is not None and spelled(word) not in self.words)
 
-    def _shapes(self, window: Window) -> _Shapes:
-        """Shapes that may meet the window, and why other rows have none."""
-        columns = [name for name in (self.column, self.radii.column) if name is not None]
+    def near(self, window: Window, columns: Sequence[str] = ()) -> tuple[Any, Polygons]:
+        """The rows that may meet a window as a `geopandas.GeoDataFrame`, with these columns beside those of codes and radii; and their
+        shapes in the zone's metres, by the place of their row in it."""
+        named = [name for name in (self.column, self.radii.column, *columns) if name is not None]
         around = window.widened(math.ceil(self.radii.largest / PIXEL))
-        frame = self.rows.near(self._bounds(around), list(dict.fromkeys(columns)))
+        frame = self.rows.near(self._bounds(around), list(dict.fromkeys(named)))
         with vector_errors(lambda why: self._misplaced(window, why)):
             moved = frame.geometry.to_crs(window.epsg).to_numpy()
-            held = points_of(moved) if self.rows.pointed else polygons_of(moved)
+            return frame, points_of(moved) if self.rows.pointed else polygons_of(moved)
+
+    def codes_of(self, column: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """The codes (rows,) that a part of the column says, 0 where none, and where one is. Text that holds integers will do."""
+        read, given = self._integers(column)
+        codes = np.zeros(len(given), np.int64)
+        codes[given] = read
+        return codes, given
+
+    def _shapes(self, window: Window) -> _Shapes:
+        """Shapes that may meet the window, and why other rows have none."""
+        frame, held = self.near(window)
         radii, sound = self.radii.read(frame.iloc[held.rows])
         codes, given = np.ones(len(held.rows), np.int64), np.ones(len(held.rows), np.bool_)
         if self.column is not None:
-            read, given = self._integers(frame[self.column].iloc[held.rows])
-            codes[given] = read
+            codes, given = self.codes_of(frame[self.column].iloc[held.rows])
         faults = held.faults + Counter(
             {
                 RowFault.NO_CODE: int((~given).sum()),
@@ -228,13 +239,11 @@ def words_in(codes: VectorCodes) -> tuple[str, ...]:
     return tuple(words[key] for key in sorted(words))
 
 
-def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[str, str], mask: bool) -> str | None:
-    """The column by its name, whatever the case (a shapefile cuts names to ten letters): of codes, else the only one that is called like a
-    class, of words before one of integers, else the only one of integers."""
+def candidates(types: Mapping[str, str], columns: Sequence[str]) -> list[str]:
+    """Columns that may say the class, one where it is clear: of codes by its name (a shapefile cuts names to ten letters), else the only
+    one that is called like a class, of words before one of integers, else the only one of integers."""
     if by_name := called(types, columns):
-        return by_name[0]
-    if mask:
-        return None
+        return by_name[:1]
     no_classes = called(types, (*ROW_NUMBERS, *ID_COLUMNS, *RADIUS_COLUMNS))
     integers = [
         name for name, kind in types.items() if name and kind.startswith(("int", "uint")) and name not in no_classes
@@ -243,7 +252,16 @@ def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[st
     worded = [name for name in like_class if types[name] in _TEXT]
     for fitting in (worded, [name for name in like_class if name in integers], integers):
         if len(fitting) == 1:
-            return fitting[0]
+            return fitting
+    return [*worded, *(name for name in integers if name not in worded)]
+
+
+def _code_column(path: Path, what: str, columns: tuple[str, ...], types: dict[str, str], mask: bool) -> str | None:
+    if mask:
+        return next(iter(called(types, columns)), None)
+    fitting = candidates(types, columns)
+    if len(fitting) == 1:
+        return fitting[0]
     listed = shortened(", ".join(f"{name} ({kind})" for name, kind in types.items()), 300) or "none"
     other = f", or name it: {what}_column" if what == "labels" else ""
     raise RequestError(

@@ -15,6 +15,7 @@ from catalog.errors import RequestError
 from catalog.guards.refusal import Refuse
 from catalog.guards.vectors import (
     check_form,
+    count_rows,
     is_parquet,
     layer_summary,
     point_layers,
@@ -56,6 +57,9 @@ class Rows(Protocol):
 
     def column(self, name: str) -> Any:
         """A column of all rows as a `pandas.Series`."""
+
+    def count(self) -> int:
+        """Number of rows."""
 
     def without_geometry(self) -> int:
         """Number of rows that have none."""
@@ -150,6 +154,10 @@ class LayerRows:
         """See `Rows`."""
         return self._read(None, [name])[name]
 
+    def count(self) -> int:
+        """See `Rows`."""
+        return count_rows(self.path, self.layer, partial(_unreadable, self.what, self.path))
+
     def without_geometry(self) -> int:
         """See `Rows`."""
         return layer_summary(self.path, self.layer, partial(_unreadable, self.what, self.path))[2]
@@ -173,7 +181,9 @@ class FrameRows:
             give = "Give a CSV with lon, lat and a class, or a vector file."
             return read_point_table(self.path, lambda why: RequestError(f"{self.what} {self.path}: {why}. {give}"))
         refuse = partial(_unreadable, self.what, self.path)
-        return read_parquet(self.path, refuse) if self.layer is None else read_layer(self.path, self.layer, refuse)
+        if self.layer is not None:
+            return read_layer(self.path, self.layer, refuse)
+        return read_parquet(self.path, refuse).reset_index(drop=True)
 
     @cached_property
     def pointed(self) -> bool:
@@ -207,6 +217,10 @@ class FrameRows:
     def column(self, name: str) -> Any:
         """See `Rows`."""
         return self.frame[name]
+
+    def count(self) -> int:
+        """See `Rows`."""
+        return len(self.frame)
 
     def without_geometry(self) -> int:
         """See `Rows`."""
