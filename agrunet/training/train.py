@@ -33,6 +33,7 @@ from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import Tally, evaluate
+from agrunet.training.hull_pixels import training_hull
 from agrunet.training.learner import Learner, TrainingPrecision
 
 Progress = Callable[[int, int, float], None]
@@ -84,7 +85,7 @@ class TrainingConfig(Frozen):
             description="part of the crops whose season ends early, at a random day from the third month's first on: for maps of "
             "seasons that aren't over",
         ),
-    ] = 0.0
+    ] = 0.25
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )
@@ -134,7 +135,7 @@ def train(
     processes gives the same weights. Raises `AgrunetError` where the patches can't be learnt from.
     """
     keep_freed_memory()
-    source = _labelled(data)
+    source = labelled_source(data)
     counts = training_pixels(source)
     crop = _crop_size(source, config)
     folds = _field_folds(source)
@@ -154,7 +155,7 @@ def train(
             checkpoint = checkpoint.model_copy(update={"hold_out": checkpoint.hold_out + length})
         if group.first:
             checkpoint = _with_digest(checkpoint, source)
-            save_checkpoint(output, network, checkpoint, tally.evidence(source.header))
+            save_checkpoint(output, network, checkpoint, tally.evidence(source.header), training_hull(source))
     return checkpoint
 
 
@@ -216,7 +217,8 @@ def step_count(config: TrainingConfig, pixels: int, crop: int, world: int) -> in
     return min(max(config.steps, math.ceil(config.passes * pixels / seen)), max(config.max_steps, config.steps))
 
 
-def _labelled(data: str | Path) -> LabelledSource:
+def labelled_source(data: str | Path) -> LabelledSource:
+    """Open a data set (`open_dataset`) with each pixel's use: of one with folds the last is scored and the first one stops."""
     source = open_dataset(data)
     if isinstance(source, PatchFolder):
         return source
