@@ -22,7 +22,7 @@ from processors.delivery.provenance import DeliveryFacts, expected_now, location
 from processors.delivery.templates import page_templates
 from processors.rasters import Variable
 from processors.season import LOW_SUN_ZENITH
-from processors.thematic.domain import INSIDE_FROM, OUTSIDE_BELOW
+from processors.thematic.domain import INSIDE_FROM, OUTSIDE_FROM
 from processors.views.views import Views
 
 SMALL_AREA = 100.0
@@ -112,7 +112,7 @@ def write_report(
         small=_small_area(facts),
         domain_places=DOMAIN_PLACES,
         inside_from=INSIDE_FROM,
-        outside_below=OUTSIDE_BELOW,
+        outside_from=OUTSIDE_FROM,
         early=facts.model.early if facts.model else None,
         months=month_name,
         expected_now=expected_now(facts.state, facts.model.early) if facts.model and not facts.state.final else "",

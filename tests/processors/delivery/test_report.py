@@ -229,7 +229,7 @@ def test_the_domain_is_told_with_its_shares_and_what_to_do(tmp_path: Path) -> No
     edge = Domain(verdict=Verdict.EDGE, shares=shares, pixels=4096, months=3)
     page = report(tmp_path, delivery_kit.facts(area, domain=edge))
     words = Seen(page).words
-    assert "Does the model know such fields? domain: edge" in words
+    assert "Does the model know such fields?domain: edge" in words
     assert "inside: like what the model learnt from 65.5 %" in words
     assert "outside: unlike anything that it learnt from 7.0 %" in words
     assert "labels of this region would train one that knows it" in words

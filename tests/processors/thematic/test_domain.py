@@ -51,7 +51,8 @@ class OnePatch:
 
 
 @pytest.mark.parametrize(
-    ("rows", "verdict"), [(0, Verdict.INSIDE), (5, Verdict.EDGE), (11, Verdict.OUTSIDE), (16, Verdict.OUTSIDE)]
+    ("rows", "verdict"),
+    [(0, Verdict.INSIDE), (3, Verdict.EDGE), (5, Verdict.OUTSIDE), (11, Verdict.OUTSIDE), (16, Verdict.OUTSIDE)],
 )
 def test_the_verdict_follows_from_the_shares(hull: Hull, rows: int, verdict: Verdict) -> None:
     level = np.full((SIZE, SIZE), 0.6)
