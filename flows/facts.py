@@ -72,11 +72,11 @@ def describe(
         scores=checkpoint_scores(config),
         notes=(
             *status_notes(run.season, season, model),
-            *(() if domain is None or domain.note is None else (domain.note,)),
             *season.notes,
             *_processed_otherwise(season),
             *_older_versions(unusable, season),
             *processor.notes,
+            *(() if domain is None or domain.note is None else (domain.note,)),
             *_notes_on_ground(run),
             *views.notes,
             *(() if conformity is None else conformity.summary.notes),

@@ -63,7 +63,7 @@ SPLITS = {
 
 DOMAIN_PLACES = (
     ("inside", "inside: like what the model learnt from", "#2f7d4f"),
-    ("edge", "edge: as far off as few pixels of its training's kind", "#d9a441"),
+    ("edge", "edge: unlike most that it learnt from", "#d9a441"),
     ("outside", "outside: unlike anything that it learnt from", "#b5483a"),
 )
 """Places of pixels, what they are called, and their colours."""

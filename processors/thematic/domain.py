@@ -60,7 +60,7 @@ class Domain(Frozen):
     @property
     def words(self) -> str:
         """The verdict, and the shares behind it."""
-        parts = ", ".join(f"{share:.0%} {place}" for place, share in self.shares.items())
+        parts = ", ".join(f"{100 * share:.0f} % {place}" for place, share in self.shares.items())
         return f"{self.verdict} ({parts} of {self.pixels} pixels)" if parts else str(self.verdict)
 
     @property
@@ -83,8 +83,8 @@ class Domain(Frozen):
         """A sentence for whoever looks at the map, where it is told to be at the edge or outside."""
         if self.verdict not in (Verdict.EDGE, Verdict.OUTSIDE):
             return None
-        unlike = 1 - self.shares[Place.INSIDE.name.lower()]
-        return f"Domain: {self.verdict}. {unlike:.0%} of the pixels have a season unlike those that the model learnt from. {self.remedy}"
+        unlike = 100 * (1 - self.shares[Place.INSIDE.name.lower()])
+        return f"Domain: {self.verdict}. {unlike:.0f} % of the pixels have a season unlike those that the model learnt from. {self.remedy}"
 
 
 class Kept(Protocol):

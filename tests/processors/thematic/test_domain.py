@@ -67,7 +67,7 @@ def test_the_verdict_follows_from_the_shares(hull: Hull, rows: int, verdict: Ver
         assert note is None
     else:
         assert note is not None
-        assert note.startswith(f"Domain: {verdict}. {1 - found.shares['inside']:.0%} of the pixels")
+        assert note.startswith(f"Domain: {verdict}. {100 * (1 - found.shares['inside']):.0f} % of the pixels")
         assert "abels of this region" in note
 
 
