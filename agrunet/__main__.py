@@ -1,4 +1,4 @@
-"""The one command line of this library: `python -m agrunet {train,map-fields,cross-validate,tune,convert-munich}`, or under `torchrun`."""
+"""The one command line: `python -m agrunet {train,map-fields,hull,cross-validate,tune,convert-munich}`, or under `torchrun`."""
 
 from __future__ import annotations
 
@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     mapping.add_argument("--output", type=Path, required=True, help="JSON file to write")
     _add_end(mapping)
     mapping.set_defaults(run=commands.map_fields)
+
+    hull = command(
+        "hull", "fit the hull of what a checkpoint learnt from to its data set, and write it into the checkpoint"
+    )
+    hull.add_argument("--data", required=True, help="what it was trained from, or a part of it")
+    hull.add_argument("--model", type=Path, required=True, help="folder of the checkpoint")
+    hull.set_defaults(run=commands.hull)
 
     validate = command("cross-validate", "train and test a model per fold")
     _add_data(validate, "folder of models, states, curves and summary")

@@ -68,6 +68,14 @@ def map_fields(data: str, model: Path, output: Path, end_with_input: bool = Fals
     write_evidence(output, map_all(data, model))
 
 
+def hull(data: str, model: Path) -> None:
+    """Fit the hull of what a checkpoint learnt from, and write it into the checkpoint."""
+    from agrunet.training.later_hull import hull_for_checkpoint
+
+    fitted = hull_for_checkpoint(data, model)
+    _LOG.info("%d series from %d pixels, limits from %d others", len(fitted.series), fitted.learnt, fitted.unseen)
+
+
 def _end_with_input() -> None:
     """End this process when its standard input ends, at once: a checkpoint that isn't whole is worth nothing."""
     with suppress(OSError):

@@ -44,6 +44,7 @@ from flows.settings import Settings, load_settings
 from processors.conformity.judge import Conformity
 from processors.delivery.provenance import DeliveryFacts
 from processors.season import Season
+from processors.thematic.domain import Domain
 from processors.views.views import Views
 
 NAME = "crop-map"
@@ -68,7 +69,9 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
         views: Views = stages.views(run, season, patches, rasters)  # what the season looked like there
         conformity: Conformity | None = judging.conformity(run, patches, results, views)  # verdicts on declared parcels
-        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches, views, conformity)  # its origin
+        domain: Domain | None = judging.domain(run, patches)  # whether the model knows such a season
+        judged = conformity, domain
+        facts: DeliveryFacts = describe(run, order, unread + unmasked, season, patches, views, *judged)  # its origin
         files: list[Path] = stages.deliver(run, patches, rasters, facts, views, conformity)  # what the user opens
         return hand_over(run, order, facts, files), facts
 

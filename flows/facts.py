@@ -27,6 +27,7 @@ from processors.delivery.coming_passes import coming_passes
 from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_notes
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
+from processors.thematic.domain import Domain
 from processors.thematic.registry import load_processor
 from processors.views.views import Views
 
@@ -44,6 +45,7 @@ def describe(
     patches: Patches,
     views: Views,
     conformity: Conformity | None = None,
+    domain: Domain | None = None,
 ) -> DeliveryFacts:
     """Describe a delivery beside its pixels: what was asked, what it is made from, with what, how good it is."""
     request, processor, now = run.request, patches.processor, datetime.now(UTC)
@@ -74,11 +76,13 @@ def describe(
             *_processed_otherwise(season),
             *_older_versions(unusable, season),
             *processor.notes,
+            *(() if domain is None or domain.note is None else (domain.note,)),
             *_notes_on_ground(run),
             *views.notes,
             *(() if conformity is None else conformity.summary.notes),
         ),
         conformity=None if conformity is None else conformity.summary,
+        domain=domain,
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
@@ -135,6 +139,7 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         acquisitions=tuple(AcquisitionShown.model_validate(item) for item in facts.used),
         seconds=dict(run.seconds),
         model=None if facts.model is None else facts.model.name,
+        domain=None if facts.domain is None else facts.domain.verdict,
         synthetic=facts.synthetic,
         notes=facts.notes,
         status=facts.status,

@@ -1,16 +1,37 @@
-"""Verdicts on the parcels that a request declares: a stage of those processors that judge them."""
+"""What is said of a map as it stands: whether its model knows such a season, and verdicts on the parcels that a request declares."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from catalog.errors import RequestError
+from catalog.products import season_months
 from catalog.storage.store import CellPath
+from flows.request_ground import request_crop_mask
 from flows.run import Run
 from flows.stage import stage
 from flows.stages import Patches
 from processors.conformity.judge import Conformity, judge_parcels
 from processors.conformity.probabilities import parcel_probabilities
+from processors.thematic.domain import Domain, draw_samples, judge_domain, model_hull
 from processors.thematic.registry import judgement_of
 from processors.views.views import Views
+
+
+def domain(run: Run, patches: Patches) -> Domain | None:
+    """Say whether the season is like those that the model learnt from; None for a processor that needs no model."""
+    return None if patches.model is None else compare(run, patches, patches.model.folder)
+
+
+@stage("domain", waits_for="a comparison with the model's training", outcome=lambda made: made.words)
+def compare(run: Run, patches: Patches, model: Path) -> Domain:
+    """Compare some of the season's series, spread over the area, with those that the model learnt from."""
+    hull, source = model_hull(model), patches.source
+    samples = [] if hull is None else draw_samples(source.windows, run.zone.geometry, request_crop_mask(run.request))
+    months = season_months(run.request.year, run.request.season)
+    over = len(months) - len(run.season.open_months)
+    judged: Domain = run.engine.run(judge_domain, source, samples, hull, over, source.bands)
+    return judged
 
 
 def conformity(run: Run, patches: Patches, results: CellPath, views: Views) -> Conformity | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from agrunet.calibration import draw_reliability
 from agrunet.checkpoint.config import CheckpointConfig
-from agrunet.checkpoint.model_card import model_item
+from agrunet.checkpoint.model_card import hull_asset, model_item
 from agrunet.early import draw_early
 from agrunet.errors import AgrunetError
 from agrunet.evidence import EVIDENCE, FieldEvidence, write_evidence
 from agrunet.files import folder_written_whole, verify_listed
-from agrunet.json_text import read_model
+from agrunet.hull import HULL, Hull, write_hull
+from agrunet.json_text import read_model, read_object
 from agrunet.networks.registry import TITLES, Network, make_network
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
@@ -30,9 +32,13 @@ EARLY = "early.png"
 
 
 def save_checkpoint(
-    folder: Path, network: Network, config: CheckpointConfig, evidence: FieldEvidence | None = None
+    folder: Path,
+    network: Network,
+    config: CheckpointConfig,
+    evidence: FieldEvidence | None = None,
+    hull: Hull | None = None,
 ) -> None:
-    """Write a checkpoint, with the ``evidence`` that there is for it, aside and rename it to ``folder``, replacing one that is there.
+    """Write a checkpoint, with what there is of ``evidence`` and ``hull``, aside and rename it to ``folder``, replacing one that is there.
 
     Raises `AgrunetError` where the disk is full.
     """
@@ -47,6 +53,8 @@ def save_checkpoint(
             draw_early(config.early, aside / EARLY, synthetic=config.synthetic)
         if evidence is not None:
             write_evidence(aside / EVIDENCE, evidence)
+        if hull is not None:
+            write_hull(aside / HULL, hull)
         item = model_item(
             config.model_dump(mode="json"),
             aside / WEIGHTS,
@@ -56,8 +64,20 @@ def save_checkpoint(
             diagram_href=RELIABILITY if config.calibration else None,
             early_href=EARLY if config.early is not None else None,
             evidence=None if evidence is None else aside / EVIDENCE,
+            hull=None if hull is None else aside / HULL,
             framework=torch.__version__,
         )
+        (aside / ITEM).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
+
+
+def add_hull(folder: Path, hull: Hull) -> None:
+    """Write a hull into a checkpoint, replacing one that is there; all else stays as it is. Raises `AgrunetError`."""
+    read_config(folder)
+    item = read_object(folder / ITEM, lambda why: AgrunetError(f"{folder / ITEM}{why}. Copy the checkpoint again."))
+    with folder_written_whole(folder) as aside:
+        shutil.copytree(folder, aside, dirs_exist_ok=True)
+        write_hull(aside / HULL, hull)
+        item["assets"]["hull"] = hull_asset(aside / HULL)
         (aside / ITEM).write_text(json.dumps(item, indent=1) + "\n", encoding="utf-8")
 
 

@@ -33,6 +33,7 @@ def model_item(
     diagram_href: str | None,
     early_href: str | None = None,
     evidence: Path | None,
+    hull: Path | None = None,
     framework: str,
 ) -> dict[str, Any]:
     """Make the item of the checkpoint whose configuration (as JSON) and weights file are given; hrefs are relative to the folder.
@@ -129,9 +130,23 @@ def model_item(
             "file:checksum": _MULTIHASH_SHA256 + sha256(evidence),
             "file:size": evidence.stat().st_size,
         }
+    if hull is not None:
+        item["assets"]["hull"] = hull_asset(hull)
     if geometry is not None:
         item["bbox"] = _bbox(geometry)
     return item
+
+
+def hull_asset(hull: Path) -> dict[str, Any]:
+    """The asset of a checkpoint's hull."""
+    return {
+        "href": hull.name,
+        "title": "Hull of what the model learnt from",
+        "type": "application/json",
+        "roles": ["metadata"],
+        "file:checksum": _MULTIHASH_SHA256 + sha256(hull),
+        "file:size": hull.stat().st_size,
+    }
 
 
 def _input(config: dict[str, Any]) -> dict[str, Any]:

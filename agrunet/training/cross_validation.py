@@ -29,6 +29,7 @@ from agrunet.networks.registry import Network, fresh_network
 from agrunet.settings import Frozen
 from agrunet.training.distributed import ranks
 from agrunet.training.evaluation import evaluate
+from agrunet.training.hull_pixels import training_hull
 from agrunet.training.learner import Learner
 from agrunet.training.patch_batches import PatchBatches
 from agrunet.training.recipe import Recipe
@@ -125,7 +126,7 @@ def train_fold(
         checkpoint, _ = evaluate(network, checkpoint, source, group, recipe.batch)
         checkpoint = checkpoint.model_copy(update={"training": facts})
         if group.first:
-            save_checkpoint(model, network, checkpoint)
+            save_checkpoint(model, network, checkpoint, hull=training_hull(source))
     return checkpoint
 
 

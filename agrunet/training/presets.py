@@ -65,7 +65,7 @@ class TrainingConfig(Frozen):
             description="part of the crops whose season ends early, at a random day from the third month's first on: for maps of "
             "seasons that aren't over",
         ),
-    ] = 0.0
+    ] = 0.25
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )

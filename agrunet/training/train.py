@@ -20,6 +20,7 @@ from agrunet.training.choice import PARTS, Choice, Fit, choose_by_fields, choose
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import evaluate
 from agrunet.training.fitting import Progress, StepCount, fit, fold_steps, steps_of
+from agrunet.training.hull_pixels import training_hull
 from agrunet.training.presets import PRESETS, Settings
 
 Candidates = Callable[[LabelledSource], Mapping[str, Settings]]
@@ -46,7 +47,7 @@ def train(
     weights. Raises `AgrunetError` where the patches can't be learnt from.
     """
     keep_freed_memory()
-    source = _labelled(data, months)
+    source = labelled_source(data, months)
     named: Mapping[str, Settings] = candidates(source) if callable(candidates) else {candidates.kind: candidates}
     with ranks(next(iter(named.values())).device) as group:
         steps = {name: steps_of(source, settings, group) for name, settings in named.items()}
@@ -71,7 +72,7 @@ def train(
         )
         if group.first:
             checkpoint = _with_digest(checkpoint, source)
-            save_checkpoint(output, network, checkpoint, evidence)
+            save_checkpoint(output, network, checkpoint, evidence, training_hull(source))
     return checkpoint
 
 
@@ -117,7 +118,8 @@ def _with_digest(checkpoint: CheckpointConfig, source: LabelledSource) -> Checkp
     return checkpoint.model_copy(update={"training_data": {**checkpoint.training_data, **digests}})
 
 
-def _labelled(data: str | Path, months: tuple[int, int] | None) -> LabelledSource:
+def labelled_source(data: str | Path, months: tuple[int, int] | None = None) -> LabelledSource:
+    """Open a data set (`open_dataset`) with each pixel's use: of a public one with folds the last is scored and the first one stops."""
     source = open_dataset(data, months)
     if not isinstance(source, Pastis):
         return source

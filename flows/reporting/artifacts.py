@@ -166,6 +166,9 @@ class Artifacts:
                 key=lambda row: -float(row["hectares"])
             )  # largest first: the UI searches tables and doesn't sort them
             self.table("hectares", rows, " ".join(comments))
+        if facts.domain is not None:
+            rows = [{"pixels": place, "share": f"{share:.1%}"} for place, share in facts.domain.shares.items()]
+            self.table("domain", rows, f"Domain: {facts.domain.words}. {facts.domain.remedy}")
         if facts.conformity is not None:  # nothing of a single parcel: ids, places and declarations may be personal
             rows = [{"verdict": verdict, "parcels": str(count)} for verdict, count in facts.conformity.verdicts.items()]
             self.table("conformity", rows, " ".join(facts.conformity.notes))

@@ -12,6 +12,7 @@ from catalog.products import Order
 from catalog.scores import Score
 from catalog.storage.whole import write_json
 from flows.run_folder import RunFolder
+from processors.thematic.domain import Verdict
 
 
 class Shown(BaseModel):
@@ -43,6 +44,10 @@ class Delivery(Shown):
     acquisitions: Annotated[tuple[AcquisitionShown, ...], Field(description="those used, by time")]
     seconds: Annotated[dict[str, float], Field(description="by stage")]
     model: Annotated[str | None, Field(description="name of the model used")] = None
+    domain: Annotated[
+        Verdict | None,
+        Field(description="whether the season is like those that the model learnt from; none without a model"),
+    ] = None
     synthetic: Annotated[bool, Field(description="made of simulated products")] = False
     notes: tuple[str, ...] = ()
     status: Annotated[

@@ -22,6 +22,7 @@ from processors.conformity.judge import ConformitySummary
 from processors.delivery.changes import Changes
 from processors.delivery.coming_passes import ComingPasses
 from processors.season import Season, SeasonAcquisition
+from processors.thematic.domain import Domain
 
 
 class ModelUsed(Frozen):
@@ -85,6 +86,9 @@ class DeliveryFacts(Frozen):
     changes: Annotated[Changes | None, Field(description="since the delivery that this one replaces")] = None
     conformity: Annotated[
         ConformitySummary | None, Field(description="verdicts on the parcels that the request declares")
+    ] = None
+    domain: Annotated[
+        Domain | None, Field(description="how much is like what the model learnt from; none without a model")
     ] = None
     seconds: Annotated[dict[str, float], Field(description="by stage")] = {}
     created: AwareDatetime

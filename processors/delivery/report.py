@@ -22,6 +22,7 @@ from processors.delivery.provenance import DeliveryFacts, expected_now, location
 from processors.delivery.templates import page_templates
 from processors.rasters import Variable
 from processors.season import LOW_SUN_ZENITH
+from processors.thematic.domain import INSIDE_FROM, OUTSIDE_FROM
 from processors.views.views import Views
 
 SMALL_AREA = 100.0
@@ -58,6 +59,14 @@ SPLITS = {
         "Every pixel against the simulation that made the data. It says nothing about real fields.",
     ),
 }
+
+
+DOMAIN_PLACES = (
+    ("inside", "inside: like what the model learnt from", "#2f7d4f"),
+    ("edge", "edge: unlike most that it learnt from", "#d9a441"),
+    ("outside", "outside: unlike anything that it learnt from", "#b5483a"),
+)
+"""Places of pixels, what they are called, and their colours."""
 
 
 def write_report(
@@ -101,6 +110,9 @@ def write_report(
         most=MOST_TRANSITIONS,
         scores=_scores(facts),
         small=_small_area(facts),
+        domain_places=DOMAIN_PLACES,
+        inside_from=INSIDE_FROM,
+        outside_from=OUTSIDE_FROM,
         early=facts.model.early if facts.model else None,
         months=month_name,
         expected_now=expected_now(facts.state, facts.model.early) if facts.model and not facts.state.final else "",

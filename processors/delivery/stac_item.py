@@ -138,6 +138,8 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         properties["cropline:changes"] = facts.changes.model_dump(mode="json", exclude={"matrix"})
     if facts.conformity is not None:  # counts alone: nothing of a single parcel
         properties["cropline:conformity"] = facts.conformity.model_dump(mode="json")
+    if facts.domain is not None:
+        properties["cropline:domain"] = facts.domain.model_dump(mode="json")
     if facts.timelines:
         properties["cropline:timelines"] = {
             name: line.model_dump(mode="json") for name, line in facts.timelines.items()

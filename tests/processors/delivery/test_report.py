@@ -26,6 +26,7 @@ from processors.delivery.coming_passes import coming_passes
 from processors.delivery.provenance import DeliveryFacts, ModelUsed
 from processors.delivery.report import write_report
 from processors.mask.options import USUAL_MASK
+from processors.thematic.domain import Domain, Verdict
 
 
 def report(folder: Path, facts: DeliveryFacts, table: Any = None) -> str:
@@ -220,6 +221,23 @@ def test_synthetic_data_are_called_so_before_anything_else(tmp_path: Path) -> No
     words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), synthetic=True))).words
     assert words.startswith("Crop map, 2019 (SYNTHETIC DATA) SYNTHETIC DATA: simulated fields, no observation")
     assert "nothing about real fields" in words
+
+
+def test_the_domain_is_told_with_its_shares_and_what_to_do(tmp_path: Path) -> None:
+    area = delivery_kit.window(64, 64)
+    shares = {"inside": 0.655, "edge": 0.275, "outside": 0.07}
+    edge = Domain(verdict=Verdict.EDGE, shares=shares, pixels=4096, months=3)
+    page = report(tmp_path, delivery_kit.facts(area, domain=edge))
+    words = Seen(page).words
+    assert "Does the model know such fields?domain: edge" in words
+    assert "inside: like what the model learnt from 65.5 %" in words
+    assert "outside: unlike anything that it learnt from 7.0 %" in words
+    assert "labels of this region would train one that knows it" in words
+    assert "The seasons of 4096 pixels, spread over the whole area, be it cropland or not, are compared" in words
+    assert "<details open>\n<summary>Does" in page
+    unknown = report(tmp_path, delivery_kit.facts(area, domain=Domain(verdict=Verdict.UNKNOWN)))
+    assert "domain: unknown The model doesn't say what it learnt from" in Seen(unknown).words
+    assert "Does the model know" not in Seen(report(tmp_path, delivery_kit.facts(area))).words
 
 
 def test_a_preliminary_map_says_so_and_which_passes_come(tmp_path: Path) -> None:
