@@ -26,6 +26,9 @@ def extract(
         bool, typer.Option("--offline", help="Take what the cubes hold already, and ask no source.")
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what it would read, cost and take; download nothing, write nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the series of a request's points or parcels as a Parquet table: one row each, with its label, dates and bands.
@@ -36,6 +39,9 @@ def extract(
 
     Example: cropline extract survey.json --output survey.parquet
     """
+    if dry_run:
+        _foresee(file, as_json)
+        return
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
@@ -58,6 +64,25 @@ def extract(
             raise RequestError(f"output: {table} is there already. Name another, or give --replace.")
         extracted = extract_in_process(request, table, settings, server, offline=offline)
     _show(extracted, as_json)
+
+
+def _foresee(file: Path, as_json: bool) -> None:
+    import sys
+
+    from rich.console import Console
+
+    from flows.checked_request import check_extraction
+    from flows.commands.dry_run import foresee_request, show
+    from flows.request import read_parameters
+    from flows.settings import load_settings
+
+    settings = load_settings()
+    request = check_extraction(read_parameters(file), settings.folder, settings)
+    foreseen = foresee_request(request, settings).of_stages("order", "extend", "ingest", "mask", "season")
+    if as_json:
+        typer.echo(foreseen.model_dump_json())
+    else:
+        show(foreseen, Console(width=None if sys.stdout.isatty() else 120))
 
 
 def _show(extracted: Extracted, as_json: bool) -> None:

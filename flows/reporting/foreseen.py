@@ -60,6 +60,13 @@ class Estimate(Frozen):
         stopped = "; ".join(self.over_limits)
         return (*((f"The limits would stop this run: {stopped}.",) if stopped else ()), *self.notes)
 
+    def of_stages(self, *names: str) -> Estimate:
+        """The same of some stages alone, of a run that delivers nothing."""
+        minutes = {name: spent for name, spent in self.minutes.items() if name in names}
+        return self.model_copy(
+            update={"minutes": minutes, "disk": self.disk.model_copy(update={"run": 0.0, "delivery": 0.0})}
+        )
+
     @property
     def total_minutes(self) -> float:
         return sum(self.minutes.values())
