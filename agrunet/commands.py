@@ -37,7 +37,7 @@ def train(
     if end_with_input:
         Thread(target=_end_with_input, daemon=True).start()
     from agrunet.training.kinds import AUTO, candidates
-    from agrunet.training.presets import read_training_config
+    from agrunet.training.settings import read_training_config
     from agrunet.training.train import train as train_model
 
     def log(step: int, steps: int, loss: float) -> None:

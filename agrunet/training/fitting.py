@@ -26,7 +26,7 @@ from agrunet.networks.registry import TAKES, Network, NetworkConfig, fresh_netwo
 from agrunet.training.distributed import Ranks
 from agrunet.training.forest import ForestSettings, fit_forest
 from agrunet.training.learner import Learner
-from agrunet.training.presets import KINDS, Settings, TrainingConfig
+from agrunet.training.settings import KINDS, Settings, TrainingConfig
 
 Progress = Callable[[int, int, float], None]
 """Function that is called after each step with its number (from 1), how many there are, and the loss."""

@@ -9,7 +9,7 @@ import numpy as np
 from agrunet.data.patches import LabelledSource
 from agrunet.data.training_pixels import class_counts
 from agrunet.networks.registry import TAKES
-from agrunet.training.presets import KINDS, Settings, preset_settings
+from agrunet.training.settings import KINDS, Settings, preset_settings
 
 AUTO = "auto"
 """Name of the choice among all kinds that suit."""

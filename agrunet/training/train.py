@@ -21,7 +21,7 @@ from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import evaluate
 from agrunet.training.fitting import Progress, StepCount, fit, fold_steps, steps_of
 from agrunet.training.hull_pixels import training_hull
-from agrunet.training.presets import PRESETS, Settings
+from agrunet.training.settings import PRESETS, Settings
 
 Candidates = Callable[[LabelledSource], Mapping[str, Settings]]
 """Function that gives the settings to try on a data set, by the name of the kind, the preferred one first."""

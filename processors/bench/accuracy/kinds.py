@@ -18,7 +18,7 @@ from agrunet.networks.registry import Network
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import Tally
 from agrunet.training.fitting import StepCount, fit, steps_of
-from agrunet.training.presets import Settings
+from agrunet.training.settings import Settings
 from agrunet.training.train import compare
 from processors.bench.accuracy.rows import Run, run_of
 

@@ -17,7 +17,7 @@ from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
 from agrunet.hull import HULL, PixelSeries, Place, load_hull
 from agrunet.training.hull_pixels import training_hull
-from agrunet.training.presets import TrainingConfig
+from agrunet.training.settings import TrainingConfig
 from agrunet.training.train import train
 
 TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=1, passes=0, crop=16, device="cpu")

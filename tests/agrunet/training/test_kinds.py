@@ -18,7 +18,7 @@ from agrunet.evidence import load_evidence
 from agrunet.inference import predict
 from agrunet.training.field_mapping import map_fields
 from agrunet.training.forest import ForestSettings
-from agrunet.training.presets import KINDS, TrainingConfig, read_training_config
+from agrunet.training.settings import KINDS, TrainingConfig, read_training_config
 from agrunet.training.train import train
 
 TINY = TrainingConfig(

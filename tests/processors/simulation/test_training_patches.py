@@ -12,7 +12,7 @@ from shapely.geometry import box, shape
 from agrunet.data.public.datasets import open_dataset
 from agrunet.data.public.pastis import CLASSES, COLOURS, Pastis
 from agrunet.errors import AgrunetError
-from agrunet.training.presets import TrainingConfig
+from agrunet.training.settings import TrainingConfig
 from agrunet.training.train import train
 from catalog.errors import RequestError, StoreError
 from catalog.grid import to_lonlat
