@@ -43,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, help="JSON of the training's settings; what it leaves out is the preset's"
     )
     train.add_argument("--preset", default="standard", help="settings to start from: standard, or quick for a try")
-    train.add_argument("--kind", default="agrunet", help="agrunet, pixel or forest; of series, pixel or forest")
+    train.add_argument(
+        "--kind", default="agrunet", help="agrunet, fine-tuned, pixel or forest; of series, pixel, forest or fine-tuned"
+    )
+    train.add_argument("--start-from", type=Path, metavar="CHECKPOINT", help="model that a fine-tuned one goes on from")
     train.add_argument(
         "--months", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only dates of these, such as 1 7"
     )

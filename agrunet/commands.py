@@ -28,13 +28,14 @@ def train(
     config: Path | None,
     preset: str,
     kind: str = "agrunet",
+    start_from: Path | None = None,
     months: Sequence[int] | None = None,
     end_with_input: bool = False,
 ) -> None:
     """Train a model of a kind and write the checkpoint ``output``; a line of progress for every few steps."""
     if end_with_input:
         Thread(target=_end_with_input, daemon=True).start()
-    from agrunet.training.train import read_training_config
+    from agrunet.training.settings import read_training_config
     from agrunet.training.train import train as train_model
 
     def log(step: int, steps: int, loss: float) -> None:
@@ -42,7 +43,7 @@ def train(
             _LOG.info("step %d of %d, loss %.4f", step, steps, loss)
 
     season = None if months is None else (months[0], months[1])
-    train_model(data, output, read_training_config(config, preset, kind), log, season)
+    train_model(data, output, read_training_config(config, preset, kind, start_from), log, season)
 
 
 def map_fields(data: str, model: Path, output: Path, end_with_input: bool = False) -> None:

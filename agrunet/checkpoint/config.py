@@ -13,6 +13,7 @@ from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import CloudInput, Normalisation, channels
 from agrunet.metrics import Scores
 from agrunet.networks.registry import NetworkConfig
+from agrunet.settings import Frozen
 
 
 def code_version() -> str:
@@ -21,6 +22,17 @@ def code_version() -> str:
         return metadata.version("cropline")
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+class StartRecord(Frozen):
+    """The model that a training started from."""
+
+    name: str
+    weights: Annotated[str, Field(description="checksum (sha256) of its weights")]
+    synthetic: Annotated[bool, Field(description="it learnt from simulated images")]
+    classes: Annotated[
+        dict[str, tuple[str, ...]], Field(description="its classes that each class began as; none of one new to it")
+    ] = {}
 
 
 class CheckpointConfig(TrainingContract):
@@ -45,6 +57,11 @@ class CheckpointConfig(TrainingContract):
         ),
     ] = ""
 
+    start_from: Annotated[
+        StartRecord | None,
+        Field(description="what the training started from", exclude_if=lambda start: start is None),
+    ] = None
+
     @model_validator(mode="after")
     def _consistent(self) -> CheckpointConfig:
         wanted = channels(len(self.bands), self.cloud_input)
@@ -68,7 +85,7 @@ _FILE_ORDER = (
     *("network", "bands", "resampling", "normalisation", "months", "date_encoding", "cloud_input"),
     *("min_clear", "min_acquisitions", "max_dates", "level", "baselines", "atmospheric_processor", "temperature"),
     *("classes", "legend", "patch_size", "footprint", "years", "synthetic", "code_version", "hold_out"),
-    *("training", "scores", "calibration", "evidence", "training_data", "measured"),
+    *("training", "scores", "calibration", "evidence", "training_data", "measured", "start_from"),
 )
 """Keys of `config.json` as they have always stood there: the same configuration is the same bytes, by which a model is named."""
 

@@ -17,7 +17,7 @@ from agrunet.errors import AgrunetError
 from agrunet.evidence import EVIDENCE, FieldEvidence, write_evidence
 from agrunet.files import folder_written_whole, verify_listed
 from agrunet.json_text import read_model
-from agrunet.networks.registry import TITLES, Network, make_network
+from agrunet.networks.registry import Network, make_network, title_of
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 RELIABILITY = "reliability.png"
@@ -44,7 +44,7 @@ def save_checkpoint(
             config.model_dump(mode="json"),
             aside / WEIGHTS,
             parameters,
-            architecture=TITLES[config.network.kind],
+            architecture=title_of(config.network),
             config_href=CONFIG,
             diagram_href=RELIABILITY if config.calibration else None,
             evidence=None if evidence is None else aside / EVIDENCE,

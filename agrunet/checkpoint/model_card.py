@@ -64,7 +64,7 @@ def model_item(
             "mlm:framework_version": framework,
             "mlm:total_parameters": parameters,
             "mlm:memory_size": weights.stat().st_size,
-            "mlm:pretrained": False,
+            **_pretrained(config),
             "mlm:hyperparameters": config["network"] | {"training": config["training"]},
             "mlm:input": [_input(config)],
             "mlm:output": [_output(config)],
@@ -123,6 +123,18 @@ def model_item(
     if geometry is not None:
         item["bbox"] = _bbox(geometry)
     return item
+
+
+def _pretrained(config: dict[str, Any]) -> dict[str, Any]:
+    start = config.get("start_from")
+    if start is None:
+        return {"mlm:pretrained": False}
+    kind = "simulated land" if start["synthetic"] else "real images"
+    return {
+        "mlm:pretrained": True,
+        "mlm:pretrained_source": f"{start['name']}, which learnt from {kind}",
+        "cropline:start_from": start,
+    }
 
 
 def _input(config: dict[str, Any]) -> dict[str, Any]:

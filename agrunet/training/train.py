@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from agrunet.checkpoint.config import CheckpointConfig, describe
@@ -19,7 +17,7 @@ from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.folder import PatchFolder
 from agrunet.data.folds import FieldFold, FoldView, fold_roles
 from agrunet.data.header import SPLITS, FolderHeader
-from agrunet.data.inputs import Batch, CloudInput, Normalisation, channels
+from agrunet.data.inputs import Batch, Normalisation, channels
 from agrunet.data.patches import FieldSource, LabelledSource
 from agrunet.data.pixel_series import PixelBatches, gather_pixels
 from agrunet.data.prefetch import prefetched
@@ -30,131 +28,24 @@ from agrunet.data.series_source import SeriesSource
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
 from agrunet.inference import predict
-from agrunet.json_text import read_model
 from agrunet.memory import keep_freed_memory
+from agrunet.networks.adapted import AdaptedConfig
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.pixel import PixelConfig
-from agrunet.networks.registry import TAKES, Network, NetworkConfig, fresh_network
-from agrunet.settings import Frozen
+from agrunet.networks.registry import TAKES, Network, fresh_network, taken_by
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import Tally, calibrate_folds, evaluate, held_out_pixels
 from agrunet.training.forest import ForestSettings, fit_forest
-from agrunet.training.learner import Learner, TrainingPrecision
+from agrunet.training.learner import Learner
+from agrunet.training.saved_state import weights_of
+from agrunet.training.settings import KINDS, PRESETS, Settings, TrainingConfig
+from agrunet.training.starting import adapted_config, averaged, described, fit_started, freeze_norms, started
 
 Progress = Callable[[int, int, float], None]
 """Function that is called after each step with its number (from 1), how many there are, and the loss."""
 
 _AHEAD = 2
 """Batches of crops made ahead."""
-
-
-class TrainingConfig(Frozen):
-    """Settings of a training on random crops.
-
-    Steps grow with the data: a square of a few fields takes `steps`, a region so many that each training pixel is seen `passes` times.
-    """
-
-    kind: Annotated[Literal["agrunet", "pixel"], Field(description="of the network")] = "agrunet"
-    filters: Annotated[
-        tuple[int, ...], Field(min_length=1, description="channels per level of AgrUNet; the pixel network has its own")
-    ] = (64, 128)
-    hidden: Annotated[int, Field(ge=1, description="channels of AgrUNet's recurrent state")] = 64
-    members: Annotated[
-        int, Field(ge=1, le=20, description="networks whose probabilities the pixel network averages")
-    ] = 1
-    cloud_input: CloudInput = "interpolate"
-    steps: Annotated[int, Field(ge=1, description="optimiser steps at least")] = 200
-    passes: Annotated[
-        float, Field(ge=0, description="how often each training pixel is seen at least; 0 leaves it at `steps`")
-    ] = 4.0
-    max_steps: Annotated[int, Field(ge=1, description="optimiser steps at most")] = 4000
-    fold_part: Annotated[
-        float, Field(gt=0, le=1, description="steps of each network of an estimate by folds, as a part of the model's")
-    ] = 1 / 3
-    batch: Annotated[int, Field(ge=1, description="crops per step and process")] = 4
-    crop: Annotated[
-        int,
-        Field(
-            ge=2,
-            description="edge of a crop, pixels; cut to the patch and to what the network takes; pixels alone are 1",
-        ),
-    ] = 32
-    rate: Annotated[float, Field(gt=0, description="highest learning rate of the cycle")] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    clip: Annotated[float, Field(gt=0, description="largest norm of the gradient")] = 1.0
-    supervision: Annotated[
-        float, Field(gt=0, le=1, description="weight of a level's loss, relative to the next finer one")
-    ] = 0.5
-    date_dropout: Annotated[
-        float,
-        Field(ge=0, le=0.5, description="part of the dates left out of a crop, on average; up to twice that in a step"),
-    ] = 0.1
-    noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
-        0.02
-    )
-    shift: Annotated[
-        float,
-        Field(
-            ge=0,
-            description="standard deviation of what is added to a whole crop, band by band, in those of the band: for models that "
-            "are to serve where light, soils and correction differ",
-        ),
-    ] = 0.0
-    day_shift: Annotated[
-        float, Field(ge=0, description="standard deviation of the days by which a pixel network's series are moved")
-    ] = 0.0
-    pixels: Annotated[int, Field(ge=1, description="pixels that a pixel network learns from, at most")] = 100_000
-    precision: Annotated[TrainingPrecision, Field(description="arithmetic of the training steps")] = "fp32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-Settings = TrainingConfig | ForestSettings
-"""Settings of a model of any kind."""
-
-PRESETS: dict[str, TrainingConfig] = {
-    "quick": TrainingConfig(filters=(16, 32), hidden=32, steps=150, fold_part=1 / 5),
-    "standard": TrainingConfig(),
-}
-"""Settings of AgrUNet by name: `standard` for maps; `quick` for a demonstration: about a minute on two cores."""
-
-_PIXEL = TrainingConfig(
-    kind="pixel",
-    steps=1000,
-    passes=30,
-    fold_part=1,
-    batch=64,
-    supervision=1,
-    noise=0,
-)
-
-KINDS: dict[str, Mapping[str, Settings]] = {
-    "agrunet": PRESETS,
-    "pixel": {"quick": _PIXEL.model_copy(update={"steps": 300, "passes": 5}), "standard": _PIXEL},
-    "forest": {"quick": ForestSettings(trees=50), "standard": ForestSettings()},
-}
-"""Settings by the kind of the model, and by name."""
-
-
-def read_training_config(path: Path | None, preset: str, kind: str = "agrunet") -> Settings:
-    """Read the settings in a JSON file (none: ``path`` is None), laid over a preset of a kind of models.
-
-    Raises `AgrunetError` naming the field that is wrong, or the kinds or presets where there is none of that name.
-    """
-    if kind not in KINDS:
-        raise AgrunetError(f"no kind {kind!r}. Choose from {', '.join(KINDS)}.")
-    if preset not in KINDS[kind]:
-        raise AgrunetError(f"no preset {preset!r}. Choose from {', '.join(sorted(KINDS[kind]))}.")
-    settings = KINDS[kind][preset]
-    if path is None:
-        return settings
-    given = read_model(path, type(settings), lambda why: AgrunetError(f"settings {path}{why}. Correct it."))
-    changes = {name: getattr(given, name) for name in given.model_fields_set}
-    if changes.get("kind", kind) != kind:
-        raise AgrunetError(
-            f"settings {path} are those of kind {given.kind}, asked is {kind}. Give --kind {given.kind}."
-        )
-    return settings.model_copy(update=changes)
 
 
 def train(
@@ -235,6 +126,8 @@ def _fit(
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     if isinstance(config, ForestSettings):
         return fit_forest(source, normalisation, config)
+    if config.kind == "fine-tuned":
+        return _fit_started(source, config, steps, group, told)
     shape, seed = _shape(source.header, config), (config.seed, group.rank)
     made: Iterator[tuple[Batch, Tensor]]
     if config.kind == "pixel":
@@ -243,12 +136,40 @@ def _fit(
     else:
         crop = _crop_size(source, config)
         made = RandomCrops(source, counts, crop, config.date_dropout, seed).batches(steps, config.batch)
-    network = _learn(shape, prefetched(made, _AHEAD), steps, normalisation, config, group, told)
+    network = fresh_network(shape, config.seed)
+    _learn(network, prefetched(made, _AHEAD), steps, normalisation, config, group, told)
     settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
     return network, describe(source.header, shape, normalisation, config.cloud_input, settings)
 
 
-def _shape(header: FolderHeader, config: TrainingConfig) -> AgrUNetConfig | PixelConfig:
+def _fit_started(
+    source: LabelledSource, config: TrainingConfig, steps: int, group: Ranks, told: _Told
+) -> tuple[Network, CheckpointConfig]:
+    """Make a model of the pixels to learn from that goes on from a checkpoint."""
+    counts, fine_tuning = training_pixels(source), config.fine_tuning
+    begun = started(_checkpoint(config), fine_tuning, source.header)
+    network = begun.network
+    if fine_tuning.part == "head":
+        network = fit_started(source, np.flatnonzero(counts).tolist(), begun, fine_tuning, group)
+    else:
+        before, fed = weights_of(network), config.model_copy(update={"cloud_input": begun.start.cloud_input})
+        crops = RandomCrops(source, counts, _crop_size(source, config), config.date_dropout, (config.seed, group.rank))
+        made = prefetched(crops.batches(steps, config.batch), _AHEAD)
+        _learn(network, made, steps, begun.start.normalisation, fed, group, told)
+        averaged(network, before, fine_tuning.keep or 0.0)
+    settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
+    return network, described(begun, network, source.header, settings)
+
+
+def _checkpoint(config: TrainingConfig) -> Path:
+    if config.start_from is None:
+        raise AgrunetError("a fine-tuned model goes on from a checkpoint, and none is given. Give --start-from.")
+    return config.start_from
+
+
+def _shape(header: FolderHeader, config: TrainingConfig) -> AgrUNetConfig | PixelConfig | AdaptedConfig:
+    if config.kind == "fine-tuned":
+        return adapted_config(_checkpoint(config), config.fine_tuning, header)
     bands, classes = channels(len(header.bands), config.cloud_input), len(header.classes)
     if config.kind == "pixel":
         return PixelConfig(bands=bands, classes=classes, members=config.members)
@@ -268,13 +189,14 @@ def _with_digest(checkpoint: CheckpointConfig, source: LabelledSource) -> Checkp
 
 def _steps(source: LabelledSource, config: Settings, group: Ranks) -> int:
     """Optimiser steps of a model of these patches; 0 of one that takes none. Raises `AgrunetError` where its kind doesn't take them."""
-    if source.header.mosaic and TAKES[config.kind] != "series":
-        alone = ", ".join(kind for kind in KINDS if TAKES[kind] == "series")
+    takes = "series" if isinstance(config, ForestSettings) else taken_by(_shape(source.header, config))
+    if source.header.mosaic and takes != "series":
+        alone = ", ".join(kind for kind in KINDS if TAKES.get(kind) == "series")
         raise AgrunetError(
             f"kind {config.kind} looks at windows, and the data set holds the series of single pixels. Give --kind: one of {alone}."
         )
     pixels = int(training_pixels(source).sum())
-    if isinstance(config, ForestSettings):
+    if isinstance(config, ForestSettings) or (config.kind == "fine-tuned" and config.fine_tuning.part == "head"):
         return 0
     return step_count(config, pixels, _crop_size(source, config), group.world)
 
@@ -311,15 +233,15 @@ def _crop_size(source: LabelledSource, config: TrainingConfig) -> int:
 
 
 def _learn(
-    shape: NetworkConfig,
+    network: Network,
     batches: Iterator[tuple[Batch, Tensor]],
     steps: int,
     normalisation: Normalisation,
     config: TrainingConfig,
     group: Ranks,
     told: _Told,
-) -> Network:
-    network = fresh_network(shape, config.seed).to(group.device)
+) -> None:
+    network.to(group.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=steps)
     learner = Learner(
@@ -332,6 +254,8 @@ def _learn(
         supervision=config.supervision,
         clip=config.clip,
     )
+    if config.kind == "fine-tuned":
+        freeze_norms(network)
     generator = torch.Generator(group.device).manual_seed(config.seed * 1000 + group.rank)
     noisy = partial(
         _noisy, bands=len(normalisation.mean), deviation=config.noise, shift=config.shift, generator=generator
@@ -342,7 +266,6 @@ def _learn(
             schedule.step()
             told.step(step, steps, loss.item(), config)
     group.share_buffers(network)
-    return network
 
 
 @contextmanager

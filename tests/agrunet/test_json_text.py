@@ -13,7 +13,7 @@ from agrunet.data.public.pastis import METADATA, Pastis
 from agrunet.errors import AgrunetError
 from agrunet.json_text import parse_json
 from agrunet.training.recipe import read_recipe
-from agrunet.training.train import read_training_config
+from agrunet.training.settings import read_training_config
 
 DAMAGED = {
     "empty": b"",

@@ -36,7 +36,8 @@ from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import Patch
 from agrunet.inference import map_classes, predict
 from agrunet.metrics import Confusion, Scores, confusion_matrix, score
-from agrunet.training.train import PRESETS, TrainingConfig, train
+from agrunet.training.settings import PRESETS, TrainingConfig
+from agrunet.training.train import train
 
 LOG = logging.getLogger("flanders")
 

@@ -19,7 +19,8 @@ from agrunet.data.patches import Patch
 from agrunet.errors import AgrunetError
 from agrunet.evidence import load_evidence, read_evidence
 from agrunet.training.field_mapping import map_fields
-from agrunet.training.train import TrainingConfig, train
+from agrunet.training.settings import TrainingConfig
+from agrunet.training.train import train
 
 TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=45, passes=0, crop=16, rate=1e-2, device="cpu")
 

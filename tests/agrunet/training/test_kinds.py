@@ -18,7 +18,8 @@ from agrunet.evidence import load_evidence
 from agrunet.inference import predict
 from agrunet.training.field_mapping import map_fields
 from agrunet.training.forest import ForestSettings
-from agrunet.training.train import KINDS, TrainingConfig, read_training_config, train
+from agrunet.training.settings import KINDS, TrainingConfig, read_training_config
+from agrunet.training.train import train
 
 TINY = TrainingConfig(
     kind="pixel", steps=60, passes=0, batch=32, rate=5e-3, fold_part=1, supervision=1, day_shift=3, device="cpu"

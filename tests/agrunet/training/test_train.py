@@ -25,7 +25,8 @@ from agrunet.errors import AgrunetError
 from agrunet.inference import predict
 from agrunet.metrics import confusion_matrix
 from agrunet.training.evaluation import fit_temperature
-from agrunet.training.train import PRESETS, TrainingConfig, _noisy, step_count, train
+from agrunet.training.settings import PRESETS, TrainingConfig
+from agrunet.training.train import _noisy, step_count, train
 
 TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=60, passes=0, crop=16, rate=1e-2, device="cpu")
 

@@ -12,7 +12,8 @@ from shapely.geometry import box, shape
 from agrunet.data.public.datasets import open_dataset
 from agrunet.data.public.pastis import CLASSES, COLOURS, Pastis
 from agrunet.errors import AgrunetError
-from agrunet.training.train import TrainingConfig, train
+from agrunet.training.settings import TrainingConfig
+from agrunet.training.train import train
 from catalog.errors import RequestError, StoreError
 from catalog.grid import to_lonlat
 from catalog.products import CROP_BANDS, season_period
