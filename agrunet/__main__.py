@@ -46,8 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--kind",
         default="agrunet",
-        help="agrunet, pixel or forest; of series, pixel or forest; or auto: the best of those that suit",
+        help="agrunet, fine-tuned, pixel or forest (of series one of the last two), or auto: the best",
     )
+    train.add_argument("--start-from", type=Path, metavar="CHECKPOINT", help="model that a fine-tuned one goes on from")
     train.add_argument(
         "--months", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only dates of these, such as 1 7"
     )

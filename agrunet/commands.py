@@ -30,6 +30,7 @@ def train(
     config: Path | None,
     preset: str,
     kind: str = "agrunet",
+    start_from: Path | None = None,
     months: Sequence[int] | None = None,
     end_with_input: bool = False,
 ) -> None:
@@ -52,7 +53,9 @@ def train(
     train_model(
         data,
         output,
-        read_training_config(config, preset, kind) if kind != AUTO else lambda source: candidates(source, preset),
+        read_training_config(config, preset, kind, start_from)
+        if kind != AUTO
+        else lambda source: candidates(source, preset, start_from),
         log,
         season,
     )

@@ -36,6 +36,17 @@ class KindScores(Frozen):
     of: Annotated[int, Field(description="folds that chose")]
 
 
+class StartRecord(Frozen):
+    """The model that a training started from."""
+
+    name: str
+    weights: Annotated[str, Field(description="checksum (sha256) of its weights")]
+    synthetic: Annotated[bool, Field(description="it learnt from simulated images")]
+    classes: Annotated[
+        dict[str, tuple[str, ...]], Field(description="its classes that each class began as; none of one new to it")
+    ] = {}
+
+
 class CheckpointConfig(TrainingContract):
     """The training contract, and how the network was made and must be fed. Inference applies exactly this and refuses what it can't."""
 
@@ -69,6 +80,10 @@ class CheckpointConfig(TrainingContract):
             exclude_if=lambda early: early is None,
         ),
     ] = None
+    start_from: Annotated[
+        StartRecord | None,
+        Field(description="what the training started from", exclude_if=lambda start: start is None),
+    ] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckpointConfig:
@@ -93,7 +108,7 @@ _FILE_ORDER = (
     *("network", "bands", "resampling", "normalisation", "months", "date_encoding", "cloud_input"),
     *("min_clear", "min_acquisitions", "max_dates", "level", "baselines", "atmospheric_processor", "temperature"),
     *("classes", "legend", "patch_size", "footprint", "years", "synthetic", "code_version", "hold_out"),
-    *("training", "scores", "calibration", "evidence", "training_data", "kinds", "measured", "early"),
+    *("training", "scores", "calibration", "evidence", "training_data", "kinds", "measured", "early", "start_from"),
 )
 """Keys of `config.json` as they have always stood there: the same configuration is the same bytes, by which a model is named."""
 

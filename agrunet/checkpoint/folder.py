@@ -20,7 +20,7 @@ from agrunet.evidence import EVIDENCE, FieldEvidence, write_evidence
 from agrunet.files import folder_written_whole, verify_listed
 from agrunet.hull import HULL, Hull, write_hull
 from agrunet.json_text import read_model, read_object
-from agrunet.networks.registry import TITLES, Network, make_network
+from agrunet.networks.registry import Network, make_network, title_of
 
 WEIGHTS, CONFIG, ITEM = "weights.safetensors", "config.json", "item.json"
 RELIABILITY = "reliability.png"
@@ -60,7 +60,7 @@ def save_checkpoint(
             config.model_dump(mode="json"),
             aside / WEIGHTS,
             parameters,
-            architecture=TITLES[config.network.kind],
+            architecture=title_of(config.network),
             config_href=CONFIG,
             diagram_href=RELIABILITY if config.calibration else None,
             early_href=EARLY if config.early is not None else None,

@@ -66,7 +66,7 @@ def model_item(
             "mlm:framework_version": framework,
             "mlm:total_parameters": parameters,
             "mlm:memory_size": weights.stat().st_size,
-            "mlm:pretrained": False,
+            **_pretrained(config),
             "mlm:hyperparameters": config["network"] | {"training": config["training"]},
             "mlm:input": [_input(config)],
             "mlm:output": [_output(config)],
@@ -146,6 +146,18 @@ def hull_asset(hull: Path) -> dict[str, Any]:
         "roles": ["metadata"],
         "file:checksum": _MULTIHASH_SHA256 + sha256(hull),
         "file:size": hull.stat().st_size,
+    }
+
+
+def _pretrained(config: dict[str, Any]) -> dict[str, Any]:
+    start = config.get("start_from")
+    if start is None:
+        return {"mlm:pretrained": False}
+    kind = "simulated land" if start["synthetic"] else "real images"
+    return {
+        "mlm:pretrained": True,
+        "mlm:pretrained_source": f"{start['name']}, which learnt from {kind}",
+        "cropline:start_from": start,
     }
 
 

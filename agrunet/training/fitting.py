@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,13 +21,16 @@ from agrunet.data.prefetch import prefetched
 from agrunet.data.random_crops import RandomCrops
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
+from agrunet.networks.adapted import AdaptedConfig
 from agrunet.networks.agrunet import AgrUNetConfig
 from agrunet.networks.pixel import PixelConfig
-from agrunet.networks.registry import TAKES, Network, NetworkConfig, fresh_network
+from agrunet.networks.registry import TAKES, Network, fresh_network, taken_by
 from agrunet.training.distributed import Ranks
 from agrunet.training.forest import ForestSettings, fit_forest
 from agrunet.training.learner import Learner
+from agrunet.training.saved_state import weights_of
 from agrunet.training.settings import KINDS, Settings, TrainingConfig
+from agrunet.training.starting import adapted_config, averaged, described, fit_started, freeze_norms, started
 
 Progress = Callable[[int, int, float], None]
 """Function that is called after each step with its number (from 1), how many there are, and the loss."""
@@ -46,6 +50,8 @@ def fit(
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     if isinstance(settings, ForestSettings):
         return fit_forest(source, normalisation, settings)
+    if settings.kind == "fine-tuned":
+        return _fit_started(source, settings, steps, group, count)
     shape, seed = _shape(source.header, settings), (settings.seed, group.rank)
     made: Iterator[tuple[Batch, Tensor]]
     if settings.kind == "pixel":
@@ -56,12 +62,47 @@ def fit(
         made = RandomCrops(source, counts, crop, settings.date_dropout, seed, settings.truncation).batches(
             steps, settings.batch
         )
-    network = _learn(shape, prefetched(made, _AHEAD), steps, normalisation, settings, group, count)
+    network = fresh_network(shape, settings.seed)
+    _learn(network, prefetched(made, _AHEAD), steps, normalisation, settings, group, count)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
     return network, describe(source.header, shape, normalisation, settings.cloud_input, facts)
 
 
-def _shape(header: FolderHeader, config: TrainingConfig) -> AgrUNetConfig | PixelConfig:
+def _fit_started(
+    source: LabelledSource, config: TrainingConfig, steps: int, group: Ranks, count: StepCount
+) -> tuple[Network, CheckpointConfig]:
+    """Make a model of the pixels to learn from that goes on from a checkpoint."""
+    counts, fine_tuning = training_pixels(source), config.fine_tuning
+    begun = started(_checkpoint(config), fine_tuning, source.header)
+    network = begun.network
+    if fine_tuning.part == "head":
+        network = fit_started(source, np.flatnonzero(counts).tolist(), begun, fine_tuning, group)
+    else:
+        before, fed = weights_of(network), config.model_copy(update={"cloud_input": begun.start.cloud_input})
+        crops = RandomCrops(
+            source,
+            counts,
+            _crop_size(source, config),
+            config.date_dropout,
+            (config.seed, group.rank),
+            config.truncation,
+        )
+        made = prefetched(crops.batches(steps, config.batch), _AHEAD)
+        _learn(network, made, steps, begun.start.normalisation, fed, group, count)
+        averaged(network, before, fine_tuning.keep or 0.0)
+    settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
+    return network, described(begun, network, source.header, settings)
+
+
+def _checkpoint(config: TrainingConfig) -> Path:
+    if config.start_from is None:
+        raise AgrunetError("a fine-tuned model goes on from a checkpoint, and none is given. Give --start-from.")
+    return config.start_from
+
+
+def _shape(header: FolderHeader, config: TrainingConfig) -> AgrUNetConfig | PixelConfig | AdaptedConfig:
+    if config.kind == "fine-tuned":
+        return adapted_config(_checkpoint(config), config.fine_tuning, header)
     bands, classes = channels(len(header.bands), config.cloud_input), len(header.classes)
     if config.kind == "pixel":
         return PixelConfig(bands=bands, classes=classes, members=config.members)
@@ -70,13 +111,14 @@ def _shape(header: FolderHeader, config: TrainingConfig) -> AgrUNetConfig | Pixe
 
 def steps_of(source: LabelledSource, config: Settings, group: Ranks) -> int:
     """Optimiser steps of a model of these patches; 0 of one that takes none. Raises `AgrunetError` where its kind doesn't take them."""
-    if source.header.mosaic and TAKES[config.kind] != "series":
-        alone = ", ".join(kind for kind in KINDS if TAKES[kind] == "series")
+    takes = "series" if isinstance(config, ForestSettings) else taken_by(_shape(source.header, config))
+    if source.header.mosaic and takes != "series":
+        alone = ", ".join(kind for kind in KINDS if TAKES.get(kind) == "series")
         raise AgrunetError(
             f"kind {config.kind} looks at windows, and the data set holds the series of single pixels. Give --kind: one of {alone}."
         )
     pixels = int(training_pixels(source).sum())
-    if isinstance(config, ForestSettings):
+    if isinstance(config, ForestSettings) or (config.kind == "fine-tuned" and config.fine_tuning.part == "head"):
         return 0
     return step_count(config, pixels, _crop_size(source, config), group.world)
 
@@ -105,15 +147,15 @@ def _crop_size(source: LabelledSource, config: TrainingConfig) -> int:
 
 
 def _learn(
-    shape: NetworkConfig,
+    network: Network,
     batches: Iterator[tuple[Batch, Tensor]],
     steps: int,
     normalisation: Normalisation,
     config: TrainingConfig,
     group: Ranks,
     count: StepCount,
-) -> Network:
-    network = fresh_network(shape, config.seed).to(group.device)
+) -> None:
+    network.to(group.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=config.rate, total_steps=steps)
     learner = Learner(
@@ -126,6 +168,8 @@ def _learn(
         supervision=config.supervision,
         clip=config.clip,
     )
+    if config.kind == "fine-tuned":
+        freeze_norms(network)
     generator = torch.Generator(group.device).manual_seed(config.seed * 1000 + group.rank)
     noisy = partial(
         _noisy, bands=len(normalisation.mean), deviation=config.noise, shift=config.shift, generator=generator
@@ -136,7 +180,6 @@ def _learn(
             schedule.step()
             count.step(step, steps, loss.item(), config)
     group.share_buffers(network)
-    return network
 
 
 @contextmanager

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
 from agrunet.data.patches import LabelledSource
 from agrunet.data.training_pixels import class_counts
+from agrunet.errors import AgrunetError
 from agrunet.networks.registry import TAKES
-from agrunet.training.settings import KINDS, Settings, preset_settings
+from agrunet.training.settings import KINDS, Settings, preset_settings, read_training_config
+from agrunet.training.starting import FineTuning, adapted_config
+
+_LOG = logging.getLogger("agrunet")
 
 AUTO = "auto"
 """Name of the choice among all kinds that suit."""
@@ -18,10 +24,22 @@ MANY_PATCHES = 40
 """Patches that hold labels from which on a network that learns windows from nothing is tried: with fewer it was never the best."""
 
 
-def candidates(source: LabelledSource, preset: str) -> dict[str, Settings]:
-    """Settings of the kinds to try on a data set, the preferred one first. Raises `AgrunetError` where there is no such preset."""
-    names = _suiting(source, preset)
-    return {name: preset_settings(name, preset) for name in names}
+def candidates(source: LabelledSource, preset: str, start_from: Path | None = None) -> dict[str, Settings]:
+    """Settings of the kinds to try on a data set, the preferred one first.
+
+    ``start_from``: a checkpoint; where it is made for such patches, a model that goes on from it is tried, too. Raises `AgrunetError`
+    where there is no such preset.
+    """
+    found = {name: preset_settings(name, preset) for name in _suiting(source, preset)}
+    if start_from is None or preset == "quick":
+        return found
+    tuned = read_training_config(None, preset, "fine-tuned", start_from)
+    try:
+        adapted_config(start_from, FineTuning(), source.header)
+    except AgrunetError as error:
+        _LOG.info("No model is fine-tuned: %s", error)
+        return found
+    return {"fine-tuned": tuned, **found}
 
 
 def _suiting(source: LabelledSource, preset: str) -> tuple[str, ...]:
@@ -29,7 +47,9 @@ def _suiting(source: LabelledSource, preset: str) -> tuple[str, ...]:
 
     A try compares nothing: it takes one kind.
     """
-    series = tuple(kind for kind in KINDS if TAKES[kind] == "series" and (kind != "forest" or _forests_can_be_grown()))
+    series = tuple(
+        kind for kind in KINDS if TAKES.get(kind) == "series" and (kind != "forest" or _forests_can_be_grown())
+    )
     if preset == "quick":
         return series[-1:] if source.header.mosaic else ("agrunet",)
     if source.header.mosaic:

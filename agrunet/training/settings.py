@@ -1,10 +1,10 @@
-"""Settings of a training, by the kind of the model and by name."""
+"""Settings of trainings by the kind of the model: what they are by name, and read from a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from agrunet.json_text import read_model
 from agrunet.settings import Frozen
 from agrunet.training.forest import ForestSettings
 from agrunet.training.learner import TrainingPrecision
+from agrunet.training.starting import FineTuning
 
 
 class TrainingConfig(Frozen):
@@ -22,7 +23,15 @@ class TrainingConfig(Frozen):
     Steps grow with the data: a square of a few fields takes `steps`, a region so many that each training pixel is seen `passes` times.
     """
 
-    kind: Annotated[Literal["agrunet", "pixel"], Field(description="of the network")] = "agrunet"
+    kind: Annotated[Literal["agrunet", "pixel", "fine-tuned"], Field(description="of the network")] = "agrunet"
+    start_from: Annotated[
+        Path | None,
+        Field(description="folder of the checkpoint that a fine-tuned one goes on from", exclude=True),
+    ] = None
+    fine_tuning: Annotated[
+        FineTuning,
+        Field(description="of a fine-tuned one", exclude_if=lambda fine_tuning: fine_tuning == FineTuning()),
+    ] = FineTuning()
     filters: Annotated[
         tuple[int, ...], Field(min_length=1, description="channels per level of AgrUNet; the pixel network has its own")
     ] = (64, 128)
@@ -107,9 +116,26 @@ _PIXEL = TrainingConfig(
     day_shift=5,
 )
 
+_TUNED = TrainingConfig(
+    kind="fine-tuned",
+    steps=150,
+    passes=1,
+    fold_part=1,
+    rate=1e-3,
+    weight_decay=0,
+    date_dropout=0.2,
+    noise=0.05,
+    shift=0.15,
+)
+
 KINDS: dict[str, Mapping[str, Settings]] = {
     "agrunet": PRESETS,
     "pixel": {"quick": _PIXEL.model_copy(update={"steps": 300, "passes": 5}), "standard": _PIXEL},
+    "fine-tuned": {
+        "quick": _TUNED,
+        "standard": _TUNED,
+        "whole": _TUNED.model_copy(update={"fine_tuning": FineTuning(part="all")}),
+    },
     "forest": {"quick": ForestSettings(trees=50), "standard": ForestSettings()},
 }
 """Settings by the kind of the model, and by name."""
@@ -124,18 +150,27 @@ def preset_settings(kind: str, preset: str) -> Settings:
     return KINDS[kind][preset]
 
 
-def read_training_config(path: Path | None, preset: str, kind: str = "agrunet") -> Settings:
+def read_training_config(
+    path: Path | None, preset: str, kind: str = "agrunet", start_from: Path | None = None
+) -> Settings:
     """Read the settings in a JSON file (none: ``path`` is None), laid over a preset of a kind of models.
 
-    Raises `AgrunetError` naming the field that is wrong, or the kinds or presets where there is none of that name.
+    ``start_from``: checkpoint to go on from, which makes AgrUNet a fine-tuned one. Raises `AgrunetError` naming the field that is wrong,
+    or the kinds or presets where there is none of that name.
     """
+    if start_from is not None and kind == "agrunet":
+        kind = "fine-tuned"
+    if start_from is not None and kind != "fine-tuned":
+        raise AgrunetError(f"kind {kind} doesn't start from a checkpoint. Give --kind fine-tuned, or no --start-from.")
     settings = preset_settings(kind, preset)
-    if path is None:
-        return settings
-    given = read_model(path, type(settings), lambda why: AgrunetError(f"settings {path}{why}. Correct it."))
-    changes = {name: getattr(given, name) for name in given.model_fields_set}
-    if changes.get("kind", kind) != kind:
-        raise AgrunetError(
-            f"settings {path} are those of kind {given.kind}, asked is {kind}. Give --kind {given.kind}."
-        )
+    changes: dict[str, Any] = {}
+    if path is not None:
+        given = read_model(path, type(settings), lambda why: AgrunetError(f"settings {path}{why}. Correct it."))
+        changes = {name: getattr(given, name) for name in given.model_fields_set}
+        if changes.get("kind", kind) != kind:
+            raise AgrunetError(
+                f"settings {path} are those of kind {given.kind}, asked is {kind}. Give --kind {given.kind}."
+            )
+    if start_from is not None:
+        changes["start_from"] = start_from
     return settings.model_copy(update=changes)
