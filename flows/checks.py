@@ -126,6 +126,11 @@ def check_output(output: Path, base: Path, store: Path) -> None:
         raise RequestError(f"output: {output} is the folder that paths start from, or holds it. Name one below it.")
     if output.is_relative_to(store) or store.is_relative_to(output):
         raise RequestError(f"output: {output} lies in the store {store}, or holds it. Name a folder elsewhere.")
+    check_writable(output)
+
+
+def check_writable(output: Path) -> None:
+    """See that the disk lets something be made at ``output``. Raises `DeliveryError`."""
     above = nearest_there(output.parent)
     try:
         Path(tempfile.mkdtemp(prefix=".cropline-", dir=above)).rmdir()

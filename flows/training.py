@@ -41,6 +41,14 @@ class Trained:
     decision: Promotion
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenPatches:
+    """Number of patches that hold labels, and sentences on what of the labels isn't used."""
+
+    count: int
+    notes: tuple[str, ...]
+
+
 def train_model(run: Run, order: Order, season: Season, processes: int, promote: Promote = "evidence") -> Trained:
     """Train a model from the request's labels, add it to the store, and decide whether it is in use from then on.
 
@@ -70,10 +78,10 @@ def train_model(run: Run, order: Order, season: Season, processes: int, promote:
     "patches",
     task_name="training patches",
     waits_for="training patches",
-    outcome=lambda count: f"{count} training patches",
+    outcome=lambda written: " ".join([f"{written.count} training patches.", *written.notes]).removesuffix("."),
 )
-def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
-    """Write the patches that hold labels. Returns how many."""
+def write_patches(run: Run, order: Order, season: Season, folder: Path) -> WrittenPatches:
+    """Write the patches that hold labels."""
     request, zone = run.request, run.zone
     labels = request_labels(request, zone.groups)
     if labels is None:
@@ -93,7 +101,7 @@ def write_patches(run: Run, order: Order, season: Season, folder: Path) -> int:
     written = write_training_patches(
         folder, patches, windows, labels, zone.geometry, learnt, engine=run.engine, progress=run.reporter.advance
     )
-    return written.summary.patches
+    return WrittenPatches(written.summary.patches, labels.notes(zone.groups))
 
 
 @stage("model", task_name="train", waits_for="training", outcome=lambda model: f"trained {model.name}")

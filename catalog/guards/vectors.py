@@ -161,9 +161,11 @@ def read_layer(
             table = pyogrio.read_arrow(
                 path, layer=layer, columns=[*gaps], read_geometry=False, bbox=bounds, return_fids=True
             )[1]
+            # The column of the rows' own numbers comes first, and may be called as another one.
+            places = {name: place for place, name in enumerate(table.column_names)}
             for name, kind in gaps.items():
                 # By row, since the order of rows is the driver's.
-                numbers = dict(zip(table.column(0).to_pylist(), table.column(name).to_pylist(), strict=True))
+                numbers = dict(zip(table.column(0).to_pylist(), table.column(places[name]).to_pylist(), strict=True))
                 frame[name] = pd.Series([numbers.get(row) for row in frame.index], frame.index, dtype=kind)
     if bounds is not None:
         frame = frame.sort_index()  # an index of places has its own order

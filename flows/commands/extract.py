@@ -48,6 +48,7 @@ def extract(
         from catalog.errors import RequestError
         from catalog.guards.paths import user_path
         from flows.checked_request import check_extraction
+        from flows.checks import check_writable
         from flows.commands.local import extract_in_process
         from flows.request import read_parameters
         from flows.settings import load_settings
@@ -62,6 +63,7 @@ def extract(
             raise RequestError(f"output: {table} is not called so. Name a Parquet file: --output FILE.parquet.")
         if table.exists() and not replace:
             raise RequestError(f"output: {table} is there already. Name another, or give --replace.")
+        check_writable(table)
         extracted = extract_in_process(request, table, settings, server, offline=offline)
     _show(extracted, as_json)
 

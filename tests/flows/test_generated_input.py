@@ -30,7 +30,8 @@ MOST_MEMORY = 2**30
 
 
 LONG = (
-    "request", "parsed request", "STAC catalogue", "SAFE product", "AWS tile", "vector labels", "area file", "reference data", "address",
+    "request", "parsed request", "STAC catalogue", "SAFE product", "AWS tile", "vector labels", "area file", "points",
+    "reference data", "address",
 )  # fmt: skip
 """Ways of which one input takes some 10 ms."""
 

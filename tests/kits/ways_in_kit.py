@@ -33,6 +33,7 @@ from good_input_kit import (
     labels_vector,
     reference_points,
 )
+from shapely.geometry import box
 
 from catalog.area import parse_area, parse_geometry
 from catalog.area_file import area_value
@@ -58,6 +59,7 @@ from processors.evaluation.evaluate import evaluate
 from processors.evaluation.reference import open_reference
 from processors.evaluation.sample_file import write_sample
 from processors.patches.labels import open_crop_mask, open_labels
+from processors.patches.places import read_places
 
 Feed = Callable[[random.Random], list[Any]]
 
@@ -142,6 +144,47 @@ def _area_file(folder: Path) -> Feed:
             return [parse_area(area_value(str(folder / "a.shp" if bad in sides else bad)))]
         finally:
             bad.write_bytes(good)
+
+    return feed
+
+
+def _points(folder: Path) -> Feed:
+    """A file of points in its three parts: the area, the labels, and the places whose series are wanted."""
+    names = ("p.csv", "p.geojson", "p.gpkg", "p.parquet")
+    x, y = (np.array(WINDOW.bounds[::2]).mean(), np.array(WINDOW.bounds[1::2]).mean())
+    frame = geopandas.GeoDataFrame(
+        {"id": [1, 2, 3], "crop": ["wheat", "maize", "wheat"], "radius": [20.0, None, 0.0]},
+        geometry=geopandas.points_from_xy([x, x + 30, x + 900], [y, y, y]),
+        crs=WINDOW.epsg,
+    ).to_crs(4326)
+    frame.to_file(folder / "p.geojson")
+    frame.to_file(folder / "p.gpkg")
+    frame.to_parquet(folder / "p.parquet")
+    table = frame.assign(lon=frame.geometry.x, lat=frame.geometry.y).drop(columns="geometry")
+    table.to_csv(folder / "p.csv", index=False)
+    files = {folder / name: (folder / name).read_bytes() for name in names}
+
+    def feed(rng: random.Random) -> list[Any]:
+        path = rng.choice(list(files))
+        good = files[path]
+        if path.suffix == ".csv":
+            bad = mutation_kit.mutated_table(good, rng)
+        elif path.suffix == ".geojson" and rng.random() < 0.7:
+            bad = mutation_kit.mutated_json(json.loads(good), rng)
+        else:
+            bad = mutation_kit.mutated_bytes(good, rng)
+        path.write_bytes(bad)
+        try:
+            part = rng.random()
+            if part < 0.4:
+                return [parse_area(area_value(str(path), rng.choice((0.0, 30.0))))]
+            if part < 0.7:
+                opened = open_labels(path, windows=(WINDOW,), radius=rng.choice((0.0, 30.0)))
+                return [opened.legend, opened.read(WINDOW), *opened.notes((WINDOW,))]
+            read = read_places(path, box(*WINDOW.bounds), WINDOW.epsg, radius=rng.choice((0.0, 30.0)))
+            return [*read.ids, *read.notes, read.longitudes]
+        finally:
+            path.write_bytes(good)
 
     return feed
 
@@ -444,6 +487,7 @@ WAYS: dict[str, Callable[[Path], Feed]] = {
     "parsed request": _parsed_request,
     "GeoJSON": _geojson,
     "area file": _area_file,
+    "points": _points,
     "STAC item": _item,
     "STAC catalogue": _catalogue,
     "SAFE product": _safe,
