@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from catalog.errors import RequestError
@@ -27,10 +28,12 @@ def domain(run: Run, patches: Patches) -> Domain | None:
 def compare(run: Run, patches: Patches, model: Path) -> Domain:
     """Compare some of the season's series, spread over the area, with those that the model learnt from."""
     hull, source = model_hull(model), patches.source
-    samples = [] if hull is None else draw_samples(source.windows, run.zone.geometry, request_crop_mask(run.request))
+    mask = request_crop_mask(run.request)
+    samples = [] if hull is None else draw_samples(source.windows, run.zone.geometry, mask)
     months = season_months(run.request.year, run.request.season)
     over = len(months) - len(run.season.open_months)
-    judged: Domain = run.engine.run(judge_domain, source, samples, hull, over, source.bands)
+    judge_them = partial(judge_domain, masked=mask is not None)
+    judged: Domain = run.engine.run(judge_them, source, samples, hull, over, source.bands)
     return judged
 
 

@@ -57,6 +57,8 @@ class Domain(Frozen):
     pixels: Annotated[int, Field(ge=0, description="compared, spread over the area")] = 0
     months: Annotated[int, Field(ge=0, description="of the season, from its first one on, that were compared")] = 0
 
+    masked: Annotated[bool, Field(description="whether only pixels of the request's crop mask were compared")] = False
+
     @property
     def words(self) -> str:
         """The verdict, and the shares behind it."""
@@ -70,13 +72,23 @@ class Domain(Frozen):
             case Verdict.INSIDE:
                 return "Nothing is to be done: the model learnt from series like these."
             case Verdict.EDGE:
-                return "Expect less than the model's scores; labels of this region would train one that knows it."
+                return (
+                    "Expect less than the model's scores; labels of this region would train one that knows it."
+                    + self._unmasked
+                )
             case Verdict.OUTSIDE:
-                return "The model's scores say nothing here: give labels of this region, from which a model is trained."
+                return (
+                    "The model's scores say nothing here: give labels of this region, from which a model is trained."
+                    + self._unmasked
+                )
             case Verdict.UNKNOWN:
                 return (
                     "The model doesn't say what it learnt from, as those of earlier versions: train it again to know."
                 )
+
+    @property
+    def _unmasked(self) -> str:
+        return "" if self.masked else " Towns and woods count, too: a crop_mask leaves them out."
 
     @property
     def note(self) -> str | None:
@@ -127,9 +139,18 @@ def model_hull(model: Path) -> Hull | None:
 
 
 def judge_domain(
-    patches: PatchSource, samples: Sequence[Sample], hull: Hull | None, months: int, bands: Sequence[str]
+    patches: PatchSource,
+    samples: Sequence[Sample],
+    hull: Hull | None,
+    months: int,
+    bands: Sequence[str],
+    *,
+    masked: bool,
 ) -> Domain:
-    """Compare pixels of a season with a hull. ``months``: of the season that are over; ``bands``: of the patches."""
+    """Compare pixels of a season with a hull.
+
+    ``months``: of the season that are over; ``bands``: of the patches; ``masked``: whether the samples lie in a crop mask.
+    """
     if hull is None or tuple(bands) != hull.bands:
         return Domain(verdict=Verdict.UNKNOWN)
     counts = np.zeros(len(Place), np.int64)
@@ -143,4 +164,5 @@ def judge_domain(
     verdict = Verdict.INSIDE if shares["inside"] >= INSIDE_FROM else Verdict.EDGE
     if shares["outside"] >= OUTSIDE_FROM:
         verdict = Verdict.OUTSIDE
-    return Domain(verdict=verdict, shares=shares, pixels=total, months=min(max(1, months), len(hull.ends)))
+    compared = min(max(1, months), len(hull.ends))
+    return Domain(verdict=verdict, shares=shares, pixels=total, months=compared, masked=masked)

@@ -154,6 +154,17 @@ def test_scores_name_their_splits_and_synthetic_is_said(mapped: Mapped) -> None:
         assert file.tags()["CROPLINE_SYNTHETIC"] == "yes"
 
 
+def test_land_that_was_learnt_from_is_known_and_the_card_says_how_early_it_can_be_mapped(mapped: Mapped) -> None:
+    item = json.loads((mapped.folder / "map" / "item.json").read_text())["properties"]
+    domain = item["cropline:domain"]
+    assert (domain["verdict"], mapped.told["domain"]) == ("inside", "inside"), domain
+    assert domain["pixels"] > 4000
+    assert not any(note.startswith("Domain") for note in mapped.told["notes"])
+    curve = item["cropline:model"]["early"]
+    assert (curve["split"], [point["month"] for point in curve["points"]]) == ("grouped k-fold", [3, 4, 5, 6, 7])
+    assert curve["points"][-1]["oa"] == pytest.approx(mapped.told["scores"][0]["oa"])
+
+
 def test_the_next_request_finds_the_model_and_two_processes_map_the_cropland_alone(
     mapped: Mapped, tmp_path: Path, run_command: Any, environment_of: Callable[..., dict[str, str]]
 ) -> None:

@@ -57,7 +57,9 @@ class OnePatch:
 def test_the_verdict_follows_from_the_shares(hull: Hull, rows: int, verdict: Verdict) -> None:
     level = np.full((SIZE, SIZE), 0.6)
     level[:rows] = 0.1
-    found = judge_domain(OnePatch(patch(level, seed=3)), [Sample(0, np.arange(SIZE * SIZE))], hull, 3, BANDS)
+    found = judge_domain(
+        OnePatch(patch(level, seed=3)), [Sample(0, np.arange(SIZE * SIZE))], hull, 3, BANDS, masked=False
+    )
     assert found.verdict is verdict
     assert (found.pixels, found.months) == (256, 3)
     assert sum(found.shares.values()) == pytest.approx(1, abs=1e-3)
@@ -69,12 +71,16 @@ def test_the_verdict_follows_from_the_shares(hull: Hull, rows: int, verdict: Ver
         assert note is not None
         assert note.startswith(f"Domain: {verdict}. {100 * (1 - found.shares['inside']):.0f} % of the pixels")
         assert "abels of this region" in note
+        assert note.endswith("a crop_mask leaves them out.")
+        cropland = found.model_copy(update={"masked": True}).note
+        assert cropland is not None
+        assert "crop_mask" not in cropland
 
 
 def test_pixels_that_are_not_mapped_do_not_count(hull: Hull) -> None:
     level, clear = np.full((SIZE, SIZE), 0.6), np.ones((len(DAYS), SIZE, SIZE), bool)
     level[:8], clear[2:, :8] = 0.1, False
-    found = judge_domain(OnePatch(patch(level, clear, 4)), [Sample(0, np.arange(256))], hull, 3, BANDS)
+    found = judge_domain(OnePatch(patch(level, clear, 4)), [Sample(0, np.arange(256))], hull, 3, BANDS, masked=False)
     assert (found.pixels, found.verdict) == (128, Verdict.INSIDE)
 
 
@@ -83,16 +89,16 @@ def test_months_that_are_not_over_are_not_compared(hull: Hull) -> None:
     late = patch(level, seed=5)
     late.values[6:] = 4000
     sample = [Sample(0, np.arange(256))]
-    assert judge_domain(OnePatch(late), sample, hull, 2, BANDS).verdict is Verdict.INSIDE
-    assert judge_domain(OnePatch(late), sample, hull, 3, BANDS).verdict is Verdict.OUTSIDE
+    assert judge_domain(OnePatch(late), sample, hull, 2, BANDS, masked=False).verdict is Verdict.INSIDE
+    assert judge_domain(OnePatch(late), sample, hull, 3, BANDS, masked=False).verdict is Verdict.OUTSIDE
 
 
 def test_without_a_hull_or_any_pixel_nothing_is_known(hull: Hull, tmp_path: Path) -> None:
     source, sample = OnePatch(patch(np.full((SIZE, SIZE), 0.6))), [Sample(0, np.arange(256))]
     unknown = Domain(verdict=Verdict.UNKNOWN)
-    assert judge_domain(source, sample, None, 3, BANDS) == unknown
-    assert judge_domain(source, [], hull, 3, BANDS) == unknown
-    assert judge_domain(source, sample, hull, 3, ("B08", "B04")) == unknown
+    assert judge_domain(source, sample, None, 3, BANDS, masked=False) == unknown
+    assert judge_domain(source, [], hull, 3, BANDS, masked=False) == unknown
+    assert judge_domain(source, sample, hull, 3, ("B08", "B04"), masked=False) == unknown
     assert unknown.note is None
     model = thematic_kit.write_model(tmp_path / "model", BANDS)
     assert model_hull(model) is None
