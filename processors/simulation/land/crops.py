@@ -34,6 +34,14 @@ class Crop:
     """Mean day, counted from 1 January of the year of harvest; negative in the year before."""
     sowing_spread: float = 8.0
     """Standard deviation between fields, days."""
+    calendar_spread: float = 1.0
+    """Standard deviation between places of the temperature at which it is sown, °C."""
+    late: float = 0.15
+    """Part of a long season's window for sowing that passes before the mean field is sown."""
+    late_spread: float = 0.12
+    """Standard deviation between fields, as a part of that window."""
+    adapts: float = 0.5
+    """How far varieties follow the length of the season: 0 not at all, 1 they use all of it."""
     base: float = 0.0
     """Temperature below which nothing grows, °C."""
     rise: float = 500.0
@@ -72,6 +80,10 @@ class Crop:
     """Share of the canopy that they hide."""
     residue: float = 0.6
     """Share of the ground under straw after harvest."""
+    cover_spread: float = 0.08
+    """Spread of the cover of rows or crowns between fields, as a logarithm: young and old plantations."""
+    kinds: float = 0.0
+    """Spread of the warmth until leaves are out between kinds that go by one name, as a logarithm."""
     ragged: float = 1.0
     """Factor of the differences between fields."""
 
@@ -135,7 +147,7 @@ _ALL = (
     ),
     Crop(
         GRAPEVINE, "grapevine", "#7b3fa0", "permanent", "3303060000", habit="woody", base=8, rise=260, rate=0.012, peak=3.0,
-        fade=310, leaf_angle=52, chlorophyll=42, cover=0.38, shade=0.92, ragged=1.5,
+        fade=310, leaf_angle=52, chlorophyll=42, cover=0.38, cover_spread=0.35, kinds=0.1, shade=0.92, ragged=1.5,
     ),
     Crop(
         9, "beet", "#b8479b", "beet", "3301290700", sowing=94, sowing_spread=8, base=3, rise=800, rate=0.0092, peak=4.3,
@@ -165,21 +177,21 @@ _ALL = (
         chlorophyll=47, water=0.021, dry_matter=0.0042, structure=1.6, ragged=1.1,
     ),
     Crop(
-        15, "soybeans", "#5f9e3a", "soybeans", "3301160000", sowing=126, base=8, rise=420, rate=0.012, peak=4.8, fade=1120,
+        15, "soybeans", "#5f9e3a", "soybeans", "3301160000", sowing=126, late=0.42, late_spread=0.16, adapts=0.8, base=8, rise=420, rate=0.012, peak=4.8, fade=1120,
         fade_rate=0.012, ripe=1260, latest=290, leaf_angle=36, chlorophyll=42, water=0.018, dry_matter=0.004, structure=1.6,
         residue=0.4,
     ),
     Crop(
         ORCHARD, "orchard", "#c0504d", "permanent", "3303010000", habit="woody", base=5, rise=230, rate=0.014, peak=3.4, fade=300,
-        leaf_angle=50, chlorophyll=50, cover=0.55, shade=0.85, top=Top.BLOSSOM, top_from=110, top_until=200, top_share=0.25,
-        ragged=1.3,
+        leaf_angle=50, chlorophyll=50, cover=0.5, shade=0.85, top=Top.BLOSSOM, top_from=110, top_until=200, top_share=0.25,
+        cover_spread=0.5, kinds=0.25, ragged=1.3,
     ),
     _cereal(
         17, "mixed cereal", "#d7bf6a", "3301010000", sowing=-66, sowing_spread=16, rise=860, peak=4.7, fade=2240, leaf_angle=58,
         chlorophyll=44, top_share=0.10, ragged=1.4,
     ),
     Crop(
-        18, "sorghum", "#a0522d", "sorghum", "3301010900", sowing=134, base=9, rise=350, rate=0.015, peak=4.0, fade=1080,
+        18, "sorghum", "#a0522d", "sorghum", "3301010900", sowing=134, late=0.25, base=9, rise=350, rate=0.015, peak=4.0, fade=1080,
         fade_rate=0.010, ripe=1180, latest=292, leaf_angle=55, chlorophyll=46, structure=1.4, top=Top.TASSEL, top_from=620,
         top_until=1400, top_share=0.25, residue=0.4,
     ),
