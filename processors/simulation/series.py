@@ -19,7 +19,8 @@ from catalog.products import BANDS, CROP_BANDS
 from processors.simulation.land.appearance import Geometry, reflectance
 from processors.simulation.land.climates import climate_near
 from processors.simulation.land.crops import CROPS, Crop
-from processors.simulation.land.growth import Growth, Season, grow
+from processors.simulation.land.growth import Season, grow
+from processors.simulation.land.growth_state import Growth
 from processors.simulation.land.practice import practice, soil_brightness
 from processors.simulation.land.weather import Weather, weather
 from processors.simulation.mission.mission import snow_cover
@@ -30,6 +31,9 @@ Floats = npt.NDArray[np.float32]
 _COLUMNS = [list(BANDS).index(name) for name in CROP_BANDS]
 _WAVELENGTHS = np.array([0.492, 0.560, 0.665, 0.704, 0.741, 0.783, 0.833, 0.865, 1.614, 2.202])
 _AEROSOL = (_WAVELENGTHS / 0.492) ** -1.5
+_AT_ONCE = 64
+"""Places whose states are seen at once."""
+
 _SNOW = np.array([0.80, 0.80, 0.78, 0.77, 0.75, 0.73, 0.71, 0.69, 0.12, 0.10], np.float32)
 _CLOUD = np.array([0.45, 0.44, 0.44, 0.45, 0.46, 0.47, 0.47, 0.48, 0.38, 0.30], np.float32)
 
@@ -65,6 +69,9 @@ class Residuals:
     """Share of pixels and dates with some cloud that no mask took out."""
 
 
+NOTHING_UNKNOWN = Residuals(*(0.0,) * len(fields(Residuals)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedSeries:
     """N pixels over T dates."""
@@ -96,29 +103,48 @@ def simulate(
     ``share``: weights by code of the crop. ``window``: days that a composite is made of, 0 for single dates. ``gaps``: largest share of
     pixels and dates without a clear look, drawn by place.
     """
-    parts = [
-        _of_place(place, share, fields_of_place, days, year, crops, window, gaps, residuals or Residuals())
-        for place in places
-    ]
+    grown = [_grown(place, share, fields_of_place, days, year, crops, window) for place in places]
+    values = _reflectance(grown).reshape(len(places), len(days), fields_of_place, len(CROP_BANDS)).swapaxes(1, 2)
+    numbers = [_numbers(part, one, residuals or Residuals(), gaps) for part, one in zip(values, grown, strict=True)]
     return SimulatedSeries(
         np.array(days),
-        np.concatenate([values for values, _ in parts]),
-        np.concatenate([crop for _, crop in parts]),
+        np.concatenate(numbers),
+        np.concatenate([one.crop for one in grown]),
         np.repeat(np.arange(len(places)), fields_of_place),
     )
 
 
-def _of_place(
-    place: Place, share: Mapping[int, float], count: int, days: Sequence[int], year: int, crops: Mapping[int, Crop],
-    window: int, gaps: float, residuals: Residuals,
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:  # fmt: skip
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grown:
+    """The fields of a place on all dates, one date after the other."""
+
+    random: np.random.Generator
+    crop: npt.NDArray[np.int64]
+    state: Growth
+    moisture: Floats
+    brightness: Floats
+    angles: Floats
+    """(N, 3): of the sun and the satellite, degrees."""
+    snow: npt.NDArray[np.float64]
+    """(T,): share of the ground."""
+    satellite: str
+
+
+def _grown(
+    place: Place,
+    share: Mapping[int, float],
+    count: int,
+    days: Sequence[int],
+    year: int,
+    crops: Mapping[int, Crop],
+    window: int,
+) -> _Grown:
     random = np.random.default_rng([place.seed, 0x5E81E5])
     climate = climate_near(place.longitude, place.latitude).varied(place.seed)
     series = weather(climate, year, place.seed)
     key = keys(place.seed, np.arange(count), 0xF1E1D)
     season = _season(random, key, share, crops)
-    customs = practice(climate, place.seed)
-    bright = soil_brightness(customs, key) * np.exp(0.05 * random.normal(size=(count, 1)))
+    bright = soil_brightness(practice(climate, place.seed), key) * np.exp(0.05 * random.normal(size=(count, 1)))
     wetness = random.uniform(0.6, 1.0) * np.exp(0.2 * random.normal(size=count))
     vigour, closed = np.exp(0.10 * random.normal(size=count)), 1 - 0.02 * np.abs(random.normal(size=count))
     states, moist, zenith, snow = [], [], [], []
@@ -130,23 +156,44 @@ def _of_place(
         state.cover = state.cover * closed
         states.append(state)
         moist.append(np.clip(series.surface_moisture[series.index(when)] * wetness, 0, 1))
-        zenith.append(np.full(count, sun_zenith(abs(climate.latitude), when)))
+        zenith.append(sun_zenith(abs(climate.latitude), when))
         snow.append(snow_cover(series, series.index(when)))
-    joined = _joined(states)
-    geometry = Geometry(np.concatenate(zenith).astype(np.float32), float(random.uniform(0, 9)), float(random.uniform(20, 160)))
-    bright = np.tile(bright, (len(days), 1)).astype(np.float32)
-    satellite = "S2A" if random.uniform() < 0.5 else "S2B"
-    seen = reflectance(joined, np.concatenate(moist).astype(np.float32), bright, geometry, satellite)[:, _COLUMNS]
-    values = seen.reshape(len(days), count, len(CROP_BANDS)).swapaxes(0, 1)
-    measured = _disturbed(values, np.array(snow), random, residuals)
+    angles = np.empty((len(days) * count, 3), np.float32)
+    angles[:, 0] = np.repeat(zenith, count)
+    angles[:, 1:] = random.uniform(0, 9), random.uniform(20, 160)
+    return _Grown(
+        random, season.now, _joined(states), np.concatenate(moist).astype(np.float32),
+        np.tile(bright, (len(days), 1)).astype(np.float32), angles, np.array(snow),
+        "S2A" if random.uniform() < 0.5 else "S2B",
+    )  # fmt: skip
+
+
+def _reflectance(grown: Sequence[_Grown]) -> Floats:
+    """Of all places, in their order: many states at once are quicker than some."""
+    size = len(grown[0].moisture)
+    values = np.empty((len(grown), size, len(CROP_BANDS)), np.float32)
+    for satellite in sorted({one.satellite for one in grown}):
+        chosen = [number for number, one in enumerate(grown) if one.satellite == satellite]
+        for start in range(0, len(chosen), _AT_ONCE):
+            numbers = chosen[start : start + _AT_ONCE]
+            part = [grown[number] for number in numbers]
+            geometry = Geometry(*np.concatenate([one.angles for one in part]).T)
+            moisture, brightness = (
+                np.concatenate([getattr(one, name) for one in part]) for name in ("moisture", "brightness")
+            )
+            seen = reflectance(_joined([one.state for one in part]), moisture, brightness, geometry, satellite)
+            values[numbers] = seen[:, _COLUMNS].reshape(len(part), size, -1)
+    return values
+
+
+def _numbers(values: Floats, grown: _Grown, residuals: Residuals, gaps: float) -> npt.NDArray[np.uint16]:
+    measured = _disturbed(values, grown.snow, grown.random, residuals)
     numbers = np.clip(np.round(measured * 1e4), 1, 65534).astype(np.uint16)
-    numbers[random.uniform(size=numbers.shape[:2]) < gaps * random.uniform()] = 0
-    return numbers, season.now
+    numbers[grown.random.uniform(size=numbers.shape[:2]) < gaps * grown.random.uniform()] = 0
+    return numbers
 
 
-def _seen_on(
-    random: np.random.Generator, series: Weather, year: int, day: int, window: int, south: bool
-) -> date:
+def _seen_on(random: np.random.Generator, series: Weather, year: int, day: int, window: int, south: bool) -> date:
     """Day of the season that a value is of; a composite's is dry rather than wet, as clear days are."""
     candidates = []
     for _ in range(3 if window else 1):
@@ -158,7 +205,9 @@ def _seen_on(
     return min(candidates, key=lambda when: float(series.surface_moisture[series.index(when)]))
 
 
-def _season(random: np.random.Generator, key: npt.NDArray[np.uint64], share: Mapping[int, float], crops: Mapping[int, Crop]) -> Season:
+def _season(
+    random: np.random.Generator, key: npt.NDArray[np.uint64], share: Mapping[int, float], crops: Mapping[int, Crop]
+) -> Season:
     codes = np.array(list(share))
     weights = np.array(list(share.values()), float)
     now = random.choice(codes, len(key), p=weights / weights.sum())
@@ -171,7 +220,9 @@ def _season(random: np.random.Generator, key: npt.NDArray[np.uint64], share: Map
 
 
 def _joined(states: Sequence[Growth]) -> Growth:
-    return Growth(**{field.name: np.concatenate([getattr(state, field.name) for state in states]) for field in fields(Growth)})
+    return Growth(
+        **{field.name: np.concatenate([getattr(state, field.name) for state in states]) for field in fields(Growth)}
+    )
 
 
 def sun_zenith(latitude: float, day: date) -> float:

@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.simulation.land import canopy, surfaces
-from processors.simulation.land.growth import Growth
+from processors.simulation.land.growth_state import Growth
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Angles of sun and satellite, degrees; the sun's (N,) where states of several days are seen at once."""
+    """Angles of sun and satellite, degrees; (N,) each where states of several days are seen at once."""
 
     sun_zenith: float | Floats
-    view_zenith: float = 4.0
-    relative_azimuth: float = 90.0
+    view_zenith: float | Floats = 4.0
+    relative_azimuth: float | Floats = 90.0
 
 
 def reflectance(growth: Growth, moisture: Floats, brightness: Floats, geometry: Geometry, satellite: str) -> Floats:
@@ -34,7 +34,7 @@ def reflectance(growth: Growth, moisture: Floats, brightness: Floats, geometry: 
         parameters[:, column] = angle
     # Clods and furrows lie in their own shadows when the sun is low.
     lit = 1 - 0.35 * np.clip((np.asarray(geometry.sun_zenith, np.float32) - 40) / 35, 0, 1)
-    below = surfaces.ground(growth.ground.astype(np.float32), moisture, (brightness.T * lit).T)
+    below = surfaces.ground(growth.ground.astype(np.float32), moisture, np.asarray((brightness.T * lit).T, np.float32))
     seen = canopy.reflectance(parameters, below, satellite)
     top = growth.top.astype(np.float32)
     seen = seen * (1 - top.sum(axis=1, keepdims=True)) + np.einsum("nt,tb->nb", top, surfaces.TOP)

@@ -22,7 +22,9 @@ from shapely.geometry import Polygon, box
 from catalog.grid import Window, burnt
 from processors.simulation.land.appearance import Geometry, reflectance
 from processors.simulation.land.crops import CROPS, VILLAGE, WATER, WOOD
-from processors.simulation.land.growth import Growth, Season, grow
+from processors.simulation.land.fits import ALL, fitted_crops
+from processors.simulation.land.growth import Season, grow
+from processors.simulation.land.growth_state import Growth
 from processors.simulation.land.parcels import BLOCK, Parcel, block_parcels
 from processors.simulation.land.practice import practice, soil_brightness
 from processors.simulation.land.rotation import FRANCE, Rotations, crops_of
@@ -79,6 +81,8 @@ class Land:
     climate: Climate
     seed: int = 0
     rotations: Rotations = FRANCE
+    fit: str = ALL
+    """Fit of the crops to real regions, see `fits`."""
 
     def truth(self, window: Window, year: int) -> Truth:
         """Truth of what is harvested in ``year`` (south of the equator: in the twelve months from July of that year)."""
@@ -180,7 +184,7 @@ class Land:
         season = Season(key, *(self._kinds(parcels, day.year + step) for step in (-1, 0, 1)))
         moisture = series.surface_moisture[series.index(day)] * np.exp(0.15 * normal(key, 71))
         brightness = soil_brightness(practice(self.climate, self.seed), key)
-        return grow(season, series, day, lag), moisture.astype(np.float32), brightness
+        return grow(season, series, day, lag, fitted_crops(self.fit)), moisture.astype(np.float32), brightness
 
 
 _TEXTURE = np.full(max(CROPS) + 1, 0.012, np.float32)

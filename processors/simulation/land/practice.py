@@ -24,6 +24,10 @@ _WAVELENGTHS = np.array(
 _WAY = np.log(_WAVELENGTHS / 0.443) / math.log(2.202 / 0.443)
 _TILT = 2 * _WAY - 1
 _BOW = 4 * _WAY * (1 - _WAY) - 0.5
+_SHAPES = (np.ones(13), _TILT, _BOW)
+
+_SOIL = (0.10, 0.05, 0.04)
+"""Standard deviations of `Practice.soil` between the fields of a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,8 @@ def irrigated(place: Practice, fields: Keys) -> npt.NDArray[np.bool_]:
 
 def soil_brightness(place: Practice, fields: Keys) -> npt.NDArray[np.float32]:
     """(N, 13): factor of the soil's reflectance."""
-    level, tilt, bow = place.soil
-    of_field = np.stack([0.10 * normal(fields, 72), 0.05 * normal(fields, 73), 0.04 * normal(fields, 74)])
-    level, tilt, bow = (np.asarray(part)[:, None] for part in (level + of_field[0], tilt + of_field[1], bow + of_field[2]))
-    return np.exp(level + tilt * _TILT + bow * _BOW).astype(np.float32)
+    parts = [
+        (common + spread * normal(fields, purpose))[:, None] * shape
+        for common, spread, purpose, shape in zip(place.soil, _SOIL, (72, 73, 74), _SHAPES, strict=True)
+    ]
+    return np.exp(sum(parts)).astype(np.float32)

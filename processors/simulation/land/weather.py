@@ -119,7 +119,9 @@ def weather(climate: Climate, year: int, seed: int) -> Weather:
     years = range(year - YEARS + 1, year + 1)
     parts = [_year(climate, each, seed) for each in years]
     temperature, rain = (np.concatenate(series) for series in zip(*parts, strict=True))
-    return Weather(date(years[0], 1, 1), temperature, rain, _surface(temperature, rain), _drought(temperature, rain), climate, seed)
+    return Weather(
+        date(years[0], 1, 1), temperature, rain, _surface(temperature, rain), _drought(temperature, rain), climate, seed
+    )
 
 
 def _year(climate: Climate, year: int, seed: int) -> tuple[Floats, Floats]:
@@ -138,6 +140,9 @@ def _year(climate: Climate, year: int, seed: int) -> tuple[Floats, Floats]:
     for day in range(days):
         wet = bool(chances[day] < season[day] * (_WET_AFTER_WET if wet else _WET_AFTER_DRY))
         rain[day] = wet * amounts[day] * mean_amount * season[day]
+    # Where it rains little, or in one season only, years differ most.
+    uneven = 0.10 + 0.3 * max(0.0, -climate.summer_rain) + 0.2 * max(0.0, 1 - climate.rain / 600)
+    rain *= math.exp(uneven * float(random.normal()) - uneven**2 / 2)
     return temperature, rain
 
 
