@@ -15,7 +15,7 @@ simulate = typer.Typer(help="Write simulated data: training sets and product arc
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="New, empty, or with part of the same in it.")]
 Seed = Annotated[int, typer.Option(min=0, max=10**9 - 1, help="Another one makes other lands, weather and skies.")]
-Farming = Annotated[str, typer.Option(help="What is grown: france (the shares of PASTIS) or flanders.")]
+Farming = Annotated[str, typer.Option(help="What is grown: france (the shares of PASTIS), flanders, corn-belt, ...")]
 
 Processes = Annotated[int | None, typer.Option(min=1, help="Processes of one thread each; all cores.")]
 
@@ -47,7 +47,9 @@ def patches(
         float, typer.Option(min=0, max=1, help="Leave out dates with less clear sky over the patch.")
     ] = 0.0,
     seed: Seed = 0,
-    farming: Farming = "france",
+    farming: Annotated[
+        str, typer.Option(help="As of products; world: several regions, each farmed as it is.")
+    ] = "france",
     processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,6 +80,33 @@ def patches(
     typer.echo(f"{made.patches} patches of {made.dates:g} dates in the mean; read them as pastis:{folder}")
     if made.made:
         typer.echo(f"{rate:.1f} patches per minute and core, {workers} at work. All of it is synthetic.")
+
+
+@simulate.command()
+def series(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet file to write.")],
+    count: Annotated[int, typer.Option(min=25, help="Number of series.")],
+    months: Annotated[tuple[int, int], typer.Option(help="First and last month, of one year.")] = (1, 12),
+    timing: Annotated[str, typer.Option(help="ten-day or monthly composites, single dates, or mixed.")] = "mixed",
+    seed: Seed = 0,
+    farming: Annotated[str, typer.Option(help="Where: world, or one of the farmings of patches.")] = "world",
+    as_json: AsJson = False,
+) -> None:
+    """Write a table of simulated series without images, which trains pixel networks and forests (--data series:FILE).
+
+    Example: cropline simulate series training.parquet --count 20000 --months 1 12 --seed 7
+    """
+    from processors.simulation.claimed_folder import checked
+    from processors.simulation.training_series import SeriesSettings, write_training_series
+
+    settings = checked(SeriesSettings, count=count, months=months, timing=timing, seed=seed, farming=farming)
+    made = write_training_series(file, settings)
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), "series": made}))
+        return
+    for name, number in made.items():
+        typer.echo(f"{name:<28} {number:>9,} series")
+    typer.echo(f"{sum(made.values()):,} series in {file}; read them as series:{file}. All of it is synthetic.")
 
 
 @simulate.command()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError, field_validator
@@ -20,7 +20,8 @@ from catalog.products import Frozen
 from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from processors.engine.opening import open_engine
-from processors.simulation.mission.mission import FARMING, VERSION, Mission
+from processors.simulation.land.rotation import FARMING
+from processors.simulation.mission.mission import VERSION, Mission
 from processors.simulation.mission.overpass import BASELINE
 
 SETTINGS = "simulated.json"
@@ -45,14 +46,18 @@ _LEFT_BEHIND = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")
 class MissionSettings(Frozen):
     """The same settings make the same data."""
 
+    further: ClassVar[tuple[str, ...]] = ()
+    """Names of farming beside those of a mission."""
+
     seed: Annotated[int, Field(ge=0, lt=10**9)] = 0
     farming: str = "france"
 
     @field_validator("farming")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in FARMING:
-            raise ValueError(f"one of {', '.join(FARMING)}, not {value!r}")
+        known = (*FARMING, *cls.further)
+        if value not in known:
+            raise ValueError(f"one of {', '.join(known)}, not {value!r}")
         return value
 
     @property
@@ -60,7 +65,7 @@ class MissionSettings(Frozen):
         return Mission(self.seed, self.farming)
 
 
-_Settings = TypeVar("_Settings", bound=MissionSettings)
+_Settings = TypeVar("_Settings", bound=Frozen)
 
 
 def checked(kind: type[_Settings], **given: object) -> _Settings:

@@ -25,8 +25,9 @@ from catalog.sources.protocol import SearchResult
 from catalog.storage.credentials import Credentials
 from catalog.storage.whole import folder_aside
 from processors.simulation.instrument.instrument import OFFSET
+from processors.simulation.land.rotation import FARMING
 from processors.simulation.mission.granule import Granule, stamp
-from processors.simulation.mission.mission import FARMING, VERSION, Mission
+from processors.simulation.mission.mission import VERSION, Mission
 from processors.simulation.mission.overpass import BASELINE, Overpass, home_zone, overpasses
 from processors.simulation.mission.scene import Scene
 from processors.simulation.products.staging import Staging

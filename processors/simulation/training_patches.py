@@ -9,16 +9,19 @@ the pixel that crop covers, %. A patch is whole when its description in `PATCHES
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from shapely import unary_union
 from shapely.geometry import Point, box
+from shapely.geometry.base import BaseGeometry
 
 from catalog.area import as_geojson
 from catalog.errors import RequestError
@@ -39,8 +42,21 @@ from processors.simulation.noise.seeded import keys
 YEAR = 2019
 """Year of the harvest, as in PASTIS, whose dates its readers count from September 2018."""
 
-REGION = (-1.0, 43.0, 17.0, 54.0)
-"""Longitude and latitude that patches lie in: lowlands of western and central Europe."""
+WORLD = "world"
+"""Farming of a set whose patches lie in several regions of the northern temperate zone, each farmed as it is there."""
+
+REGIONS: Mapping[str, tuple[float, tuple[float, float, float, float]]] = MappingProxyType(
+    {
+        "france": (0.34, (-1.0, 43.0, 17.0, 54.0)),
+        "mediterranean": (0.13, (-8.0, 37.0, 18.0, 45.0)),
+        "black-sea": (0.12, (19.0, 44.0, 40.0, 52.0)),
+        "corn-belt": (0.14, (-100.0, 38.0, -76.0, 46.0)),
+        "delta": (0.08, (-94.0, 31.0, -80.0, 37.0)),
+        "prairies": (0.09, (-114.0, 45.0, -97.0, 53.0)),
+        "california": (0.10, (-122.5, 36.5, -119.5, 40.5)),
+    }
+)
+"""Shares of a set of the world, and longitude and latitude that patches of a farming lie in."""
 
 FOLDS = 5
 MAX_CLOUD = 95.0
@@ -56,6 +72,8 @@ _MARGIN = math.ceil(L2AMask().dilation / PIXEL)
 
 class PatchSettings(MissionSettings):
     """Settings of a training set."""
+
+    further: ClassVar[tuple[str, ...]] = (WORLD,)
 
     count: Annotated[int, Field(ge=FOLDS, le=1_000_000, description="number of patches")]
     size: Annotated[int, Field(ge=16, le=1024, description="edge of a patch, pixels of 10 m")] = 128
@@ -150,15 +168,30 @@ def site_of(settings: PatchSettings, index: int) -> tuple[Mission, Tile, Window]
     """Mission, tile and window of a patch."""
     seed = int(keys(settings.seed, index, 0x5E7)) % 10**9
     random, half = np.random.default_rng([seed, 0x91ACE]), settings.size // 2
+    farming = settings.farming
+    if farming == WORLD:
+        shares = np.array([share for share, _ in REGIONS.values()])
+        farming = str(random.choice(list(REGIONS), p=shares / shares.sum()))
+    region = _region(farming)
     while True:
-        longitude, latitude = (float(random.uniform(REGION[axis], REGION[axis + 2])) for axis in (0, 1))
+        longitude, latitude = (float(random.uniform(region[axis], region[axis + 2])) for axis in (0, 1))
         centre, epsg = Point(longitude, latitude), utm_zone(longitude, latitude)
         (x, y), *_ = to_zone(centre, epsg).coords
         window = Window(epsg, round(x) // PIXEL - half, round(y) // PIXEL + half, settings.size, settings.size)
         for tile in tiles_meeting(centre):
             around = window.widened(_MARGIN)
             if tile.epsg == epsg and tile.window.intersection(around) == around:
-                return Mission(seed, settings.farming), tile, window
+                return Mission(seed, farming), tile, window
+
+
+def _region(farming: str) -> tuple[float, float, float, float]:
+    return REGIONS.get(farming, REGIONS["france"])[1]
+
+
+def footprint(farming: str) -> BaseGeometry:
+    """Longitudes and latitudes that the patches of a set lie in."""
+    names = list(REGIONS) if farming == WORLD else [farming]
+    return unary_union([box(*_region(name)) for name in names])
 
 
 def _dates(mission: Mission, tile: Tile, window: Window, settings: PatchSettings) -> Iterator[tuple[date, DateOfPatch]]:
@@ -236,8 +269,8 @@ def _finish(folder: Path, settings: PatchSettings, made: int) -> Summary:
                 "synthetic": True,
                 "notice": NOTICE,
                 "made_from": settings.model_dump(mode="json"),
-                # All of the region is farmed and clouded alike: what is learnt holds all over it.
-                "footprint": as_geojson(box(*REGION)),
+                # All of a region is farmed and clouded alike: what is learnt holds all over it.
+                "footprint": as_geojson(footprint(settings.farming)),
                 "months": settings.months,
                 "baselines": [BASELINE],
                 "min_clear": settings.min_clear,

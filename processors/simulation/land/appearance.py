@@ -8,32 +8,33 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.simulation.land import canopy, surfaces
-from processors.simulation.land.growth import Growth
+from processors.simulation.land.growth_state import Growth
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Angles of sun and satellite, degrees."""
+    """Angles of sun and satellite, degrees; (N,) each where states of several days are seen at once."""
 
-    sun_zenith: float
-    view_zenith: float = 4.0
-    relative_azimuth: float = 90.0
+    sun_zenith: float | Floats
+    view_zenith: float | Floats = 4.0
+    relative_azimuth: float | Floats = 90.0
 
 
 def reflectance(growth: Growth, moisture: Floats, brightness: Floats, geometry: Geometry, satellite: str) -> Floats:
-    """(N, 13): of states (N,) on a soil of ``moisture`` 0 to 1 and ``brightness`` about 1, each (N,)."""
+    """(N, 13): of states (N,) on a soil of ``moisture`` 0 to 1 (N,) and ``brightness`` about 1, (N,) or (N, 13)."""
     leaves = ("leaf_area", "chlorophyll", "water", "dry_matter", "leaf_angle", "brown", "hotspot", "structure")
     parameters = np.empty((len(moisture), len(canopy.RANGES)), np.float32)
     for column, name in enumerate(leaves):
         parameters[:, column] = getattr(growth, name)
     # What stands in rows or crowns has its leaves on less ground.
     cover = growth.cover.astype(np.float32)[:, None]
-    parameters[:, len(leaves) :] = geometry.sun_zenith, geometry.view_zenith, geometry.relative_azimuth
+    for column, angle in enumerate((geometry.sun_zenith, geometry.view_zenith, geometry.relative_azimuth), len(leaves)):
+        parameters[:, column] = angle
     # Clods and furrows lie in their own shadows when the sun is low.
-    lit = 1 - 0.35 * np.float32(np.clip((geometry.sun_zenith - 40) / 35, 0, 1))
-    below = surfaces.ground(growth.ground.astype(np.float32), moisture, brightness * lit)
+    lit = 1 - 0.35 * np.clip((np.asarray(geometry.sun_zenith, np.float32) - 40) / 35, 0, 1)
+    below = surfaces.ground(growth.ground.astype(np.float32), moisture, np.asarray((brightness.T * lit).T, np.float32))
     seen = canopy.reflectance(parameters, below, satellite)
     top = growth.top.astype(np.float32)
     seen = seen * (1 - top.sum(axis=1, keepdims=True)) + np.einsum("nt,tb->nb", top, surfaces.TOP)

@@ -1,10 +1,10 @@
 """The crops of the simulated land, with the codes of PASTIS (Garnot & Landrieu, 2021), and what covers the rest of it.
 
 Green leaf area follows degree-days since sowing: it rises by a logistic curve and falls by another (after Baret, 1986, as used by Koetz et
-al., 2005). Dates and sums are those of temperate lowlands, from agronomy's usual ranges, adjusted so that wheat, maize, barley,
-beet, potato and grassland resemble what Sentinel-2 saw in Flanders (`realism`). **The other crops were checked against no pixels, and
-what sets the cereals apart (soft and durum wheat, triticale, mixed cereal: days, leaf angle, chlorophyll, awns) is partly invention**:
-score them as one group as well (`Crop.group`). Codes of the EuroCrops taxonomy are HCAT 3 (Schneider et al., 2023).
+al., 2005). Dates and sums are those of a temperate lowland (`weather.TEMPERATE`), round numbers of agronomy: `calendars` moves
+them to other climates, `varieties` to other places, and `fits` holds what statistics of real regions say against them. **What sets the
+cereals apart (soft and durum wheat, triticale, mixed cereal: days, leaf angle, chlorophyll, awns) is partly invention**: score them as
+one group as well (`Crop.group`). Codes of the EuroCrops taxonomy are HCAT 3 (Schneider et al., 2023).
 """
 
 from __future__ import annotations
@@ -34,6 +34,14 @@ class Crop:
     """Mean day, counted from 1 January of the year of harvest; negative in the year before."""
     sowing_spread: float = 8.0
     """Standard deviation between fields, days."""
+    calendar_spread: float = 1.0
+    """Standard deviation between places of the temperature at which it is sown, °C."""
+    late: float = 0.15
+    """Part of a long season's window for sowing that passes before the mean field is sown."""
+    late_spread: float = 0.12
+    """Standard deviation between fields, as a part of that window."""
+    adapts: float = 0.5
+    """How far varieties follow the length of the season: 0 not at all, 1 they use all of it."""
     base: float = 0.0
     """Temperature below which nothing grows, °C."""
     rise: float = 500.0
@@ -72,6 +80,10 @@ class Crop:
     """Share of the canopy that they hide."""
     residue: float = 0.6
     """Share of the ground under straw after harvest."""
+    cover_spread: float = 0.08
+    """Spread of the cover of rows or crowns between fields, as a logarithm: young and old plantations."""
+    kinds: float = 0.0
+    """Spread of the warmth until leaves are out between kinds that go by one name, as a logarithm."""
     ragged: float = 1.0
     """Factor of the differences between fields."""
 
@@ -80,17 +92,17 @@ def _cereal(code: int, name: str, colour: str, hcat: str, **traits: float) -> Cr
     usual: dict[str, float] = {
         "sowing": -70,
         "sowing_spread": 9,
-        "rise": 930,
-        "rate": 0.0058,
-        "peak": 5.2,
-        "fade": 2215,
-        "fade_rate": 0.013,
-        "ripe": 2420,
+        "rise": 950,
+        "rate": 0.006,
+        "peak": 5.0,
+        "fade": 2150,
+        "fade_rate": 0.012,
+        "ripe": 2350,
         "latest": 232,
-        "leaf_angle": 62,
+        "leaf_angle": 60,
         "chlorophyll": 50,
-        "water": 0.023,
-        "structure": 1.4,
+        "water": 0.02,
+        "structure": 1.5,
         "top": Top.EAR,
         "top_from": 1560,
         "top_until": 2500,
@@ -106,18 +118,18 @@ WOOD, WATER, VILLAGE, ROAD, HEDGE, EDGE = 20, 21, 22, 23, 24, 25
 
 _ALL = (
     Crop(
-        MEADOW, "meadow", "#a8d08d", "grassland", "3302000000", habit="grass", peak=4.8, leaf_angle=54, chlorophyll=38,
+        MEADOW, "meadow", "#a8d08d", "grassland", "3302000000", habit="grass", peak=4.5, leaf_angle=55, chlorophyll=40,
         water=0.016, dry_matter=0.0055, structure=1.5, ragged=1.2,
     ),
     _cereal(2, "soft winter wheat", "#f2d34f", "3301010101"),
     Crop(
-        3, "corn", "#e8702a", "corn", "3301010600", sowing=116, sowing_spread=8, base=8, rise=385, rate=0.0155, peak=4.6,
-        fade=1180, fade_rate=0.011, ripe=1240, latest=298, leaf_angle=58, chlorophyll=52, water=0.017, structure=1.35,
+        3, "corn", "#e8702a", "corn", "3301010600", sowing=115, sowing_spread=8, base=8, rise=400, rate=0.015, peak=4.8,
+        fade=1150, fade_rate=0.011, ripe=1240, latest=300, leaf_angle=57, chlorophyll=50, water=0.016, structure=1.4,
         top=Top.TASSEL, top_from=620, top_until=1400, top_share=0.10, residue=0.35,
     ),
     _cereal(
-        4, "winter barley", "#d9b26f", "3301010401", sowing=-86, rise=990, rate=0.0044, peak=5.6, fade=2165, ripe=2340,
-        latest=212, leaf_angle=55, chlorophyll=50, water=0.025, top_from=1700, top_until=2600, top_share=0.16,
+        4, "winter barley", "#d9b26f", "3301010401", sowing=-85, rise=950, rate=0.0055, peak=5.2, fade=1980, ripe=2150,
+        latest=212, leaf_angle=55, chlorophyll=48, water=0.02, top_from=1550, top_until=2300, top_share=0.15,
     ),
     Crop(
         5, "winter rapeseed", "#fff04a", "rapeseed", "3301060401", sowing=-125, sowing_spread=7, rise=620, rate=0.0065,
@@ -135,12 +147,12 @@ _ALL = (
     ),
     Crop(
         GRAPEVINE, "grapevine", "#7b3fa0", "permanent", "3303060000", habit="woody", base=8, rise=260, rate=0.012, peak=3.0,
-        fade=310, leaf_angle=52, chlorophyll=42, cover=0.38, shade=0.92, ragged=1.5,
+        fade=310, leaf_angle=52, chlorophyll=42, cover=0.38, cover_spread=0.35, kinds=0.1, shade=0.85, ragged=1.5,
     ),
     Crop(
-        9, "beet", "#b8479b", "beet", "3301290700", sowing=94, sowing_spread=8, base=3, rise=800, rate=0.0092, peak=4.3,
-        fade=3300, fade_rate=0.006, ripe=2420, latest=325, leaf_angle=38, chlorophyll=42, water=0.024, dry_matter=0.0045,
-        structure=1.75, residue=0.15,
+        9, "beet", "#b8479b", "beet", "3301290700", sowing=92, sowing_spread=8, base=3, rise=780, rate=0.009, peak=4.5,
+        fade=3300, fade_rate=0.006, ripe=2420, latest=325, leaf_angle=38, chlorophyll=44, water=0.024, dry_matter=0.0045,
+        structure=1.7, residue=0.15,
     ),
     _cereal(
         10, "winter triticale", "#cfa84a", "3301010801", sowing=-78, rise=840, rate=0.0056, peak=5.5, fade=2260, ripe=2480,
@@ -156,30 +168,31 @@ _ALL = (
         structure=1.6, cover=0.8, residue=0.15, ragged=2.0,
     ),
     Crop(
-        13, "potatoes", "#8c5a2b", "potatoes", "3301030000", sowing=110, sowing_spread=8, base=4, rise=475, rate=0.0145, peak=4.6,
-        fade=1640, fade_rate=0.009, ripe=1760, latest=280, leaf_angle=32, chlorophyll=38, water=0.022, dry_matter=0.004,
-        structure=1.8, residue=0.1,
+        13, "potatoes", "#8c5a2b", "potatoes", "3301030000", sowing=110, sowing_spread=8, base=4, rise=500, rate=0.0135, peak=4.5,
+        fade=1640, fade_rate=0.009, ripe=1760, latest=280, leaf_angle=33, chlorophyll=40, water=0.022, dry_matter=0.004,
+        structure=1.75, residue=0.1,
     ),
     Crop(
         FODDER, "leguminous fodder", "#2f7d5b", "fodder", "3301090300", habit="grass", sowing=-120, peak=4.8, leaf_angle=44,
         chlorophyll=47, water=0.021, dry_matter=0.0042, structure=1.6, ragged=1.1,
     ),
     Crop(
-        15, "soybeans", "#5f9e3a", "soybeans", "3301160000", sowing=126, base=8, rise=420, rate=0.012, peak=4.8, fade=1120,
+        15, "soybeans", "#5f9e3a", "soybeans", "3301160000", sowing=126, late=0.42, late_spread=0.16, adapts=0.8,
+        base=8, rise=420, rate=0.012, peak=4.8, fade=1120,
         fade_rate=0.012, ripe=1260, latest=290, leaf_angle=36, chlorophyll=42, water=0.018, dry_matter=0.004, structure=1.6,
         residue=0.4,
     ),
     Crop(
         ORCHARD, "orchard", "#c0504d", "permanent", "3303010000", habit="woody", base=5, rise=230, rate=0.014, peak=3.4, fade=300,
-        leaf_angle=50, chlorophyll=50, cover=0.55, shade=0.85, top=Top.BLOSSOM, top_from=110, top_until=200, top_share=0.25,
-        ragged=1.3,
+        leaf_angle=50, chlorophyll=50, cover=0.5, shade=0.75, top=Top.BLOSSOM, top_from=110, top_until=200, top_share=0.25,
+        cover_spread=0.5, kinds=0.25, ragged=1.3,
     ),
     _cereal(
         17, "mixed cereal", "#d7bf6a", "3301010000", sowing=-66, sowing_spread=16, rise=860, peak=4.7, fade=2240, leaf_angle=58,
         chlorophyll=44, top_share=0.10, ragged=1.4,
     ),
     Crop(
-        18, "sorghum", "#a0522d", "sorghum", "3301010900", sowing=134, base=9, rise=350, rate=0.015, peak=4.0, fade=1080,
+        18, "sorghum", "#a0522d", "sorghum", "3301010900", sowing=134, late=0.25, base=9, rise=350, rate=0.015, peak=4.0, fade=1080,
         fade_rate=0.010, ripe=1180, latest=292, leaf_angle=55, chlorophyll=46, structure=1.4, top=Top.TASSEL, top_from=620,
         top_until=1400, top_share=0.25, residue=0.4,
     ),

@@ -6,74 +6,25 @@ crop; grass and woody plants have no such breaks. All draws hang on the field's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from processors.simulation.land.crops import CROPS, FODDER, MEADOW, ROAD, VILLAGE, WOOD, Crop
-from processors.simulation.land.surfaces import Ground, Top
+from processors.simulation.land.calendars import Calendar, calendar
+from processors.simulation.land.crops import CROPS, WOOD, Crop
+from processors.simulation.land.growth_state import Growth, Stage, dryness, gaps, leaves, logistic
+from processors.simulation.land.perennials import grass, woody
+from processors.simulation.land.practice import Practice, irrigated, practice
+from processors.simulation.land.surfaces import Ground
+from processors.simulation.land.varieties import of_place
 from processors.simulation.land.weather import Weather
 from processors.simulation.noise.seeded import Keys, keys, normal, uniform
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-COVER_CROP_SHARE = 0.72
-"""Share of the fields that lie free before a spring crop: catch crops are asked for by the rules of the Union's farm payments."""
-
-
-class Stage(IntEnum):
-    """Phenology, coarse; the truth beside the crop."""
-
-    NONE = 0  # background
-    BARE = 1  # tilled or weathered, nothing sown yet or nothing seen of it
-    EMERGED = 2  # up to half of the largest leaf area
-    GROWN = 3  # until leaves fade, flowering included
-    RIPENING = 4  # leaves fade
-    STUBBLE = 5  # harvested, not yet tilled
-    COVER = 6  # a catch crop or volunteers between two crops
-    PERENNIAL = 7  # grass, vines, orchards
-
-
-@dataclass(slots=True, eq=False)
-class Growth:
-    """State of N fields on one day; arrays (N,) unless said otherwise. Names and units of the leaves are those of `canopy.RANGES`."""
-
-    leaf_area: Floats
-    chlorophyll: Floats
-    water: Floats
-    dry_matter: Floats
-    leaf_angle: Floats
-    brown: Floats
-    hotspot: Floats
-    structure: Floats
-    cover: Floats
-    """Share of the ground that the canopy stands on."""
-    shade: Floats
-    """Factor of the reflectance."""
-    ground: Floats
-    """(N, 7): shares in the order of `Ground`."""
-    top: Floats
-    """(N, 5): shares of the canopy hidden by what `Top` lists."""
-    stage: npt.NDArray[np.uint8]
-
-    @classmethod
-    def bare(cls, count: int) -> Growth:
-        constant = {
-            "leaf_area": 0.0, "chlorophyll": 45.0, "water": 0.016, "dry_matter": 0.005, "leaf_angle": 50.0, "brown": 0.0,
-            "hotspot": 0.1, "structure": 1.5, "cover": 1.0, "shade": 1.0,
-        }  # fmt: skip
-        ground = np.zeros((count, len(Ground)))
-        ground[:, Ground.SOIL] = 1
-        arrays = {name: np.full(count, value) for name, value in constant.items()}
-        return cls(**arrays, ground=ground, top=np.zeros((count, len(Top))), stage=np.full(count, Stage.BARE, np.uint8))
-
-    def put(self, where: npt.NDArray[np.intp], part: Growth) -> None:
-        for field in fields(self):
-            getattr(self, field.name)[where] = getattr(part, field.name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,40 +37,47 @@ class Season:
     after: Ints
 
 
-def grow(season: Season, weather: Weather, day: date, lag: float = 0.0) -> Growth:
+def grow(season: Season, weather: Weather, day: date, lag: float = 0.0, crops: Mapping[int, Crop] = CROPS) -> Growth:
     """The fields on ``day`` of the weather's own year, ``lag`` days late."""
     index = weather.index(day)
+    crops = {code: of_place(crops[code], weather.seed) for code in _codes(season)}
     start, before, after = (
         weather.index(date(day.year + step, 1, 1)) if step < 1 else _length(weather) for step in (0, -1, 1)
     )
-    harvest = _harvests(season.now, season.after, season.key, weather, start, day.year)
-    earlier = _harvests(season.before, season.now, season.key, weather, before, day.year - 1)
+    harvest = _harvests(crops, season.now, season.after, season.key, weather, start, day.year)
+    earlier = _harvests(crops, season.before, season.now, season.key, weather, before, day.year - 1)
     passed = index > harvest
     last = np.where(passed, harvest, earlier)
     previous = np.where(passed, season.now, season.before)
     crop = np.where(passed, season.after, season.now)
     year = np.where(passed, day.year + 1, day.year)
     new_year = np.where(passed, after, start)
-    sown = np.maximum(new_year + _sowings(crop, season.key, year), last + 6)
+    sown = np.maximum(new_year + _sowings(crops, crop, season.key, year, weather), last + 6)
     # What stood there already has no day of sowing.
-    lasts = np.isin(crop, [kind.code for kind in CROPS.values() if kind.habit != "annual"])
+    lasts = np.isin(crop, [kind.code for kind in crops.values() if kind.habit != "annual"])
     sown = np.where(lasts & (previous == crop), -10_000, sown)
     state = Growth.bare(len(crop))
     key = keys(0, season.key.view(np.int64), year, 3)
+    place = practice(weather.climate, weather.seed)
+    thirst = np.where(irrigated(place, season.key), 0.1, 1.0)
     waiting = np.flatnonzero(index < sown)
+    residue = np.array([crops[int(code)].residue for code in previous])
     state.put(
         waiting,
-        _between(previous[waiting], key[waiting], weather, index, last[waiting], sown[waiting], new_year[waiting]),
+        _between(
+            residue[waiting], key[waiting], place, weather, index, last[waiting], sown[waiting], new_year[waiting]
+        ),
     )
     for code in np.unique(crop):
-        kind = CROPS[int(code)]
+        kind = crops[int(code)]
         here = np.flatnonzero((crop == code) & (index >= sown))
         if kind.habit == "annual":
-            state.put(here, _annual(kind, key[here], weather, index, sown[here], lag))
+            custom = _calendar(kind, weather)
+            state.put(here, _annual(kind, custom, key[here], thirst[here], weather, index, sown[here], lag))
         elif kind.habit == "grass":
-            state.put(here, _grass(kind, season.key[here], day.year, weather, index, sown[here], lag))
+            state.put(here, grass(kind, season.key[here], thirst[here], day.year, weather, index, sown[here], lag))
         elif kind.habit == "woody":
-            state.put(here, _woody(kind, season.key[here], weather, index, start, lag))
+            state.put(here, woody(kind, season.key[here], place, thirst[here], weather, index, start, lag))
         else:
             state.ground[here] = np.eye(len(Ground))[Ground.WATER]
         if kind.code >= WOOD:
@@ -127,78 +85,72 @@ def grow(season: Season, weather: Weather, day: date, lag: float = 0.0) -> Growt
     return state
 
 
+def _codes(season: Season) -> list[int]:
+    return [int(code) for code in np.unique([season.before, season.now, season.after])]
+
+
 def _length(weather: Weather) -> int:
     return len(weather.temperature)
 
 
-def _sowings(crop: Ints, key: Keys, year: npt.ArrayLike) -> Ints:
+def _calendar(crop: Crop, weather: Weather) -> Calendar:
+    return calendar(crop, weather.climate, weather.seed)
+
+
+def _sowings(crops: Mapping[int, Crop], crop: Ints, key: Keys, year: npt.ArrayLike, weather: Weather) -> Ints:
     """Days from 1 January of the year of harvest."""
-    mean = np.array([CROPS[int(code)].sowing for code in np.unique(crop)])
-    spread = np.array([CROPS[int(code)].sowing_spread for code in np.unique(crop)])
-    which = np.searchsorted(np.unique(crop), crop)
+    kinds, which = np.unique(crop, return_inverse=True)
+    customs = [_calendar(crops[int(code)], weather) for code in kinds]
+    mean, spread = (np.array([getattr(custom, name) for custom in customs]) for name in ("sowing", "spread"))
     drawn = np.clip(normal(keys(0, key.view(np.int64), year, 1), 1), -2.2, 2.2)
     return np.round(mean[which] + spread[which] * drawn).astype(np.int64)
 
 
-def _harvests(crop: Ints, following: Ints, key: Keys, weather: Weather, start: int, year: int) -> Ints:
+def _harvests(
+    crops: Mapping[int, Crop], crop: Ints, following: Ints, key: Keys, weather: Weather, start: int, year: int
+) -> Ints:
     """Index of the day of harvest in the year that begins at ``start``; of lasting plants its last, or September before another crop."""
     drawn = keys(0, key.view(np.int64), year, 2)
     broken = start + 250 + np.round(8 * normal(drawn, 4)).astype(np.int64)
     harvest = np.where(following == crop, start + 364, broken)
-    sown = start + _sowings(crop, key, year)
+    sown = start + _sowings(crops, crop, key, year, weather)
     for code in np.unique(crop):
-        kind = CROPS[int(code)]
+        kind = crops[int(code)]
         if kind.habit != "annual":
             continue
         here = np.flatnonzero(crop == code)
+        custom = _calendar(kind, weather)
         gathered = weather.thermal_time(kind.base)
-        wanted = gathered[np.maximum(sown[here], 0)] + kind.ripe * (1 + 0.02 * normal(drawn[here], 1) * kind.ragged)
+        spread = 1 + 0.02 * normal(drawn[here], 1) * kind.ragged
+        wanted = gathered[np.maximum(sown[here], 0)] + kind.ripe * custom.ripe * spread
         ripe = np.searchsorted(gathered, wanted)
         # Machines and dry days are waited for; late in the year it is brought in, ripe or not.
         waited = ripe + np.round(10 * uniform(drawn[here], 2) ** 1.5)
-        latest = start + kind.latest + np.round(6 * normal(drawn[here], 3))
+        latest = start + custom.latest + np.round(6 * normal(drawn[here], 3))
         harvest[here] = np.minimum(waited, latest)
     return harvest
 
 
-def _logistic(x: Floats) -> Floats:
-    curve: Floats = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
-    return curve
-
-
-def _leaves(state: Growth, crop: Crop, key: Keys) -> None:
-    gaps = _gaps(key, crop.ragged)
-    state.leaf_angle[:] = crop.leaf_angle
-    state.structure[:] = crop.structure
-    state.hotspot[:] = crop.hotspot
-    state.dry_matter[:] = crop.dry_matter
-    state.water[:] = crop.water
-    state.cover[:] = crop.cover * (1 - gaps)
-    state.shade[:] = crop.shade
-
-
-def _gaps(key: Keys, ragged: float) -> Floats:
-    # Tramlines, missing plants, stems: a turbid medium of leaves alone would be greener than any field.
-    return np.asarray(np.clip(0.065 * np.exp(0.45 * ragged * normal(key, 51)), 0.01, 0.3))
-
-
-def _annual(crop: Crop, key: Keys, weather: Weather, index: int, sown: Ints, lag: float) -> Growth:
+def _annual(
+    crop: Crop, custom: Calendar, key: Keys, thirst: Floats, weather: Weather, index: int, sown: Ints, lag: float
+) -> Growth:
     state = Growth.bare(len(key))
-    _leaves(state, crop, key)
+    leaves(state, crop, key)
     gathered = weather.thermal_time(crop.base)
     today = np.interp(index + 1 - lag, np.arange(len(gathered)), gathered)
     warmth = np.maximum(today - gathered[np.maximum(sown, 0)], 0)
     # Fields differ in variety, nitrogen and soil.
-    rise = crop.rise * (1 + 0.06 * crop.ragged * normal(key, 11))
-    rate = crop.rate * np.exp(0.08 * normal(key, 12))
+    rise = crop.rise * custom.rise * (1 + 0.06 * crop.ragged * normal(key, 11))
+    rate = crop.rate / custom.rise * np.exp(0.08 * normal(key, 12))
     peak = crop.peak * np.exp(0.18 * crop.ragged * normal(key, 13))
-    fade = crop.fade * (1 + 0.018 * crop.ragged * normal(key, 14))
-    risen = (_logistic(rate * (warmth - rise)) - _logistic(-rate * rise)) / (1 - _logistic(-rate * rise))
-    dead = _logistic(crop.fade_rate * (warmth - fade))
-    yellowing = _logistic(0.75 * crop.fade_rate * (warmth - fade + 1.3 / crop.fade_rate))
-    dry = _dryness(weather, index)
+    fade = crop.fade * custom.ripe * (1 + 0.018 * crop.ragged * normal(key, 14))
+    risen = (logistic(rate * (warmth - rise)) - logistic(-rate * rise)) / (1 - logistic(-rate * rise))
+    fade_rate = crop.fade_rate / custom.ripe
+    dead = logistic(fade_rate * (warmth - fade))
+    yellowing = logistic(0.75 * fade_rate * (warmth - fade + 1.3 / fade_rate))
+    dry = thirst * dryness(weather, index)
     grown = peak * risen
-    state.leaf_area = grown * (1 - dead) * (1 - 0.15 * dry)
+    state.leaf_area = grown * (1 - dead) * (1 - 0.25 * dry)
     young = 0.72 + 0.28 * np.minimum(grown / (0.6 * peak), 1)
     cold = np.clip((7 - weather.temperature[max(0, index - 19) : index + 1].mean()) / 10, 0, 0.5)
     pigment = crop.chlorophyll * np.exp(0.10 * normal(key, 15)) * young * (1 - 0.4 * cold)
@@ -211,7 +163,8 @@ def _annual(crop: Crop, key: Keys, weather: Weather, index: int, sown: Ints, lag
     state.ground[:, Ground.SOIL] = 1 - state.ground[:, Ground.STRAW]
     if crop.top is not None:
         edge = 0.03 / max(1.0, (crop.top_until - crop.top_from) / 400)
-        shown = _logistic(edge * (warmth - crop.top_from)) * _logistic(edge * (crop.top_until - warmth))
+        scaled = warmth / custom.ripe
+        shown = logistic(edge * (scaled - crop.top_from)) * logistic(edge * (crop.top_until - scaled))
         state.top[:, crop.top] = np.clip(crop.top_share * shown * (0.8 + 0.4 * uniform(key, 19)), 0, 0.9) * (1 - straw)
     state.stage = np.select(
         [grown < 0.15, dead > 0.25, risen < 0.5], [Stage.BARE, Stage.RIPENING, Stage.EMERGED], Stage.GROWN
@@ -219,19 +172,21 @@ def _annual(crop: Crop, key: Keys, weather: Weather, index: int, sown: Ints, lag
     return state
 
 
-def _between(crop: Ints, key: Keys, weather: Weather, index: int, last: Ints, sown: Ints, new_year: Ints) -> Growth:
-    """State between two crops; ``crop`` is the one harvested on day ``last``, ``new_year`` that before the next harvest."""
+def _between(
+    residue: Floats, key: Keys, place: Practice, weather: Weather, index: int, last: Ints, sown: Ints, new_year: Ints
+) -> Growth:
+    """State between two crops; ``residue`` is left of the one harvested on day ``last``, ``new_year`` that before the next harvest."""
     state = Growth.bare(len(key))
     since = (index - last).astype(float)
-    residue = np.array([CROPS[int(code)].residue for code in crop])
     gap = sown - last
     # A catch crop needs a free autumn; it ends by frost or plough between Christmas and March.
     early = last < new_year - 85
-    catch = (uniform(key, 21) < COVER_CROP_SHARE) & early & (gap > 150)
+    catch = (uniform(key, 21) < place.catch_crops) & early & (gap > 150)
     tilled = last + 8 + np.round(45 * uniform(key, 22) ** 1.3).astype(np.int64)
     tilled = np.where(catch, last + 4 + np.round(18 * uniform(key, 22)).astype(np.int64), tilled)
     # Half of the late stubble stays over the winter.
     wintered = ~early & (gap > 90) & (uniform(key, 23) < 0.6)
+    wintered |= ~catch & (gap > 30) & (uniform(key, 30) < place.untilled)
     tilled = np.where(wintered, sown - 12, np.minimum(tilled, sown - 3))
     ended = new_year + np.round(-12 + 85 * uniform(key, 24)).astype(np.int64)
     ended = np.minimum(ended, sown - 12)
@@ -247,16 +202,16 @@ def _between(crop: Ints, key: Keys, weather: Weather, index: int, last: Ints, so
     growing = catch & ~standing & (index < ended)
     ploughed = catch & (index >= ended)
     vigour = np.exp(0.25 * normal(key, 25))
-    volunteers = 0.3 + 1.0 * uniform(key, 26) ** 2
-    weeds = volunteers * vigour * _logistic(0.014 * (warmth(np.where(standing, last, tilled)) - 330))
-    weeds = np.where(ploughed, 0.7 * volunteers * _logistic(0.016 * (warmth(ended) - 150)), weeds)
-    cover = 3.2 * vigour * _logistic(0.0125 * (warmth(tilled + 4) - 400))
+    volunteers = place.weeds * (0.05 + 1.3 * uniform(key, 26) ** 3)
+    weeds = volunteers * vigour * logistic(0.014 * (warmth(np.where(standing, last, tilled)) - 330))
+    weeds = np.where(ploughed, 0.7 * volunteers * logistic(0.016 * (warmth(ended) - 150)), weeds)
+    cover = 3.2 * vigour * logistic(0.0125 * (warmth(tilled + 4) - 400))
     state.leaf_area = np.where(growing, cover, weeds) * (index < seedbed)
     state.chlorophyll = np.where(growing, 42.0, 36.0) * np.exp(0.12 * normal(key, 27))
     state.water[:] = 0.022
     state.leaf_angle[:] = np.where(growing, 40 + 8 * normal(key, 28), 48.0)
     state.structure[:] = 1.6
-    state.cover = 1 - _gaps(key, 1.3)
+    state.cover = 1 - gaps(key, 1.3)
     straw = np.where(standing, residue * np.exp(-since / 160), 0.18 * residue * np.exp(-since / 120))
     # Dead stems of a catch crop lie on the ground until the seedbed.
     straw = np.where(ploughed, 0.30 * (uniform(key, 29) < 0.5), straw)
@@ -266,97 +221,3 @@ def _between(crop: Ints, key: Keys, weather: Weather, index: int, last: Ints, so
         np.uint8
     )
     return state
-
-
-def _grass(crop: Crop, lasting: Keys, year: int, weather: Weather, index: int, sown: Ints, lag: float) -> Growth:
-    """Meadows, fodder, verges: growth by warmth and water, cut or grazed."""
-    state = Growth.bare(len(lasting))
-    _leaves(state, crop, lasting)
-    state.stage[:] = Stage.PERENNIAL
-    warm = np.convolve(weather.temperature, np.ones(20) / 20)[: len(weather.temperature)]
-    vigour = np.exp(0.22 * crop.ragged * normal(lasting, 31))
-    # What grows in a day, as a share of the way to a closed sward: a fortnight in May, two months in winter.
-    pace = 0.07 * np.clip((warm - 2.0) / 11.0, 0.06, 1.0) * (1 - 0.85 * weather.drought)
-    height = np.where(uniform(lasting, 32) < 0.3, 0.62, 1.0) * vigour  # pastures are kept short
-    begin = weather.index(date(year - 1, 1, 1))
-    cuts = np.concatenate(
-        [begin + _cuts(crop, lasting, year - 1), weather.index(date(year, 1, 1)) + _cuts(crop, lasting, year)]
-    )
-    cuts = np.round(cuts + lag)
-    sward = np.full(len(lasting), 0.75)
-    for day in range(begin, index + 1):
-        sward += pace[day] * sward * (1.15 - sward)
-        # Old leaves die off in winter and when water lacks.
-        sward -= sward * (0.012 * weather.drought[day] + 0.0025 * (warm[day] < 6))
-        cut = (cuts == day).any(axis=0)
-        sward[cut] = np.minimum(sward[cut], 0.22)
-    since_cut = np.min(np.where(cuts <= index, index - cuts, np.inf), axis=0)
-    fresh_cut = np.exp(-since_cut / 7)
-    cold = np.clip((7 - warm[index]) / 10, 0, 0.5)
-    dry = np.clip(_dryness(weather, index) * np.exp(0.3 * normal(lasting, 33)), 0, 1)
-    established = 1 - np.exp(-np.maximum(index - sown, 0) / 45)
-    state.leaf_area = crop.peak * height * sward * established
-    state.chlorophyll = crop.chlorophyll * np.exp(0.12 * normal(lasting, 34)) * (1 - 0.18 * cold - 0.35 * dry)
-    state.brown = 0.18 + 0.25 * cold + 0.55 * dry
-    state.water = crop.water * (1 - 0.35 * dry)
-    state.leaf_angle = state.leaf_angle + 4 * normal(lasting, 35)
-    dead = np.clip(0.32 + 0.18 * cold + 0.35 * fresh_cut + 0.3 * dry, 0, 0.9) * established
-    state.ground[:, Ground.LITTER] = 0.5 * dead
-    state.ground[:, Ground.STRAW] = 0.5 * dead
-    state.ground[:, Ground.SOIL] = 1 - dead
-    if crop.code == ROAD:
-        state.ground[:] = np.eye(len(Ground))[Ground.ASPHALT]
-    return state
-
-
-def _cuts(crop: Crop, lasting: Keys, year: int) -> Floats:
-    """(5, N): days from 1 January; infinite where there is no cut."""
-    if crop.code not in (MEADOW, FODDER):
-        return np.full((5, len(lasting)), np.inf)
-    # Hay meadows are cut once or twice from June on, intensive ones four or five times from the end of April.
-    key = keys(0, lasting.view(np.int64), year, 4)
-    intensive = uniform(lasting, 36) < (0.95 if crop.code == FODDER else 0.5)
-    first = np.where(intensive, 126 + 11 * normal(key, 37), 163 + 14 * normal(key, 37))
-    pause = np.where(intensive, 37 + 4 * normal(key, 38), 68 + 10 * normal(key, 38))
-    last = np.where(intensive, 285, 250)
-    days = np.stack([first + turn * pause + 3 * normal(key, 39 + turn) for turn in range(5)])
-    return np.where(days < last, days, np.inf)
-
-
-def _woody(crop: Crop, lasting: Keys, weather: Weather, index: int, start: int, lag: float) -> Growth:
-    """Trees and vines: leaves by warmth since 1 January, gone by the day of the year ``fade``; a fifth of the woods is evergreen."""
-    state = Growth.bare(len(lasting))
-    _leaves(state, crop, lasting)
-    state.stage[:] = Stage.PERENNIAL
-    gathered = weather.thermal_time(crop.base)
-    warmth = np.interp(index + 1 - lag, np.arange(len(gathered)), gathered) - gathered[start]
-    day = index - start - lag
-    out = _logistic(crop.rate * (warmth - crop.rise * (1 + 0.12 * normal(lasting, 41))))
-    off = _logistic((day - crop.fade - 6 * normal(lasting, 42)) / 7)
-    yellow = _logistic((day - crop.fade + 14 - 6 * normal(lasting, 42)) / 9)
-    evergreen = (uniform(lasting, 43) < 0.2) & (crop.code == WOOD)
-    leafy = np.where(evergreen, 0.85, out * (1 - off))
-    state.leaf_area = crop.peak * np.exp(0.12 * crop.ragged * normal(lasting, 44)) * leafy + 0.15
-    state.chlorophyll = crop.chlorophyll * np.exp(0.1 * normal(lasting, 45)) * np.where(evergreen, 1, 1 - 0.6 * yellow)
-    state.brown = np.where(evergreen, 0.15, 0.6 * yellow)
-    state.shade = crop.shade * np.where(evergreen, 0.72, 1.0) * np.exp(0.05 * normal(lasting, 46))
-    state.cover = np.clip(state.cover * np.exp(0.08 * crop.ragged * normal(lasting, 47)), 0.05, 1.0)
-    litter = 0.8 if crop.code == WOOD else 0.2
-    grassy = np.zeros(len(lasting)) if crop.code == WOOD else 0.75 * uniform(lasting, 49)
-    state.ground[:, Ground.LITTER] = litter * (1 - grassy)
-    state.ground[:, Ground.SWARD] = grassy
-    state.ground[:, Ground.SOIL] = (1 - litter) * (1 - grassy)
-    if crop.code == VILLAGE:
-        roofs, gardens = 0.3 + 0.4 * uniform(lasting, 48), 0.25
-        state.ground[:] = 0
-        state.ground[:, Ground.ROOF] = roofs * (1 - gardens)
-        state.ground[:, Ground.ASPHALT] = (1 - roofs) * (1 - gardens)
-        state.ground[:, Ground.SWARD] = gardens
-    if crop.top is not None:
-        shown = _logistic(0.08 * (warmth - crop.top_from)) * _logistic(0.08 * (crop.top_until - warmth))
-        state.top[:, crop.top] = crop.top_share * shown
-    return state
-
-
-def _dryness(weather: Weather, index: int) -> float:
-    return float(weather.drought[max(0, index - 9) : index + 1].mean())

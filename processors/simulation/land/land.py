@@ -22,8 +22,11 @@ from shapely.geometry import Polygon, box
 from catalog.grid import Window, burnt
 from processors.simulation.land.appearance import Geometry, reflectance
 from processors.simulation.land.crops import CROPS, VILLAGE, WATER, WOOD
-from processors.simulation.land.growth import Growth, Season, grow
+from processors.simulation.land.fits import ALL, fitted_crops
+from processors.simulation.land.growth import Season, grow
+from processors.simulation.land.growth_state import Growth
 from processors.simulation.land.parcels import BLOCK, Parcel, block_parcels
+from processors.simulation.land.practice import practice, soil_brightness
 from processors.simulation.land.rotation import FRANCE, Rotations, crops_of
 from processors.simulation.land.weather import Climate, Weather, weather
 from processors.simulation.noise.seeded import Keys, keys, noise, normal
@@ -78,6 +81,8 @@ class Land:
     climate: Climate
     seed: int = 0
     rotations: Rotations = FRANCE
+    fit: str = ALL
+    """Fit of the crops to real regions, see `fits`."""
 
     def truth(self, window: Window, year: int) -> Truth:
         """Truth of what is harvested in ``year`` (south of the equator: in the twelve months from July of that year)."""
@@ -128,7 +133,7 @@ class Land:
             state.chlorophyll *= np.sqrt(spots.vigour[at])
             state.cover *= spots.closed[at]
             wet = np.clip(moisture[what] * spots.wetness[at], 0, 1)
-            bright = reflectance(state, wet, brightness[what] * spots.brightness[at], geometry, satellite)
+            bright = reflectance(state, wet, brightness[what] * spots.brightness[at, None], geometry, satellite)
             bright *= np.exp(_TEXTURE[kinds[what]] * spots.grain[at])[:, None]
             part = bright * share[here, None]
             # A pixel's parts follow each other, at most FINE² of them: added in their order, whatever the chunk.
@@ -178,8 +183,8 @@ class Land:
         key = self._keys(parcels)
         season = Season(key, *(self._kinds(parcels, day.year + step) for step in (-1, 0, 1)))
         moisture = series.surface_moisture[series.index(day)] * np.exp(0.15 * normal(key, 71))
-        brightness = np.exp(0.10 * normal(key, 72))
-        return grow(season, series, day, lag), moisture.astype(np.float32), brightness.astype(np.float32)
+        brightness = soil_brightness(practice(self.climate, self.seed), key)
+        return grow(season, series, day, lag, fitted_crops(self.fit)), moisture.astype(np.float32), brightness
 
 
 _TEXTURE = np.full(max(CROPS) + 1, 0.012, np.float32)

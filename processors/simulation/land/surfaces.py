@@ -81,12 +81,13 @@ _WETTED: Floats = np.array([0.50, 0.50, 0.53, 0.56, 0.58, 0.61, 0.63, 0.64, 0.65
 
 
 def ground(shares: Floats, moisture: Floats, brightness: Floats) -> Floats:
-    """(N, 13): a linear mixture. ``shares`` (N, 7) in the order of `Ground`, ``moisture`` 0 to 1 (N,), soil ``brightness`` (N,)."""
+    """(N, 13): a linear mixture. ``shares`` (N, 7) ordered as `Ground`, ``moisture`` 0 to 1 (N,), soil's ``brightness`` (N,) or (N, 13)."""
     # Not `@`: its rounding may depend on how many rows there are.
     seen: Floats = np.einsum("ng,gb->nb", shares, GROUND)
     wet = moisture[:, None]
     # Straw and litter darken like soil, stone and water hardly.
     natural = shares[:, : Ground.ASPHALT].sum(axis=1, keepdims=True)
     seen *= 1 + natural * wet * (_WETTED - 1)
-    seen *= 1 + shares[:, Ground.SOIL, None] * (brightness[:, None] - 1)
+    of_bands = brightness if brightness.ndim == 2 else brightness[:, None]
+    seen *= 1 + shares[:, Ground.SOIL, None] * (of_bands - 1)
     return seen

@@ -2,15 +2,14 @@
 
 All follows from a seed and from the time and place: two windows agree where they overlap, two requests get the same products, and
 memory is bounded by the window asked for. **All of it is synthetic.** Each UTM zone has a land of its own; within it the climate is
-that of the tile's band of latitude (8 degrees), varied by the seed.
+that of the middle of the tile's band of latitude (8 degrees), varied by the seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +18,19 @@ from catalog.grid import Window
 from catalog.orbits.tiles import Tile
 from processors.simulation.instrument.instrument import Instrument
 from processors.simulation.land.appearance import Geometry
+from processors.simulation.land.climates import climate_near
 from processors.simulation.land.land import Land
-from processors.simulation.land.rotation import FLANDERS, FRANCE, Rotations
-from processors.simulation.land.weather import Climate, Weather
+from processors.simulation.land.rotation import FARMING
+from processors.simulation.land.weather import Weather
 from processors.simulation.mission.overpass import BASELINE, Overpass
 from processors.simulation.mission.scene import UNSEEN, Scene, blocks_of, observe, with_margin
 from processors.simulation.noise.seeded import keys
 from processors.simulation.sky.sky import Sky, look, random_sky
 
-VERSION = 1
+VERSION = 2
 """Changes whenever the same settings make other pixels."""
 
 Floats = npt.NDArray[np.float32]
-
-FARMING: Mapping[str, Rotations] = MappingProxyType({"france": FRANCE, "flanders": FLANDERS})
-"""Farming by name."""
 
 _BANDS = "CDEFGHJKLMNPQRSTUVWX"
 _WET = 0.5
@@ -53,8 +50,10 @@ class Mission:
 
     def land(self, tile: Tile) -> Land:
         """The land that a tile lies in."""
-        middle = -76.0 + 8 * _BANDS.index(tile.name[2])
-        return Land(tile.epsg, Climate.at(middle).varied(self.seed), self.seed, FARMING[self.farming])
+        latitude = -76.0 + 8 * _BANDS.index(tile.name[2])
+        longitude = 6.0 * (tile.epsg % 100) - 183.0
+        climate = climate_near(longitude, latitude).varied(self.seed)
+        return Land(tile.epsg, climate, self.seed, FARMING[self.farming])
 
     def sky(self, overpass: Overpass) -> Sky:
         """The air and the clouds of a datatake, as likely as the day's weather makes them, and the snow that lies."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from catalog.grid import PIXEL, Window
 from catalog.storage.whole import write_json, written_whole
 from processors.simulation.land.crops import CROPS, is_crop
-from processors.simulation.land.growth import Stage
+from processors.simulation.land.growth_state import Stage
 from processors.simulation.land.land import Field
 from processors.simulation.mission.scene import UNSEEN, Scene
 from processors.simulation.products.staging import Staging, staging_in, to_cog

@@ -63,6 +63,8 @@ class Series:
     """(N,): position in `CLASSES`."""
     fold: npt.NDArray[np.int64]
     """(N,): 0 to 3, by blocks of 16 x 16 pixels."""
+    position: npt.NDArray[np.int64] | None = None
+    """(2, N): row and column in the square; None for simulated pixels."""
 
 
 Mask = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
@@ -95,7 +97,7 @@ def read(folder: Path, mask: Mask = by_classes) -> Series:
             clear.append(seen)
     rows, columns = np.nonzero(here)
     fold = (rows // BLOCK + columns // BLOCK) % 4
-    return Series(tuple(days), np.stack(values), np.stack(clear), label[here], fold)
+    return Series(tuple(days), np.stack(values), np.stack(clear), label[here], fold, np.stack([rows, columns]))
 
 
 def simulate(days: tuple[date, ...]) -> Series:

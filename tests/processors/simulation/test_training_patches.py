@@ -20,7 +20,15 @@ from catalog.products import CROP_BANDS, season_period
 from processors.simulation.claimed_folder import checked, claimed
 from processors.simulation.land.crops import CROPS, is_crop
 from processors.simulation.mission.overpass import overpasses
-from processors.simulation.training_patches import REGION, PatchSettings, fold_of, site_of, write_patch, write_patches
+from processors.simulation.training_patches import (
+    REGIONS,
+    WORLD,
+    PatchSettings,
+    fold_of,
+    site_of,
+    write_patch,
+    write_patches,
+)
 
 SETTINGS = PatchSettings(count=5, size=32, months=(4, 6), min_clear=0.5, seed=4)
 
@@ -44,7 +52,7 @@ def test_readers_of_pastis_read_it(folder: Path) -> None:
     assert (header.baselines, header.min_clear, header.min_acquisitions) == (("05.11",), 0.5, 5)
     assert header.folds == (1, 2, 3, 4, 5)
     assert header.footprint is not None
-    assert shape(header.footprint).equals(box(*REGION))
+    assert shape(header.footprint).equals(box(*REGIONS["france"][1]))
     assert "no field was learnt from" in header.hold_out
     for index in range(5):
         patch = source.read(index)
@@ -131,7 +139,7 @@ def test_a_set_grows_and_other_settings_are_refused(folder: Path, tmp_path: Path
 def test_patches_lie_apart_on_lands_of_their_own() -> None:
     found = [site_of(SETTINGS, index) for index in range(40)]
     assert len({mission.seed for mission, _, _ in found}) == 40
-    west, south, east, north = REGION
+    west, south, east, north = REGIONS["france"][1]
     for _, tile, window in found:
         place = to_lonlat(box(*window.bounds), window.epsg).centroid
         assert west <= place.x <= east
@@ -142,6 +150,17 @@ def test_patches_lie_apart_on_lands_of_their_own() -> None:
         assert bottom + 60 <= window.bounds[1]
         assert window.bounds[3] <= top - 60
     assert [fold_of(index) for index in range(6)] == [1, 2, 3, 4, 5, 1]
+
+
+def test_a_set_of_the_world_is_farmed_as_its_places_are() -> None:
+    settings = SETTINGS.model_copy(update={"farming": WORLD})
+    sites = [site_of(settings, index) for index in range(60)]
+    assert len({mission.farming for mission, _, _ in sites}) > 4
+    for mission, _, window in sites:
+        west, south, east, north = REGIONS[mission.farming][1]
+        place = to_lonlat(box(*window.bounds), window.epsg).centroid
+        assert west <= place.x <= east
+        assert south <= place.y <= north
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from processors.simulation.land.appearance import Geometry, reflectance
 from processors.simulation.land.crops import CROPS, is_crop
-from processors.simulation.land.growth import Growth, Season, Stage, grow
+from processors.simulation.land.growth import Season, grow
+from processors.simulation.land.growth_state import Growth, Stage
 from processors.simulation.land.surfaces import GROUND, Ground, ground
 from processors.simulation.land.weather import Climate, Weather, weather
 from processors.simulation.noise.seeded import keys

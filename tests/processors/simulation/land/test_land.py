@@ -14,7 +14,7 @@ from catalog.errors import RequestError
 from catalog.grid import Window, burnt
 from processors.simulation.land.appearance import Geometry
 from processors.simulation.land.crops import CROPS, WATER, is_crop
-from processors.simulation.land.growth import Stage
+from processors.simulation.land.growth_state import Stage
 from processors.simulation.land.land import Land
 from processors.simulation.land.rotation import FRANCE, crops_of
 from processors.simulation.land.weather import Climate

@@ -33,7 +33,7 @@ from catalog.storage.archives import open_files
 from catalog.storage.credentials import Credentials
 from processors.simulation.instrument.instrument import Instrument
 from processors.simulation.land.crops import CROPS, is_crop
-from processors.simulation.land.growth import Stage
+from processors.simulation.land.growth_state import Stage
 from processors.simulation.land.land import Field
 from processors.simulation.mission.granule import Granule
 from processors.simulation.mission.scene import Scene, blocks_of, observe, with_margin

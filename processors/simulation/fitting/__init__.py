@@ -1,0 +1,1 @@
+"""Traits of the simulated crops fitted to statistics of real regions."""
