@@ -67,7 +67,7 @@ def transfer(
     by_real = np.full(len(real.label), -1)
     fold: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(real.group.max() + 1)[real.group] % FOLDS
     for held in range(FOLDS):
-        out: npt.NDArray[np.bool_] = np.equal(fold, held)
+        out = np.asarray(fold == held, np.bool_)
         if out.any() and not out.all():
             by_real[out] = _predict(
                 [part[~out] for part in features], real.label[~out], [part[out] for part in features], seed
