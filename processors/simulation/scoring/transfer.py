@@ -65,9 +65,10 @@ def transfer(
     features = _features(real.values, real.bands)
     by_simulation = _predict(_features(values, real.bands), label, features, seed)
     by_real = np.full(len(real.label), -1)
-    fold: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(real.group.max() + 1)[real.group] % FOLDS
+    fold = np.random.default_rng(seed).permutation(int(real.group.max()) + 1).astype(np.int64)[real.group] % FOLDS
     for held in range(FOLDS):
-        out = np.asarray(fold == held, np.bool_)
+        out: npt.NDArray[np.bool_] = np.zeros(len(fold), np.bool_)
+        out[fold == held] = True
         if out.any() and not out.all():
             by_real[out] = _predict(
                 [part[~out] for part in features], real.label[~out], [part[out] for part in features], seed
