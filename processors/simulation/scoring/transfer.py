@@ -67,8 +67,7 @@ def transfer(
     by_real = np.full(len(real.label), -1)
     fold = np.random.default_rng(seed).permutation(int(real.group.max()) + 1).astype(np.int64)[real.group] % FOLDS
     for held in range(FOLDS):
-        out: npt.NDArray[np.bool_] = np.zeros(len(fold), np.bool_)
-        out[fold == held] = True
+        out: npt.NDArray[np.bool_] = np.equal(fold, held)
         if out.any() and not out.all():
             by_real[out] = _predict(
                 [part[~out] for part in features], real.label[~out], [part[out] for part in features], seed
@@ -78,7 +77,7 @@ def transfer(
     def scored(mapped: npt.NDArray[np.int64], of: npt.NDArray[np.bool_]) -> TransferScores:
         return _scores(real.label[of], mapped[of], classes)
 
-    everything = np.ones(len(real.label), bool)
+    everything: npt.NDArray[np.bool_] = np.ones(len(real.label), np.bool_)
     return Transfer(
         name,
         chosen,
@@ -108,7 +107,8 @@ def learnt_from(
         gaps=0.0,
     )
     values = made.values[:, :, [CROP_BANDS.index(band) for band in real.bands]]
-    seen = (real.values > 0).all(axis=2)[random.integers(0, len(real.label), len(values))]
+    clear: npt.NDArray[np.bool_] = np.all(real.values > 0, axis=2)
+    seen = clear[random.integers(0, len(real.label), len(values))]
     class_of = {code: number for number, kind in enumerate(region.classes.values()) for code in kind.codes}
     return np.where(seen[..., None], values, 0), np.array([class_of[int(code)] for code in made.crop])
 
