@@ -22,7 +22,15 @@ from catalog.area_points import pointed, squares_around
 from catalog.class_columns import RADIUS_COLUMNS, called, radius_of
 from catalog.errors import ProductError, RequestError
 from catalog.guards.json_text import parse_object
-from catalog.guards.vectors import check_form, count_rows, point_layers, polygon_layers, read_parquet, vector_errors
+from catalog.guards.vectors import (
+    check_form,
+    column_names,
+    count_rows,
+    point_layers,
+    polygon_layers,
+    read_parquet,
+    vector_errors,
+)
 from catalog.guards.zips import zip_errors
 from catalog.point_table import is_table, read_point_table
 from catalog.quoting import shortened, shown
@@ -138,7 +146,7 @@ def _read_layer(path: Path, name: str) -> _Read:
             )
         rows = count_rows(path, layers[0], refuse)
         _check_rows(rows, name)
-        named = called(map(str, pyogrio.read_info(path, layer=layers[0])["fields"]), RADIUS_COLUMNS)[:1]
+        named = called(column_names(path, layers[0], refuse), RADIUS_COLUMNS)[:1]
         meta, _, wkb, fields = pyogrio.raw.read(path, layer=layers[0], columns=named, force_2d=True)
         geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="ignore"))
         if lost := int((shapely.is_missing(geometries) & np.array([row is not None for row in wkb], bool)).sum()):

@@ -115,6 +115,14 @@ def count_rows(path: Path, layer: str, refuse: Refuse) -> int:
         return int(pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"])
 
 
+def column_names(path: Path, layer: str, refuse: Refuse) -> list[str]:
+    """Names of a layer's columns beside its geometry. Raises what ``refuse`` makes."""
+    import pyogrio
+
+    with vector_errors(refuse):
+        return [str(name) for name in pyogrio.read_info(path, layer=layer)["fields"]]
+
+
 def layer_summary(path: Path, layer: str, refuse: Refuse) -> tuple[str | None, int, int]:
     """Coordinate system of a layer, where it says one, its rows, and those without a geometry. Raises what ``refuse`` makes."""
     import pyogrio

@@ -28,6 +28,9 @@ from processors.patches.vector_rows import open_rows
 MOST_PIXELS = 10_000
 """Pixels that a parcel is judged by: of a larger one, as many spread over it."""
 
+_MOST_GROUND = 5000
+"""Pixels that are looked at to tell whether an acquisition is clear where the places are."""
+
 EDGE = 10.0
 """Metres from the edge of a parcel that are left out, where enough of it remains: pixels there hold the neighbour, too."""
 
@@ -66,13 +69,17 @@ class Places:
     """Sentences on rows that are no place, or lie elsewhere, or have no label."""
 
     def ground(self, epsg: int) -> Area:
-        """All their pixels, in longitude and latitude: what has to be clear."""
-        _, first = np.unique(_pixels_of(self.places)[1], return_index=True)
-        lefts = np.concatenate([place.columns for place in self.places])[first] * PIXEL
-        tops = np.concatenate([place.uppers for place in self.places])[first] * PIXEL
-        return parse_area(
-            as_geojson(to_lonlat(shapely.union_all(shapely.box(lefts, tops - PIXEL, lefts + PIXEL, tops)), epsg))
-        )
+        """Their pixels, in longitude and latitude: what has to be clear. Of parcels some pixels spread over each, where they are many."""
+        some = max(1, _MOST_GROUND // len(self.places))
+        thinned = [
+            (place.columns[::every], place.uppers[::every])
+            for place in self.places
+            for every in [-(-len(place.columns) // some)]
+        ]
+        columns, uppers = (np.concatenate(of) for of in zip(*thinned, strict=True))
+        lefts, tops = np.unique(np.column_stack([columns, uppers]), axis=0).T * PIXEL
+        pixels = shapely.union_all(shapely.box(lefts, tops - PIXEL, lefts + PIXEL, tops))
+        return parse_area(as_geojson(to_lonlat(pixels, epsg)))
 
 
 def read_places(

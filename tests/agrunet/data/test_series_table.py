@@ -123,3 +123,11 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
     parquet.write_table(pa.table(empty), tmp_path / "t.parquet")
     with pytest.raises(AgrunetError, match="there is no row"):
         read_series(tmp_path / "t.parquet")
+
+
+def test_rows_of_parcels_say_how_many_pixels_they_are_of(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_series(path, replace(TABLE, pixels=np.array([64, 12, 1])))
+    pixels = read_series(path).pixels
+    assert pixels is not None
+    assert pixels.tolist() == pd.read_parquet(path).pixels.tolist() == [64, 12, 1]
