@@ -32,7 +32,8 @@ def save_checkpoint(
     Raises `AgrunetError` where the disk is full.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    # A forest has none that are learnt by gradients: its nodes count.
+    parameters = sum(parameter.numel() for parameter in network.parameters()) or sum(map(torch.numel, weights.values()))
     with folder_written_whole(folder) as aside:
         save_file(weights, aside / WEIGHTS)
         (aside / CONFIG).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -29,16 +29,19 @@ class PixelSeries:
     def __len__(self) -> int:
         return len(self.label)
 
-    def batch(self, rows: npt.NDArray[np.integer]) -> tuple[Batch, Tensor]:
-        """Make a batch of these series, each a patch of one pixel, with their labels (B, 1, 1) int64."""
+    def labels(self, rows: npt.NDArray[np.integer]) -> Tensor:
+        """Labels (B, 1, 1) int64 of these series."""
+        return torch.from_numpy(self.label[rows].astype(np.int64)).view(-1, 1, 1)
+
+    def batch(self, rows: npt.NDArray[np.integer]) -> Batch:
+        """Make a batch of these series, each a patch of one pixel."""
         arrays = (
             self.values[rows][..., None, None],
             self.clear[rows][..., None, None],
             self.days[rows],
             self.valid[rows],
         )
-        label = torch.from_numpy(self.label[rows].astype(np.int64)).view(-1, 1, 1)
-        return Batch(*(torch.from_numpy(array) for array in arrays)), label
+        return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
 def gather_pixels(source: LabelledSource, most: int, seed: int) -> PixelSeries:
@@ -99,7 +102,7 @@ class PixelBatches:
     def __init__(self, series: PixelSeries, date_dropout: float, day_shift: float, seed: tuple[int, ...]) -> None:
         """Draw from ``series``.
 
-        ``date_dropout``: part of the dates of each series that are made unclear, on average, up to twice that; ``day_shift``: standard
+        ``date_dropout``: part of the dates left out of each series, on average, up to twice that in a batch; ``day_shift``: standard
         deviation of the days by which a whole series is moved; ``seed``: fixes all draws.
         """
         self._series, self._date_dropout, self._day_shift = series, date_dropout, day_shift
@@ -112,15 +115,14 @@ class PixelBatches:
             while len(order) < batch:
                 order = np.concatenate([order, self._rng.permutation(len(self._series))])
             rows, order = order[:batch], order[batch:]
-            drawn, label = self._series.batch(rows)
-            yield Batch(drawn.values, self._clouded(drawn.clear), self._moved(drawn.days), drawn.valid), label
+            yield self._changed(self._series.batch(rows)), self._series.labels(rows)
 
-    def _clouded(self, clear: Tensor) -> Tensor:
-        B, T = clear.shape[:2]
-        left_out = self._rng.random((B, T)) < self._rng.uniform(0, 2 * self._date_dropout, (B, 1))
-        kept = clear & ~torch.from_numpy(left_out)[..., None, None]
-        return torch.where(kept.any(1, keepdim=True), kept, clear)
-
-    def _moved(self, days: Tensor) -> Tensor:
-        shift = np.round(self._rng.normal(0, self._day_shift, (len(days), 1))).astype(np.int32)
-        return days + torch.from_numpy(shift)
+    def _changed(self, drawn: Batch) -> Batch:
+        B, T = drawn.days.shape
+        # As many dates in all series of a batch: nothing more is padded. Which ones they are differs.
+        kept = max(1, round(T * (1 - self._rng.uniform(0, 2 * self._date_dropout))))
+        dates = torch.from_numpy(np.sort(self._rng.permuted(np.tile(np.arange(T), (B, 1)), axis=1)[:, :kept], axis=1))
+        shift = np.round(self._rng.normal(0, self._day_shift, (B, 1))).astype(np.int32)
+        row = torch.arange(B).unsqueeze(1)
+        moved = drawn.days[row, dates] + torch.from_numpy(shift)
+        return Batch(drawn.values[row, dates], drawn.clear[row, dates], moved, drawn.valid[row, dates])

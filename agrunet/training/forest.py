@@ -69,7 +69,7 @@ def features_of(series: PixelSeries, normalisation: Normalisation, grid: Sequenc
     days = torch.tensor(grid)
     parts = []
     for rows in np.array_split(np.arange(len(series)), -(-len(series) // _ROWS)):
-        batch, _ = series.batch(rows)
+        batch = series.batch(rows)
         values = prepare(batch, normalisation, "interpolate")
         parts.append(at_days(values, batch.valid, batch.days, days).flatten(1).numpy())
     return np.concatenate(parts)

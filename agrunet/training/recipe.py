@@ -48,6 +48,8 @@ class Recipe(Frozen):
     def _consistent(self) -> Recipe:
         if self.checkpointing and self.network.kind != "agrunet":
             raise ValueError(f"checkpointing is AgrUNet's; {self.network.kind} doesn't have it")
+        if self.network.kind == "forest":
+            raise ValueError("a forest isn't trained by epochs; `python -m agrunet train --kind forest` grows one")
         return self
 
 

@@ -102,7 +102,9 @@ _PIXEL = TrainingConfig(
     fold_part=1,
     batch=64,
     supervision=1,
+    date_dropout=0.2,
     noise=0,
+    day_shift=5,
 )
 
 _TUNED = TrainingConfig(

@@ -44,12 +44,14 @@ def test_nothing_of_a_fold_that_is_held_out_is_learnt() -> None:
 def test_batches_go_through_all_series_and_repeat_themselves_by_their_seed() -> None:
     series = gather_pixels(SeriesSource(series_table(irregular=True)), 1000, 0)
     drawn = [list(PixelBatches(series, 0.2, 5, (seed,)).batches(9, len(series) // 3)) for seed in (1, 1, 2)]
-    days = [np.concatenate([batch.days.numpy() for batch, _ in batches]) for batches in drawn]
+    days = [np.concatenate([batch.days.numpy().reshape(-1) for batch, _ in batches]) for batches in drawn]
     assert np.array_equal(days[0], days[1])
     assert not np.array_equal(days[0], days[2])
+    assert len({batch.days.shape[1] for batch, _ in drawn[0]}) > 1, "dates are left out"
     for batch, label in drawn[0]:
         assert batch.values.shape[3:] == (1, 1)
         assert label.shape == (len(batch.values), 1, 1)
-        assert batch.clear.any(1).all()
+        later = batch.days[:, 1:] - batch.days[:, :-1]
+        assert (later[batch.valid[:, 1:]] > 0).all(), "dates rise, whatever is left out"
     labels = np.concatenate([label.numpy().reshape(-1) for _, label in drawn[0]])
     assert np.bincount(labels) == pytest.approx(3 * np.bincount(series.label), abs=3)
