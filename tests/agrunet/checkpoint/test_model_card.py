@@ -14,7 +14,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
 from agrunet.calibration import BINS, calibration
-from agrunet.checkpoint.config import CheckpointConfig
+from agrunet.checkpoint.config import CheckpointConfig, StartRecord
 from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.inputs import Normalisation
 from agrunet.evidence import FieldEvidence, MappedField
@@ -73,6 +73,7 @@ def item(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
         calibration=(calibration(torch.ones(3, BINS).numpy(), "hold-out"),) if whole else (),
         evidence="hold-out" if whole else None,
         training_data={"labels": "ab" * 32, "patches": "cd" * 32} if whole else {},
+        start_from=StartRecord(name="land", weights="ef" * 32, synthetic=True) if whole else None,
     )
     fields = (MappedField(name="32631_1_2", label=0, mapped=(1, 2, 3)),)
     evidence = FieldEvidence(kind="hold-out", classes=config.classes, fields=fields) if whole else None
@@ -103,4 +104,7 @@ def test_the_item_names_what_was_learnt_from_and_its_evidence(item: dict[str, An
     whole = properties["cropline:evidence"] is not None
     digests = {name: {"file:checksum": "1220" + digest * 32} for name, digest in (("labels", "ab"), ("patches", "cd"))}
     assert properties["cropline:training_data"] == (digests if whole else {})
+    assert properties["mlm:pretrained"] == whole
+    assert properties.get("mlm:pretrained_source") == ("land, which learnt from simulated land" if whole else None)
+    assert properties.get("cropline:start_from", {}).get("weights") == ("ef" * 32 if whole else None)
     assert ("fields" in item["assets"]) == whole
