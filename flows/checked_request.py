@@ -185,6 +185,7 @@ def _problems(
         "parcels": lambda: _check_parcels(request, skip | failed, parcels),
         "judged": lambda: _check_judged(request, skip | failed, parcels),
         "model": lambda: _check_model(request, settings, skip),
+        "start_from": lambda: _check_start(request, settings),
         "crops": lambda: _check_crops(request, settings, skip | failed),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
@@ -352,6 +353,11 @@ def _check_file(name: str, path: str) -> None:
 def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> None:
     if request.model is not None and not failed & {"level", "months"}:
         check_model(request.model, request.level, request.season, settings.open_store(create=False))
+
+
+def _check_start(request: MapRequest, settings: Settings) -> None:
+    if request.start_from is not None:
+        Registry(settings.open_store(create=False)).named(request.start_from)
 
 
 def _check_output(request: MapRequest, base: Path, settings: Settings) -> None:

@@ -115,6 +115,7 @@ def crop_map(
     parameters: dict[str, Any] = {},  # noqa: B006
     training: Training = "standard",
     classifier: Classifier = "auto",
+    start_from: Text | None = None,
     limits: Limits = {},  # noqa: B006
     dry_run: bool = False,
 ) -> dict[str, Any]:
@@ -146,7 +147,8 @@ def crop_map(
         replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
-        classifier: Kind of model that is trained: agrunet, pixel, forest, or auto, which takes the best of those that suit.
+        classifier: Kind of model that is trained: agrunet, fine-tuned, pixel, forest, or auto, which takes the best that suits.
+        start_from: Model that a fine-tuned one goes on from; by default the one that comes with the software, where it fits.
         limits: Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.
         dry_run: Make no map: tell what it would read, cost and take, and download nothing.
     """

@@ -26,7 +26,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
-Classifier = Literal["auto", "agrunet", "pixel", "forest"]
+Classifier = Literal["auto", "agrunet", "fine-tuned", "pixel", "forest"]
 Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
@@ -37,6 +37,7 @@ Crops = list[Text] | dict[Text, Annotated[float, Field(gt=0)]]
 TRAINING_PARAMETERS = (
     "area", "year", "months", "level", "source", "max_cloud", "min_clear", "min_acquisitions", "offset", "labels",
     "labels_layer", "labels_column", "labels_radius", "legend", "training", "classifier",
+    "start_from",
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
@@ -151,10 +152,16 @@ class MapRequest(Frozen):
     classifier: Annotated[
         Classifier,
         Field(
-            description="Kind of model that is trained: agrunet, pixel, forest, or auto, which takes the best of those that suit.",
+            description="Kind of model that is trained: agrunet, fine-tuned, pixel, forest, or auto, which takes the best that suits.",
             exclude_if=lambda kind: kind == "auto",  # the name of older requests stays as it was
         ),
     ] = "auto"
+    start_from: Annotated[
+        Text | None,
+        Field(
+            description="Model that a fine-tuned one goes on from; by default the one that comes with the software, where it fits."
+        ),
+    ] = None
     limits: Annotated[
         Limits,
         Field(
@@ -205,6 +212,7 @@ class MapRequest(Frozen):
         # A field that a request doesn't use leaves the name of older requests as it was.
         optional = (
             "offset", "labels_layer", "labels_column", "labels_radius", "crops", "crop_mask_layer", "parcels", "parcels_layer",
+            "start_from",
         )  # fmt: skip
         unused = {name for name in optional if not getattr(self, name)}
         return digest(

@@ -18,7 +18,7 @@ from catalog.storage.store import digest
 from flows.agrunet_process import run_apart
 from flows.checks import still_open
 from flows.promotion import decide
-from flows.request import Classifier, Promote, Training
+from flows.request import Classifier, MapRequest, Promote, Training
 from flows.request_ground import request_labels
 from flows.run import Run
 from flows.run_folder import TrainingFolder
@@ -59,7 +59,9 @@ def train_model(run: Run, order: Order, season: Season, processes: int, promote:
         raise ModelError(still_open(run.season))
     kept = [acquisition.products for acquisition in season.used]
     folder = run.folder.training(
-        digest([kept, run.request.training, run.request.classifier, order.source_id, season.masks])
+        digest(
+            [kept, run.request.training, run.request.classifier, run.request.start_from, order.source_id, season.masks]
+        )
     )
     write_patches(run, order, season, folder.patches)
     try:
@@ -111,7 +113,14 @@ def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
     if left := taken_over(folder.checkpoint, registry):
         return left
     request = run.request
-    command = training_command(folder.patches, folder.checkpoint, request.training, processes, request.classifier)
+    command = training_command(
+        folder.patches,
+        folder.checkpoint,
+        request.training,
+        processes,
+        request.classifier,
+        start_of(request, registry),
+    )
     run_apart(command, folder.checkpoint / ITEM, run.reporter.advance)
     return registry.add_model(folder.checkpoint)
 
@@ -127,8 +136,28 @@ def taken_over(checkpoint: Path, registry: Registry) -> Path | None:
         return None
 
 
+def start_of(request: MapRequest, registry: Registry) -> Path | None:
+    """The checkpoint that a fine-tuned model goes on from: the one named, else one of the software, made for such images.
+
+    None where a kind is asked for that begins with nothing, or there is no such checkpoint. Raises `ModelError` where the one named is
+    none.
+    """
+    if request.classifier not in ("auto", "fine-tuned"):
+        return None
+    if request.start_from is not None:
+        return registry.named(request.start_from).folder
+    shipped = registry.shipped_models()
+    fitting = (entry for entry in shipped if (entry.level, tuple(entry.months)) == (request.level, request.season))
+    return next((entry.folder for entry in fitting), None)
+
+
 def training_command(
-    patches: Path, checkpoint: Path, training: Training, processes: int, classifier: Classifier = "auto"
+    patches: Path,
+    checkpoint: Path,
+    training: Training,
+    processes: int,
+    classifier: Classifier = "auto",
+    start_from: Path | None = None,
 ) -> list[str]:
     """The command line that trains."""
     launcher = ["-m", "agrunet", "train"]
@@ -142,6 +171,8 @@ def training_command(
         ]
     options = ["--data", str(patches), "--output", str(checkpoint), "--end-with-input"]
     options += ["--preset", training, "--kind", classifier]
+    if start_from is not None:
+        options += ["--start-from", str(start_from)]
     return [sys.executable, *launcher, *options]
 
 

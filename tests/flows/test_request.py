@@ -340,7 +340,7 @@ def test_every_field_is_described() -> None:
 def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: Path, settings: Settings) -> None:
     plain = check_request(_request(), tmp_path, settings)
     new = {
-        "offset", "labels_layer", "labels_column", "labels_radius", "crops", "crop_mask_layer", "parcels", "parcels_layer",
+        "offset", "labels_layer", "labels_column", "labels_radius", "crops", "crop_mask_layer", "parcels", "parcels_layer", "start_from",
     }  # fmt: skip
     before = plain.model_dump(mode="json", exclude={"output", *new})
     assert plain.digest == digest(before)
