@@ -31,7 +31,7 @@ from processors.patches.polygons import only_layer
 _POINTS = ("Point", "MultiPoint")
 
 Bounds = tuple[float, float, float, float]
-"""West, south, east, north, in the coordinate system of the rows."""
+"""West, south, east, north, in the coordinate system of the rows; across 180° west is greater than east."""
 
 
 class Rows(Protocol):
@@ -164,6 +164,8 @@ class LayerRows:
 
     def _read(self, bounds: Bounds | None, columns: Sequence[str]) -> Any:
         refuse = partial(_unreadable, self.what, self.path)
+        if bounds is not None and bounds[0] > bounds[2]:
+            bounds = -180.0, bounds[1], 180.0, bounds[3]  # rows far from there may be among what is read
         return read_layer(self.path, self.layer, refuse, bounds, list(columns))
 
 
@@ -211,7 +213,9 @@ class FrameRows:
         west, south, east, north = bounds
         edges = self._edges
         with np.errstate(invalid="ignore"):
-            met = (edges[:, 0] <= east) & (edges[:, 2] >= west) & (edges[:, 1] <= north) & (edges[:, 3] >= south)
+            met = (edges[:, 1] <= north) & (edges[:, 3] >= south)
+            before, behind = edges[:, 0] <= east, edges[:, 2] >= west
+            met &= before & behind if west <= east else before | behind
         return self.frame.loc[met, [*columns, self.frame.geometry.name]]
 
     def column(self, name: str) -> Any:

@@ -21,7 +21,7 @@ from catalog.order import make_order
 from catalog.sources.registry import open_source
 from catalog.storage.credentials import Credentials
 from catalog.zone import Zone
-from flows.checked_request import check_extraction, check_request
+from flows.checked_request import check_extraction, check_request, with_area
 from flows.request import MapRequest
 from flows.request_ground import request_places
 from flows.settings import Settings
@@ -73,6 +73,16 @@ def test_what_is_wrong_is_said_before_anything_is_ordered(
         changed = {**asked, changes[0]: list(changes[1]) if isinstance(changes[1], tuple) else changes[1]}
         with pytest.raises(RequestError, match=message):
             check_extraction(changed, tmp_path, settings)
+
+
+def test_what_makes_no_map_takes_the_place_of_its_labels() -> None:
+    assert with_area({"labels": "fields.gpkg", "year": 2019}) == {
+        "labels": "fields.gpkg", "year": 2019, "area": "fields.gpkg",
+    }  # fmt: skip
+    given = {"labels": "fields.gpkg", "area": [4, 50, 5, 51]}
+    assert with_area(given) == given
+    with pytest.raises(RequestError, match="Labels that are a raster don't say it"):
+        with_area({"labels": "crops.tif"})
 
 
 def test_a_map_of_labels_without_an_area_says_what_may_be_it(

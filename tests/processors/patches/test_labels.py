@@ -19,8 +19,11 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, Polygon, box
 
+from catalog.area import parse_area
+from catalog.area_points import squares_around
 from catalog.errors import RequestError
 from catalog.grid import Window
+from catalog.zone import Zone
 from processors.patches.labels import legend_beside, open_crop_mask, open_labels
 
 ZONE = 32631
@@ -425,6 +428,20 @@ def test_where_points_of_different_classes_meet_nothing_is_known(tmp_path: Path,
     assert wide.notes([WINDOW]) == (
         "labels l.gpkg: points of different classes meet on 3 pixels, which are unknown therefore.",
     )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".gpkg"])
+def test_points_on_both_sides_of_180_degrees_are_read(tmp_path: Path, suffix: str) -> None:
+    longitudes = np.array([179.9995, -179.9995])
+    zone = Zone.of(parse_area(squares_around(longitudes, np.full(2, -17.0), np.zeros(2))))
+    path = tmp_path / f"l{suffix}"
+    places = [Point(longitude, -17) for longitude in longitudes]
+    if suffix == ".csv":
+        path.write_text("lon,lat,crop\n179.9995,-17,wheat\n-179.9995,-17,maize\n")
+    else:
+        geopandas.GeoDataFrame({"crop": ["wheat", "maize"]}, geometry=places, crs=4326).to_file(path, engine="pyogrio")
+    read = open_labels(path).read(zone.window)
+    assert sorted(read[read >= 0].tolist()) == [0, 1]
 
 
 def test_radius_and_column_belong_to_points_and_tables(tmp_path: Path) -> None:
