@@ -122,12 +122,12 @@ def _fit(
     source: LabelledSource, config: Settings, steps: int, group: Ranks, told: _Told
 ) -> tuple[Network, CheckpointConfig]:
     """Make a model of the pixels to learn from."""
+    if config.kind == "fine-tuned":
+        return _fit_started(source, config, steps, group, told)
     counts = training_pixels(source)
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     if isinstance(config, ForestSettings):
         return fit_forest(source, normalisation, config)
-    if config.kind == "fine-tuned":
-        return _fit_started(source, config, steps, group, told)
     shape, seed = _shape(source.header, config), (config.seed, group.rank)
     made: Iterator[tuple[Batch, Tensor]]
     if config.kind == "pixel":

@@ -180,7 +180,8 @@ def test_the_configuration_of_a_shipped_model_is_written_as_it_was_read() -> Non
     text = path.read_text(encoding="utf-8")
     config = CheckpointConfig.model_validate_json(text)
     assert config.model_dump_json(indent=1) + "\n" == text
-    since = {"evidence", "training_data", "start_from"}  # fields of models that were trained since there is a gate, or go on from one
+    # Fields of models that were trained since there is a gate, or that go on from another one.
+    since = {"evidence", "training_data", "start_from"}
     assert set(json.loads(text)) == set(CheckpointConfig.model_fields) - since
 
 
