@@ -46,12 +46,12 @@ def fit(
 
     Raises `AgrunetError` where these pixels can't be learnt from.
     """
+    if isinstance(settings, TrainingConfig) and settings.kind == "fine-tuned":
+        return _fit_started(source, settings, steps, group, count)
     counts = training_pixels(source)
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     if isinstance(settings, ForestSettings):
         return fit_forest(source, normalisation, settings)
-    if settings.kind == "fine-tuned":
-        return _fit_started(source, settings, steps, group, count)
     shape, seed = _shape(source.header, settings), (settings.seed, group.rank)
     made: Iterator[tuple[Batch, Tensor]]
     if settings.kind == "pixel":
