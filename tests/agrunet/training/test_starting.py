@@ -136,6 +136,12 @@ def test_patches_that_it_isn_t_made_for_are_refused(
         train(folder, tmp_path / "model", settings(start))
 
 
+def test_labels_that_are_never_clear_are_refused(start: Path, relabelled: Callable[..., Path], tmp_path: Path) -> None:
+    folder = relabelled(["Late", "Early"], min_acquisitions=7)
+    with pytest.raises(AgrunetError, match="no labelled pixel has the 7 clear dates"):
+        train(folder, tmp_path / "model", settings(start))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
