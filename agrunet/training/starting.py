@@ -98,8 +98,16 @@ def started(checkpoint: Path, fine_tuning: FineTuning, header: FolderHeader) -> 
 def fit_started(
     source: LabelledSource, indices: Sequence[int], begun: Started, fine_tuning: FineTuning, group: Ranks
 ) -> Adapted:
-    """Fit the linear layer of the network to the pixels to learn from, in the patches ``indices``; the start is left as it is."""
+    """Fit the linear layer of the network to the pixels to learn from, in the patches ``indices``; the start is left as it is.
+
+    Raises `AgrunetError` where none of them has enough clear dates.
+    """
     pixels = _gathered(source, indices, begun, group)
+    if not len(pixels.label):
+        raise AgrunetError(
+            f"no labelled pixel has the {source.header.min_acquisitions} clear dates that it needs. Give labels where it is clearer, or "
+            "a smaller min_acquisitions."
+        )
     keep = choose_keep(begun.network, pixels, fine_tuning.pull) if fine_tuning.keep is None else fine_tuning.keep
     network = with_keep(begun.network, keep)
     fit_head(network, pixels, fine_tuning.pull)

@@ -24,7 +24,7 @@ from agrunet.training.head_fit import FieldPixels, choose_keep, fit_head
 from agrunet.training.settings import KINDS, FineTuning, TrainingConfig
 from agrunet.training.train import train
 
-TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=40, passes=0, crop=16, rate=1e-2, device="cpu")
+TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=40, passes=0, batch=2, crop=16, rate=1e-2, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,12 @@ def test_patches_that_it_isn_t_made_for_are_refused(
 ) -> None:
     folder = relabelled(["Late", "Early"], level="L1C", months=(3, 9))
     with pytest.raises(AgrunetError, match="level L1C, it takes L2A; months 3 9, it takes 1 7"):
+        train(folder, tmp_path / "model", settings(start))
+
+
+def test_labels_that_are_never_clear_are_refused(start: Path, relabelled: Callable[..., Path], tmp_path: Path) -> None:
+    folder = relabelled(["Late", "Early"], min_acquisitions=7)
+    with pytest.raises(AgrunetError, match="no labelled pixel has the 7 clear dates"):
         train(folder, tmp_path / "model", settings(start))
 
 
