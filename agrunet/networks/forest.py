@@ -73,7 +73,10 @@ class Forest(nn.Module):
         valid = values.new_ones((B, T), dtype=torch.bool) if valid is None else valid
         days = torch.arange(T, device=values.device).expand(B, -1) if days is None else days
         grid = torch.tensor(self.config.grid, device=values.device)
-        series = at_days(values.float(), valid, days, grid)
+        with torch.autocast(
+            values.device.type, enabled=False
+        ):  # a rounded value may fall on the other side of a threshold
+            series = at_days(values.float(), valid, days, grid)
         features = series.permute(0, 3, 4, 1, 2).reshape(B * H * W, -1)
         return self.probabilities(features).clamp(min=_LEAST).log().view(B, H, W, -1).permute(0, 3, 1, 2)
 

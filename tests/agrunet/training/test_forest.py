@@ -98,6 +98,8 @@ def test_a_forest_maps_windows(toy_folder: Path, tmp_path: Path) -> None:
     assert config.scores[0].oa > 0.9
     ((_, mapped),) = predict(network, config, PatchFolder(toy_folder), [5])
     assert mapped.shape == (2, 16, 16)
+    ((_, half),) = predict(network, config, PatchFolder(toy_folder), [5], precision="bf16")
+    assert np.array_equal(mapped, half), "half precision would move values across thresholds"
 
 
 def test_without_scikit_learn_the_extra_is_named(

@@ -12,7 +12,10 @@ from agrunet.checkpoint.config import CheckpointConfig
 from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.inputs import Normalisation
 from agrunet.data.patches import Patch
-from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
+from agrunet.networks.agrunet import AgrUNetConfig
+from agrunet.networks.forest import ForestConfig
+from agrunet.networks.pixel import PixelConfig
+from agrunet.networks.registry import NetworkConfig, make_network
 from catalog.errors import ModelError, RequestError
 from processors.thematic.conformity import Conformity
 from processors.thematic.crop_map import CropMap
@@ -25,10 +28,10 @@ OTHER = {"value": 0, "name": "Not cropland", "colour": "#eeeeee", "role": "backg
 UNKNOWN = {"value": 0, "name": "Unknown", "colour": "#ffffff", "role": "ignore", "source_codes": [0]}
 
 
-def write_model(folder: Path, legend: list[dict[str, Any]], **changes: Any) -> Path:
-    """An untrained network with the contract of a checkpoint."""
+def write_model(folder: Path, legend: list[dict[str, Any]], kind: NetworkConfig | None = None, **changes: Any) -> Path:
+    """An untrained network, AgrUNet or another, with the contract of a checkpoint."""
     classes = tuple(entry["name"] for entry in legend if entry.get("role") != "ignore")
-    network = AgrUNet(AgrUNetConfig(bands=2, classes=len(classes), filters=(2, 4), hidden=2))
+    network = make_network(kind or AgrUNetConfig(bands=2, classes=len(classes), filters=(2, 4), hidden=2))
     config = CheckpointConfig(
         network=network.config,
         bands=BANDS,
@@ -159,7 +162,16 @@ def test_a_legend_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         CropMap(job(model))
 
 
-def test_patches_with_too_few_clear_dates_say_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        PixelConfig(bands=2, classes=2, widths=(4, 8), heads=2, d_model=8, head=4),
+        ForestConfig(bands=2, classes=2, grid=(5, 15), trees=1, nodes=1),
+    ],
+    ids=["agrunet", "pixel", "forest"],
+)
+def test_patches_with_too_few_clear_dates_say_nothing(tmp_path: Path, kind: NetworkConfig | None) -> None:
     class OnePatch:
         def __len__(self) -> int:
             return 1
@@ -172,7 +184,7 @@ def test_patches_with_too_few_clear_dates_say_nothing(tmp_path: Path) -> None:
             values = np.full((3, 2, 16, 16), 2000, dtype=np.uint16)
             return Patch(values, clear, np.array([0, 10, 20], dtype=np.int32))
 
-    processor = CropMap(job(write_model(tmp_path / "model", [WHEAT, MAIZE])))
+    processor = CropMap(job(write_model(tmp_path / "model", [WHEAT, MAIZE], kind)))
     ((index, fields),) = processor.run(OnePatch(), [0])
     assert index == 0
     assert np.isnan(fields[:, :, 8:]).all()
