@@ -25,7 +25,6 @@ from agrunet.data.public.datasets import open_dataset
 from agrunet.data.random_crops import RandomCrops
 from agrunet.data.training_pixels import training_normalisation, training_pixels
 from agrunet.errors import AgrunetError
-from agrunet.inference import predict
 from agrunet.json_text import read_model
 from agrunet.memory import keep_freed_memory
 from agrunet.networks.agrunet import AgrUNetConfig
@@ -175,9 +174,7 @@ def _estimate(
     for fold in folds:
         network, checkpoint = _fit(fold, config, steps, crop, group, told)
         held = [index for index in range(len(fold)) if (fold.split(index) == SPLITS["hold-out"]).any()]
-        for index, probabilities in predict(network, checkpoint, fold, held[group.rank :: group.world], group.device):
-            tally.add(fold, index, probabilities)
-        tally.early.add(network, checkpoint, fold, held, group)
+        tally.add_all(network, checkpoint, fold, held, group)
     return tally.gathered(group)
 
 
