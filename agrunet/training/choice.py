@@ -144,11 +144,13 @@ def _map(
     tally = Tally(view.header)
     pixels: SampledPixels = []
     held = [index for index in range(len(view)) if (view.split(index) == SPLITS[_HELD]).any()]
+    if early:
+        tally.early.choose(held)
     for index, probabilities in predict(network, checkpoint, view, held[group.rank :: group.world], group.device):
         tally.add(view, index, probabilities)
         pixels.append(sampled_pixels(probabilities, view.label(index), view.split(index) == SPLITS[_HELD]))
     if early:
-        tally.early.add(network, checkpoint, view, held, group)
+        tally.early.add_months(network, checkpoint, view, group)
     return _Mapped(tally.gathered(group), [pair for part in group.gather(pixels) for pair in part])
 
 

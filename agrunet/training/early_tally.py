@@ -30,23 +30,34 @@ class EarlyTally:
     def __init__(self, header: FolderHeader) -> None:
         ends = list(month_ends(header).items())[_FIRST_MONTH - 1 :]
         self.ends = dict(ends) if len(ends) > 1 else {}
+        self._chosen: list[int] = []
         shape = len(TEST_SPLITS), len(self.ends), len(header.classes)
         self.confusion: npt.NDArray[np.int64] = np.zeros((*shape, shape[-1]), np.int64)
         self.unmapped: npt.NDArray[np.int64] = np.zeros(shape[:2], np.int64)
 
-    def add(
-        self, network: Network, config: CheckpointConfig, source: LabelledSource, indices: Sequence[int], ranks: Ranks
-    ) -> None:
-        """Count patches, this process its share of them. All of ``indices`` are given to every process."""
-        chosen = np.linspace(0, len(indices) - 1, min(len(indices), _MOST_PATCHES)).round().astype(int)
-        mine = [indices[number] for number in chosen][ranks.rank :: ranks.world]
-        for place, day in enumerate(self.ends.values()):
+    def choose(self, indices: Sequence[int]) -> None:
+        """Choose the patches, among those that are scored, that are counted from here on."""
+        places = np.linspace(0, len(indices) - 1, min(len(indices), _MOST_PATCHES)).round().astype(int)
+        self._chosen = [indices[place] for place in places.tolist()]
+
+    def add_whole(self, source: LabelledSource, index: int, mapped: npt.NDArray[np.int16]) -> None:
+        """Count a patch as it is mapped with the whole season, where it was chosen."""
+        if self.ends and index in self._chosen:
+            self._count(-1, source, index, mapped)
+
+    def add_months(self, network: Network, config: CheckpointConfig, source: LabelledSource, ranks: Ranks) -> None:
+        """Count the chosen patches, this process its share of them, with the season cut after each month but the last."""
+        mine = self._chosen[ranks.rank :: ranks.world]
+        for place, day in enumerate([*self.ends.values()][:-1]):
             for index, probabilities in predict(network, config, EndsEarly(source, day), mine, ranks.device):
-                label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
-                for row, name in enumerate(TEST_SPLITS):
-                    truth = np.where(split == SPLITS[name], label, -1)
-                    self.confusion[row, place] += confusion_matrix(truth, mapped, len(config.classes))
-                    self.unmapped[row, place] += int(((truth >= 0) & (mapped < 0)).sum())
+                self._count(place, source, index, map_classes(probabilities))
+
+    def _count(self, place: int, source: LabelledSource, index: int, mapped: npt.NDArray[np.int16]) -> None:
+        label, split = source.label(index), source.split(index)
+        for row, name in enumerate(TEST_SPLITS):
+            truth = np.where(split == SPLITS[name], label, -1)
+            self.confusion[row, place] += confusion_matrix(truth, mapped, self.confusion.shape[-1])
+            self.unmapped[row, place] += int(((truth >= 0) & (mapped < 0)).sum())
 
     def __iadd__(self, other: EarlyTally) -> EarlyTally:
         """Add what another tally of the same patches counted."""

@@ -34,6 +34,7 @@ class Tally:
     def add(self, source: LabelledSource, index: int, probabilities: Probabilities) -> None:
         """Count one patch. Pixels that the map leaves out are counted, not scored."""
         label, split, mapped = source.label(index), source.split(index), map_classes(probabilities)
+        self.early.add_whole(source, index, mapped)
         for name in TEST_SPLITS:
             truth = np.where(split == SPLITS[name], label, -1)
             self.confusion[name] += confusion_matrix(truth, mapped, len(self.confusion[name]))
@@ -42,6 +43,22 @@ class Tally:
         if len(self.fields.counts) and isinstance(source, FieldSource):
             held = np.where(split == SPLITS["hold-out"], source.field(index), -1).astype(np.int32)
             self.fields.add(held, mapped, probabilities)
+
+    def add_all(
+        self,
+        network: Network,
+        config: CheckpointConfig,
+        source: LabelledSource,
+        indices: Sequence[int],
+        ranks: Ranks,
+        batch: int = 1,
+    ) -> None:
+        """Map patches and count them, this process its share; some also with the season cut short. All processes are given all."""
+        self.early.choose(indices)
+        mine = indices[ranks.rank :: ranks.world]
+        for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
+            self.add(source, index, probabilities)
+        self.early.add_months(network, config, source, ranks)
 
     def gathered(self, ranks: Ranks) -> Tally:
         """Add up what all processes counted, in every one of them."""
@@ -90,11 +107,7 @@ def evaluate(
     temperature = _temperature(network, config, source, _patches_with(uses, ["stop"]), ranks, batch)
     config = config.model_copy(update={"temperature": temperature})
     tally = Tally(source.header)
-    scored = _patches_with(uses, TEST_SPLITS)
-    mine = scored[ranks.rank :: ranks.world]
-    for index, probabilities in predict(network, config, source, mine, ranks.device, batch):
-        tally.add(source, index, probabilities)
-    tally.early.add(network, config, source, scored, ranks)
+    tally.add_all(network, config, source, _patches_with(uses, TEST_SPLITS), ranks, batch)
     total = tally.gathered(ranks)
     return total.scored(config), total
 
