@@ -37,9 +37,9 @@ class Crop:
     calendar_spread: float = 1.0
     """Standard deviation between places of the temperature at which it is sown, °C."""
     late: float = 0.15
-    """Part of a long season's window for sowing that passes before the mean field is sown."""
+    """Part of what a long season adds to the window for sowing that passes before the mean field is sown."""
     late_spread: float = 0.12
-    """Standard deviation between fields, as a part of that window."""
+    """Standard deviation between fields, as a part of that."""
     adapts: float = 0.5
     """How far varieties follow the length of the season: 0 not at all, 1 they use all of it."""
     base: float = 0.0
