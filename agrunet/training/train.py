@@ -76,6 +76,10 @@ class TrainingConfig(Frozen):
         float,
         Field(ge=0, le=0.5, description="part of the dates left out of a crop, on average; up to twice that in a step"),
     ] = 0.1
+    composites: Annotated[
+        float,
+        Field(ge=0, le=1, description="part of the steps whose dates are joined to composites of ten or thirty days"),
+    ] = 0.0
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )
@@ -178,7 +182,7 @@ def _fit(
     counts = training_pixels(source)
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     shape = _shape(source.header, config)
-    crops = RandomCrops(source, counts, crop, config.date_dropout, seed=(config.seed, group.rank))
+    crops = RandomCrops(source, counts, crop, config.date_dropout, (config.seed, group.rank), config.composites)
     batches = prefetched(crops.batches(steps, config.batch), _AHEAD)
     network = _learn(shape, batches, steps, normalisation, config, group, told)
     settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
