@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from agrunet.data.composites import WINDOWS, composited
 from agrunet.data.inputs import Batch, stack
 from agrunet.data.patches import UNKNOWN, LabelledSource, Patch
 from agrunet.data.season import month_ends
@@ -42,11 +43,13 @@ class RandomCrops:
         date_dropout: float,
         seed: tuple[int, ...],
         truncation: float = 0.0,
+        composites: float = 0.0,
     ) -> None:
         """Draw from the patches of ``folder`` by their ``counts`` of training pixels.
 
         ``size``: edge of a crop, pixels; ``date_dropout``: part of the dates left out on average; ``seed``: fixes all draws;
-        ``truncation``: part of the crops whose season ends early, at a day drawn from the third month's first on.
+        ``truncation``: part of the crops whose season ends early, at a day drawn from the third month's first on;
+        ``composites``: part of the batches whose dates are joined to composites of ten or thirty days.
         """
         self._folder = folder
         self._weights = counts / counts.sum()
@@ -56,6 +59,7 @@ class RandomCrops:
         days = list(month_ends(folder.header).values())
         self._ends = days[1] if len(days) > _LEAST_MONTHS - 1 else days[-1], days[-1]
         self._rng = np.random.default_rng(seed)
+        self._composites = composites
         first = folder.read(0)
         entry_bytes = first.values.nbytes + first.clear.nbytes
         self._entry = lru_cache(maxsize=max(1, _CACHE_BYTES // entry_bytes))(self._load)
@@ -64,9 +68,16 @@ class RandomCrops:
         """Draw ``steps`` batches of crops with their labels (B, h, w) int64."""
         for _ in range(steps):
             kept = 1 - self._rng.uniform(0, 2 * self._date_dropout)
-            crops = [self._draw(kept) for _ in range(batch)]
+            window = self._window()
+            crops = [self._draw(kept, window) for _ in range(batch)]
             labels = np.stack([crop.label for crop in crops if crop.label is not None])
             yield stack(crops), torch.from_numpy(labels.astype(np.int64))
+
+    def _window(self) -> int:
+        """Days of a batch's composites; 0 where its dates stay as they are."""
+        if not self._composites or self._rng.uniform() >= self._composites:
+            return 0
+        return int(self._rng.choice(WINDOWS))
 
     def _load(self, index: int) -> _Entry:
         patch = self._folder.read(index)
@@ -74,7 +85,7 @@ class RandomCrops:
         pixels = np.flatnonzero(label != UNKNOWN)
         return _Entry(patch, seen_only(self._folder, patch.clear, label), pixels)
 
-    def _draw(self, kept: float) -> Patch:
+    def _draw(self, kept: float, window: int) -> Patch:
         entry = self._entry(int(self._rng.choice(len(self._weights), p=self._weights)))
         T, _, H, W = entry.patch.values.shape
         pixel = int(self._rng.choice(entry.pixels))
@@ -89,13 +100,14 @@ class RandomCrops:
             dates = dates[: max(1, int(np.searchsorted(dates, there)))]
             label = seen_only(self._folder, entry.patch.clear[:there, rows, columns], label)
         turns, flip = int(self._rng.integers(4)), bool(self._rng.integers(2))
-        return Patch(
+        made = Patch(
             # Cut before the dates are chosen: choosing copies.
             values=_turned(entry.patch.values[:, :, rows, columns][dates], turns, flip),
             clear=_turned(entry.patch.clear[:, rows, columns][dates], turns, flip),
             days=entry.patch.days[dates],
             label=_turned(label, turns, flip),
         )
+        return composited(made, window, first=int(self._rng.integers(-window, 1))) if window else made
 
     def _until_then(self, patch: Patch, pixel: int) -> int:
         """Number of dates before a day at which the season ends: late enough that the pixel is seen often enough to be mapped."""

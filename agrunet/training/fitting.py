@@ -59,9 +59,9 @@ def fit(
         made = PixelBatches(series, settings.date_dropout, settings.day_shift, seed).batches(steps, settings.batch)
     else:
         crop = _crop_size(source, settings)
-        made = RandomCrops(source, counts, crop, settings.date_dropout, seed, settings.truncation).batches(
-            steps, settings.batch
-        )
+        made = RandomCrops(
+            source, counts, crop, settings.date_dropout, seed, settings.truncation, settings.composites
+        ).batches(steps, settings.batch)
     network = fresh_network(shape, settings.seed)
     _learn(network, prefetched(made, _AHEAD), steps, normalisation, settings, group, count)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
@@ -86,6 +86,7 @@ def _fit_started(
             config.date_dropout,
             (config.seed, group.rank),
             config.truncation,
+            config.composites,
         )
         made = prefetched(crops.batches(steps, config.batch), _AHEAD)
         _learn(network, made, steps, begun.start.normalisation, fed, group, count)

@@ -75,6 +75,10 @@ class TrainingConfig(Frozen):
             "seasons that aren't over",
         ),
     ] = 0.25
+    composites: Annotated[
+        float,
+        Field(ge=0, le=1, description="part of the steps whose dates are joined to composites of ten or thirty days"),
+    ] = 0.0
     noise: Annotated[float, Field(ge=0, description="standard deviation added to the inputs, in those of the band")] = (
         0.02
     )

@@ -13,6 +13,9 @@ from processors.simulation.land.growth_state import Growth
 Floats = npt.NDArray[np.float32]
 
 
+_LOST = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Geometry:
     """Angles of sun and satellite, degrees; (N,) each where states of several days are seen at once."""
@@ -39,4 +42,7 @@ def reflectance(growth: Growth, moisture: Floats, brightness: Floats, geometry: 
     top = growth.top.astype(np.float32)
     seen = seen * (1 - top.sum(axis=1, keepdims=True)) + np.einsum("nt,tb->nb", top, surfaces.TOP)
     seen *= growth.shade.astype(np.float32)[:, None]
-    return np.asarray(cover * seen + (1 - cover) * below, np.float32)
+    # Trees and rows throw shadows on the ground between them, in which about half of the light is left.
+    sun = np.tan(np.radians(np.clip(np.asarray(geometry.sun_zenith, np.float32), 0, 75)))
+    dark = np.clip(growth.shadow.astype(np.float32) * sun * cover[:, 0], 0, 0.8)[:, None]
+    return np.asarray(cover * seen + (1 - cover) * below * (1 - _LOST * dark), np.float32)

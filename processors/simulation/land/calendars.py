@@ -51,7 +51,9 @@ def calendar(crop: Crop, climate: Climate, seed: int) -> Calendar:
     thaw = 1.8 * max(0.0, TEMPERATE.mean - TEMPERATE.swing - climate.mean + climate.swing)
     opens = WARMEST - climate.turning(warmth)
     opens += min(thaw, 18.0) * min(max((12.0 - warmth) / 6, 0.0), 1.0)
-    window = max(0.0, _closes(crop, climate, opens) - opens)
+    # A temperate lowland's window is in the crop's own day and spread.
+    usual = _closes(crop, TEMPERATE, crop.sowing) - crop.sowing
+    window = max(0.0, _closes(crop, climate, opens) - opens - usual)
     sowing = opens + min(max(crop.late + 0.08 * later, 0.0), 0.7) * window
     spread = math.hypot(crop.sowing_spread, crop.late_spread * window) * math.exp(0.2 * wide)
     there, here = (

@@ -37,9 +37,9 @@ class Crop:
     calendar_spread: float = 1.0
     """Standard deviation between places of the temperature at which it is sown, °C."""
     late: float = 0.15
-    """Part of a long season's window for sowing that passes before the mean field is sown."""
+    """Part of what a long season adds to the window for sowing that passes before the mean field is sown."""
     late_spread: float = 0.12
-    """Standard deviation between fields, as a part of that window."""
+    """Standard deviation between fields, as a part of that."""
     adapts: float = 0.5
     """How far varieties follow the length of the season: 0 not at all, 1 they use all of it."""
     base: float = 0.0
@@ -71,6 +71,8 @@ class Crop:
     """Share of the ground that rows or crowns can close."""
     shade: float = 1.0
     """Factor of the reflectance: crowns shade each other."""
+    shadow: float = 0.0
+    """Open ground in the shadow of rows or trees when the sun is 45 degrees high, as a share of the ground that they cover."""
     top: Top | None = None
     """Flowers, ears or tassels."""
     top_from: float = 0.0
@@ -81,7 +83,9 @@ class Crop:
     residue: float = 0.6
     """Share of the ground under straw after harvest."""
     cover_spread: float = 0.08
-    """Spread of the cover of rows or crowns between fields, as a logarithm: young and old plantations."""
+    """Spread of the cover of rows or crowns between fields, as a logarithm."""
+    young: float = 0.0
+    """Part of a plantation's life that passes before rows or crowns have closed as far as they will."""
     kinds: float = 0.0
     """Spread of the warmth until leaves are out between kinds that go by one name, as a logarithm."""
     ragged: float = 1.0
@@ -147,7 +151,7 @@ _ALL = (
     ),
     Crop(
         GRAPEVINE, "grapevine", "#7b3fa0", "permanent", "3303060000", habit="woody", base=8, rise=260, rate=0.012, peak=3.0,
-        fade=310, leaf_angle=52, chlorophyll=42, cover=0.38, cover_spread=0.35, kinds=0.1, shade=0.85, ragged=1.5,
+        fade=310, leaf_angle=52, chlorophyll=42, cover=0.40, cover_spread=0.30, young=0.12, kinds=0.1, shade=0.85, shadow=0.5, ragged=1.5,
     ),
     Crop(
         9, "beet", "#b8479b", "beet", "3301290700", sowing=92, sowing_spread=8, base=3, rise=780, rate=0.009, peak=4.5,
@@ -184,8 +188,9 @@ _ALL = (
     ),
     Crop(
         ORCHARD, "orchard", "#c0504d", "permanent", "3303010000", habit="woody", base=5, rise=230, rate=0.014, peak=3.4, fade=300,
-        leaf_angle=50, chlorophyll=50, cover=0.5, shade=0.75, top=Top.BLOSSOM, top_from=110, top_until=200, top_share=0.25,
-        cover_spread=0.5, kinds=0.25, ragged=1.3,
+        leaf_angle=50, chlorophyll=50, cover=0.58, shade=0.75, shadow=0.7, top=Top.BLOSSOM, top_from=110, top_until=200, top_share=0.25,
+        cover_spread=0.3,
+        young=0.33, kinds=0.25, ragged=1.3,
     ),
     _cereal(
         17, "mixed cereal", "#d7bf6a", "3301010000", sowing=-66, sowing_spread=16, rise=860, peak=4.7, fade=2240, leaf_angle=58,
@@ -203,7 +208,7 @@ _ALL = (
     Crop(WATER, "water", "#3f7fbf", "background", habit="none"),
     Crop(
         VILLAGE, "village", "#9a8c80", "background", habit="woody", base=5, rise=200, rate=0.014, peak=3.0, fade=302,
-        leaf_angle=50, chlorophyll=44, cover=0.45, shade=0.85,
+        leaf_angle=50, chlorophyll=44, cover=0.45, shade=0.85, shadow=0.5,
     ),
     Crop(ROAD, "road", "#6b6b6b", "background", habit="grass", peak=2.5, cover=0.25),
     Crop(

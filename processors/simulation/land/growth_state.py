@@ -46,6 +46,8 @@ class Growth:
     """Share of the ground that the canopy stands on."""
     shade: Floats
     """Factor of the reflectance."""
+    shadow: Floats
+    """Open ground in the shadow of what stands beside it when the sun is 45 degrees high, as a share of ``cover``."""
     ground: Floats
     """(N, 7): shares in the order of `Ground`."""
     top: Floats
@@ -56,7 +58,7 @@ class Growth:
     def bare(cls, count: int) -> Growth:
         constant = {
             "leaf_area": 0.0, "chlorophyll": 45.0, "water": 0.016, "dry_matter": 0.005, "leaf_angle": 50.0, "brown": 0.0,
-            "hotspot": 0.1, "structure": 1.5, "cover": 1.0, "shade": 1.0,
+            "hotspot": 0.1, "structure": 1.5, "cover": 1.0, "shade": 1.0, "shadow": 0.0,
         }  # fmt: skip
         ground = np.zeros((count, len(Ground)))
         ground[:, Ground.SOIL] = 1
@@ -84,6 +86,7 @@ def leaves(state: Growth, crop: Crop, key: Keys) -> None:
     state.water[:] = crop.water
     state.cover[:] = crop.cover * (1 - open_ground)
     state.shade[:] = crop.shade
+    state.shadow[:] = crop.shadow
 
 
 def gaps(key: Keys, ragged: float) -> Floats:

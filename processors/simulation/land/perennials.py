@@ -57,6 +57,19 @@ def grass(
     return state
 
 
+@lru_cache(maxsize=32)
+def _floor(weather: Weather, thirst: float) -> Floats:
+    """(D,): share of the grass between rows that is green; it comes back slowly with warmth and rain, and withers in drought."""
+    mild, green = warm(weather), np.empty(len(weather.temperature))
+    share = 0.6
+    for day in range(len(green)):
+        dry = thirst * weather.drought[day]
+        pace = 0.14 * min(max((mild[day] - 3) / 10, 0.0), 1.0) * (1 - dry)
+        share += pace * (share + 0.03) * (1 - share) - 0.05 * dry * share - 0.001 * (mild[day] < 3) * share
+        green[day] = share
+    return green
+
+
 @lru_cache(maxsize=16)
 def _swards(
     crop: Crop, lasting: bytes, thirst: bytes, year: int, weather: Weather, lag: float
@@ -146,19 +159,23 @@ def woody(
     state.chlorophyll = crop.chlorophyll * np.exp(0.1 * normal(lasting, 45)) * np.where(evergreen, 1, 1 - 0.6 * yellow)
     state.brown = np.where(evergreen, 0.15, 0.6 * yellow)
     state.shade = crop.shade * np.where(evergreen, 0.72, 1.0) * np.exp(0.05 * normal(lasting, 46))
-    state.cover = np.clip(state.cover * np.exp(crop.cover_spread * normal(lasting, 47)), 0.05, 1.0)
+    age = np.minimum(0.1 + uniform(lasting, 56) / max(crop.young, 1e-3), 1.0)
+    state.cover = np.clip(state.cover * age * np.exp(crop.cover_spread * normal(lasting, 47)), 0.05, 1.0)
     litter = 0.8 if crop.code == WOOD else 0.2
     sown_grass = np.zeros(len(lasting)) if crop.code == WOOD else 0.85 * place.floor * uniform(lasting, 49)
     # Water comes to the stems by pipes; some plantations are flooded.
-    dry = np.where(uniform(lasting, 52) < 0.25, thirst, 1.0) * dryness(weather, index)
-    water = 1 - dry
+    flooded = (uniform(lasting, 52) < 0.25) & (thirst < 1)
+    green = np.where(flooded, _floor(weather, 0.1)[index], _floor(weather, 1.0)[index])
     mild = float(warm(weather)[index])
-    grassy = sown_grass * np.clip(1.3 * water - 0.3, 0, 1) * (0.45 + 0.55 * np.clip((mild - 2) / 6, 0, 1))
+    # Where water is short the grass is ploughed in spring, elsewhere mown.
+    ploughed = uniform(lasting, 55) < place.floor_ploughed
+    left = np.where(ploughed, 0.15, 0.6 + 0.4 * uniform(lasting, 54))
+    mown = np.where((day > 80 + 45 * uniform(lasting, 53)) & (day < 310), left, 1.0)
+    grassy = sown_grass * green * mown
     # Weeds come up on bare strips with the rain of autumn, and are sprayed or ploughed in spring.
     weedy = (1 - sown_grass) * np.clip(place.weeds * 0.7 * uniform(lasting, 50), 0, 0.9) * (crop.code != WOOD)
-    rain_fed = 1 - dryness(weather, index)
     in_season = np.where(day < 75 + 40 * uniform(lasting, 51), 1.0, logistic((day - 320) / 10))
-    weeds = weedy * in_season * np.clip(1.4 * rain_fed - 0.4, 0, 1) * np.clip((mild - 1) / 6, 0, 1)
+    weeds = weedy * in_season * _floor(weather, 1.0)[index] * np.clip((mild - 1) / 6, 0, 1)
     straw = (sown_grass - grassy) * 0.8
     bare = 1 - grassy - weeds - straw
     state.ground[:, Ground.LITTER] = litter * bare

@@ -44,6 +44,8 @@ class Practice:
     """Factor of the leaf area of weeds and volunteers."""
     floor: float
     """Factor of the share of the ground between rows of vines and trees that is sown with grass."""
+    floor_ploughed: float
+    """Share of the plantations whose grass is ploughed in spring, to keep the water for the roots."""
     soil: tuple[float, float, float]
     """Brightness, tilt towards the short-wave infrared and bow of the soil's reflectance, as logarithms."""
 
@@ -69,6 +71,7 @@ def practice(climate: Climate, seed: int) -> Practice:
         untilled=0.5 * even[1] ** 2,
         weeds=math.exp(0.6 * drawn[1]),
         floor=0.3 + 0.7 * even[2],
+        floor_ploughed=min(max(0.9 * dry + 0.15 * drawn[5], 0.0), 0.9),
         soil=(0.25 * dry + 0.22 * drawn[2], 0.12 * drawn[3], 0.08 * drawn[4]),
     )
 

@@ -141,7 +141,7 @@ def _year(climate: Climate, year: int, seed: int) -> tuple[Floats, Floats]:
         wet = bool(chances[day] < season[day] * (_WET_AFTER_WET if wet else _WET_AFTER_DRY))
         rain[day] = wet * amounts[day] * mean_amount * season[day]
     # Where it rains little, or in one season only, years differ most.
-    uneven = 0.10 + 0.3 * max(0.0, -climate.summer_rain) + 0.2 * max(0.0, 1 - climate.rain / 600)
+    uneven = 0.3 * max(0.0, -climate.summer_rain) + 0.2 * max(0.0, 1 - climate.rain / 600)
     rain *= math.exp(uneven * float(random.normal()) - uneven**2 / 2)
     return temperature, rain
 

@@ -67,10 +67,10 @@ def transfer(
     by_real = np.full(len(real.label), -1)
     fold = np.random.default_rng(seed).permutation(int(real.group.max()) + 1).astype(np.int64)[real.group] % FOLDS
     for held in range(FOLDS):
-        out: npt.NDArray[np.bool_] = np.equal(fold, held)
-        if out.any() and not out.all():
+        out, rest = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
+        if len(out) and len(rest):
             by_real[out] = _predict(
-                [part[~out] for part in features], real.label[~out], [part[out] for part in features], seed
+                [part[rest] for part in features], real.label[rest], [part[out] for part in features], seed
             )
     classes = tuple(region.classes)
 

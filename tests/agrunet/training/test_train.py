@@ -124,6 +124,14 @@ def test_nothing_is_learnt_from_other_splits(toy_folder: Path) -> None:
     assert set(marked.read_patches[1:]) == {0, 1, 2, 3}
 
 
+def test_some_steps_see_composites(toy_folder: Path) -> None:
+    folder = PatchFolder(toy_folder)
+    crops = RandomCrops(folder, training_pixels(folder), 8, 0.0, seed=(0,), composites=0.5)
+    lengths = [batch.values.shape[1] for batch, _ in crops.batches(20, 2)]
+    assert len(set(lengths)) > 1
+    assert max(lengths) == len(folder.read(0).days)
+
+
 class _MarkedFolder(PatchFolder):
     def __init__(self, folder: PatchFolder) -> None:
         super().__init__(folder.folder)

@@ -78,3 +78,15 @@ def test_a_point_is_an_area_too(tmp_path: Path) -> None:
     folder, file = str(tmp_path / "archive"), str(tmp_path / "point.json")
     text = said("products", folder, "--area", file, "--start", "2019-04-01", "--end", "2019-04-03", "--level", "both")
     assert "products      2\n" in text
+
+
+def test_series_are_counted_by_crop(tmp_path: Path) -> None:
+    file = tmp_path / "series.parquet"
+    wanted = ("series", str(file), "--count", "30", "--months", "4", "9", "--timing", "monthly", "--seed", "3")
+    text = said(*wanted)
+    assert f"30 series in {file}; read them as series:{file}. All of it is synthetic." in text
+    made = json.loads(said(*wanted, "--farming", "delta", "--json"))
+    assert sum(made["series"].values()) == 30
+    assert "soybeans" in made["series"]
+    with pytest.raises(RequestError, match="months"):
+        said(*wanted[:4], "--months", "9", "4")

@@ -37,7 +37,7 @@ def test_a_place_of_the_table_has_its_own_climate() -> None:
 def test_a_temperate_lowland_keeps_the_days_that_agronomy_gives() -> None:
     for code in (2, 3, 5, 6, 9, 13):
         made = usual(code, TEMPERATE)
-        assert made.sowing == pytest.approx(CROPS[code].sowing, abs=10)
+        assert made.sowing == pytest.approx(CROPS[code].sowing, abs=6)
         assert made.ripe == pytest.approx(1, abs=0.08)
 
 

@@ -18,22 +18,22 @@ from processors.simulation.mission.scene import Scene
 TILE = Tile.from_name("31UES")
 AREA = Window(32631, 57_498, 562_500, 120, 90)
 
-GOLDEN_VERSION = 1
+GOLDEN_VERSION = 2
 GOLDEN = {
-    "B01": 1422.4,
-    "B02": 1512.2,
-    "B03": 1869.3,
-    "B04": 1778.5,
-    "B05": 2284.8,
-    "B06": 3890.3,
-    "B07": 4615.5,
-    "B08": 4743.7,
-    "B8A": 4842.2,
-    "B09": 4723.7,
-    "B11": 3220.9,
-    "B12": 2363.3,
+    "B01": 1419.5,
+    "B02": 1509.2,
+    "B03": 1867.3,
+    "B04": 1774.1,
+    "B05": 2296.0,
+    "B06": 3941.3,
+    "B07": 4701.6,
+    "B08": 4843.6,
+    "B8A": 4952.2,
+    "B09": 4842.3,
+    "B11": 3328.8,
+    "B12": 2456.1,
 }
-GOLDEN_CLASSES = [0, 0, 0, 0, 2427, 218, 0, 55, 0, 0, 0, 0]
+GOLDEN_CLASSES = [0, 0, 0, 0, 2433, 175, 0, 92, 0, 0, 0, 0]
 """Means of the L2A bands and counts of the scene classification of the clearest scene of `AREA`."""
 
 
