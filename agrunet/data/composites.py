@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from agrunet.data.patches import Patch
 
@@ -16,7 +17,8 @@ def composited(patch: Patch, window: int, first: int = 0) -> Patch:
     A pixel is clear where it was on any of them, its value the median of those, 0 where there are none. Saturated values count as values.
     """
     of_window = (patch.days - first) // window
-    values, clear, days = [], [], []
+    values: list[npt.NDArray[np.uint16]] = []
+    clear, days = [], []
     for number in np.unique(of_window):
         here = of_window == number
         seen = patch.clear[here]
@@ -24,7 +26,7 @@ def composited(patch: Patch, window: int, first: int = 0) -> Patch:
         any_clear = seen.any(axis=0)
         # Without any clear one a median would warn; what is put there is not clear, and so nothing.
         counted[:, :, ~any_clear] = 0
-        values.append(np.nanmedian(counted, axis=0).round().astype(patch.values.dtype))
+        values.append(np.nanmedian(counted, axis=0).round().astype(patch.values.dtype, copy=False))
         clear.append(any_clear)
         days.append(max(first + int(number) * window + window // 2, 0))
     return Patch(np.stack(values), np.stack(clear), np.array(days, patch.days.dtype), patch.label)
