@@ -27,7 +27,7 @@ def composited(patch: Patch, window: int, first: int = 0) -> Patch:
         any_clear = seen.any(axis=0)
         # Without any clear one a median would warn; what is put there is not clear, and so nothing.
         counted[:, :, ~any_clear] = 0
-        values.append(np.nanmedian(counted, axis=0).round().astype(patch.values.dtype))
+        values.append(np.nanmedian(counted, axis=0).round().astype(patch.values.dtype, copy=False))
         clear.append(any_clear)
         days.append(max(first + int(number) * window + window // 2, 0))
     return Patch(np.stack(values), np.stack(clear), np.array(days, patch.days.dtype), patch.label)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -31,6 +31,9 @@ Floats = npt.NDArray[np.float32]
 _COLUMNS = [list(BANDS).index(name) for name in CROP_BANDS]
 _WAVELENGTHS = np.array([0.492, 0.560, 0.665, 0.704, 0.741, 0.783, 0.833, 0.865, 1.614, 2.202])
 _AEROSOL = (_WAVELENGTHS / 0.492) ** -1.5
+_MONTH, _LEAST_CLOUDY = 30, 5.0
+"""Days of a composite that hold too few clear dates for a median, and how much oftener cloud is left in what was least cloudy then."""
+
 _AT_ONCE = 64
 """Places whose states are seen at once."""
 
@@ -104,8 +107,11 @@ def simulate(
     pixels and dates without a clear look, drawn by place.
     """
     grown = [_grown(place, share, fields_of_place, days, year, crops, window) for place in places]
+    unknown = residuals or Residuals()
+    if window >= _MONTH:
+        unknown = replace(unknown, cloud=_LEAST_CLOUDY * unknown.cloud)
     values = _reflectance(grown).reshape(len(places), len(days), fields_of_place, len(CROP_BANDS)).swapaxes(1, 2)
-    numbers = [_numbers(part, one, residuals or Residuals(), gaps) for part, one in zip(values, grown, strict=True)]
+    numbers = [_numbers(part, one, unknown, gaps) for part, one in zip(values, grown, strict=True)]
     return SimulatedSeries(
         np.array(days),
         np.concatenate(numbers),

@@ -43,27 +43,27 @@ def by_folds(source: FieldSource, kinds: Kinds, seeds: Sequence[int]) -> dict[st
 
 
 def across(
-    learnt: FieldSource, scored: LabelledSource, kinds: Kinds, seeds: Sequence[int]
+    learnt: FieldSource, scored: LabelledSource, kinds: Kinds, choosing: Kinds, seeds: Sequence[int]
 ) -> dict[str, tuple[Run, ...]]:
-    """Fit each kind on one region and score it on another; the kind that its own folds choose counts as chosen."""
-    runs: dict[str, list[Run]] = {kind: [] for kind in (*kinds, CHOSEN)}
+    """Fit each kind on one region and score it on another.
+
+    The kind that the first region's own folds choose counts as chosen; ``choosing``: settings that it is chosen with, for a shorter time.
+    """
     target = Scored(scored)
-    for seed in seeds:
-        seeded = with_seed(kinds, seed)
-        with ranks("cpu") as group:
-            steps = _steps(learnt, seeded, group)
-            choice = compare(learnt, seeded, steps, group, StepCount(None))
-            for kind, settings in seeded.items():
+    with ranks("cpu") as group:
+        choice = compare(learnt, choosing, _steps(learnt, choosing, group), group, StepCount(None))
+        runs: dict[str, list[Run]] = {kind: [] for kind in kinds}
+        for seed in seeds:
+            for kind, settings in with_seed(kinds, seed).items():
                 started = time.monotonic()
-                network, config = fit(learnt, settings, steps[kind], group, StepCount(None))
-                taken = kind == choice.kind and choice.estimate is not None
-                temperature = choice.estimate.temperature if taken and choice.estimate is not None else 1.0
-                tally = mapped(network, config.model_copy(update={"temperature": temperature}), target)
-                run = _run(tally, target.header, seed, time.monotonic() - started, calibrated=taken)
-                runs[kind].append(run)
-                if taken:
-                    runs[CHOSEN].append(run)
-    return {kind: tuple(found) for kind, found in runs.items()}
+                network, config = fit(learnt, settings, steps_of(learnt, settings, group), group, StepCount(None))
+                known = choice.estimate if kind == choice.kind else None
+                if known is not None:
+                    config = config.model_copy(update={"temperature": known.temperature})
+                tally = mapped(network, config, target)
+                seconds = time.monotonic() - started
+                runs[kind].append(_run(tally, target.header, seed, seconds, calibrated=known is not None))
+    return {kind: tuple(found) for kind, found in {**runs, CHOSEN: runs[choice.kind]}.items()}
 
 
 def with_seed(kinds: Kinds, seed: int) -> dict[str, Settings]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from agrunet.data.series_source import SeriesSource
+from agrunet.data.series_rows import join_rare, take_rows
 from agrunet.data.series_table import SeriesTable, read_series
 
 LEAST = 150
@@ -49,48 +47,22 @@ CALIFORNIA = Region("California, north", ("us-2021/california-north.parquet",), 
 CANADA = Region("Canada, west", ("canada-2017/canada-west.parquet",), (4, 11))
 
 
-def source(table: SeriesTable, months: tuple[int, int]) -> SeriesSource:
-    """Lay out a table with the dates of some months."""
-    return SeriesSource(table, months)
-
-
 def relabelled(table: SeriesTable, name: Callable[[str], str | None]) -> SeriesTable:
     """Give the labels other names; rows whose label gets none are left out."""
     labels = [None if label is None else name(label) for label in table.labels]
     kept = np.flatnonzero([label is not None for label in labels])
-    return taken(replace(table, labels=tuple(labels)), kept)
+    return take_rows(replace(table, labels=tuple(labels)), kept)
 
 
 def large_classes(table: SeriesTable, least: int = LEAST) -> SeriesTable:
     """Call labels of few points `OTHER`."""
-    counts = Counter(table.labels)
-    return relabelled(table, lambda label: label if counts[label] >= least else OTHER)
+    return join_rare(table, least, OTHER)
 
 
 def in_degrees(table: SeriesTable) -> SeriesTable:
     """Hold out points of a square of one degree together."""
     squares = tuple(f"{floor(x)} {floor(y)}" for x, y in zip(table.lon, table.lat, strict=True))
     return replace(table, fields=squares)
-
-
-def taken(table: SeriesTable, rows: npt.NDArray[np.integer]) -> SeriesTable:
-    """Take some rows, in their order."""
-    lengths = np.diff(table.offsets)[rows]
-    positions = np.concatenate([np.arange(table.offsets[row], table.offsets[row + 1]) for row in rows])
-
-    return replace(
-        table,
-        ids=tuple(table.ids[row] for row in rows),
-        lon=table.lon[rows],
-        lat=table.lat[rows],
-        year=table.year[rows],
-        labels=tuple(table.labels[row] for row in rows),
-        codes=None if table.codes is None else tuple(table.codes[row] for row in rows),
-        fields=None if table.fields is None else tuple(table.fields[row] for row in rows),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        days=table.days[positions],
-        values=table.values[positions],
-    )
 
 
 def joined(tables: list[SeriesTable]) -> SeriesTable:

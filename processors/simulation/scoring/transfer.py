@@ -65,7 +65,8 @@ def transfer(
     features = _features(real.values, real.bands)
     by_simulation = _predict(_features(values, real.bands), label, features, seed)
     by_real = np.full(len(real.label), -1)
-    fold = np.random.default_rng(seed).permutation(int(real.group.max()) + 1).astype(np.int64)[real.group] % FOLDS
+    turns = np.arange(real.group.max() + 1)
+    fold = np.random.default_rng(seed).permutation(turns)[real.group] % FOLDS
     for held in range(FOLDS):
         out, rest = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
         if len(out) and len(rest):
@@ -107,8 +108,7 @@ def learnt_from(
         gaps=0.0,
     )
     values = made.values[:, :, [CROP_BANDS.index(band) for band in real.bands]]
-    clear: npt.NDArray[np.bool_] = np.all(real.values > 0, axis=2)
-    seen = clear[random.integers(0, len(real.label), len(values))]
+    seen = np.asarray((real.values > 0).all(axis=2))[random.integers(0, len(real.label), len(values))]
     class_of = {code: number for number, kind in enumerate(region.classes.values()) for code in kind.codes}
     return np.where(seen[..., None], values, 0), np.array([class_of[int(code)] for code in made.crop])
 

@@ -194,7 +194,7 @@ def test_a_folder_has_one_writer(archive: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"^the end, 2019-05-01 00:00, is not after the start, 2019-05-07"):
         checked(ProductSettings, area=SETTINGS.area, start=END, end=START)
-    with pytest.raises(RequestError, match="farming: one of france, flanders, not 'mars'"):
+    with pytest.raises(RequestError, match=r"farming: one of france, flanders, .*not 'mars'"):
         checked(ProductSettings, area=SETTINGS.area, start=START, end=END, farming="mars")
     with pytest.raises(RequestError, match="no product from 2019-05-01 00:00 to 2019-05-01 01:00 UTC"):
         write_products(tmp_path / "none", SETTINGS.model_copy(update={"end": datetime(2019, 5, 1, 1, tzinfo=UTC)}), 1)
