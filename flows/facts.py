@@ -10,6 +10,7 @@ from typing import Any
 
 from catalog.area import area_km2
 from catalog.checkpoints import CONFIG, WEIGHTS
+from catalog.confidence import confidence_worth
 from catalog.errors import ModelError, Reason
 from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_object
@@ -83,6 +84,7 @@ def describe(
         ),
         conformity=None if conformity is None else conformity.summary,
         domain=domain,
+        confidence=None if model is None else confidence_worth(config, synthetic=order.synthetic),
         epsg=run.zone.epsg,
         area=request.geometry,
         timelines=timelines_of(order, season, run.reached, now),
@@ -140,6 +142,7 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         seconds=dict(run.seconds),
         model=None if facts.model is None else facts.model.name,
         domain=None if facts.domain is None else facts.domain.verdict,
+        confidence=None if facts.confidence is None else facts.confidence.kind,
         synthetic=facts.synthetic,
         notes=facts.notes,
         status=facts.status,

@@ -155,7 +155,11 @@ class Artifacts:
             kinds = Counter(left.kind.words for left in facts.left_out)
             listed = ", ".join(f"{count} {words}" for words, count in kinds.most_common())
             self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
-        self.publish_model(delivery.scores, None if facts.model is None else facts.model.decision)
+        self.publish_model(
+            delivery.scores,
+            None if facts.model is None else facts.model.decision,
+            "" if facts.confidence is None else facts.confidence.words,
+        )
         files = {Path(file).name: Path(file) for file in delivery.files}
         if "overview.png" in files:
             report = web.address_of(files["report.html"]) if web and "report.html" in files else None
@@ -203,10 +207,10 @@ class Artifacts:
         if foreseen.left_out:
             self.table("left-out", left_out_rows(foreseen.left_out), "Found and not taken.")
 
-    def publish_model(self, scores: Sequence[Score], decision: Promotion | None) -> None:
-        """Show what a model scores, by class, and what was decided about one that was trained."""
+    def publish_model(self, scores: Sequence[Score], decision: Promotion | None, confidence: str = "") -> None:
+        """Show what a model scores, by class, what its ``confidence`` is worth, and what was decided about one that was trained."""
         if scores:
-            notes = " ".join(dict.fromkeys(score.note for score in scores if score.note))
+            notes = " ".join(dict.fromkeys(note for note in (*(score.note for score in scores), confidence) if note))
             self.table("scores", score_rows(scores), f"Agreement with labels that the model didn't learn from. {notes}")
         if decision is not None:
             made = "is in use" if decision.promoted else "is not promoted"

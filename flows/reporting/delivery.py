@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from catalog.confidence import ConfidenceKind
 from catalog.products import Order
 from catalog.scores import Score
 from catalog.storage.whole import write_json
@@ -47,6 +48,10 @@ class Delivery(Shown):
     domain: Annotated[
         Verdict | None,
         Field(description="whether the season is like those that the model learnt from; none without a model"),
+    ] = None
+    confidence: Annotated[
+        ConfidenceKind | None,
+        Field(description="whether confidence is a probability, or only relative; none without a model"),
     ] = None
     synthetic: Annotated[bool, Field(description="made of simulated products")] = False
     notes: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from shapely.geometry import shape
 
 from catalog.antimeridian import centre
 from catalog.area import area_km2
+from catalog.confidence import ConfidenceWorth
 from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
@@ -89,6 +90,9 @@ class DeliveryFacts(Frozen):
     ] = None
     domain: Annotated[
         Domain | None, Field(description="how much is like what the model learnt from; none without a model")
+    ] = None
+    confidence: Annotated[
+        ConfidenceWorth | None, Field(description="what the map's confidence is worth; none without a model")
     ] = None
     seconds: Annotated[dict[str, float], Field(description="by stage")] = {}
     created: AwareDatetime

@@ -140,6 +140,8 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         properties["cropline:conformity"] = facts.conformity.model_dump(mode="json")
     if facts.domain is not None:
         properties["cropline:domain"] = facts.domain.model_dump(mode="json")
+    if facts.confidence is not None:
+        properties["cropline:confidence"] = facts.confidence.model_dump(mode="json")
     if facts.timelines:
         properties["cropline:timelines"] = {
             name: line.model_dump(mode="json") for name, line in facts.timelines.items()
