@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from calendar import month_abbr
 from pathlib import Path
 from typing import Annotated
@@ -36,9 +37,12 @@ def draw_early(curve: EarlyCurve, path: Path, *, synthetic: bool) -> None:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     places = range(len(curve.points))
     for name, key, colour, shift in (("overall accuracy", "oa", "#2a6f4e", 7), ("mean IoU", "miou", "#7a4e9c", -14)):
-        values = [getattr(point, key) for point in curve.points]
+        # Where no pixel has clear dates enough there is nothing that agrees or doesn't.
+        values = [getattr(point, key) if point.n_pixels else math.nan for point in curve.points]
         upper.plot(places, values, "o-", color=colour, label=name)
         for place, value in zip(places, values, strict=True):
+            if math.isnan(value):
+                continue
             at = (place, value)
             upper.annotate(f"{value:.2f}", at, (0, shift), textcoords="offset points", ha="center", fontsize=8)
     upper.set(ylim=(0, 1.08), ylabel="agreement")
