@@ -102,8 +102,8 @@ def _chosen_words(choice: Choice, short: int, steps: int) -> str:
     if choice.estimate is not None and short != steps:
         words.append(f"These networks were trained for {short} steps each, the model for {steps}.")
     if len(choice.kinds) > 1:
-        reached = ", ".join(f"{entry.kind} {entry.miou:.3f}" for entry in choice.kinds)
-        words.append(f"{choice.kind} was chosen among kinds, by fields that score none of them: mean IoU {reached}.")
+        reached = ", ".join(f"{entry.kind} (mean IoU {entry.miou:.3f})" for entry in choice.kinds)
+        words.append(f"Kinds compared: {reached}; {choice.kind} was taken, chosen inside what was learnt from.")
     return " ".join(words)
 
 
