@@ -25,7 +25,8 @@ dates, its pixels (both in millions), trainings."""
 
 UNITS: dict[str, Unit] = {
     "order": "run", "extend": "written", "ingest": "written", "mask": "masked", "season": "cell_dates", "patches": "trained",
-    "model": "trained", "promote": "trained", "patch": "run", "thematic": "pixel_dates", "mosaic": "pixels", "views": "pixel_dates",
+    "model": "trained", "promote": "trained", "patch": "run", "thematic": "pixel_dates", "domain": "run", "mosaic": "pixels",
+    "views": "pixel_dates",
     "deliver": "pixels",
 }  # fmt: skip
 """Units by stage."""

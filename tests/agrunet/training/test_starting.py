@@ -24,7 +24,9 @@ from agrunet.training.head_fit import FieldPixels, choose_keep, fit_head
 from agrunet.training.settings import KINDS, FineTuning, TrainingConfig
 from agrunet.training.train import train
 
-TINY = TrainingConfig(filters=(4, 8), hidden=4, steps=40, passes=0, batch=2, crop=16, rate=1e-2, device="cpu")
+TINY = TrainingConfig(
+    filters=(4, 8), hidden=4, steps=40, passes=0, batch=2, crop=16, rate=1e-2, truncation=0, device="cpu"
+)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def test_a_quick_run_measures_every_stage(tmp_path: Path) -> None:
     (row,) = rates.rows
     assert (rates.synthetic, rates.quick, rates.archive) == (True, True, "invented fields")
     assert set(row.stages) == {
-        "order", "extend", "ingest", "mask", "season", "model", "patch", "thematic", "mosaic", "views", "deliver",
+        "order", "extend", "ingest", "mask", "season", "model", "patch", "thematic", "domain", "mosaic", "views", "deliver",
     }  # fmt: skip
     assert (row.dates, row.patches) == (6, 1)
     assert row.km2 == pytest.approx(1.28**2)
