@@ -26,10 +26,10 @@ def measurements(data: Path, scratch: Path, seeds: Sequence[int]) -> dict[str, M
     """Each measurement by its name."""
     return {
         "flanders": partial(measured.flanders, data, scratch, seeds),
-        "flanders, no labels": partial(measured.no_labels, data, "flanders", "miou", 0.65),
-        "arkansas, no labels": partial(measured.no_labels, data, "arkansas", "oa", 0.80),
-        "california, no labels": partial(measured.no_labels, data, "california", "oa", 0.70),
-        "canada, no labels": partial(measured.no_labels, data, "canada", "oa", None),
+        "flanders, no labels": partial(measured.no_labels, data, "flanders", "miou", 0.65, seeds),
+        "arkansas, no labels": partial(measured.no_labels, data, "arkansas", "oa", 0.80, seeds),
+        "california, no labels": partial(measured.no_labels, data, "california", "oa", 0.70, seeds),
+        "canada, no labels": partial(measured.no_labels, data, "canada", "oa", None, seeds),
         "arkansas, january to july": partial(measured.arkansas, data, (1, 7), seeds),
         "arkansas, whole year": partial(measured.arkansas, data, (1, 12), seeds),
         "canada, blocks of a degree": partial(measured.canada, data, seeds),

@@ -86,19 +86,25 @@ def canada(data: Path, seeds: Sequence[int]) -> Row:
     )
 
 
-def no_labels(data: Path, region: str, figure: Figure, asked: float | None) -> Row:
+def no_labels(data: Path, region: str, figure: Figure, asked: float | None, seeds: Sequence[int]) -> Row:
     """A region mapped from simulated series alone, by the fit of the land that used nothing of it."""
-    found = transfer(data, region)
+    found = [transfer(data, region, seed=seed) for seed in seeds]
     return Row(
         name=f"{region.capitalize()}, no real label",
         what=(
-            f"trees on simulated series of the place and its dates, limited to its crops; the land's fit is {found.fit!r}. The forest "
+            f"trees on simulated series of the place and its dates, limited to its crops; the land's fit is {without(region)!r}. The forest "
             "learnt from other blocks or fields of the region itself"
         ),
         figure=figure,
         asked=asked,
-        kinds={"simulated": (_run(found.simulated),), FOREST: (_run(found.real),)},
-        notes=(f"All labelled pixels: OA {found.simulated_all.oa}, mIoU {found.simulated_all.miou}.",),
+        kinds={
+            "simulated": tuple(_run(part.simulated, seed) for seed, part in zip(seeds, found, strict=True)),
+            FOREST: tuple(_run(part.real, seed) for seed, part in zip(seeds, found, strict=True)),
+        },
+        notes=tuple(
+            f"All labelled pixels, seed {seed}: OA {part.simulated_all.oa}, mIoU {part.simulated_all.miou}."
+            for seed, part in zip(seeds, found, strict=True)
+        ),
     )
 
 
@@ -135,8 +141,8 @@ def few_fields(data: Path, region: str, seeds: Sequence[int]) -> Curve:
     )
 
 
-def _run(found: TransferScores) -> Run:
-    return Run(seed=0, oa=found.oa, miou=found.miou, n_pixels=found.pixels, iou=found.iou)
+def _run(found: TransferScores, seed: int) -> Run:
+    return Run(seed=seed, oa=found.oa, miou=found.miou, n_pixels=found.pixels, iou=found.iou)
 
 
 def _region(data: Path, region: str) -> tuple[SeriesTable, set[str]]:
