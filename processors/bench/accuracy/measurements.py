@@ -92,8 +92,8 @@ def no_labels(data: Path, region: str, figure: Figure, asked: float | None, seed
     return Row(
         name=f"{region.capitalize()}, no real label",
         what=(
-            f"trees on simulated series of the place and its dates, limited to its crops; the land's fit is {without(region)!r}. The forest "
-            "learnt from other blocks or fields of the region itself"
+            f"trees on simulated series of the place and its dates, limited to its crops; the land's fit is {without(region)!r}. "
+            "The forest learnt from other blocks or fields of the region itself"
         ),
         figure=figure,
         asked=asked,
