@@ -20,13 +20,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from scipy import ndimage
 from sklearn.ensemble import RandomForestClassifier
 
@@ -38,20 +36,12 @@ from agrunet.inference import map_classes, predict
 from agrunet.metrics import Confusion, Scores, confusion_matrix, score
 from agrunet.training.settings import PRESETS, TrainingConfig
 from agrunet.training.train import train
+from processors.bench.accuracy.square import BANDS, read_square
+from processors.bench.accuracy.square import CLASSES as NAMED
 
 LOG = logging.getLogger("flanders")
 
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-CLEAR_SCL = (4, 5, 6, 7)
-CLASSES = {
-    1110: "winter wheat",
-    1200: "maize",
-    1500: "barley",
-    5100: "potato",
-    8100: "sugar beet",
-    9120: "grassland",
-}
-MERGED = {1510: 1500}
+CLASSES = {code: name for code, (name, _) in NAMED.items()}
 SIMULATED = {
     "soft winter wheat": "winter wheat",
     "corn": "maize",
@@ -84,30 +74,9 @@ class Flanders:
 
 def read(folder: Path) -> Flanders:
     """Read the archive below the folder of the real test data."""
-    values, clear, days = [], [], []
-    for item in sorted((folder / "flanders-2019" / "sentinel-2-l2a").glob("S2_*_L2A")):
-        day = date.fromisoformat(item.name.split("_")[2][:8])
-        if not date(2019, 1, 1) <= day <= date(2019, 7, 31):
-            continue
-        seen = np.isin(_band(item / "SCL.tif"), CLEAR_SCL)
-        if seen.mean() <= 0.5:
-            continue
-        values.append(np.stack([_band(item / f"{name}.tif") for name in BANDS]))
-        clear.append(seen & (values[-1] > 0).all(0))
-        days.append((day - date(2019, 1, 1)).days)
-    codes = _band(folder / "flanders-2019" / "labels" / "crop_type.tif").astype(np.int32)
-    label = np.full(codes.shape, -1, dtype=np.int16)
-    for code, name in ({code: CLASSES[MERGED.get(code, code)] for code in (*CLASSES, *MERGED)}).items():
-        label[codes == code] = list(CLASSES.values()).index(name)
-    patch = Patch(np.stack(values), np.stack(clear), np.array(days, dtype=np.int32), label)
-    return Flanders(patch, label)
-
-
-def _band(path: Path) -> npt.NDArray[np.uint16]:
-    with rasterio.open(path) as file:
-        pixels = file.read(1)
-    factor = 64 // pixels.shape[0]
-    return np.repeat(np.repeat(pixels, factor, 0), factor, 1)
+    patch = read_square(folder)
+    assert patch.label is not None
+    return Flanders(patch, patch.label)
 
 
 def forest_map(data: Flanders, learnt: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.int16]:
