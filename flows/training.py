@@ -139,8 +139,8 @@ def taken_over(checkpoint: Path, registry: Registry) -> Path | None:
 def start_of(request: MapRequest, registry: Registry) -> Path | None:
     """The checkpoint that a fine-tuned model goes on from: the one named, else one of the software, made for such images.
 
-    None where a kind is asked for that begins with nothing, or there is no such checkpoint. Raises `ModelError` where the one named is
-    none.
+    None where a kind is asked for that begins with nothing, or all are tried and there is no such checkpoint. Raises `ModelError` where
+    the one named is none, or nothing else is asked for.
     """
     if request.classifier not in ("auto", "fine-tuned"):
         return None
@@ -148,7 +148,14 @@ def start_of(request: MapRequest, registry: Registry) -> Path | None:
         return registry.named(request.start_from).folder
     shipped = registry.shipped_models()
     fitting = (entry for entry in shipped if (entry.level, tuple(entry.months)) == (request.level, request.season))
-    return next((entry.folder for entry in fitting), None)
+    found = next((entry.folder for entry in fitting), None)
+    if found is None and request.classifier == "fine-tuned":
+        first, last = request.season
+        raise ModelError(
+            f"no model that comes with the software was made for {request.level}, months {first} to {last}, so none can be fine-tuned. "
+            "Name one in `start_from`, or take another `classifier`."
+        )
+    return found
 
 
 def training_command(

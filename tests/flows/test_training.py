@@ -20,7 +20,8 @@ from catalog.season_state import SeasonState
 from catalog.storage.store import open_store
 from flows.agrunet_process import run_apart
 from flows.checks import still_open
-from flows.training import taken_over, training_command
+from flows.request import MapRequest
+from flows.training import start_of, taken_over, training_command
 
 PARENT = """
 import sys
@@ -142,3 +143,22 @@ def _wait(file: Path) -> None:
     while not file.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_fine_tuned_model_goes_on_from_what_fits(tmp_path: Path) -> None:
+    registry = Registry(open_store(str(tmp_path / "store")))
+    asked = {"area": [4.0, 50.0, 4.1, 50.1], "year": 2019}
+    shipped = start_of(MapRequest.model_validate(asked), registry)
+    assert shipped is not None
+    assert shipped.name == "simulated-18-crops"
+    assert start_of(MapRequest.model_validate(asked | {"classifier": "forest"}), registry) is None
+    other = MapRequest.model_validate(asked | {"months": [3, 9]})
+    assert start_of(other, registry) is None
+    with pytest.raises(
+        ModelError, match=r"made for L2A, months 3 to 9, so none can be fine-tuned\. Name one in `start_from`"
+    ):
+        start_of(other.model_copy(update={"classifier": "fine-tuned"}), registry)
+    named = other.model_copy(update={"classifier": "fine-tuned", "start_from": "simulated-18-crops"})
+    assert start_of(named, registry) == shipped
+    command = training_command(tmp_path, tmp_path / "c", "standard", 1, "fine-tuned", shipped)
+    assert command[-4:] == ["--kind", "fine-tuned", "--start-from", str(shipped)]
