@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agrunet.data.header import SPLITS, FolderHeader
-from agrunet.data.patches import FieldSource, LabelledSource, Patch
+from agrunet.data.patches import UNKNOWN, FieldSource, LabelledSource, Patch
 from agrunet.errors import AgrunetError
 
 Source = TypeVar("Source", bound=LabelledSource)
@@ -120,3 +120,11 @@ class PatchFold(_View[LabelledSource]):
         """Split (H, W): what a held-out patch has to learn from is held out."""
         use = SPLITS["hold-out"] if index in self._held else SPLITS["train"]
         return np.where(self.source.split(index) == SPLITS["train"], use, SPLITS["none"]).astype(np.uint8)
+
+
+class AllScored(_View[LabelledSource]):
+    """A data set all of whose labelled pixels are scored: a `LabelledSource` over another one."""
+
+    def split(self, index: int) -> npt.NDArray[np.uint8]:
+        """Split (H, W): what has a label is held out."""
+        return np.where(self.label(index) == UNKNOWN, SPLITS["none"], SPLITS["hold-out"]).astype(np.uint8)

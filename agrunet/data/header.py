@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
@@ -27,6 +28,17 @@ class LabelledField(Frozen):
     name: Annotated[str, Field(min_length=1, description="by its place on the ground")]
     label: Annotated[int, Field(ge=0, description="index of its class")]
     fold: Annotated[int | None, Field(ge=1, description="fold of an estimate by folds of fields")] = None
+
+
+FOLDS = 3
+"""Folds of an estimate: few, for each is a training."""
+
+
+def foldable(fields: Sequence[LabelledField]) -> bool:
+    """True where there are two folds or more, and each leaves two classes to learn from."""
+    folds = {field.fold for field in fields}
+    left = [{field.label for field in fields if field.fold != fold} for fold in folds]
+    return len(folds) > 1 and all(len(labels) > 1 for labels in left)
 
 
 class FolderHeader(TrainingContract):

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-FOLDS = 3
-"""Folds of an estimate: few, for each is a training."""
+from agrunet.data.header import FOLDS
 
 _CELLS = 111.32
 """Blocks of about 1 km in a degree of latitude, those of the ground that patches are held out by."""

@@ -12,21 +12,19 @@ import numpy.typing as npt
 from pyproj import CRS
 
 from agrunet.data.footprints import boxes_footprint
-from agrunet.data.header import SPLITS, FolderHeader, LabelledField
+from agrunet.data.header import FOLDS, SPLITS, FolderHeader, LabelledField, foldable
 from agrunet.data.legend import legend_of
 from agrunet.data.patches import UNKNOWN, Patch
 from agrunet.data.season import Season, season_of
-from agrunet.data.series_folds import FOLDS, deal, ground_groups
+from agrunet.data.series_folds import deal, ground_groups
 from agrunet.data.series_table import SeriesTable, read_series
 from agrunet.errors import AgrunetError
 from agrunet.files import sha256
+from agrunet.intervals import ENOUGH
 from agrunet.networks.series_shape import MAX_DATES
 
 EDGE = 64
 """Height and width of a full mosaic, and of the windows that a model that learnt from series maps, pixels; other mosaics are smaller."""
-
-FEW = 5
-"""Fields below which a class is named among those that the scores say little of."""
 
 _AROUND = 0.005
 """Degrees around a point that belong to the ground that a model learnt from."""
@@ -60,7 +58,7 @@ class SeriesSource:
             [classes.index(name) if name in classes else UNKNOWN for name in table.labels], np.int16
         )
         fields, self._field = _fields(table, self._labels)
-        kind = "grouped k-fold" if _foldable(fields) else None
+        kind = "grouped k-fold" if foldable(fields) else None
         meta = table.metadata
         self._header = FolderHeader(
             count=len(self._mosaics),
@@ -255,24 +253,17 @@ def _fields(
     return tuple(fields.values()), numbers
 
 
-def _foldable(fields: Sequence[LabelledField]) -> bool:
-    """True where there are two folds or more, and each leaves two classes to learn from."""
-    folds = {field.fold for field in fields}
-    left = [{field.label for field in fields if field.fold != fold} for fold in folds]
-    return len(folds) > 1 and all(len(labels) > 1 for labels in left)
-
-
-def _described(fields: Sequence[LabelledField], classes: Sequence[str], foldable: bool) -> str:
+def _described(fields: Sequence[LabelledField], classes: Sequence[str], estimated: bool) -> str:
     counts = np.bincount([field.label for field in fields], minlength=len(classes)).tolist()
     counted = ", ".join(f"{name} {count}" for name, count in zip(classes, counts, strict=True))
-    few = [name for name, count in zip(classes, counts, strict=True) if count < FEW]
+    few = [name for name, count in zip(classes, counts, strict=True) if count < ENOUGH]
     scored = (
         f"its scores are those of a grouped {FOLDS}-fold over blocks of ground of 1 km: each field is mapped by a model that didn't "
         "learn from it."
-        if foldable
+        if estimated
         else "too few for any score."
     )
-    rare = f" Fewer than {FEW} fields, so that their scores say next to nothing: {', '.join(few)}." if few else ""
+    rare = f" Fewer than {ENOUGH} fields, so that their scores say next to nothing: {', '.join(few)}." if few else ""
     return f"The model learnt from all {len(fields)} fields or points ({counted}); {scored}{rare}"
 
 

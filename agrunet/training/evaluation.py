@@ -62,7 +62,8 @@ class Tally:
 
     def gathered(self, ranks: Ranks) -> Tally:
         """Add up what all processes counted, in every one of them."""
-        return self.plus(part for rank, part in enumerate(ranks.gather(self)) if rank != ranks.rank)
+        first, *others = ranks.gather(self)
+        return first.plus(others)
 
     def plus(self, others: Iterable[Tally]) -> Tally:
         """Add up this tally and others of the same classes and fields."""

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -52,16 +53,15 @@ def fit(
     normalisation = training_normalisation(source, np.flatnonzero(counts).tolist())
     if isinstance(settings, ForestSettings):
         return fit_forest(source, normalisation, settings)
-    shape, seed = _shape(source.header, settings), (settings.seed, group.rank)
+    shape = _shape(source.header, settings)
     made: Iterator[tuple[Batch, Tensor]]
     if settings.kind == "pixel":
         series = gather_pixels(source, settings.pixels, settings.seed)
-        made = PixelBatches(series, settings.date_dropout, settings.day_shift, seed).batches(steps, settings.batch)
+        made = PixelBatches(series, settings.date_dropout, settings.day_shift, _seed(settings, group)).batches(
+            steps, settings.batch
+        )
     else:
-        crop = _crop_size(source, settings)
-        made = RandomCrops(
-            source, counts, crop, settings.date_dropout, seed, settings.truncation, settings.composites
-        ).batches(steps, settings.batch)
+        made = _crops(source, counts, settings, group).batches(steps, settings.batch)
     network = fresh_network(shape, settings.seed)
     _learn(network, prefetched(made, _AHEAD), steps, normalisation, settings, group, count)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
@@ -79,20 +79,28 @@ def _fit_started(
         network = fit_started(source, np.flatnonzero(counts).tolist(), begun, fine_tuning, group)
     else:
         before, fed = weights_of(network), config.model_copy(update={"cloud_input": begun.start.cloud_input})
-        crops = RandomCrops(
-            source,
-            counts,
-            _crop_size(source, config),
-            config.date_dropout,
-            (config.seed, group.rank),
-            config.truncation,
-            config.composites,
-        )
-        made = prefetched(crops.batches(steps, config.batch), _AHEAD)
+        made = prefetched(_crops(source, counts, config, group).batches(steps, config.batch), _AHEAD)
         _learn(network, made, steps, begun.start.normalisation, fed, group, count)
         averaged(network, before, fine_tuning.keep or 0.0)
     settings = config.model_dump(mode="json", exclude={"device"}) | {"steps": steps}
     return network, described(begun, network, source.header, settings)
+
+
+def _crops(source: LabelledSource, counts: npt.NDArray[np.int64], config: TrainingConfig, group: Ranks) -> RandomCrops:
+    return RandomCrops(
+        source,
+        counts,
+        _crop_size(source, config),
+        config.date_dropout,
+        _seed(config, group),
+        config.truncation,
+        config.composites,
+    )
+
+
+def _seed(config: TrainingConfig, group: Ranks) -> tuple[int, int]:
+    """What fixes the draws of this process."""
+    return config.seed, group.rank
 
 
 def _checkpoint(config: TrainingConfig) -> Path:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from agrunet.data.contract import EvidenceKind
-from agrunet.data.header import SPLITS, LabelledField
+from agrunet.data.header import SPLITS, LabelledField, foldable
 from catalog.grid import Window, inside
 from catalog.hold_out import BLOCK, held_out
 from catalog.zone import group_windows
@@ -22,7 +22,6 @@ from processors.patches.label_split import (
     Split,
     describe_estimate,
     describe_hold_out,
-    foldable,
     in_folds,
     lacking,
     split_ground,

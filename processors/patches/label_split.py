@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from agrunet.data.header import SPLITS, LabelledField
+from agrunet.data.header import FOLDS, SPLITS, LabelledField, foldable
 from catalog.grid import Window
 from catalog.hold_out import BLOCK, field_name
 
@@ -23,9 +23,6 @@ MIN_FIELD = 20
 
 ENOUGH = 5
 """Fields held out of each class that a score rests on; with fewer it is an estimate, by folds."""
-
-FOLDS = 3
-"""Folds of an estimate: few, for each is a training."""
 
 GUARD = 10
 """Pixels beside ground that is held out from which a part larger than a block teaches nothing: it is cut there, and goes on beyond."""
@@ -150,13 +147,6 @@ def in_folds(names: Sequence[str], owners: Labels16) -> tuple[LabelledField, ...
 
 def _order(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
-
-
-def foldable(fields: Sequence[LabelledField]) -> bool:
-    """True where there are two folds or more, and each leaves two classes to learn from."""
-    folds = {field.fold for field in fields}
-    left = [{field.label for field in fields if field.fold != fold} for fold in folds]
-    return len(folds) > 1 and all(len(labels) > 1 for labels in left)
 
 
 def lacking(present: Sequence[int], held: Sequence[int], learnt: Sequence[int]) -> list[int]:

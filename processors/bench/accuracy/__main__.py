@@ -33,8 +33,8 @@ def measurements(data: Path, scratch: Path, seeds: Sequence[int]) -> dict[str, M
         "arkansas, january to july": partial(measured.arkansas, data, (1, 7), seeds),
         "arkansas, whole year": partial(measured.arkansas, data, (1, 12), seeds),
         "canada, blocks of a degree": partial(measured.canada, data, seeds),
-        "few fields, arkansas": partial(measured.few_fields, data, "arkansas", seeds),
-        "few fields, california": partial(measured.few_fields, data, "california", seeds),
+        "few fields, arkansas": partial(measured.few_fields, data, scratch, "arkansas", seeds),
+        "few fields, california": partial(measured.few_fields, data, scratch, "california", seeds),
     }
 
 

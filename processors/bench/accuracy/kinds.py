@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from agrunet.calibration import calibration
 from agrunet.checkpoint.config import CheckpointConfig
-from agrunet.data.header import SPLITS, FolderHeader
-from agrunet.data.patches import UNKNOWN, FieldSource, LabelledSource, Patch
+from agrunet.data.folds import AllScored
+from agrunet.data.header import FolderHeader
+from agrunet.data.patches import FieldSource, LabelledSource
 from agrunet.inference import predict
 from agrunet.metrics import score
 from agrunet.networks.registry import Network
@@ -49,7 +47,7 @@ def across(
 
     The kind that the first region's own folds choose counts as chosen; ``choosing``: settings that it is chosen with, for a shorter time.
     """
-    target = Scored(scored)
+    target = AllScored(scored)
     with ranks("cpu") as group:
         choice = compare(learnt, choosing, _steps(learnt, choosing, group), group, StepCount(None))
         runs: dict[str, list[Run]] = {kind: [] for kind in kinds}
@@ -87,28 +85,3 @@ def _run(tally: Tally, header: FolderHeader, seed: int, seconds: float = 0.0, *,
     matrix = tally.confusion["hold-out"]
     ece = calibration(tally.reliability["hold-out"], "hold-out").ece if calibrated else None
     return run_of(score(matrix, "hold-out", header.classes), seed, ece, seconds)
-
-
-class Scored:
-    """A data set all of whose labelled pixels are scored: a `LabelledSource` over another one."""
-
-    def __init__(self, source: LabelledSource) -> None:
-        self._source = source
-
-    @property
-    def header(self) -> FolderHeader:
-        return self._source.header
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def read(self, index: int) -> Patch:
-        return self._source.read(index)
-
-    def label(self, index: int) -> npt.NDArray[np.int16]:
-        """Label (H, W)."""
-        return self._source.label(index)
-
-    def split(self, index: int) -> npt.NDArray[np.uint8]:
-        """Split (H, W): what has a label is held out."""
-        return np.where(self.label(index) == UNKNOWN, SPLITS["none"], SPLITS["hold-out"]).astype(np.uint8)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from agrunet.checkpoint.folder import save_checkpoint
+from agrunet.data.folds import AllScored
 from agrunet.data.series_rows import take_rows
 from agrunet.data.series_source import SeriesSource
 from agrunet.data.series_table import SeriesTable
@@ -19,7 +19,7 @@ from agrunet.training.settings import KINDS, Settings, TrainingConfig
 from agrunet.training.starting import FineTuning
 from catalog.registry import SHIPPED
 from processors.bench.accuracy import points, square
-from processors.bench.accuracy.kinds import Kinds, Scored, across, by_folds, mapped, with_seed
+from processors.bench.accuracy.kinds import Kinds, across, by_folds, mapped, with_seed
 from processors.bench.accuracy.rows import Curve, Figure, Row, Run
 from processors.simulation.land.fits import without
 from processors.simulation.scoring.transfer import TransferScores, transfer
@@ -108,10 +108,10 @@ def no_labels(data: Path, region: str, figure: Figure, asked: float | None, seed
     )
 
 
-def few_fields(data: Path, region: str, seeds: Sequence[int]) -> Curve:
+def few_fields(data: Path, scratch: Path, region: str, seeds: Sequence[int]) -> Curve:
     """Kinds by the number of points of each crop that they learn from, all other points mapped; the start never saw the region."""
     table, names = _region(data, region)
-    start = _start(region)
+    start = _start(region, scratch / f"start-{region}")
     kinds: dict[str, Settings] = {
         "fine-tuned": _tuned("standard", start, names),
         **SERIES_KINDS,
@@ -121,7 +121,7 @@ def few_fields(data: Path, region: str, seeds: Sequence[int]) -> Curve:
         runs: dict[str, list[float]] = {kind: [] for kind in kinds}
         for seed in seeds:
             learnt, rest = _drawn(table, count, seed)
-            source, target = SeriesSource(learnt, (1, 7)), Scored(SeriesSource(rest, (1, 7)))
+            source, target = SeriesSource(learnt, (1, 7)), AllScored(SeriesSource(rest, (1, 7)))
             with ranks("cpu") as group:
                 for kind, settings in with_seed(kinds, seed).items():
                     network, config = fit(source, settings, steps_of(source, settings, group), group, StepCount(None))
@@ -151,8 +151,8 @@ def _region(data: Path, region: str) -> tuple[SeriesTable, set[str]]:
     return points.relabelled(table, lambda label: label if label in names else None), names
 
 
-def _start(region: str) -> Path:
-    """A pixel network of simulated series of the fit that left the region out, as a checkpoint in a folder of its own."""
+def _start(region: str, path: Path) -> Path:
+    """A pixel network of simulated series of the fit that left the region out, as the checkpoint ``path``."""
     simulated = training_series(SeriesSettings(count=_START_SERIES, months=(1, 7), fit=without(region), seed=1))
     source = SeriesSource(simulated)
     settings = KINDS[PIXEL]["standard"]
@@ -161,7 +161,6 @@ def _start(region: str) -> Path:
     settings = settings.model_copy(update={"shift": 0.15, "noise": 0.05})
     with ranks("cpu") as group:
         network, config = fit(source, settings, _START_STEPS, group, StepCount(None))
-    path = Path(tempfile.mkdtemp(prefix="cropline-start-")) / "start"
     save_checkpoint(path, network, config)
     return path
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agrunet.data.header import SPLITS, LabelledField
+from agrunet.data.header import SPLITS, LabelledField, foldable
 from catalog.grid import Window
 from processors.patches.label_split import (
     GUARD,
@@ -18,7 +18,6 @@ from processors.patches.label_split import (
     connected_parts,
     describe_estimate,
     describe_hold_out,
-    foldable,
     in_folds,
     lacking,
     split_ground,

@@ -10,12 +10,13 @@ import pytest
 import torch
 from series_kit import series_table
 
+from agrunet.data.folds import AllScored
 from agrunet.data.header import SPLITS
 from agrunet.data.series_rows import take_rows
 from agrunet.data.series_source import SeriesSource
 from agrunet.training.forest import ForestSettings
 from processors.bench.accuracy import points
-from processors.bench.accuracy.kinds import CHOSEN, Scored, across, by_folds
+from processors.bench.accuracy.kinds import CHOSEN, across, by_folds
 from processors.bench.accuracy.square import write_square
 
 
@@ -45,7 +46,7 @@ def test_kinds_are_scored_by_folds_and_on_another_region() -> None:
     assert (run.seed, run.n_pixels) == (3, labelled)
     assert run.oa > 0.9
     assert run.ece is not None
-    assert set(np.unique(Scored(there).split(0))) == {SPLITS["hold-out"], SPLITS["none"]}
+    assert set(np.unique(AllScored(there).split(0))) == {SPLITS["hold-out"], SPLITS["none"]}
 
 
 def test_the_square_has_fourteen_fields_in_folds(real_data: Path, tmp_path: Path) -> None:
