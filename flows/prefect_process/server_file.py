@@ -34,6 +34,11 @@ class ProcessMark(Frozen):
         except psutil.Error:
             return False
 
+    def stop(self) -> None:
+        """End that process, and what it started, if it still runs."""
+        if self.runs():
+            processes.stop(psutil.Process(self.pid))
+
 
 class Services(Frozen):
     """Content of `<store>/prefect/server.json`: where the server answers, and which processes were started."""

@@ -39,8 +39,8 @@ from flows.settings import Settings
 PREFERRED_PORT = 4200
 START_TIMEOUT = 180.0
 
-_TAKEN = "address already in use"
-"""Words in the log of a server whose port somebody else took."""
+_TAKEN = "already in use"
+"""Words in the log of a server whose port somebody else took, before Prefect's look at it or after."""
 
 WORKER_FILE = "worker"
 """File in the store's folder `prefect`: the number of its worker."""
@@ -159,9 +159,11 @@ def _answering_server(
         if not _is_own(api):
             tell(f"waiting for the server at {services.ui}")
             try:
-                _wait(partial(_is_own, api), store, "server", server)
+                _wait(partial(_is_own, api), store, "server", server, gives_up=_TAKEN)
             except ServiceError as error:
                 taken = _TAKEN in str(error) or api.answers()  # whoever took it may not answer yet, or be gone again
+                if taken:  # without a port it may run on and never end: it waits for its own loops
+                    server.stop()
                 if last or port is not None or not taken or server.runs():
                     raise
                 tell(f"another server answers at {services.ui}")
@@ -305,12 +307,16 @@ def _free_port(wanted: int | None, before: int | None = None) -> int:
     raise ServiceError(f"port {wanted} is taken. Name another with --port, or leave it out.")
 
 
-def _wait(ready: Callable[[], bool], store: Store, name: processes.Service, mark: ProcessMark) -> None:
+def _wait(
+    ready: Callable[[], bool], store: Store, name: processes.Service, mark: ProcessMark, gives_up: str | None = None
+) -> None:
+    """Wait for a service. Raises `ServiceError` where it ends, takes too long, or has these words in the end of its log."""
     deadline = time.monotonic() + START_TIMEOUT
+    log = processes.log_of(store, name)
     while not ready():
-        if not mark.runs() or time.monotonic() > deadline:
-            log = processes.log_of(store, name)
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:] if log.is_file() else []
+        ended = not mark.runs() or time.monotonic() > deadline
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:] if log.is_file() else []
+        if ended or (gives_up and gives_up in "\n".join(lines)):
             raise ServiceError("\n".join([f"the {name} did not start; the end of {log} says:", *lines]))
         time.sleep(0.25)
 

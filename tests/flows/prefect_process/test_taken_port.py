@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +78,19 @@ def test_whoever_took_the_port_need_not_answer(tmp_path: Path) -> None:
     silent = Services(api="http://127.0.0.1:9/api", ui="http://127.0.0.1:9")
     with _server_of("cropline:own") as own:
         assert _start(store, None, [(silent, ENDED), (own, runs)], told) == own
+
+
+def test_a_server_without_a_port_that_never_ends_is_stopped(tmp_path: Path) -> None:
+    """As one whose loops wait for PostgreSQL and Redis: it has said that the port is taken, and runs on."""
+    store, runs = Store(tmp_path), ProcessMark.of(psutil.Process())
+    store.prefect.mkdir()
+    (store.prefect / "server.log").write_text("Port 4200 is already in use. Please specify a different port\n")
+    hangs = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    silent = Services(api="http://127.0.0.1:9/api", ui="http://127.0.0.1:9")
+    with hangs, _server_of("cropline:own") as own:
+        mark = ProcessMark.of(psutil.Process(hangs.pid))
+        assert _start(store, None, [(silent, mark), (own, runs)], []) == own
+        assert not mark.runs()
 
 
 @pytest.mark.parametrize(
