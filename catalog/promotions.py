@@ -42,6 +42,8 @@ class Decision(StrEnum):
     """The model in use can't be read any more."""
     ALWAYS = "always"
     """The training asked for it."""
+    NAMED = "named only"
+    """It was made for one request, which names it."""
     USER = "user"
     ROLLED_BACK = "rolled back"
 

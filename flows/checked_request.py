@@ -27,7 +27,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.zone import Zone
 from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
 from flows.credentials import load_credentials
-from flows.request import MODEL_PROCESSOR, TRAINING_PARAMETERS, MapRequest
+from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, TRAINING_PARAMETERS, MapRequest
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
@@ -261,6 +261,8 @@ def _check_crops(request: MapRequest, settings: Settings, failed: set[str]) -> N
 
     if request.processor in processor_names() and not getattr(load_processor(request.processor), "names_crops", False):
         raise RequestError(f"crops: {request.processor} names no crops. Drop them, or ask for {MODEL_PROCESSOR}.")
+    if request.model == SIMULATED_HERE:
+        return  # they are looked at with the model
     if request.model is not None:
         weights_of(Registry(settings.open_store(create=False)).named(request.model).legend, request.crop_weights)
     elif request.labels is not None and request.legend is not None:
@@ -351,7 +353,12 @@ def _check_file(name: str, path: str) -> None:
 
 
 def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> None:
-    if request.model is not None and not failed & {"level", "months"}:
+    if request.model == SIMULATED_HERE:
+        if not failed & {"level", "crops", "processor"}:
+            from flows.simulated_model import check_simulated  # imports the simulated land
+
+            check_simulated(request)
+    elif request.model is not None and not failed & {"level", "months"}:
         check_model(request.model, request.level, request.season, settings.open_store(create=False))
 
 

@@ -142,7 +142,7 @@ def crop_map(
         crop_mask_layer: Layer of the crop mask's file, where it holds several with polygons.
         parcels: Vector file of parcels: the delivery says the crop of each; by default those of the map.
         parcels_layer: Layer of the parcels' file, where it holds several with polygons.
-        model: Name of a model of this installation or folder of a checkpoint; by default the best that fits.
+        model: Model of this installation, folder of a checkpoint, or simulated-here, made without labels; by default the best.
         output: Folder of the delivery; by default `deliveries/PROCESSOR-YEAR-HASH` of the request.
         replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.

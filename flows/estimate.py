@@ -18,7 +18,7 @@ from flows.checks import nearest_there
 from flows.credentials import load_credentials
 from flows.rates import benchmark, recorded, runs_behind, seconds_for
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
-from flows.request import Limits, MapRequest
+from flows.request import SIMULATED_HERE, Limits, MapRequest
 from flows.settings import Settings
 from flows.stages import choose_model, order_of
 from processors.ingest.foresight import Reading, foresee
@@ -109,6 +109,8 @@ def _trains(request: MapRequest, store: Store, order: Order, zone: Zone) -> bool
     """Whether a model has to be trained first. Raises `ModelError` where none fits and there are no labels to learn from."""
     if not load_processor(request.processor).needs_model:
         return False
+    if request.model == SIMULATED_HERE:
+        return False  # a minute, however large the area
     try:
         choose_model(request, store, zone, LEVEL_BANDS[request.level], order.synthetic)
     except ModelError:

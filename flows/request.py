@@ -44,6 +44,9 @@ TRAINING_PARAMETERS = (
 RUN_PARAMETERS = ("dry_run",)
 """Parameters of the flow `crop-map` that are no part of a request: they say what is done with it."""
 
+SIMULATED_HERE = "simulated-here"
+"""What a request names as its model for one to be made of series that are simulated at its place and on its dates."""
+
 MODEL_PROCESSOR = "crop-map"
 """The processor that labels train a model for."""
 
@@ -131,7 +134,7 @@ class MapRequest(Frozen):
     model: Annotated[
         Text | None,
         Field(
-            description="Name of a model of this installation or folder of a checkpoint; by default the best that fits."
+            description="Model of this installation, folder of a checkpoint, or simulated-here, made without labels; by default the best."
         ),
     ] = None
     output: Annotated[

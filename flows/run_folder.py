@@ -70,6 +70,10 @@ class RunFolder:
         """Record of what was delivered last and what that was made from, after the stage deliver; `reprocess` reads it."""
         return self.path / "delivered.json"
 
+    def simulated_model(self, digest: str) -> Path:
+        """Name of the model that was simulated for the request on certain dates."""
+        return self.path / f"simulated-{digest}.txt"
+
     def training(self, digest: str) -> TrainingFolder:
         """Folder of a training on certain products; it goes when the model is in the store."""
         return TrainingFolder(self.path / "training" / digest)

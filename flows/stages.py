@@ -26,10 +26,11 @@ from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.credentials import load_credentials
 from flows.reporting.progress import counted
-from flows.request import MapRequest
+from flows.request import SIMULATED_HERE, MapRequest
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.settings import Settings
+from flows.simulated_model import simulated_model
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.training import train_model
 from processors.conformity.declarations import read_declarations
@@ -179,13 +180,15 @@ def season(run: Run, order: Order, unusable: Sequence[LeftOut], over: Area | Non
 
 
 def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The checkpoint that the processor gets: the one in use that fits, else one trained from the request's labels.
+    """The checkpoint that the processor gets: the one in use that fits, else one trained from the request's labels, or one simulated.
 
     One that was trained and isn't promoted leaves the request to the model in use. None where the processor needs none. Raises
     `ModelError`.
     """
     if not load_processor(run.request.processor).needs_model:
         return None
+    if run.request.model == SIMULATED_HERE:
+        return simulated_model(run, season)
     fitting = fitting_model(run, order, season)
     if fitting is not None:
         return fitting

@@ -65,14 +65,6 @@ class CheckpointConfig(TrainingContract):
         tuple[KindScores, ...],
         Field(description="the kinds that were compared, this model's among them", exclude_if=lambda kinds: not kinds),
     ] = ()
-    measured: Annotated[
-        str,
-        Field(
-            description="what it reached on real fields that it never saw, in one sentence",
-            exclude_if=lambda measured: not measured,
-        ),
-    ] = ""
-
     early: Annotated[
         EarlyCurve | None,
         Field(

@@ -50,6 +50,13 @@ class TrainingContract(SeriesContract):
         dict[str, Any] | None, Field(description="GeoJSON geometry of the patches, longitude and latitude")
     ] = None
     hold_out: Annotated[str, Field(description="how the scored pixels were chosen, in one sentence")] = ""
+    measured: Annotated[
+        str,
+        Field(
+            description="what such a model reached on real fields that it never saw, in one sentence",
+            exclude_if=lambda measured: not measured,
+        ),
+    ] = ""
     evidence: Annotated[
         EvidenceKind | None,
         Field(

@@ -72,6 +72,7 @@ class SeriesSource:
             baselines=meta.baselines,
             atmospheric_processor=meta.atmospheric_processor,
             synthetic=meta.synthetic,
+            measured=meta.measured,
             years=tuple(np.unique(table.year).tolist()),
             months=whole if months is None else months,
             min_clear=meta.min_clear,
@@ -112,6 +113,10 @@ class SeriesSource:
             values[at, :, place] = self._values[positions]
             clear[at, place] = self._clear[positions]
         return Patch(values.reshape(T, C, H, W), clear.reshape(T, H, W), days, self.label(index))
+
+    def rows(self, index: int) -> npt.NDArray[np.int64]:
+        """Rows of the table that a mosaic holds, in the order of its pixels."""
+        return self._mosaics[index]
 
     def label(self, index: int) -> npt.NDArray[np.int16]:
         """Label (H, W), index of the class or -1."""

@@ -54,6 +54,9 @@ class SeriesMetadata(BaseModel):
     atmospheric_processor: str = "unknown"
     synthetic: Annotated[bool, Field(description="simulated images")] = False
     source: Annotated[str, Field(description="where the series come from")] = "unknown"
+    measured: Annotated[
+        str, Field(description="what models that learnt from such series reached on real fields, in one sentence")
+    ] = ""
     legend: Annotated[list[dict[str, Any]], Field(description="entries of the labels; carried, not interpreted")] = []
 
 

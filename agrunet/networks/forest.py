@@ -20,6 +20,18 @@ _LEAST = 1e-7
 """Probability below which a class is as good as impossible; its logarithm is finite."""
 
 
+_HARDLY = 10.0
+"""Sum of stored integers that keeps the normalised difference of two black bands at zero."""
+
+
+class Differences(Frozen):
+    """Normalised differences of reflectance, (a - b) / (a + b), that trees look at beside the bands: they change little with the light."""
+
+    pairs: Annotated[tuple[tuple[int, int], ...], Field(min_length=1, description="positions of the bands a and b")]
+    mean: Annotated[tuple[float, ...], Field(description="of each band, taken off in the inputs")]
+    std: Annotated[tuple[float, ...], Field(description="that each band is divided by there")]
+
+
 class ForestConfig(Frozen):
     """Shape of a forest. It is grown by `agrunet.training.forest`; a fresh one says the same of everything."""
 
@@ -32,6 +44,10 @@ class ForestConfig(Frozen):
     ]
     trees: Annotated[int, Field(ge=1, description="whose probabilities are averaged")]
     nodes: Annotated[int, Field(ge=1, description="of all trees together, leaves included")]
+    differences: Annotated[
+        Differences | None,
+        Field(description="looked at on each day, after its bands", exclude_if=lambda differences: differences is None),
+    ] = None
 
     @property
     def divisor(self) -> int:
@@ -42,8 +58,9 @@ class ForestConfig(Frozen):
 class Forest(nn.Module):
     """A random forest (Breiman, 2001): the mean over its trees of the class frequencies in the leaf that a series falls into.
 
-    Node ``n`` asks whether feature ``feature[n]`` (day of the grid x bands + band) is at most ``threshold[n]``: if so, node ``below[n]``
-    comes next, else the one after that. A leaf leads to itself whatever the value. Nothing is learnt by gradients.
+    Node ``n`` asks whether feature ``feature[n]`` (day of the grid x columns + column, the bands and then the differences) is at most
+    ``threshold[n]``: if so, node ``below[n]`` comes next, else the one after that. A leaf leads to itself whatever the value. Nothing is
+    learnt by gradients.
     """
 
     roots: Tensor
@@ -76,12 +93,12 @@ class Forest(nn.Module):
         with torch.autocast(
             values.device.type, enabled=False
         ):  # a rounded value may fall on the other side of a threshold
-            series = at_days(values.float(), valid, days, grid)
+            series = with_differences(at_days(values.float(), valid, days, grid), self.config.differences)
         features = series.permute(0, 3, 4, 1, 2).reshape(B * H * W, -1)
         return self.probabilities(features).clamp(min=_LEAST).log().view(B, H, W, -1).permute(0, 3, 1, 2)
 
     def probabilities(self, features: Tensor) -> Tensor:
-        """Class probabilities (N, K) of ``features`` (N, days of the grid x bands), float32."""
+        """Class probabilities (N, K) of ``features`` (N, days of the grid x columns), float32."""
         size = max(1, _WALKS // self.config.trees)
         leaf = self.below == torch.arange(len(self.below), device=self.below.device)
         number = (leaf.cumsum(0, dtype=torch.int32) - 1).clamp(min=0)
@@ -105,3 +122,13 @@ class Forest(nn.Module):
     def for_inference(self) -> Forest:
         """A copy in evaluation mode; there is nothing to fold."""
         return for_inference(self)
+
+
+def with_differences(series: Tensor, differences: Differences | None) -> Tensor:
+    """Append to the bands of ``series`` (B, G, C, H, W), normalised, their differences: (B, G, C + pairs, H, W)."""
+    if differences is None:
+        return series
+    mean, std = (series.new_tensor(part).view(-1, 1, 1) for part in (differences.mean, differences.std))
+    stored = (series * std + mean).clamp(min=0)
+    one, other = (stored[:, :, list(side)] for side in zip(*differences.pairs, strict=True))
+    return torch.cat([series, (one - other) / (one + other + _HARDLY)], dim=2)

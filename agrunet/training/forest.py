@@ -18,11 +18,11 @@ from agrunet.data.pixel_series import PixelSeries, gather_pixels
 from agrunet.data.season import first_season
 from agrunet.errors import AgrunetError
 from agrunet.networks.day_grid import at_days
-from agrunet.networks.forest import Forest, ForestConfig
+from agrunet.networks.forest import Differences, Forest, ForestConfig, with_differences
 from agrunet.settings import Frozen
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 _ROWS = 1024
 """Series that are interpolated at once."""
@@ -38,7 +38,21 @@ class ForestSettings(Frozen):
     step: Annotated[int, Field(ge=1, description="days between those that trees look at")] = 10
     pixels: Annotated[int, Field(ge=1, description="training pixels at most")] = 20_000
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    differences: Annotated[
+        bool, Field(description="look at normalised differences, too", exclude_if=lambda differences: not differences)
+    ] = False
+    thresholds: Annotated[
+        Literal["best", "random"],
+        Field(
+            description="of each question the best one, or the best of random ones: extremely randomised trees (Geurts et al., 2006)",
+            exclude_if=lambda thresholds: thresholds == "best",
+        ),
+    ] = "best"
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+PAIRS = (("B08", "B04"), ("B08", "B11"), ("B11", "B12"), ("B07", "B05"), ("B03", "B04"), ("B02", "B03"))
+"""Bands whose normalised differences tell crops apart: vegetation, moisture, residues, the red edge, greenness, and blue against green."""
 
 
 def fit_forest(
@@ -50,8 +64,9 @@ def fit_forest(
     """
     series = gather_pixels(source, settings.pixels, settings.seed)
     grid = season_grid(source.header, settings.step)
-    grown = _grown(features_of(series, normalisation, grid), series.label, settings)
-    forest = forest_of(grown, len(source.header.bands), len(source.header.classes), grid)
+    differences = differences_of(source.header.bands, normalisation) if settings.differences else None
+    grown = _grown(features_of(series, normalisation, grid, differences), series.label, settings)
+    forest = forest_of(grown, len(source.header.bands), len(source.header.classes), grid, differences)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"learnt_pixels": len(series)}
     return forest, describe(source.header, forest.config, normalisation, "interpolate", facts)
 
@@ -62,27 +77,36 @@ def season_grid(header: FolderHeader, step: int) -> tuple[int, ...]:
     return tuple(range(step // 2, (season.end - season.start).days, step))
 
 
-def features_of(series: PixelSeries, normalisation: Normalisation, grid: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Features (N, days of the grid x bands) as the forest makes them of what it is fed."""
+def differences_of(bands: Sequence[str], normalisation: Normalisation) -> Differences | None:
+    """Those of `PAIRS` that the bands allow; None where there is none."""
+    pairs = tuple((bands.index(one), bands.index(other)) for one, other in PAIRS if {one, other} <= set(bands))
+    return Differences(pairs=pairs, mean=normalisation.mean, std=normalisation.std) if pairs else None
+
+
+def features_of(
+    series: PixelSeries, normalisation: Normalisation, grid: Sequence[int], differences: Differences | None = None
+) -> npt.NDArray[np.float32]:
+    """Features (N, days of the grid x columns) as the forest makes them of what it is fed."""
     days = torch.tensor(grid)
     parts = []
     for rows in np.array_split(np.arange(len(series)), -(-len(series) // _ROWS)):
         batch = series.batch(rows)
         values = prepare(batch, normalisation, "interpolate")
-        parts.append(at_days(values, batch.valid, batch.days, days).flatten(1).numpy())
+        parts.append(with_differences(at_days(values, batch.valid, batch.days, days), differences).flatten(1).numpy())
     return np.concatenate(parts)
 
 
 def _grown(
     features: npt.NDArray[np.float32], label: npt.NDArray[np.int16], settings: ForestSettings
-) -> RandomForestClassifier:
+) -> RandomForestClassifier | ExtraTreesClassifier:
     try:
-        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
     except ModuleNotFoundError as error:
         raise AgrunetError(
             "scikit-learn isn't installed, and forests are grown by it. Install the extra `forest`: pip install 'cropline[forest]'."
         ) from error
-    forest = RandomForestClassifier(
+    grower = RandomForestClassifier if settings.thresholds == "best" else ExtraTreesClassifier
+    forest = grower(
         settings.trees,
         min_samples_leaf=settings.least_leaf,
         class_weight="balanced" if settings.balanced else None,
@@ -92,11 +116,24 @@ def _grown(
     return forest.fit(features, label)
 
 
-def forest_of(grown: RandomForestClassifier, bands: int, classes: int, grid: tuple[int, ...]) -> Forest:
+def forest_of(
+    grown: RandomForestClassifier | ExtraTreesClassifier,
+    bands: int,
+    classes: int,
+    grid: tuple[int, ...],
+    differences: Differences | None = None,
+) -> Forest:
     """Lay out a fitted forest of scikit-learn as a network with the same probabilities; classes that it never saw have none."""
     trees = [_laid_out(estimator.tree_, grown.classes_, classes) for estimator in grown.estimators_]
     starts = np.cumsum([0, *(len(tree["below"]) for tree in trees)])
-    config = ForestConfig(bands=bands, classes=classes, grid=grid, trees=len(trees), nodes=int(starts[-1]))
+    config = ForestConfig(
+        bands=bands,
+        classes=classes,
+        grid=grid,
+        trees=len(trees),
+        nodes=int(starts[-1]),
+        differences=differences,
+    )
     for tree, start in zip(trees, starts.tolist()[:-1], strict=True):
         tree["below"] += start
     weights = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]} | {"roots": starts[:-1]}

@@ -101,7 +101,7 @@ def simulate(
     gaps: float = 0.1,
     residuals: Residuals | None = None,
 ) -> SimulatedSeries:
-    """Series of so many fields of each place, on the same days of the year.
+    """Series of so many fields of each place, on the same days of the year; those before it are 0 and less.
 
     ``share``: weights by code of the crop. ``window``: days that a composite is made of, 0 for single dates. ``gaps``: largest share of
     pixels and dates without a clear look, drawn by place.
@@ -204,7 +204,7 @@ def _seen_on(random: np.random.Generator, series: Weather, year: int, day: int, 
     candidates = []
     for _ in range(3 if window else 1):
         drawn = day + round(window * random.uniform(-0.4, 0.4))
-        when = date(year, 1, 1) + timedelta(days=min(max(drawn, 1), 365) - 1)
+        when = date(year, 1, 1) + timedelta(days=min(max(drawn, min(day, 1)), 365) - 1)
         if south:
             when = date(year, 1, 1) + timedelta(days=(when.timetuple().tm_yday + 182) % 365)
         candidates.append(when)

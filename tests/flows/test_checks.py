@@ -83,6 +83,8 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path, dirs_exist_ok=True))
 
 
+SIMULATED = {"model": "simulated-here", "processor": "crop-map"}
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a damaged file of labels": ({"labels": "damaged.tif"}, r"labels .*damaged.tif: can't be read, it may be damaged"),
     "no file of labels": ({"labels": "none.tif"}, r"labels: no file .*none.tif"),
@@ -105,6 +107,17 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "output that is the base folder": ({"output": "."}, r"output: .* is the folder that paths start from"),
     "output above the base folder": ({"output": ".."}, r"output: .* is the folder that paths start from, or holds it"),
     "an empty output": ({"output": ""}, r"output: string should have at least 1 character"),
+    "a simulated model without crops": (SIMULATED, "crops: missing. A model is simulated for the crops"),
+    "one of a single crop": (SIMULATED | {"crops": ["corn"]}, "crops: corn alone leaves nothing to tell apart"),
+    "one of a crop that isn't simulated": (
+        SIMULATED | {"crops": ["corn", "vanilla"]},
+        "crops: the model names no 'vanilla'. It has meadow",
+    ),
+    "one for L1C": (SIMULATED | {"crops": ["corn", "meadow"], "level": "L1C"}, "model: simulated-here .* takes L2A, not L1C"),
+    "one of another processor": (
+        {"model": "simulated-here"},
+        "model: simulated-here is for crop-map, not for vegetation",
+    ),
     "an empty model": ({"model": ""}, r"model: string should have at least 1 character"),
 }  # fmt: skip
 

@@ -207,3 +207,55 @@ def test_ndvi_of_the_square_is_what_it_was(
         pytest.fail(f"{GOLDEN} was written anew; look at it and run again")
     for month, golden in zip(found, json.loads(GOLDEN.read_text()), strict=True):
         assert month == pytest.approx(golden, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def without_labels(
+    told: dict[str, Any],
+    request_of: dict[str, Any],
+    folder: Path,
+    run_command: Any,
+    environment_of: Callable[..., dict[str, str]],
+) -> dict[str, Any]:
+    """The same square, as if nobody knew what grows on its fields; its pixels are there."""
+    known = ("labels", "legend", "training")
+    request = {name: value for name, value in request_of.items() if name not in known}
+    crops = ["soft winter wheat", "corn", "winter barley", "potatoes", "beet", "meadow"]
+    request |= {"model": "simulated-here", "crops": crops, "output": "simulated"}
+    (folder / "simulated.json").write_text(json.dumps(request))
+    answers = []
+    for _ in range(2):
+        done = run_command(
+            "cropline", "run", "simulated.json", "--json", cwd=folder, env=environment_of(folder / "store"), timeout=540
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout.splitlines()[-1]))
+    assert answers[0]["model"] == answers[1]["model"], "made once"
+    return dict(answers[1])
+
+
+def test_without_labels_a_model_is_simulated_for_the_place(
+    without_labels: dict[str, Any], folder: Path, request_of: dict[str, Any]
+) -> None:
+    with rasterio.open(folder / "simulated" / "crop_map.tif") as file, rasterio.open(request_of["labels"]) as labels:
+        codes = labels.read(1)
+        made = file.read(1, window=file.window(*labels.bounds).round_lengths().round_offsets())
+    meant = {"winter wheat": 2, "maize": 3, "barley": 4, "potato": 13, "sugar beet": 9, "grassland": 1}
+    wanted = np.zeros(codes.shape, np.uint8)
+    for entry in read_legend(Path(request_of["legend"])).classes:
+        wanted[np.isin(codes, entry.source_codes)] = meant[entry.name]
+    known = (wanted > 0) & (made != 255)
+    assert known.sum() > 3000
+    assert (made == wanted)[known].mean() > 1387 / 3725 + 0.15, "far more than all of it as grassland"
+
+
+def test_what_no_real_field_is_behind_says_so_first(without_labels: dict[str, Any], folder: Path) -> None:
+    item = json.loads((folder / "simulated" / "item.json").read_text())
+    for text in (item["properties"]["description"], (folder / "simulated" / "areas.csv").read_text()):
+        assert (
+            "The model learnt from simulated land alone and saw no real field. Models made so for other places" in text
+        )
+    lines = (folder / "store" / "models" / "promotions.jsonl").read_text().splitlines()
+    decisions = {entry["model"]: entry["decision"] for entry in map(json.loads, lines)}
+    assert sorted(decisions.values()) == ["first", "named only"]
+    assert decisions[without_labels["model"]] == "named only"

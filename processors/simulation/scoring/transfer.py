@@ -1,10 +1,10 @@
-"""How a classifier does on real fields that learnt from simulated series alone: the judge of the simulated land.
+"""How a model does on real fields that learnt from simulated series alone: the judge of the simulated land, and of such models.
 
 ``python -m processors.simulation.scoring.transfer FOLDER [--json FILE] [--region NAME] [--fit NAME]``. Each region of `regions.REGIONS`
-is scored with the fit of the land that left the region out, the choice limited to the crops that grow there. What is known of the
-region beside its crops is where it lies, on which days it was seen and where its series have gaps. The classifier, two ensembles of
-extremely randomised trees (Geurts et al., 2006) on reflectance and on normalised differences, their probabilities averaged, was fixed
-before. Beside it stands the same classifier trained on the region itself, other blocks or other fields than those it is tested on.
+is mapped by the model that a request gets which names `simulated-here` (`place_series`), made with the fit of the land that left the
+region out and limited to the crops that grow there. What is known of the region beside its crops is where it lies, on which days it was
+seen and how much of it was clear. Beside it stands the same kind of model trained on the region itself, other blocks or other fields than
+those it is tested on.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from catalog.products import CROP_BANDS
-from processors.simulation.land.fits import fitted_crops, without
+from agrunet.data.series_rows import take_rows
+from agrunet.data.series_source import SeriesSource
+from agrunet.data.series_table import SeriesMetadata, SeriesTable
+from agrunet.inference import predict
+from agrunet.training.distributed import ranks
+from agrunet.training.fitting import StepCount, fit
+from agrunet.training.forest import ForestSettings
+from catalog.legend import LegendClass
+from processors.simulation.land.fits import without
+from processors.simulation.place_series import FOREST, Sight, place_series
 from processors.simulation.scoring.regions import REGIONS, RealSeries, Region, read_region
-from processors.simulation.series import Place, simulate
 
-Floats = npt.NDArray[np.float32]
-
-PLACES, FIELDS = 150, 50
-TREES, LEAF, FOLDS = 200, 3, 5
-_PAIRS = (("B08", "B04"), ("B08", "B11"), ("B11", "B12"), ("B07", "B05"), ("B03", "B04"), ("B02", "B03"))
-"""Pairs of bands whose normalised difference is a feature."""
+FOLDS = 5
+YEAR = 2019
+"""Year that series are put into: days of the year are all that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +60,20 @@ class Transfer:
     """As `simulated`, over all labelled pixels and not those of larger fields alone."""
 
 
-def transfer(
-    folder: Path, name: str, fit: str | None = None, places: int = PLACES, fields: int = FIELDS, seed: int = 0
-) -> Transfer:
+def transfer(folder: Path, name: str, fit: str | None = None, seed: int = 0) -> Transfer:
     """Scores of one region; the fit that left it out unless another one is named. Raises what reading the region raises."""
     region, real = REGIONS[name], read_region(folder, name)
     chosen = fit or without(name)
-    values, label = learnt_from(region, real, chosen, places, fields, seed)
-    features = _features(real.values, real.bands)
-    by_simulation = _predict(_features(values, real.bands), label, features, seed)
+    table = _table(region, real)
+    simulated = place_series(_sight(real, region), _crops(region), chosen, seed)
+    by_simulation = _mapped(simulated, table, seed)
     by_real = np.full(len(real.label), -1)
     turns = np.arange(real.group.max() + 1)
     fold = np.random.default_rng(seed).permutation(turns)[real.group] % FOLDS
     for held in range(FOLDS):
         out, rest = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
         if len(out) and len(rest):
-            by_real[out] = _predict(
-                [part[rest] for part in features], real.label[rest], [part[out] for part in features], seed
-            )
+            by_real[out] = _mapped(take_rows(table, rest), take_rows(table, out), seed)
     classes = tuple(region.classes)
 
     def scored(mapped: npt.NDArray[np.int64], of: npt.NDArray[np.bool_]) -> TransferScores:
@@ -88,65 +89,58 @@ def transfer(
     )
 
 
-def learnt_from(
-    region: Region, real: RealSeries, fit: str, places: int, fields: int, seed: int
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-    """Simulated series (N, T, C) on the region's days, with its gaps, and their classes (N,). Uses no label of the region."""
-    random = np.random.default_rng([seed, 0x7F])
-    at = random.integers(0, len(real.label), places)
-    share = {code: 1 / len(kind.codes) for kind in region.classes.values() for code in kind.codes}
-    made = simulate(
-        [
-            Place(float(real.longitude[row]), float(real.latitude[row]), 1000 * seed + turn)
-            for turn, row in enumerate(at)
-        ],
-        share,
-        fields,
-        [int(day) for day in real.days],
-        crops=fitted_crops(fit),
-        window=region.window,
-        gaps=0.0,
+def _crops(region: Region) -> tuple[LegendClass, ...]:
+    return tuple(
+        LegendClass(value=number + 1, name=name, colour="#808080", source_codes=kind.codes)
+        for number, (name, kind) in enumerate(region.classes.items())
     )
-    values = made.values[:, :, [CROP_BANDS.index(band) for band in real.bands]]
-    seen = np.asarray((real.values > 0).all(axis=2))[random.integers(0, len(real.label), len(values))]
-    class_of = {code: number for number, kind in enumerate(region.classes.values()) for code in kind.codes}
-    return np.where(seen[..., None], values, 0), np.array([class_of[int(code)] for code in made.crop])
 
 
-def _features(values: npt.NDArray[np.uint16], bands: tuple[str, ...]) -> list[Floats]:
-    """Reflectance with differences, and differences alone, (N, K) each."""
-    seen = _without_gaps(values) * np.float32(1e-4)
-    pairs = [(seen[..., bands.index(one)], seen[..., bands.index(other)]) for one, other in _PAIRS]
-    differences = np.stack([(one - other) / (one + other + 1e-3) for one, other in pairs], axis=-1)
-    flat = differences.reshape(len(seen), -1)
-    return [np.concatenate([seen.reshape(len(seen), -1), flat], axis=1), flat]
+def _sight(real: RealSeries, region: Region) -> Sight:
+    """What is known of a region without its labels."""
+    return Sight(
+        points=np.stack([real.longitude, real.latitude], axis=1),
+        year=YEAR,
+        months=_months(real.days),
+        days=[int(day) for day in real.days],
+        clear=(real.values > 0).all(axis=2).mean(axis=0).tolist(),
+        bands=real.bands,
+        window=region.window,
+    )
 
 
-def _without_gaps(values: npt.NDArray[np.uint16]) -> Floats:
-    """(N, T, C) with gaps filled between the dates on either side, by the number of dates."""
-    clear = (values > 0).all(axis=2)
-    count = values.shape[1]
-    position = np.arange(count)
-    before = np.maximum.accumulate(np.where(clear, position, -1), axis=1)
-    after = np.minimum.accumulate(np.where(clear, position, count)[:, ::-1], axis=1)[:, ::-1]
-    left, right = np.where(before < 0, after, before), np.where(after == count, before, after)
-    left, right = np.clip(left, 0, count - 1), np.clip(right, 0, count - 1)
-    way = (position - left) / np.maximum(right - left, 1)
-    row = np.arange(len(values))[:, None]
-    start, end = (values[row, part].astype(np.float32) for part in (left, right))
-    return np.asarray(start + np.clip(way, 0, 1)[..., None].astype(np.float32) * (end - start))
+def _table(region: Region, real: RealSeries) -> SeriesTable:
+    """The region's series, each with its class."""
+    count, dates, bands = real.values.shape
+    names = tuple(region.classes)
+    return SeriesTable(
+        ids=tuple(str(row) for row in range(count)), lon=real.longitude, lat=real.latitude, year=np.full(count, YEAR),
+        labels=tuple(names[label] for label in real.label), bands=real.bands, offsets=np.arange(count + 1) * dates,
+        days=np.tile(real.days.astype(np.int16), count), values=real.values.reshape(-1, bands),
+        metadata=SeriesMetadata(
+            months=_months(real.days), legend=[crop.model_dump(mode="json") for crop in _crops(region)]
+        ),
+    )  # fmt: skip
 
 
-def _predict(
-    learnt: list[Floats], label: npt.NDArray[np.int64], asked: list[Floats], seed: int
-) -> npt.NDArray[np.int64]:
-    from sklearn.ensemble import ExtraTreesClassifier
+def _months(days: npt.NDArray[np.int64]) -> tuple[int, int]:
+    first, last = (date(YEAR, 1, 1) + timedelta(days=int(day) - 1) for day in (days[0], min(days[-1], 365)))
+    return first.month, last.month
 
-    total = 0.0
-    for known, wanted in zip(learnt, asked, strict=True):
-        trees = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed)
-        total = total + trees.fit(known, label).predict_proba(wanted)
-    chosen: npt.NDArray[np.int64] = trees.classes_[np.asarray(total).argmax(axis=1)]
+
+def _mapped(learnt: SeriesTable, asked: SeriesTable, seed: int) -> npt.NDArray[np.int64]:
+    """Class (N,) of each row of a table, by its position in the legend, from a forest that learnt from another table."""
+    source, target = SeriesSource(learnt), SeriesSource(asked)
+    with ranks("cpu") as group:
+        settings = ForestSettings.model_validate({**FOREST, "seed": seed})
+        network, config = fit(source, settings, 1, group, StepCount(None))
+    order = [entry["name"] for entry in asked.metadata.legend]
+    position = np.array([order.index(name) for name in config.classes])
+    chosen: npt.NDArray[np.int64] = np.full(len(asked), -1, np.int64)
+    for index, probabilities in predict(network, config, target, range(len(target))):
+        rows = target.rows(index)
+        best = position[np.nan_to_num(probabilities).argmax(axis=0).reshape(-1)]
+        chosen[rows] = best[: len(rows)]
     return chosen
 
 

@@ -13,14 +13,15 @@ from sklearn.ensemble import RandomForestClassifier
 
 from agrunet.checkpoint.folder import load_checkpoint
 from agrunet.data.folder import PatchFolder
-from agrunet.data.inputs import interpolate
+from agrunet.data.inputs import Normalisation, interpolate
+from agrunet.data.series_source import SeriesSource
 from agrunet.data.series_table import write_series
 from agrunet.errors import AgrunetError
 from agrunet.evidence import load_evidence
 from agrunet.inference import predict
 from agrunet.networks.day_grid import at_days
-from agrunet.networks.forest import Forest, ForestConfig
-from agrunet.training.forest import ForestSettings, forest_of
+from agrunet.networks.forest import Forest, ForestConfig, with_differences
+from agrunet.training.forest import ForestSettings, differences_of, forest_of
 from agrunet.training.train import train
 
 SMALL = ForestSettings(trees=20, device="cpu")
@@ -48,6 +49,39 @@ def test_thresholds_between_float32_numbers_part_them_as_before() -> None:
     grown = RandomForestClassifier(3, bootstrap=False, random_state=0).fit(features, [0, 1, 0, 1])
     forest = forest_of(grown, 1, 2, (0,))
     assert forest.probabilities(torch.from_numpy(features)).argmax(1).tolist() == [0, 1, 0, 1]
+
+
+def test_differences_are_those_of_reflectance_and_known_to_the_checkpoint(tmp_path: Path) -> None:
+    bands, mean, std = ("B04", "B08"), (800.0, 3000.0), (300.0, 900.0)
+    differences = differences_of(bands, Normalisation(mean=mean, std=std))
+    assert differences is not None
+    assert differences.pairs == ((1, 0),), "B08 and B04; the others need bands that aren't there"
+    stored = np.float32([[400, 3600], [1000, 1000], [0, 0]])
+    inputs = torch.from_numpy((stored - mean) / std).float().view(3, 1, 2, 1, 1)
+    made = with_differences(inputs, differences)[:, 0, :, 0, 0]
+    assert made[:, :2].numpy() == pytest.approx(inputs[:, 0, :, 0, 0].numpy())
+    assert made[:, 2].numpy() == pytest.approx([0.8, 0, 0], abs=0.003), "NDVI"
+    assert differences_of(("B04", "B12"), Normalisation(mean=mean, std=std)) is None
+
+
+@pytest.mark.parametrize("thresholds", ["best", "random"])
+def test_a_forest_of_differences_predicts_what_it_was_grown_on(thresholds: str, tmp_path: Path) -> None:
+    write_series(tmp_path / "t.parquet", series_table())
+    settings = ForestSettings(trees=20, device="cpu", differences=True, thresholds=thresholds)  # type: ignore[arg-type]
+    train(f"series:{tmp_path / 't.parquet'}", tmp_path / "model", settings)
+    network, config = load_checkpoint(tmp_path / "model", torch.device("cpu"))
+    assert isinstance(network, Forest)
+    assert network.config.differences is not None
+    assert int(network.feature.max()) < len(network.config.grid) * (
+        len(config.bands) + len(network.config.differences.pairs)
+    )
+    source = SeriesSource.open(tmp_path / "t.parquet")
+    right, known = 0, 0
+    for index, probabilities in predict(network, config, source, range(len(source))):
+        label = source.label(index)
+        right += int((probabilities.argmax(axis=0) == label)[label >= 0].sum())
+        known += int((label >= 0).sum())
+    assert right / known > 0.95
 
 
 def test_days_of_a_grid_lie_on_the_lines_between_clear_dates() -> None:

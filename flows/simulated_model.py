@@ -1,0 +1,95 @@
+"""A model of no label: grown, for one request, on series simulated at its place and on its dates."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from agrunet.data.series_table import SeriesTable, write_series
+from catalog.checkpoints import ITEM
+from catalog.errors import RequestError
+from catalog.model_choice import ModelChoice
+from catalog.promotions import Decision, decided
+from catalog.registry import Registry
+from catalog.storage.store import digest
+from catalog.storage.whole import write_json, written_whole
+from flows.agrunet_process import run_apart
+from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, MapRequest
+from flows.run import Run
+from flows.run_folder import TrainingFolder
+from flows.stage import stage
+from flows.training import learnt_bands, taken_over
+from processors.season import Season
+from processors.simulation.mission.mission import VERSION
+from processors.simulation.place_series import FOREST, LEVEL, Sight, crops_named, place_series, sight_of
+
+
+def check_simulated(request: MapRequest) -> None:
+    """See that a model can be simulated for a request. Raises `RequestError`."""
+    if request.processor != MODEL_PROCESSOR:
+        raise RequestError(f"model: {SIMULATED_HERE} is for {MODEL_PROCESSOR}, not for {request.processor}. Drop it.")
+    if request.level != LEVEL:
+        raise RequestError(
+            f"model: {SIMULATED_HERE} knows what the ground reflects, so it takes {LEVEL}, not {request.level}."
+        )
+    if find_spec("sklearn") is None:
+        raise RequestError(
+            f"model: {SIMULATED_HERE} needs scikit-learn, which isn't installed: pip install 'cropline[forest]'."
+        )
+    crops_named(request.crop_weights)
+
+
+@stage(
+    "model",
+    task_name="simulated model",
+    waits_for="a model simulated for the place",
+    outcome=lambda chosen: (
+        f"{chosen.folder.name}, of series simulated for the place and its dates: no real field is behind it"
+    ),
+)
+def simulated_model(run: Run, season: Season) -> ModelChoice:
+    """The model of the request's own place and dates: the one that was made before, else a new one. Raises `ModelError`."""
+    registry, sight, crops = Registry(run.store), _sight(run, season), crops_named(run.request.crop_weights)
+    name = digest([sight.days, sight.clear, sight.bands, [crop.value for crop in crops], dict(FOREST), VERSION])
+    folder, made = run.folder.training(name), run.folder.simulated_model(name)
+    if made.is_file() and (known := run.store.models / made.read_text(encoding="utf-8")).is_dir():
+        return ModelChoice(known)
+    model = taken_over(folder.checkpoint, registry) or _grown(run, folder, place_series(sight, crops))
+    if registry.promotions().of(model.name) is None:
+        reason = "simulated for one request, which names it; no other gets it by itself"
+        registry.decide(decided(model.name, Decision.NAMED, reason))
+    with written_whole(made) as temporary:
+        temporary.write_text(model.name, encoding="utf-8")
+    shutil.rmtree(folder.path, ignore_errors=True)  # the model is in the store
+    return ModelChoice(model)
+
+
+def _sight(run: Run, season: Season) -> Sight:
+    request = run.request
+    looks = [(one.time.date(), one.clear_fraction) for one in season.own]
+    sight = sight_of(request.polygon, request.year, request.season, looks, learnt_bands(season))
+    return replace(sight, min_clear=request.min_clear, min_acquisitions=request.min_acquisitions)
+
+
+def _grown(run: Run, folder: TrainingFolder, series: SeriesTable) -> Path:
+    """Grow a model on series, in a process of its own, and add it to the store."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    table, settings = folder.path / "series.parquet", folder.path / "settings.json"
+    write_series(table, series)
+    write_json(settings, dict(FOREST))
+    options = [
+        "--data",
+        f"series:{table}",
+        "--output",
+        str(folder.checkpoint),
+        "--kind",
+        "forest",
+        "--config",
+        str(settings),
+    ]
+    command = [sys.executable, "-m", "agrunet", "train", *options, "--end-with-input"]
+    run_apart(command, folder.checkpoint / ITEM, run.reporter.advance)
+    return Registry(run.store).add_model(folder.checkpoint)
