@@ -72,7 +72,7 @@ class TrainingConfig(Frozen):
             ge=0,
             le=1,
             description="part of the crops whose season ends early, at a random day from the third month's first on: for maps of "
-            "seasons that aren't over",
+            "seasons that aren't over; a pixel network has no crops",
         ),
     ] = 0.25
     composites: Annotated[
@@ -116,6 +116,7 @@ _PIXEL = TrainingConfig(
     batch=64,
     supervision=1,
     date_dropout=0.2,
+    truncation=0,  # only crops are cut short
     noise=0,
     day_shift=5,
 )
