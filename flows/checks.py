@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,12 @@ def check_season(year: int, months: tuple[int, int] | None, now: datetime) -> No
             f"months: the season {months[0]} to {months[1]} of {year} begins on {start:%Y-%m-%d}, "
             "in the future. Ask for an earlier year or other months, or subscribe to it (`cropline subscribe`)."
         )
+
+
+def check_deadline(deadline: datetime | None) -> None:
+    """See that a deadline lies ahead."""
+    if deadline is not None and deadline <= datetime.now(UTC):
+        raise RequestError(f"deadline: {deadline:%Y-%m-%d %H:%M} UTC has passed. Give a later one, or none.")
 
 
 def check_labels(labels: Labels, zone: Zone, level: Level, store: Store) -> None:

@@ -26,11 +26,12 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from catalog.candidates import Candidate
 from catalog.products import LeftOut
 from catalog.promotions import Figure, Promotion
 from catalog.scores import Score
 from flows.reporting.delivery import AcquisitionShown, Delivery
-from flows.reporting.foreseen import Estimate, estimate_rows, foreseen_rows
+from flows.reporting.foreseen import Estimate, candidate_rows, estimate_rows, foreseen_rows
 from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
@@ -155,6 +156,7 @@ class Artifacts:
             kinds = Counter(left.kind.words for left in facts.left_out)
             listed = ", ".join(f"{count} {words}" for words, count in kinds.most_common())
             self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
+        self._publish_candidates(delivery.candidates)
         self.publish_model(
             delivery.scores,
             None if facts.model is None else facts.model.decision,
@@ -203,9 +205,16 @@ class Artifacts:
     def publish_estimate(self, foreseen: Estimate) -> None:
         """Show what a run would take."""
         self.table("estimate", estimate_rows(foreseen), " ".join(("What a run would take.", *foreseen.remarks)))
+        self._publish_candidates(foreseen.candidates)
         self.table("acquisitions", foreseen_rows(foreseen), "Acquisitions that a run would take.")
         if foreseen.left_out:
             self.table("left-out", left_out_rows(foreseen.left_out), "Found and not taken.")
+
+    def _publish_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Show what could make the map, where there is more than one thing that could."""
+        if len(candidates) > 1:
+            text = "Processors, models and places that could make the map; the one taken, and why not the others."
+            self.table("candidates", candidate_rows(candidates), text)
 
     def publish_model(self, scores: Sequence[Score], decision: Promotion | None, confidence: str = "") -> None:
         """Show what a model scores, by class, what its ``confidence`` is worth, and what was decided about one that was trained."""

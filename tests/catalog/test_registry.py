@@ -21,9 +21,10 @@ from catalog.area import as_geojson
 from catalog.delivered_maps import listed_folder, name_of
 from catalog.errors import ModelError, StoreError
 from catalog.legend import Legend, LegendClass
+from catalog.model_fit import Need
 from catalog.products import LEVEL_BANDS
 from catalog.promotions import Decision, decided
-from catalog.registry import Registry
+from catalog.registry import Registry, no_model
 from catalog.storage.store import Store, open_store
 
 AREA = box(4.2, 50.2, 4.3, 50.3)
@@ -76,8 +77,18 @@ def added(store: Store, tmp_path: Path, day: int = 1, **fields: Any) -> Path:
 
 
 def choose(store: Store, **changed: Any) -> Path:
-    asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND}
-    return registry(store).choose(**{**asked, **changed}).folder
+    """The model that a request gets which says nothing about how it is chosen."""
+    weighed = registry(store).weigh(need := needed(**changed), changed.get("name"))
+    used = next((model.entry for model in weighed if not model.refusal), None)
+    if used is None:
+        raise no_model(weighed, need)
+    return used.folder
+
+
+def needed(**changed: Any) -> Need:
+    asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND, **changed}
+    asked.pop("name", None)
+    return Need(**{**asked, "bands": frozenset(asked["bands"])})
 
 
 def registry(store: Store) -> Registry:
@@ -105,11 +116,9 @@ def test_a_model_that_was_not_promoted_is_not_chosen_but_may_be_named(store: Sto
     shuffled = added(store, tmp_path, 2, scores=scored(0.2))
     assert choose(store) == good, "nothing was decided yet"
     registry(store).decide(decided(shuffled.name, Decision.NOT_BETTER, "mIoU 0.200 against 0.600", good.name))
-    choice = registry(store).choose("L2A", BANDS, False, AREA, LEGEND)
-    assert choice.folder == good
-    assert [(model.name, model.taken, model.reason) for model in choice.compared] == [
-        (shuffled.name, False, "mIoU 0.200 against 0.600"),
-        (good.name, True, ""),
+    assert [(model.name, model.refusal, model.unused) for model in registry(store).weigh(needed())] == [
+        (good.name, "", ""),
+        (shuffled.name, "", "mIoU 0.200 against 0.600"),
     ]
     assert choose(store, name=shuffled.name) == shuffled
     better = added(store, tmp_path, 3, scores=scored(0.7))
