@@ -175,7 +175,7 @@ def _best(candidates: list[Candidate]) -> tuple[Candidate, str]:
             if clearly_better(one, best):
                 best = one
         if best is used[0]:
-            return best, "in use, and nothing is clearly better" if len(
+            return best, best.reason or "in use, and nothing is clearly better" if len(
                 candidates
             ) > 1 else "the only one that can serve"
         return best, f"clearly better than {used[0].label}: {_figure(best)} against {_figure(used[0])}"

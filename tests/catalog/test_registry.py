@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 
 import pystac
 import pytest
+from checkpoint_kit import LEGEND, WHEAT, checkpoint, scored
 from shapely.geometry import box
 
 from agrunet.checkpoint.config import CheckpointConfig
@@ -20,7 +20,7 @@ from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 from catalog.area import as_geojson
 from catalog.delivered_maps import listed_folder, name_of
 from catalog.errors import ModelError, StoreError
-from catalog.legend import Legend, LegendClass
+from catalog.legend import Legend
 from catalog.model_fit import Need
 from catalog.products import LEVEL_BANDS
 from catalog.promotions import Decision, decided
@@ -29,42 +29,6 @@ from catalog.storage.store import Store, open_store
 
 AREA = box(4.2, 50.2, 4.3, 50.3)
 BANDS = LEVEL_BANDS["L2A"]
-WHEAT = LegendClass(value=1, name="wheat", colour="#aa0000", source_codes=(1,))
-MAIZE = LegendClass(value=2, name="maize", colour="#00aa00", source_codes=(2,))
-LEGEND = Legend(entries=(WHEAT, MAIZE))
-
-
-def checkpoint(folder: Path, day: int = 1, *, weights: bytes = b"weights", **fields: Any) -> Path:
-    """A checkpoint as far as the registry looks at it."""
-    folder.mkdir(parents=True)
-    config = {
-        "network": {"anything": 1},
-        "level": "L2A",
-        "bands": ["B02", "B03", "B04", "B08"],
-        "months": [1, 7],
-        "synthetic": False,
-        "footprint": as_geojson(box(4, 50, 5, 51)),
-        "legend": LEGEND.model_dump(mode="json")["entries"],
-        **fields,
-    }
-    footprint = config["footprint"]
-    item = {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [],
-        "id": f"model-{day}",
-        "geometry": footprint,
-        **({"bbox": [4, 50, 5, 51]} if footprint else {}),
-        "properties": {"datetime": "2019-01-01T00:00:00Z", "created": f"2026-11-{day:02d}T08:00:00Z"},
-        "links": [],
-        "assets": {
-            "weights": {"href": "weights.safetensors", "file:checksum": "1220" + hashlib.sha256(weights).hexdigest()}
-        },
-    }
-    (folder / "weights.safetensors").write_bytes(weights)
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "item.json").write_text(json.dumps(item))
-    return folder
 
 
 @pytest.fixture
@@ -102,12 +66,6 @@ def test_the_newest_that_fits_is_chosen(store: Store, tmp_path: Path) -> None:
     added(store, tmp_path, 5)
     assert choose(store) == newest
     assert [entry.created.day for entry in Registry(store).models()] == [12, 5, 1]
-
-
-def scored(miou: float) -> list[dict[str, Any]]:
-    """Scores as a checkpoint's configuration holds them."""
-    part = {"name": "wheat", "iou": miou, "dice": 0.5, "n_pixels": 60}
-    return [{"split": "hold-out", "oa": 0.5, "miou": miou, "dice": 0.5, "n_pixels": 100, "per_class": [part]}]
 
 
 def test_a_model_that_was_not_promoted_is_not_chosen_but_may_be_named(store: Store, tmp_path: Path) -> None:
