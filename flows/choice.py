@@ -14,7 +14,7 @@ from catalog.model_fit import Need
 from catalog.registry import Registry, no_model
 from catalog.storage.store import Store
 from catalog.zone import Zone
-from flows.rates import recorded, seconds_of
+from flows.rates import RunRecord, recorded, seconds_of
 from flows.request import MapRequest
 from flows.request_ground import request_labels
 from flows.settings import Settings
@@ -48,7 +48,6 @@ class _Asked:
     """A request with all that its candidates are made of."""
 
     request: MapRequest
-    store: Store
     need: Need
     known: Known
     places: WorkPlaces
@@ -58,6 +57,8 @@ class _Asked:
     """Whether the run is where it is: other places are listed and not taken."""
     trains: bool
     """Whether a model may be trained from its labels."""
+    records: Sequence[RunRecord]
+    """Runs that tell speeds."""
 
 
 def choose_maker(
@@ -70,12 +71,14 @@ def choose_maker(
     stays: bool = True,
     begun: bool = False,
     trains: bool = True,
+    records: Sequence[RunRecord] | None = None,
 ) -> Choice:
     """The processor, the checkpoint and the place that a request gets, with all others and why not.
 
     ``stays``: only what runs in this place is taken, and other places are listed. ``begun``: a deadline that nothing keeps any more is said
-    and not insisted on. ``trains``: whether a model may be trained from the request's labels. Raises `ModelError` where no checkpoint fits
-    and none can be trained, and `RequestError` where nothing else serves, or nothing by the deadline.
+    and not insisted on. ``trains``: whether a model may be trained from the request's labels. ``records``: runs that tell speeds; else
+    the store's own. Raises `ModelError` where no checkpoint fits and none can be trained, and `RequestError` where nothing else serves, or
+    nothing by the deadline.
     """
     labels = request_labels(request, zone.groups)
     legend: Legend | None = None if labels is None else labels.legend
@@ -89,7 +92,16 @@ def choose_maker(
         legend=legend,
         area=request.polygon,
     )
-    asked = _Asked(request, store, need, known, places, places.refusals(request.polygon, request.places), stays, trains)
+    asked = _Asked(
+        request=request,
+        need=need,
+        known=known,
+        places=places,
+        refusals=places.refusals(request.polygon, request.places),
+        stays=stays,
+        trains=trains,
+        records=recorded(store) if records is None else records,
+    )
     named = load_processor(request.processor)
     weighed = Registry(store).weigh(need, request.model) if named.needs_model else []
     listed = [*_candidates(asked, named, weighed), *_stand_ins(asked, named, weighed), *_refused_places(asked, named)]
@@ -160,12 +172,11 @@ def _placed(
     if accuracy is not None and declared.evidence and entry is not None:
         accuracy = accuracy.model_copy(update={"evidence": f"{accuracy.evidence} {declared.evidence}".strip()})
     work = {**known.work, "trained": float(trained)}
-    records = recorded(asked.store)
     for name, place in asked.places.places.items():
         if asked.refusals[name]:
             continue
         seconds, measured = seconds_of(
-            work, known.source, processor.name, None if entry is None else entry.name, name, records
+            work, known.source, processor.name, None if entry is None else entry.name, name, asked.records
         )
         unfit = against or _not_there(asked, processor, name, place)
         unused = "" if model is None else model.unused

@@ -18,7 +18,7 @@ from flows.checked_request import check_request
 from flows.delivery_address import reachable
 from flows.estimate import check_before_download, estimate_request, place_of
 from flows.facts import describe, hand_over
-from flows.handing_on import hand_on, in_own_pool
+from flows.handing_on import hand_on, in_own_pool, measured_elsewhere
 from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
@@ -172,10 +172,11 @@ def crop_map(
         with Artifacts({"estimate": 100}) as artifacts:
             artifacts.publish_estimate(foreseen)
         return foreseen.model_dump(mode="json")
-    if not stay and (place := place_of(request, settings)) != settings.place:
+    if not stay and (place := place_of(request, settings, measured_elsewhere)) != settings.place:
         return hand_on(request, place, settings)
     with Artifacts(MAP_SHARES) as artifacts:
         delivery, facts = map_area(request, settings, artifacts)
         web = reachable(settings.open_store(create=False), Path(delivery.delivery), settings.web_folder)
         artifacts.publish(delivery, facts, web)
+        artifacts.publish_rate(delivery, str(request.source), settings.place)
     return delivery.model_dump(mode="json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from catalog.area import Area, area_km2
@@ -17,7 +17,7 @@ from catalog.zone import Zone
 from flows.checks import nearest_there
 from flows.choice import TOO_LATE, Known, choose_maker
 from flows.credentials import load_credentials
-from flows.rates import benchmark, millions_of_pixels, recorded, runs_behind, seconds_for
+from flows.rates import RunRecord, benchmark, millions_of_pixels, recorded, runs_behind, seconds_for
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
 from flows.request import Limits, MapRequest
 from flows.settings import Settings
@@ -88,20 +88,26 @@ def estimate(
     return foreseen.model_copy(update={"over_limits": (*_exceeded(foreseen, request.limits), *late)})
 
 
-def place_of(request: MapRequest, settings: Settings) -> str:
+def place_of(
+    request: MapRequest, settings: Settings, elsewhere: Callable[[Settings], Sequence[RunRecord]] = lambda _: ()
+) -> str:
     """The place where a checked request's map is made: this one, unless rules or wishes ask for another. No pixel is read.
 
-    Raises what the search raises, and what the choice does.
+    ``elsewhere``: what is known of the speed of other places, asked where there is a choice. Raises what the search raises, and what the
+    choice does.
     """
     refusals = load_places(settings).refusals(request.polygon, request.places)
     allowed = [place for place, against in refusals.items() if not against]
     if len(allowed) == 1:
         return allowed[0]
     store, zone = settings.open_store(), Zone.of(request.polygon)
+    records = [*recorded(store), *elsewhere(settings)]
     source = open_source(str(request.source), load_credentials())
     order = order_of(request, settings, source)
     work = _work(list(foresee(store, order, zone.cells, source, settings.mask.record(order.level))), zone.area)
-    return choose_maker(request, settings, store, zone, _known(request, order, work), stays=False).taken.place
+    return choose_maker(
+        request, settings, store, zone, _known(request, order, work), stays=False, records=records
+    ).taken.place
 
 
 def _known(request: MapRequest, order: Order, work: Mapping[str, float]) -> Known:

@@ -131,12 +131,14 @@ def _older_versions(unusable: Sequence[LeftOut], season: Season) -> tuple[str, .
 
 def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path]) -> Delivery:
     """Build the answer to the request. It is remembered in the run's folder, where `reprocess` compares it with what is new."""
+    record = run_record(run, order, facts)
     delivery = Delivery(
         delivery=str(run.request.delivery_folder),
         files=tuple(str(file) for file in files),
         scores=facts.scores,
         acquisitions=tuple(AcquisitionShown.model_validate(item) for item in facts.used),
         seconds=dict(run.seconds),
+        work=record.work,
         processor=facts.processor,
         model=None if facts.model is None else facts.model.name,
         candidates=facts.candidates,
@@ -147,7 +149,7 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         status=facts.status,
     )
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
-    remember(run.store, run_record(run, order, facts))
+    remember(run.store, record)
     return delivery
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import Any
 
 from prefect import get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import FlowRunContext
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed
 
 from catalog.errors import RequestError
+from catalog.guards.json_text import parse_json, parse_model
+from flows.rates import MOST_RECORDS, RunRecord
+from flows.reporting.artifacts import RATE
 from flows.request import MapRequest
 from flows.settings import Settings
 
@@ -36,6 +44,21 @@ def in_own_pool(settings: Settings) -> Settings:
             f"CROPLINE_PLACE={pool} for `cropline up` on the worker's machine."
         )
     return settings
+
+
+def measured_elsewhere(settings: Settings) -> list[RunRecord]:
+    """What runs in other places of this server told of their speed, the last ones; what can't be read is passed over."""
+    asked = ArtifactFilter(key=ArtifactFilterKey(any_=[RATE]))
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(artifact_filter=asked, limit=MOST_RECORDS, sort=ArtifactSort.CREATED_DESC)
+    records = []
+    for artifact in artifacts:
+        with suppress(RequestError, TypeError, KeyError, IndexError):
+            (row,) = parse_json(str(artifact.data), RequestError)
+            record = parse_model(RunRecord, json.dumps(row), RequestError)
+            if record.place != settings.place:
+                records.append(record)
+    return records
 
 
 def hand_on(request: MapRequest, place: str, settings: Settings) -> State[dict[str, Any]]:

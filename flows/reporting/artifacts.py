@@ -30,6 +30,7 @@ from catalog.candidates import Candidate
 from catalog.products import LeftOut
 from catalog.promotions import Figure, Promotion
 from catalog.scores import Score
+from flows.rates import RunRecord, source_kind
 from flows.reporting.delivery import AcquisitionShown, Delivery
 from flows.reporting.foreseen import Estimate, candidate_rows, estimate_rows, foreseen_rows
 from flows.reporting.markdown import markdown_text
@@ -54,6 +55,9 @@ PICTURE_COLOURS = 128
 
 PAUSE = 2.0
 """Least seconds between two updates of the progress."""
+
+RATE = "rate"
+"""Key of the artifact that says how fast a run was."""
 
 MAP_SHARES = {
     "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 22, "promote": 2, "patch": 1, "thematic": 20,
@@ -201,6 +205,19 @@ class Artifacts:
         get_run_logger().info("machine: %s", machine)
         for name, path in delivery.shown():
             get_run_logger().info("%s: %s", name, path)
+
+    def publish_rate(self, delivery: Delivery, source: str, place: str) -> None:
+        """Tell how fast a run was, in a place, from a source's address: for runs in other places, which can't look into this store."""
+        record = RunRecord(
+            source=source_kind(source),
+            processor=delivery.processor,
+            model=delivery.model,
+            place=place,
+            work=delivery.work,
+            seconds=delivery.seconds,
+        )
+        rows, text = [record.model_dump(mode="json")], "Work and seconds of the run, by unit and stage."
+        self._outbox.put(RATE, lambda: create_table_artifact(rows, key=RATE, description=text))
 
     def publish_estimate(self, foreseen: Estimate) -> None:
         """Show what a run would take."""

@@ -45,6 +45,9 @@ class Delivery(Shown):
     scores: tuple[Score, ...] = ()
     acquisitions: Annotated[tuple[AcquisitionShown, ...], Field(description="those used, by time")]
     seconds: Annotated[dict[str, float], Field(description="by stage")]
+    work: Annotated[
+        dict[str, float], Field(description="what the stages did, by unit; empty in older runs: rates are told by it")
+    ] = {}
     processor: Annotated[str, Field(description="the one that made the map; empty in older runs")] = ""
     model: Annotated[str | None, Field(description="name of the model used")] = None
     candidates: Annotated[
