@@ -15,16 +15,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from catalog.area import Area
 from catalog.checkpoints import CONFIG, ITEM, WEIGHTS, copy_whole, read_entry, survey
 from catalog.delivered_maps import delivered_to
 from catalog.errors import ModelError, StoreError
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
-from catalog.legend import Legend
-from catalog.model_choice import ModelChoice, ModelEntry, choose_promoted, why_not_used
+from catalog.model_choice import ModelEntry, WeighedModel, used_among, why_not_used
 from catalog.model_fit import Misfit, Need, misfits, training_ground
-from catalog.products import LEVEL_BANDS, Level
+from catalog.products import LEVEL_BANDS
 from catalog.promotions import Decision, Promotion, Promotions, decided, read_promotions, record
 from catalog.quoting import shown
 from catalog.storage.store import Store, digest, sha256
@@ -80,47 +78,39 @@ class Registry:
         self._list_models()
         return target
 
-    def choose(
-        self,
-        level: Level,
-        bands: Iterable[str],
-        synthetic: bool,
-        area: Area,
-        legend: Legend | None,
-        name: str | None = None,
-        *,
-        months: tuple[int, int] | None = None,
-        dates: int | None = None,
-    ) -> ModelChoice:
-        """The model that a request gets, and those that it was compared with.
+    def weigh(self, need: Need, name: str | None = None) -> list[WeighedModel]:
+        """Every checkpoint beside what a request needs: the one in use that fits, the others that fit, and what can't serve.
 
-        The one in use (`catalog.model_choice.choose_promoted`) of those of the same level, whose bands are among ``bands``, trained on the
-        same kind of data (``synthetic``), on the same ``months`` where given, in a footprint that meets the area, with the classes of
-        ``legend`` where given, that takes a series of ``dates`` where given.
+        In use is one of the installation's own, whatever the others score, else one that comes with the software. Where none of those that
+        fit may be used without being named, all are refused.
 
-        ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model: it has to fit as well, but where it was
-        trained is the user's business, and one that learnt from simulated land may serve real products then. Raises `ModelError`, which
-        says of every candidate why not.
+        ``name`` (of a model of this installation, or the path of a checkpoint) asks for one model alone: it has to fit as well, but where
+        it was trained is the user's business, and one that learnt from simulated land may serve real products then. Raises `ModelError`
+        where it doesn't fit.
         """
-        need = Need(level, frozenset(bands), synthetic, months=months, dates=dates, legend=legend, area=area)
         if name is not None:
-            return ModelChoice(self._named(name, replace(need, area=None, named=True)))
+            entry = self._named(name, replace(need, area=None, named=True))
+            return [WeighedModel(entry.name, entry)]
         usable, broken = survey(self._store.models)
-        refused = [(model.name, model.reason) for model in broken]
-        # An installation's own first, whatever the others score; about those of the software nothing is decided.
+        used: ModelEntry | None = None
+        fit: list[WeighedModel] = []
+        unfit = [WeighedModel(model.name, None, refusal=model.reason) for model in broken]
+        # An installation's own first; about those of the software nothing is decided.
         for entries, promotions in ((usable, self.promotions()), (self.shipped_models(), Promotions())):
             reasons = {entry.name: _listed(misfits(entry, need)) for entry in entries}
             fitting = [entry for entry in entries if not reasons[entry.name]]
-            if (choice := choose_promoted(fitting, promotions)) is not None:
-                return choice
-            refused += [(name, reason or why_not_used(name, promotions)) for name, reason in reasons.items()]
-        asked = f"{level}, bands {', '.join(sorted(need.bands))}, {'synthetic' if synthetic else 'real'} data"
-        if not refused:
-            raise ModelError(f"this installation has no model yet (asked for: {asked}). {_WITHOUT_MODEL}")
-        listed = "\n".join(f"  {model}: {reasons}" for model, reasons in refused)
-        raise ModelError(
-            f"no model fits the request ({asked}):\n{listed}\n{_WITHOUT_MODEL} Or change the request to what a model was trained for."
-        )
+            first = used_among(fitting, promotions) if used is None else None
+            used = first or used
+            for entry in fitting:
+                why = "" if used is None or entry is used else why_not_used(entry.name, promotions, used.name)
+                if used is None:
+                    unfit.append(WeighedModel(entry.name, entry, refusal=why_not_used(entry.name, promotions)))
+                else:
+                    fit.append(WeighedModel(entry.name, entry, unused=why))
+            unfit += [
+                WeighedModel(entry.name, entry, refusal=reasons[entry.name]) for entry in entries if reasons[entry.name]
+            ]
+        return sorted(fit, key=lambda model: bool(model.unused)) + unfit
 
     def named(self, name: str) -> ModelEntry:
         """The model of this installation of that name, else the checkpoint in that folder. Raises `ModelError` where it is none."""
@@ -138,16 +128,15 @@ class Registry:
         ``bands``: what there is to feed it; by default those of this model. ``dates``: length of the series that it has to take.
         """
         others = self._serving(model, bands, dates, [entry for entry in self.models() if entry.name != model.name])
-        choice = choose_promoted(others, self.promotions())
-        return None if choice is None else next(entry for entry in others if entry.folder == choice.folder)
+        return used_among(others, self.promotions())
 
     def in_use(self, models: Sequence[ModelEntry]) -> set[str]:
         """Names of those of the store's models that requests on their own ground get, with all bands of their level."""
         promotions = self.promotions()
         used = set()
         for model in models:
-            choice = choose_promoted(self._serving(model, LEVEL_BANDS[model.level], None, models), promotions)
-            if choice is not None and choice.folder == model.folder:
+            chosen = used_among(self._serving(model, LEVEL_BANDS[model.level], None, models), promotions)
+            if chosen is not None and chosen.folder == model.folder:
                 used.add(model.name)
         return used
 
@@ -256,19 +245,31 @@ class Registry:
             raise ModelError(f"model {shown(name)}: neither a model of this installation ({names}) nor a folder.")
         return folder
 
-    def _named(self, name: str, need: Need) -> Path:
-        folder = self._folder(name)
-        reasons = misfits(read_entry(folder), need)
+    def _named(self, name: str, need: Need) -> ModelEntry:
+        entry = read_entry(self._folder(name))
+        reasons = misfits(entry, need)
         if reasons:
             raise ModelError(
                 f"model {name!r} doesn't fit the request: {_listed(reasons)}. Name another, or none so that one is chosen."
             )
-        return folder
+        return entry
 
     def _list_models(self) -> None:
         with _locked(self._store.models):
             items = [entry.folder / ITEM for entry in self.models()]
             _write_catalog(self._store.models, "models", "Models trained by this installation.", items)
+
+
+def no_model(weighed: Iterable[WeighedModel], need: Need) -> ModelError:
+    """The error that says of every checkpoint why it can't serve, and what to do."""
+    kind = "synthetic" if need.synthetic else "real"
+    asked = f"{need.level}, bands {', '.join(sorted(need.bands))}, {kind} data"
+    listed = "\n".join(f"  {model.name}: {model.refusal or model.unused}" for model in weighed)
+    if not listed:
+        return ModelError(f"this installation has no model yet (asked for: {asked}). {_WITHOUT_MODEL}")
+    return ModelError(
+        f"no model fits the request ({asked}):\n{listed}\n{_WITHOUT_MODEL} Or change the request to what a model was trained for."
+    )
 
 
 def _listed(reasons: Iterable[Misfit]) -> str:

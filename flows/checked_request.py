@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -18,19 +17,29 @@ from catalog.area_tile import is_tile, part_of
 from catalog.errors import DeliveryError, ModelError, RequestError
 from catalog.grid import PIXEL, holds_pixel
 from catalog.guards.json_text import check_value
-from catalog.guards.refusal import plain_message
 from catalog.legend import read_legend
-from catalog.quoting import shortened, shown
+from catalog.quoting import shown
 from catalog.registry import Registry
 from catalog.season_state import SeasonState
 from catalog.storage.bucket_path import BucketPath
 from catalog.zone import Zone
-from flows.checks import check_disk, check_labels, check_model, check_output, check_season, check_teachable, listed
+from flows.checks import (
+    check_deadline,
+    check_disk,
+    check_labels,
+    check_model,
+    check_output,
+    check_season,
+    check_teachable,
+    listed,
+    worded,
+)
 from flows.credentials import load_credentials
 from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, TRAINING_PARAMETERS, MapRequest
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
+from flows.work_places import check_places
 from processors.delivery.folder_swap import check_target
 
 if TYPE_CHECKING:
@@ -43,7 +52,6 @@ RASTER_SUFFIXES = (".tif", ".tiff", ".jp2")
 
 SURE_TO_HOLD_PIXELS = 1.0
 """Area in km² above which nobody looks whether a pixel's centre lies in it."""
-
 
 _AREA_OF_LABELS = "area: missing. Where the labels are points or parcels, their file may be it: the squares around points are ordered then."
 _DELIVERIES = "deliveries"
@@ -59,13 +67,15 @@ def check_request(
     delivers: bool = True,
     waits: bool = False,
     extracts: bool = False,
+    routes: bool = False,
 ) -> MapRequest:
     """The request that parameters make: complete, its paths absolute, everything checked that needs no pixel of a product.
 
     ``base`` is the folder that relative paths start from. ``delivers``: whether what is asked for makes a delivery, whose folder is
     checked then. ``waits``: whether it may wait for its season, which need not have begun then. ``extracts``: whether its labels are
-    places whose series are wanted, with classes or without. Raises `RequestError` with what is
-    wrong, one problem a line, and `DeliveryError` where the folder of the delivery holds something else.
+    places whose series are wanted, with classes or without. ``routes``: whether it may be handed on to a place where its data may be
+    processed; else that is here. Raises `RequestError` with what is wrong, one problem a line, and `DeliveryError` where the folder of the
+    delivery holds something else.
     """
     settings = settings or load_settings()
     check_value(parameters, lambda why: RequestError(f"request: {why}. Correct it and send the request again."))
@@ -79,7 +89,7 @@ def check_request(
         errors = [item for item in error.errors() if item["loc"][:1] != ("area",) or item["type"] == "missing"]
         labelled = isinstance(known.get("labels"), str)
         problems = [
-            _AREA_OF_LABELS if problem["loc"] == ("area",) and labelled else _worded(problem) for problem in errors
+            _AREA_OF_LABELS if problem["loc"] == ("area",) and labelled else worded(problem) for problem in errors
         ]
         wrong = {str(problem["loc"][0]) for problem in errors}
         # Bad fields fall back, so that the others are checked as well and the user hears of everything at once.
@@ -93,7 +103,7 @@ def check_request(
             problems.append(str(error))
             wrong.add(name)
     request = _from_elsewhere(request.model_copy(update=paths), base, settings)
-    problems += _problems(request, base, settings, skip=wrong, waits=waits, extracts=extracts)
+    problems += _problems(request, base, settings, skip=wrong, waits=waits, extracts=extracts, routes=routes)
     if problems:
         raise RequestError(listed(list(dict.fromkeys(problems))))
     store = settings.open_store()
@@ -153,7 +163,7 @@ def _from_elsewhere(request: MapRequest, base: Path, settings: Settings) -> MapR
 
 
 def _problems(
-    request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool, extracts: bool
+    request: MapRequest, base: Path, settings: Settings, skip: set[str], *, waits: bool, extracts: bool, routes: bool
 ) -> list[str]:
     """Problems that the model can't see by itself, for each field that is not in ``skip``.
 
@@ -172,6 +182,10 @@ def _problems(
     checks: dict[str, Callable[[], None]] = {
         "area": lambda: check_area(request.polygon, request.area, settings),
         "year": lambda: None if waits else _check_season(request, skip, settings),
+        "places": lambda: (
+            None if "area" in skip | failed else check_places(request.polygon, request.places, settings, routes=routes)
+        ),
+        "deadline": lambda: check_deadline(request.deadline),
         "source": lambda: _check_source(request),
         "processor": lambda: _check_processor(request),
         "parameters": lambda: _check_parameters(request, skip),
@@ -223,9 +237,7 @@ def _check_source(request: MapRequest) -> None:
         raise RequestError(
             "source: the request names none and CROPLINE_SOURCE is not set. Give one, such as stac:path/to/catalog.json."
         )
-    from catalog.sources.registry import (
-        open_source,  # pulls in STAC and HTTP libraries, which commands like --help don't need
-    )
+    from catalog.sources.registry import open_source  # pulls in STAC and HTTP libraries, which --help doesn't need
 
     open_source(request.source, load_credentials())
 
@@ -378,17 +390,3 @@ def _check_output(request: MapRequest, base: Path, settings: Settings) -> None:
 def _check_disk(request: MapRequest, settings: Settings, failed: set[str]) -> None:
     if not failed & {"area", "level", "min_acquisitions"}:
         check_disk(settings.open_store(create=False), request.polygon, request.level, request.min_acquisitions)
-
-
-def _worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
-    """One pydantic error as a sentence that names the field, the value and the remedy."""
-    where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
-    if problem["type"] == "missing":
-        return f"{where}: missing. It is required."
-    if problem["type"] == "extra_forbidden":
-        if prefix:
-            return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."
-        return f"{where}: no such parameter. A request takes {', '.join(MapRequest.model_fields)}."
-    value = shortened(json.dumps(problem["input"], default=str), 80)
-    message = plain_message(problem)
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {value}. Correct it and send the request again."

@@ -5,23 +5,26 @@ Each raises `RequestError`, `ModelError` or `DeliveryError`; `flows.checked_requ
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catalog.area import Area, area_km2
 from catalog.errors import DeliveryError, ModelError, RequestError
 from catalog.grid import PIXEL
+from catalog.guards.refusal import plain_message
 from catalog.model_fit import Need, misfits
 from catalog.products import LEVEL_BANDS, Level, season_period
-from catalog.quoting import presentable, shown
+from catalog.quoting import presentable, shortened, shown
 from catalog.registry import Registry
 from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import Store
 from catalog.storage.system_errors import refusal
 from catalog.zone import Zone
+from flows.request import MapRequest
 
 if TYPE_CHECKING:
     from processors.patches.labels import Labels
@@ -49,6 +52,20 @@ def listed(problems: list[str]) -> str:
     return "\n".join(kept)
 
 
+def worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
+    """One pydantic error as a sentence that names the field, the value and the remedy."""
+    where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
+    if problem["type"] == "missing":
+        return f"{where}: missing. It is required."
+    if problem["type"] == "extra_forbidden":
+        if prefix:
+            return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."
+        return f"{where}: no such parameter. A request takes {', '.join(MapRequest.model_fields)}."
+    value = shortened(json.dumps(problem["input"], default=str), 80)
+    message = plain_message(problem)
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {value}. Correct it and send the request again."
+
+
 def check_season(year: int, months: tuple[int, int] | None, now: datetime) -> None:
     """See that the season has begun; ``months``: None where they make no sense."""
     if year > now.year:
@@ -63,6 +80,12 @@ def check_season(year: int, months: tuple[int, int] | None, now: datetime) -> No
             f"months: the season {months[0]} to {months[1]} of {year} begins on {start:%Y-%m-%d}, "
             "in the future. Ask for an earlier year or other months, or subscribe to it (`cropline subscribe`)."
         )
+
+
+def check_deadline(deadline: datetime | None) -> None:
+    """See that a deadline lies ahead."""
+    if deadline is not None and deadline <= datetime.now(UTC):
+        raise RequestError(f"deadline: {deadline:%Y-%m-%d %H:%M} UTC has passed. Give a later one, or none.")
 
 
 def check_labels(labels: Labels, zone: Zone, level: Level, store: Store) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 
+from catalog.candidates import Choice, Preference
 from catalog.grid import Cell
-from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Level, Order
 from catalog.storage.store import CellPath
 from flows import judging, stages
 from flows.checked_request import check_request
 from flows.delivery_address import reachable
-from flows.estimate import check_before_download, estimate_request
+from flows.estimate import check_before_download, estimate_request, place_of
 from flows.facts import describe, hand_over
+from flows.handing_on import hand_on, in_own_pool, measured_elsewhere
 from flows.reporting.artifacts import MAP_SHARES, Artifacts
 from flows.reporting.delivery import Delivery
 from flows.reporting.progress import Reporter
@@ -34,6 +36,7 @@ from flows.request import (
     Months,
     Offsets,
     Percent,
+    PlaceNames,
     Text,
     Training,
     Year,
@@ -63,8 +66,8 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
         unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
         unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these
         season: Season = stages.season(run, order, unread + unmasked)  # the acquisitions clear over the area
-        model: ModelChoice | None = stages.model(run, order, season)  # a checkpoint, chosen or trained
-        patches: stages.Patches = stages.patch(run, order, season, model)  # windows over the area, and the job
+        choice: Choice = stages.model(run, order, season)  # a processor and its checkpoint, chosen or trained
+        patches: stages.Patches = stages.patch(run, order, season, choice)  # windows over the area, and the job
         results: CellPath = stages.thematic(run, patches)  # fields of each patch, such as probabilities
         rasters: dict[str, Path] = stages.mosaic(run, patches, results)  # blended variables over the area
         views: Views = stages.views(run, season, patches, rasters)  # what the season looked like there
@@ -117,7 +120,11 @@ def crop_map(
     classifier: Classifier = "auto",
     start_from: Text | None = None,
     limits: Limits = {},  # noqa: B006
+    prefer: Preference = "quality",
+    deadline: datetime | None = None,
+    places: PlaceNames = [],  # noqa: B006
     dry_run: bool = False,
+    stay: bool = False,
 ) -> dict[str, Any]:
     """One map of one area and season, from order to delivery.
 
@@ -150,19 +157,26 @@ def crop_map(
         classifier: Kind of model that is trained: agrunet, fine-tuned, pixel, forest, or auto, which takes the best that suits.
         start_from: Model that a fine-tuned one goes on from; by default the one that comes with the software, where it fits.
         limits: Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.
+        prefer: What decides where several processors, models or places can make the map: quality, or time.
+        deadline: Time by which the map must be there, UTC where it names no zone; what takes longer is not begun.
+        places: Names of the places (work pools) where the data may be processed; by default all that the operator's rules allow.
         dry_run: Make no map: tell what it would read, cost and take, and download nothing.
+        stay: Make the map in the place where the run is, and refuse it where that isn't allowed; else it may be handed on.
     """
     given = {name: value for name, value in locals().items() if name not in RUN_PARAMETERS}
     make_readable()
-    settings = load_settings()
-    request = check_request(given, settings.folder, settings)
+    settings = in_own_pool(load_settings())
+    request = check_request(given, settings.folder, settings, routes=not stay)
     if dry_run:
-        foreseen = estimate_request(request, settings)
+        foreseen = estimate_request(request, settings, stays=stay)
         with Artifacts({"estimate": 100}) as artifacts:
             artifacts.publish_estimate(foreseen)
         return foreseen.model_dump(mode="json")
+    if not stay and (place := place_of(request, settings, measured_elsewhere)) != settings.place:
+        return hand_on(request, place, settings)
     with Artifacts(MAP_SHARES) as artifacts:
         delivery, facts = map_area(request, settings, artifacts)
         web = reachable(settings.open_store(create=False), Path(delivery.delivery), settings.web_folder)
         artifacts.publish(delivery, facts, web)
+        artifacts.publish_rate(delivery, str(request.source), settings.place)
     return delivery.model_dump(mode="json")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from catalog.area import area_km2
-from catalog.errors import ModelError, RequestError
+from catalog.area import Area, area_km2
+from catalog.errors import RequestError
 from catalog.grid import PIXEL
 from catalog.products import LEVEL_BANDS, Order
 from catalog.sources.protocol import Downloading, Metered, Source
@@ -15,14 +15,15 @@ from catalog.sources.registry import open_source
 from catalog.storage.store import Store
 from catalog.zone import Zone
 from flows.checks import nearest_there
+from flows.choice import TOO_LATE, Known, choose_maker
 from flows.credentials import load_credentials
-from flows.rates import benchmark, recorded, runs_behind, seconds_for
+from flows.rates import RunRecord, benchmark, millions_of_pixels, recorded, runs_behind, seconds_for
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
 from flows.request import SIMULATED_HERE, Limits, MapRequest
 from flows.settings import Settings
-from flows.stages import choose_model, order_of
+from flows.stages import must_train, order_of
+from flows.work_places import load_places
 from processors.ingest.foresight import Reading, foresee
-from processors.thematic.registry import load_processor
 
 PACKED = 0.7
 """Of the bytes of pixels, what real land comes to in a cube."""
@@ -31,21 +32,28 @@ DELIVERY_BYTES, RESULTS_BYTES = 5.7, 138
 """Bytes of a pixel of the area in a crop map's delivery, and in its run's folder until that is pruned, as the benchmark had them."""
 
 
-def estimate_request(request: MapRequest, settings: Settings) -> Estimate:
-    """Search the source for a checked request, and tell what it would take. Raises what the search raises."""
+def estimate_request(request: MapRequest, settings: Settings, *, stays: bool = True) -> Estimate:
+    """Search the source for a checked request, and tell what it would take. Raises what the search raises.
+
+    ``stays``: what it would take here, whatever other places could.
+    """
     source = open_source(str(request.source), load_credentials())
     order = order_of(request, settings, source)
-    return estimate(request, settings, settings.open_store(create=False), order, source)
+    return estimate(request, settings, settings.open_store(create=False), order, source, stays=stays)
 
 
-def estimate(request: MapRequest, settings: Settings, store: Store, order: Order, source: Source) -> Estimate:
+def estimate(
+    request: MapRequest, settings: Settings, store: Store, order: Order, source: Source, *, stays: bool = True
+) -> Estimate:
     """What a run would take that has this order. ``source``: the one that was searched, which knows sizes of what it found."""
     zone = Zone.of(request.polygon)
     km2 = area_km2(zone.area)
     readings = list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
     records = recorded(store)
-    trains = _trains(request, store, order, zone)
-    seconds, unmeasured = seconds_for(_work(readings, km2, trained=trains), order.source, request.processor, records)
+    work = _work(readings, zone.area)
+    choice = choose_maker(request, settings, store, zone, _known(request, order, work), stays=stays, begun=True)
+    trains = must_train(choice) and request.model != SIMULATED_HERE  # which takes a minute, however large the area
+    seconds, unmeasured = seconds_for({**work, "trained": float(trains)}, order.source, choice.processor, records)
     foreseen = Estimate(
         source=order.source,
         area_km2=round(km2, 3),
@@ -71,17 +79,46 @@ def estimate(request: MapRequest, settings: Settings, store: Store, order: Order
         else None,
         disk=_disk(store, readings, order, km2),
         minutes={stage: round(spent / 60, 3) for stage, spent in seconds.items()},
-        measured_runs=runs_behind(seconds.keys() - unmeasured, order.source, request.processor, records),
+        measured_runs=runs_behind(seconds.keys() - unmeasured, order.source, choice.processor, records),
         unmeasured=tuple(sorted(unmeasured)),
+        candidates=choice.candidates,
         notes=tuple(_notes(order, trains, unmeasured, seconds, isinstance(source, Downloading))),
     )
-    return foreseen.model_copy(update={"over_limits": tuple(_exceeded(foreseen, request.limits))})
+    late = [f"deadline: {choice.taken.reason}"] if choice.taken.reason.startswith(TOO_LATE) else []
+    return foreseen.model_copy(update={"over_limits": (*_exceeded(foreseen, request.limits), *late)})
 
 
-def _work(readings: Sequence[Reading], km2: float, *, trained: bool) -> dict[str, float]:
+def place_of(
+    request: MapRequest, settings: Settings, elsewhere: Callable[[Settings], Sequence[RunRecord]] = lambda _: ()
+) -> str:
+    """The place where a checked request's map is made: this one, unless rules or wishes ask for another. No pixel is read.
+
+    ``elsewhere``: what is known of the speed of other places, asked where there is a choice. Raises what the search raises, and what the
+    choice does.
+    """
+    refusals = load_places(settings).refusals(request.polygon, request.places)
+    allowed = [place for place, against in refusals.items() if not against]
+    if len(allowed) == 1:
+        return allowed[0]
+    store, zone = settings.open_store(), Zone.of(request.polygon)
+    records = [*recorded(store), *elsewhere(settings)]
+    source = open_source(str(request.source), load_credentials())
+    order = order_of(request, settings, source)
+    work = _work(list(foresee(store, order, zone.cells, source, settings.mask.record(order.level))), zone.area)
+    return choose_maker(
+        request, settings, store, zone, _known(request, order, work), stays=False, records=records
+    ).taken.place
+
+
+def _known(request: MapRequest, order: Order, work: Mapping[str, float]) -> Known:
+    """What is known before anything is read: the bands that the level has, and no dates."""
+    return Known(frozenset(LEVEL_BANDS[request.level]), order.synthetic, order.source, work)
+
+
+def _work(readings: Sequence[Reading], area: Area) -> dict[str, float]:
     written = sum(len(reading.cells) for reading in readings)
     there = sum(reading.whole for reading in readings)
-    pixels = km2 * 1e6 / PIXEL**2 / 1e6
+    pixels = millions_of_pixels(area)
     return {
         "run": 1,
         "written": written,
@@ -89,7 +126,6 @@ def _work(readings: Sequence[Reading], km2: float, *, trained: bool) -> dict[str
         "cell_dates": written + there,
         "pixel_dates": pixels * len(readings),
         "pixels": pixels,
-        "trained": float(trained),
     }
 
 
@@ -103,21 +139,6 @@ def _disk(store: Store, readings: Sequence[Reading], order: Order, km2: float) -
         delivery=round(pixels * DELIVERY_BYTES / 1e9, 4),
         free=None if free is None else round(free, 1),
     )
-
-
-def _trains(request: MapRequest, store: Store, order: Order, zone: Zone) -> bool:
-    """Whether a model has to be trained first. Raises `ModelError` where none fits and there are no labels to learn from."""
-    if not load_processor(request.processor).needs_model:
-        return False
-    if request.model == SIMULATED_HERE:
-        return False  # a minute, however large the area
-    try:
-        choose_model(request, store, zone, LEVEL_BANDS[request.level], order.synthetic)
-    except ModelError:
-        if request.labels is None or request.model is not None:
-            raise
-        return True
-    return False
 
 
 def _notes(
@@ -166,11 +187,17 @@ def _exceeded(foreseen: Estimate, limits: Limits) -> list[str]:
 
 
 def check_before_download(request: MapRequest, settings: Settings, store: Store, order: Order) -> None:
-    """See that a run with this order keeps to the request's limits, and that there is a model, or labels to train one from.
+    """See that a run with this order keeps to the request's limits, and that something makes its map by its deadline.
 
     Raises `RequestError` and `ModelError`.
     """
-    if request.limits:
-        check_limits(estimate_request(request, settings), request.limits)
-    else:
-        _trains(request, store, order, Zone.of(request.polygon))
+    zone, work = Zone.of(request.polygon), dict[str, float]()
+    if request.limits or request.deadline is not None or request.prefer == "time":
+        source = open_source(str(request.source), load_credentials())
+        searched = order_of(
+            request, settings, source
+        )  # once more: a source that searched knows the sizes of what it found
+        if request.limits:
+            check_limits(estimate(request, settings, store, searched, source), request.limits)
+        work = _work(list(foresee(store, searched, zone.cells, source, settings.mask.record(order.level))), zone.area)
+    choose_maker(request, settings, store, zone, _known(request, order, work))

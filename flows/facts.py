@@ -8,17 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from catalog.area import area_km2
+from catalog.candidates import Choice
 from catalog.checkpoints import CONFIG, WEIGHTS
 from catalog.confidence import confidence_worth
 from catalog.errors import ModelError, Reason
-from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_object
-from catalog.model_choice import ModelChoice
 from catalog.products import LeftOut, Order
 from catalog.scores import checkpoint_scores, early_curve
 from catalog.storage.store import sha256
-from flows.rates import UNITS, RunRecord, remember, source_kind
+from flows.rates import UNITS, RunRecord, millions_of_pixels, remember, source_kind
 from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
@@ -29,7 +27,6 @@ from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_note
 from processors.delivery.timelines import timelines_of
 from processors.season import Season
 from processors.thematic.domain import Domain
-from processors.thematic.registry import load_processor
 from processors.views.views import Views
 
 SHOWN_OF_MODEL = (
@@ -51,11 +48,11 @@ def describe(
     """Describe a delivery beside its pixels: what was asked, what it is made from, with what, how good it is."""
     request, processor, now = run.request, patches.processor, datetime.now(UTC)
     config = _model_config(patches.job.model)
-    model = _model_used(patches.model, config)
+    model = _model_used(patches.choice, config)
     return DeliveryFacts(
         request=request.model_dump(mode="json"),
         request_digest=request.digest,
-        processor=request.processor,
+        processor=processor.name,
         processor_title=processor.title,
         processor_version=processor.version,
         software_version=version("cropline"),
@@ -70,6 +67,7 @@ def describe(
         season=season,
         left_out=_left_out(order, unusable, season),
         model=model,
+        candidates=patches.choice.candidates,
         scores=checkpoint_scores(config),
         notes=(
             *status_notes(run.season, season, model),
@@ -78,7 +76,7 @@ def describe(
             *_older_versions(unusable, season),
             *processor.notes,
             *(() if domain is None or domain.note is None else (domain.note,)),
-            *_notes_on_ground(run),
+            *_notes_on_ground(run, processor.needs_model),
             *views.notes,
             *(() if conformity is None else conformity.summary.notes),
         ),
@@ -94,10 +92,9 @@ def describe(
     )
 
 
-def _notes_on_ground(run: Run) -> tuple[str, ...]:
+def _notes_on_ground(run: Run, learns: bool) -> tuple[str, ...]:
     """Sentences about what isn't used of the labels and the crop mask that the request gives."""
     windows = run.zone.groups
-    learns = load_processor(run.request.processor).needs_model
     given = (request_labels(run.request, windows) if learns else None, request_crop_mask(run.request))
     return tuple(note for codes in given if codes is not None for note in codes.notes(windows))
 
@@ -134,13 +131,17 @@ def _older_versions(unusable: Sequence[LeftOut], season: Season) -> tuple[str, .
 
 def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path]) -> Delivery:
     """Build the answer to the request. It is remembered in the run's folder, where `reprocess` compares it with what is new."""
+    record = run_record(run, order, facts)
     delivery = Delivery(
         delivery=str(run.request.delivery_folder),
         files=tuple(str(file) for file in files),
         scores=facts.scores,
         acquisitions=tuple(AcquisitionShown.model_validate(item) for item in facts.used),
         seconds=dict(run.seconds),
+        work=record.work,
+        processor=facts.processor,
         model=None if facts.model is None else facts.model.name,
+        candidates=facts.candidates,
         domain=None if facts.domain is None else facts.domain.verdict,
         confidence=None if facts.confidence is None else facts.confidence.kind,
         synthetic=facts.synthetic,
@@ -148,18 +149,20 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
         status=facts.status,
     )
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
-    remember(run.store, run_record(run, order))
+    remember(run.store, record)
     return delivery
 
 
-def run_record(run: Run, order: Order) -> RunRecord:
+def run_record(run: Run, order: Order, facts: DeliveryFacts) -> RunRecord:
     """What a run did in which time: rates, from which others are foreseen."""
-    pixels = area_km2(run.zone.area) * 1e6 / PIXEL**2 / 1e6
+    pixels = millions_of_pixels(run.zone.area)
     dates = len(order.acquisitions)
     work = {"run": 1.0, "pixels": pixels, "pixel_dates": pixels * dates, "trained": float("promote" in run.seconds)}
     return RunRecord(
         source=source_kind(order.source),
-        processor=run.request.processor,
+        processor=facts.processor,
+        model=None if facts.model is None else facts.model.name,
+        place=run.settings.place,
         work={**work, **run.work},
         seconds={stage: seconds for stage, seconds in run.seconds.items() if stage in UNITS},
     )
@@ -172,14 +175,13 @@ def _model_config(model: Path | None) -> dict[str, Any]:
     return parse_object(path.read_bytes(), lambda why: ModelError(f"{path} {why}. Train the model again."))
 
 
-def _model_used(model: ModelChoice | None, config: dict[str, Any]) -> ModelUsed | None:
-    if model is None:
+def _model_used(choice: Choice, config: dict[str, Any]) -> ModelUsed | None:
+    if choice.folder is None:
         return None
     return ModelUsed(
-        name=model.folder.name,
-        checksum=sha256(model.folder / WEIGHTS),
+        name=choice.folder.name,
+        checksum=sha256(choice.folder / WEIGHTS),
         summary={name: config[name] for name in SHOWN_OF_MODEL if name in config},
         early=early_curve(config),
-        compared=model.compared,
-        decision=model.decision,
+        decision=choice.decision,
     )

@@ -21,7 +21,7 @@ from processors.views.views import Views
 
 def domain(run: Run, patches: Patches) -> Domain | None:
     """Say whether the season is like those that the model learnt from; None for a processor that needs no model."""
-    return None if patches.model is None else compare(run, patches, patches.model.folder)
+    return None if patches.choice.folder is None else compare(run, patches, patches.choice.folder)
 
 
 @stage("domain", waits_for="a comparison with the model's training", outcome=lambda made: made.words)
@@ -49,7 +49,7 @@ def judge(run: Run, patches: Patches, results: CellPath, views: Views) -> Confor
     if judgement is None or declared is None:
         raise RequestError("parcels: the request declares none. Give the file of the declared parcels.")
     seen = parcel_probabilities(
-        run.request.processor,
+        patches.processor.name,
         patches.job,
         len(patches.processor.fields),
         patches.source.windows,

@@ -14,6 +14,9 @@ from catalog.guards.paths import user_path
 MARKER = ".cropline"
 """The folder that is a store: in the folder where commands run, or in one above it."""
 
+OWN_PLACE = "cropline"
+"""The place of an installation that names none: the work pool of `cropline up`."""
+
 SERVER_FILE = "server.json"
 """File in the store's folder `prefect`; `cropline up` writes it."""
 

@@ -14,10 +14,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from catalog.area import Area, area_km2
 from catalog.errors import RequestError
+from catalog.grid import PIXEL
 from catalog.guards.json_text import parse_model
 from catalog.products import Frozen
 from catalog.storage.store import Store
+from flows.own_server import OWN_PLACE
 
 Unit = Literal["run", "written", "masked", "cell_dates", "pixel_dates", "pixels", "trained"]
 """What the time of a stage grows with: the run itself, cells times dates that are written, masked, or there, pixels of the area times
@@ -48,6 +51,10 @@ class RunRecord(Frozen):
 
     source: Annotated[str, Field(description="kind of source: its scheme, and where it lies")]
     processor: str
+    model: Annotated[
+        str | None, Field(description="checkpoint; none where the processor needs none, and in records of before")
+    ] = None
+    place: Annotated[str, Field(description="work pool that it ran in, or this machine's place")] = OWN_PLACE
     work: Annotated[dict[str, float], Field(description="amounts by unit")]
     seconds: Annotated[dict[str, float], Field(description="by stage")]
 
@@ -77,6 +84,11 @@ def source_kind(address: str) -> str:
     if scheme not in ("stac", "safe"):
         return scheme
     return f"{scheme}:{rest.partition('://')[0] if '://' in rest else 'file'}"
+
+
+def millions_of_pixels(area: Area) -> float:
+    """Pixels of an area (longitude, latitude), in millions, as amounts of work count them."""
+    return area_km2(area) * 1e6 / PIXEL**2 / 1e6
 
 
 def remember(store: Store, record: RunRecord) -> None:
@@ -144,6 +156,25 @@ def seconds_for(
             expected[stage] = line.seconds(amount)
             unmeasured.add(stage)
     return expected, frozenset(unmeasured)
+
+
+def seconds_of(
+    work: Work, source: str, processor: str, model: str | None, place: str, records: Sequence[RunRecord]
+) -> tuple[float | None, bool]:
+    """Seconds that some work takes with a processor and its checkpoint in a place, and whether runs of just that tell them.
+
+    Where none do, runs of that processor there are gone by, else those of it anywhere, else the benchmark. None where a training is part of
+    the work and nothing tells how long one takes.
+    """
+    there = [record for record in records if record.place == place]
+    same = [record for record in there if (record.processor, record.model) == (processor, model)]
+    measured = any(_tells("thematic", record, source_kind(source), processor) for record in same)
+    others = [record.model_copy(update={"processor": ""}) for record in there]  # they tell of what all do alike
+    told = [*same, *others] if measured else there or list(records)
+    expected, _ = seconds_for(work, source, processor, told)
+    if work.get("trained") and "model" not in expected:
+        return None, False
+    return round(sum(expected.values()), 1), measured
 
 
 def _line(stage: str, kind: str) -> Line:

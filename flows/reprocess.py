@@ -124,7 +124,7 @@ def _renew(settings: Settings, request: MapRequest, everything: bool) -> Outcome
     against: Outcome | None = looked.result()
     if against is not None:
         return Outcome(against.kind, against.text, against.status, passes=passes)
-    state = crop_map(**request.model_dump(mode="json"), return_state=True)
+    state = crop_map(**request.model_dump(mode="json"), stay=True, return_state=True)  # subscriptions are this store's
     if not state.is_completed():
         raise ReprocessError(state.message or f"its run ended as {state.name}")
     made = state.result()
@@ -174,7 +174,7 @@ def _lack(settings: Settings, request: MapRequest) -> Outcome | None:
             return _waiting(request.min_acquisitions, error.usable)
         if not load_processor(request.processor).needs_model:
             return None
-        if stages.fitting_model(run, gathered.order, gathered.season) is not None:
+        if not stages.must_train(stages.found_maker(run, gathered.order, gathered.season)):
             return None
         return Outcome(
             OutcomeKind.WAITING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,8 +10,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from catalog.area import Area, as_geojson, parse_area
 from catalog.area_file import area_value
+from catalog.candidates import Preference
 from catalog.errors import RequestError
 from catalog.guards.json_text import parse_object
+from catalog.guards.numbers import utc_time
 from catalog.guards.paths import user_path, what_lies_at
 from catalog.products import Frozen, Level
 from catalog.storage.store import digest
@@ -30,6 +33,7 @@ Classifier = Literal["auto", "agrunet", "fine-tuned", "pixel", "forest"]
 Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
+PlaceNames = list[Annotated[str, Field(min_length=1, max_length=40)]]
 Text = Annotated[str, Field(min_length=1, max_length=8000)]
 Metres = Annotated[float, Field(ge=0, le=250)]
 Crops = list[Text] | dict[Text, Annotated[float, Field(gt=0)]]
@@ -41,7 +45,7 @@ TRAINING_PARAMETERS = (
 )  # fmt: skip
 """Parameters of a request that the flow `retrain` takes."""
 
-RUN_PARAMETERS = ("dry_run",)
+RUN_PARAMETERS = ("dry_run", "stay")
 """Parameters of the flow `crop-map` that are no part of a request: they say what is done with it."""
 
 SIMULATED_HERE = "simulated-here"
@@ -172,6 +176,37 @@ class MapRequest(Frozen):
             exclude_if=lambda limits: not limits,  # what was asked for is the same with or without them
         ),
     ] = {}
+    prefer: Annotated[
+        Preference,
+        Field(
+            description="What decides where several processors, models or places can make the map: quality, or time.",
+            exclude_if=lambda prefer: prefer == "quality",  # the name of older requests stays as it was
+        ),
+    ] = "quality"
+    deadline: Annotated[
+        datetime | None,
+        Field(
+            description="Time by which the map must be there, UTC where it names no zone; what takes longer is not begun.",
+            exclude_if=lambda deadline: deadline is None,
+        ),
+    ] = None
+    places: Annotated[
+        PlaceNames,
+        Field(
+            description="Names of the places (work pools) where the data may be processed; by default all that the operator's rules allow.",
+            exclude_if=lambda places: not places,
+        ),
+    ] = []
+
+    @field_validator("deadline", mode="before")
+    @classmethod
+    def _deadline_is_a_time(cls, value: Any) -> datetime | None:
+        if value is None:
+            return None
+        time = utc_time(value.isoformat() if isinstance(value, datetime) else value)
+        if time is None:
+            raise ValueError("no date such as 2026-05-01, nor a time such as 2026-05-01T12:00")
+        return time
 
     @field_validator("*", mode="before")
     @classmethod
@@ -212,6 +247,7 @@ class MapRequest(Frozen):
     @property
     def digest(self) -> str:
         """Digest that names the request: what is asked for, wherever it is delivered and however its area is given."""
+        # What a run may take, when, and where, change how a map is made and not what is asked for.
         # A field that a request doesn't use leaves the name of older requests as it was.
         optional = (
             "offset", "labels_layer", "labels_column", "labels_radius", "crops", "crop_mask_layer", "parcels", "parcels_layer",
@@ -219,7 +255,10 @@ class MapRequest(Frozen):
         )  # fmt: skip
         unused = {name for name in optional if not getattr(self, name)}
         return digest(
-            {**self.model_dump(mode="json", exclude={"output", "replace", "limits", *unused}), "area": self.geometry}
+            {
+                **self.model_dump(mode="json", exclude={"output", "replace", "limits", "deadline", "places", *unused}),
+                "area": self.geometry,
+            }
         )
 
 

@@ -13,6 +13,7 @@ from catalog.grid import Cell
 from catalog.products import LeftOut, Level, Order
 from flows import stages
 from flows.checked_request import check_request
+from flows.handing_on import in_own_pool
 from flows.reporting.artifacts import TRAINING_SHARES, Artifacts
 from flows.reporting.progress import Reporter
 from flows.reporting.run_log import make_readable
@@ -115,7 +116,7 @@ def retrain(
     """
     given = {name: value for name, value in locals().items() if name in TRAINING_PARAMETERS}
     make_readable()
-    settings = load_settings()
+    settings = in_own_pool(load_settings())
     request = check_request(given, settings.folder, settings, delivers=False)
     with Artifacts(TRAINING_SHARES) as artifacts:
         trained = learn_area(request, processes, promote, settings, artifacts)

@@ -19,7 +19,7 @@ from catalog.guards.refusal import plain_message, reason
 from catalog.quoting import shown
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
-from flows.own_server import store_folder
+from flows.own_server import OWN_PLACE, store_folder
 from flows.web_folder import WebFolder, web_folder
 from processors.engine.limits import Limits
 from processors.engine.machine import usual_memory
@@ -28,6 +28,9 @@ from processors.engine.protocol import Engine
 from processors.mask.options import USUAL_MASK, MaskOptions
 
 PREFIX = "CROPLINE_"
+
+PLACE_NAME = r"^[a-z0-9][a-z0-9-]{0,39}$"
+"""What the name of a place looks like: it names a work pool, and ends the names of deployments."""
 
 
 class Settings(BaseSettings):
@@ -60,6 +63,19 @@ class Settings(BaseSettings):
     runs: Annotated[
         int | None,
         Field(ge=1, description="runs at once on the server of `cropline up`; by default from cores and memory"),
+    ] = None
+    place: Annotated[
+        str,
+        Field(
+            pattern=PLACE_NAME,
+            description="place that this machine's worker serves and local runs are in: the name of a work pool",
+        ),
+    ] = OWN_PLACE
+    places: Annotated[
+        Path | None,
+        Field(
+            description="JSON file of the places where data may be processed, and of rules; by default places.json of the store"
+        ),
     ] = None
     database: Annotated[
         SecretStr | None,

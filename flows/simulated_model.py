@@ -11,7 +11,6 @@ from pathlib import Path
 from agrunet.data.series_table import SeriesTable, write_series
 from catalog.checkpoints import ITEM
 from catalog.errors import RequestError
-from catalog.model_choice import ModelChoice
 from catalog.promotions import Decision, decided
 from catalog.registry import Registry
 from catalog.storage.store import digest
@@ -47,16 +46,16 @@ def check_simulated(request: MapRequest) -> None:
     task_name="simulated model",
     waits_for="a model simulated for the place",
     outcome=lambda chosen: (
-        f"{chosen.folder.name}, of series simulated for the place and its dates: no real field is behind it"
+        f"{chosen.name}, of series simulated for the place and its dates: no real field is behind it"
     ),
 )
-def simulated_model(run: Run, season: Season) -> ModelChoice:
-    """The model of the request's own place and dates: the one that was made before, else a new one. Raises `ModelError`."""
+def simulated_model(run: Run, season: Season) -> Path:
+    """Folder of the model of the request's own place and dates: made before, else now. Raises `ModelError`."""
     registry, sight, crops = Registry(run.store), _sight(run, season), crops_named(run.request.crop_weights)
     name = digest([sight.days, sight.clear, sight.bands, [crop.value for crop in crops], dict(FOREST), VERSION])
     folder, made = run.folder.training(name), run.folder.simulated_model(name)
     if made.is_file() and (known := run.store.models / made.read_text(encoding="utf-8")).is_dir():
-        return ModelChoice(known)
+        return known
     model = taken_over(folder.checkpoint, registry) or _grown(run, folder, place_series(sight, crops))
     if registry.promotions().of(model.name) is None:
         reason = "simulated for one request, which names it; no other gets it by itself"
@@ -64,7 +63,7 @@ def simulated_model(run: Run, season: Season) -> ModelChoice:
     with written_whole(made) as temporary:
         temporary.write_text(model.name, encoding="utf-8")
     shutil.rmtree(folder.path, ignore_errors=True)  # the model is in the store
-    return ModelChoice(model)
+    return model
 
 
 def _sight(run: Run, season: Season) -> Sight:

@@ -54,7 +54,7 @@ def stage(
 
         @wraps(function)
         def run_stage(run: Run, /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
-            with run.step(name, waits_for.format(processor=run.request.processor, squares=run.squares)) as step:
+            with run.step(name, waits_for.format(squares=run.squares)) as step:
                 called: Any = tried_again(work, run.settings, reads_source=reads_source)
                 named = {key: quote(value) for key, value in kwargs.items()}
                 made: Made = called(quote(run), *map(quote, args), **named)

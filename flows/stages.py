@@ -6,28 +6,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 
 from prefect.runtime import task_run
 
 from catalog.area import Area
+from catalog.candidates import Against, Choice
 from catalog.delivered_maps import ITEM
-from catalog.errors import AccessError, ModelError, NoProductError, NotEnoughAcquisitionsError, SourceError
+from catalog.errors import AccessError, NoProductError, NotEnoughAcquisitionsError, SourceError
 from catalog.grid import Cell
-from catalog.model_choice import ModelChoice
 from catalog.order import make_order, with_other_years
 from catalog.products import LeftOut, Order
 from catalog.registry import Registry
 from catalog.sources.protocol import Source
 from catalog.sources.registry import open_source
-from catalog.storage.store import CellPath, Store
+from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
-from catalog.zone import Zone
+from flows.choice import Known, choose_maker
 from flows.credentials import load_credentials
+from flows.rates import millions_of_pixels
 from flows.reporting.progress import counted
 from flows.request import SIMULATED_HERE, MapRequest
-from flows.request_ground import request_crop_mask, request_labels
+from flows.request_ground import request_crop_mask
 from flows.run import Run
 from flows.settings import Settings
 from flows.simulated_model import simulated_model
@@ -179,57 +179,45 @@ def season(run: Run, order: Order, unusable: Sequence[LeftOut], over: Area | Non
     return chosen
 
 
-def model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The checkpoint that the processor gets: the one in use that fits, else one trained from the request's labels, or one simulated.
+def model(run: Run, order: Order, season: Season) -> Choice:
+    """The processor and the checkpoint that make the map: chosen among what there is, else trained from the request's labels, or simulated.
 
-    One that was trained and isn't promoted leaves the request to the model in use. None where the processor needs none. Raises
-    `ModelError`.
+    A model that was trained and isn't promoted leaves the request to the one in use. Raises `ModelError` and `RequestError` where nothing
+    serves.
     """
     if not load_processor(run.request.processor).needs_model:
-        return None
-    if run.request.model == SIMULATED_HERE:
-        return simulated_model(run, season)
-    fitting = fitting_model(run, order, season)
-    if fitting is not None:
-        return fitting
-    trained = train_model(run, order, season, processes=max(1, len(gpus())))
-    return replace(_choose(run, order, season), decision=trained.decision)
-
-
-@stage(
-    "model",
-    waits_for="a model that fits",
-    outcome=lambda chosen: "none fits; one is trained from the labels" if chosen is None else _chosen_text(chosen),
-)
-def fitting_model(run: Run, order: Order, season: Season) -> ModelChoice | None:
-    """The model in use that fits; None where none does and there are labels. Raises `ModelError` where there are none."""
-    try:
         return _choose(run, order, season)
-    except ModelError:
-        if run.request.labels is None or run.request.model is not None:
-            raise
-        return None
+    found = found_maker(run, order, season)
+    if not must_train(found):
+        return found
+    if run.request.model == SIMULATED_HERE:
+        return _choose(run, order, season, model=simulated_model(run, season).name)
+    trained = train_model(run, order, season, processes=max(1, len(gpus())))
+    return replace(_choose(run, order, season, trains=False), decision=trained.decision)
 
 
-def _choose(run: Run, order: Order, season: Season) -> ModelChoice:
-    return choose_model(run.request, run.store, run.zone, season.bands, order.synthetic, len(season.own))
+@stage("model", waits_for="a model that fits", outcome=lambda chosen: _chosen_text(chosen))
+def found_maker(run: Run, order: Order, season: Season) -> Choice:
+    """What makes the map, of what is there or can be trained. Raises `ModelError` and `RequestError` where nothing serves."""
+    return _choose(run, order, season)
 
 
-def choose_model(
-    request: MapRequest, store: Store, zone: Zone, bands: Sequence[str], synthetic: bool, dates: int | None = None
-) -> ModelChoice:
-    """The model in use that fits a request; ``dates``: of its season, where they are known yet. Raises `ModelError` where none does."""
-    labels = request_labels(request, zone.groups)
-    return Registry(store).choose(
-        request.level,
-        bands,
-        synthetic,
-        request.polygon,
-        None if labels is None else labels.legend,
-        request.model,
-        months=request.season,
-        dates=dates,
+def must_train(choice: Choice) -> bool:
+    """Whether what was chosen has to be trained first."""
+    return choice.folder is None and load_processor(choice.processor).needs_model
+
+
+def _choose(run: Run, order: Order, season: Season, *, trains: bool = True, model: str | None = None) -> Choice:
+    request = run.request if model is None else run.request.model_copy(update={"model": model})
+    pixels = millions_of_pixels(run.zone.area)
+    known = Known(
+        bands=frozenset(season.bands),
+        synthetic=order.synthetic,
+        source=order.source,
+        work={"pixels": pixels, "pixel_dates": pixels * len(season.used)},
+        dates=len(season.own),
     )
+    return choose_maker(request, run.settings, run.store, run.zone, known, begun=True, trains=trains)
 
 
 @dataclass(frozen=True)
@@ -239,13 +227,13 @@ class Patches:
     job: Job
     processor: Processor
     source: CubePatches
-    model: ModelChoice | None
+    choice: Choice
 
 
 @stage(
     "patch", waits_for="windows over the area", outcome=lambda patches: counted(len(patches.source), "patch", "patches")
 )
-def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> Patches:
+def patch(run: Run, order: Order, season: Season, choice: Choice) -> Patches:
     """Write the processor's job down, check that it can be done, and cover the area with windows."""
     request = run.request
     job = Job(
@@ -256,27 +244,27 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
         bands=season.bands,
         synthetic=order.synthetic,
         parameters=request.parameters,
-        model=None if model is None else model.folder,
+        model=choice.folder,
         crops=request.crop_weights,
         crop_mask=request.crop_mask is not None,
     )
     write_json(run.folder.job, job.model_dump(mode="json"))
-    processor = make_processor(request.processor, job)
+    processor = make_processor(choice.processor, job)
     judgement = judgement_of(processor)
     declared = None if judgement is None else run.parcels
     if judgement is not None and declared is not None:
         read_declarations(declared, judgement)  # what is wrong with them is said before hours of work
     windows = cover(run.zone.window, processor.grid, zone_area=run.zone.geometry)
     source = CubePatches(run.store, order.source_id, order.level, season, windows, processor.bands)
-    return Patches(job, processor, source, model)
+    return Patches(job, processor, source, choice)
 
 
-@stage("thematic", waits_for="the processor {processor}")
+@stage("thematic", waits_for="the processor")
 def thematic(run: Run, patches: Patches) -> CellPath:
     """Run the processor over the patches. Returns their results, each patch written once, unblended."""
     results = results_path(run.folder.results, run.folder.shared_results, run.store.cubes, run.engine)
     run_processor(
-        run.request.processor,
+        patches.processor.name,
         patches.job,
         patches.source,
         results,
@@ -297,7 +285,7 @@ def mosaic(run: Run, patches: Patches, results: CellPath) -> dict[str, Path]:
         crop_mask.check(zone.geometry, zone.epsg)
     run.folder.mosaic.mkdir(exist_ok=True)
     return blend(
-        request.processor,
+        patches.processor.name,
         patches.job,
         patches.source.windows,
         results,
@@ -347,11 +335,13 @@ def deliver(
     return files
 
 
-def _chosen_text(choice: ModelChoice) -> str:
-    """Name of the model, and of newer ones that are not in use."""
-    newer = list(takewhile(lambda model: not model.taken, choice.compared))
-    against = "".join(f"; not {model.name}: {model.reason}" for model in newer)
-    return f"{choice.folder.name}{against}"
+def _chosen_text(choice: Choice) -> str:
+    """Name of the model, and of others that fit and are not in use."""
+    if must_train(choice):
+        return "none fits; one is trained from the labels"
+    others = (one for one in choice.candidates if one.against is Against.NOT_IN_USE and not one.taken)
+    passed = dict.fromkeys(f"; not {one.model}: {one.reason}" for one in others if one.processor == choice.processor)
+    return f"{choice.taken.model}{''.join(passed)}"
 
 
 def done_text(results: Sequence[IngestResult | MaskResult]) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.reporting.foreseen import Estimate, estimate_rows, foreseen_rows
+from flows.reporting.foreseen import Estimate, candidate_rows, estimate_rows, foreseen_rows
 from flows.reporting.progress import counted, terminal_step
 from flows.request import MapRequest
 from flows.settings import Settings
@@ -35,17 +35,21 @@ def show(foreseen: Estimate, console: Console) -> None:
             first = next(left for left in foreseen.left_out if left.kind.words == kind)
             console.print(Text(f"  {first.product}: {first.reason}"))
     console.print(_table(estimate_rows(foreseen)))
+    if len(foreseen.candidates) > 1:
+        console.print(_table(candidate_rows(foreseen.candidates)))
     for note in foreseen.remarks:
         console.print(Text(note))
     console.print(Text("All of it is an estimate; nothing was downloaded."))
 
 
+_NUMBERS = ("about", "cloud (tile, %)", "cells to read", "there", "MB", "processing units", "seconds")
+"""Columns whose values stand to the right."""
+
+
 def _table(rows: Sequence[dict[str, str]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():
-        table.add_column(
-            name, justify="left" if name in ("what", "from", "acquisition", "date") else "right", overflow="fold"
-        )
+        table.add_column(name, justify="left" if name not in _NUMBERS else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(value) for value in row.values()))
     return table

@@ -123,6 +123,8 @@ def _show(description: ProcessorDescription) -> None:
     typer.echo(f"{description.name}  {description.error or description.title}  ({description.package})")
     if description.needs_model:
         typer.echo("    needs a model: one that fits, or labels to train it from")
+    if description.declares is not None and description.declares.product != description.name:
+        typer.echo(f"    delivers: {description.declares.product}, as others may that a request chooses among")
     for parameter, field in description.parameters.get("properties", {}).items():
         bounds = _bounds(field)
         typer.echo(

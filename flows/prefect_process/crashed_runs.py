@@ -62,6 +62,7 @@ class _Look:
 
     now: datetime
     api: Api
+    pool: str
 
     @cached_property
     def with_process(self) -> set[str]:
@@ -71,7 +72,7 @@ class _Look:
     @cached_property
     def online(self) -> set[str]:
         """Workers that the server heard of lately."""
-        return workers_online(self.api)
+        return workers_online(self.api, pool=self.pool)
 
 
 class CrashedRuns:
@@ -80,14 +81,14 @@ class CrashedRuns:
     ``tell`` is given a line for each that is taken up or given up.
     """
 
-    def __init__(self, api: Api, worker: str, tell: Callable[[str], None]) -> None:
-        self._api, self._worker, self._tell = api, worker, tell
+    def __init__(self, api: Api, worker: str, tell: Callable[[str], None], pool: str = POOL) -> None:
+        self._api, self._worker, self._tell, self._pool = api, worker, tell, pool
         self._without_process: set[str] = set()
         self._left_alone: set[str] = set()
 
     def look(self) -> None:
         """Notice the runs that lost their process, and put crashed ones into the queue. Raises `ServiceError` without an answer."""
-        look = _Look(datetime.now(UTC), self._api)
+        look = _Look(datetime.now(UTC), self._api, self._pool)
         under_way = self._runs({"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}})
         self._notice([run for run in under_way if self._looks_after(run, look)], look)
         recent = {"after_": _text(look.now - RECENT)}
@@ -138,7 +139,7 @@ class CrashedRuns:
         self._tell(f"run {run['name']} crashed: taken up again, run {runs + 1} of at most {MOST}")
 
     def _runs(self, which: dict[str, Any]) -> list[dict[str, Any]]:
-        asked = {"flow_runs": which, "work_pools": {"name": {"any_": [POOL]}}}
+        asked = {"flow_runs": which, "work_pools": {"name": {"any_": [self._pool]}}}
         return list(self._api.ask("flow_runs/filter", asked) or [])
 
     def _set(self, run: dict[str, Any], state: dict[str, Any]) -> None:

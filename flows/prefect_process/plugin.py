@@ -57,7 +57,7 @@ def setup_environment(*, ctx: HookContext) -> SetupResult | None:
     if ctx.api_url is not None:  # an address that is set is the user's; ours may be set, too
         return _access() if ctx.api_url.rstrip("/") == own_server() else None
     address = running_server()
-    if sys.argv[1:3] == ["deployment", "run"] and any(word in DEPLOYMENTS for word in sys.argv[3:]):
+    if sys.argv[1:3] == ["deployment", "run"] and any(_is_of(word, DEPLOYMENTS) for word in sys.argv[3:]):
         _check_services(address)
     if address is None:
         return None
@@ -118,7 +118,7 @@ def expand(argv: list[str], base: Path) -> list[str]:
         parameters = parse_parameters(value, "the text after --params")
     else:
         parameters = read_parameters(base / value)
-    deployment = next((word for word in argv[3:] if word in (REQUEST, RETRAIN)), None)
+    deployment = next((name for word in argv[3:] for name in (REQUEST, RETRAIN) if _is_of(word, (name,))), None)
     if deployment is not None and not _overridden(argv):
         parameters = _checked(parameters, base, deployment)
     if EVALUATE in argv[3:]:
@@ -130,6 +130,11 @@ def expand(argv: list[str], base: Path) -> list[str]:
             '"area": "boundary.geojson".'
         )
     return [*argv[:position], option, text, *argv[after:]]
+
+
+def _is_of(word: str, deployments: tuple[str, ...]) -> bool:
+    """Return whether a word names one of these deployments, or that of another place, which has the place's name behind it."""
+    return any(word == name or word.startswith(f"{name}-") for name in deployments)
 
 
 def _overridden(argv: list[str]) -> bool:
@@ -144,10 +149,10 @@ def _checked(parameters: dict[str, object], base: Path, deployment: str) -> dict
     if deployment == REQUEST:
         of_run = {name: value for name, value in parameters.items() if name in RUN_PARAMETERS}
         asked = {name: value for name, value in parameters.items() if name not in RUN_PARAMETERS}
-        return {**check_request(asked, base).model_dump(mode="json"), **of_run}
+        return {**check_request(asked, base, routes=True).model_dump(mode="json"), **of_run}
     # What is no part of a request, such as the number of processes, is for Prefect to judge.
     shared = {name: value for name, value in parameters.items() if name in TRAINING_PARAMETERS}
-    checked = check_request(shared, base).model_dump(mode="json", include=set(TRAINING_PARAMETERS))
+    checked = check_request(shared, base, routes=True).model_dump(mode="json", include=set(TRAINING_PARAMETERS))
     return {**parameters, **checked}
 
 

@@ -50,7 +50,8 @@ def join(settings: Settings, address: str, tell: Callable[[str], None]) -> Servi
                 )
             secret = variable(SECRET) or read_secret(store.prefect)
             api = Api(api_address, secret)
-            _check_server(api, store.prefect)
+            pool = settings.place
+            _check_server(api, store.prefect, pool)
             if secret is not None and secret != read_secret(store.prefect):
                 _keep_secret(store.prefect, secret)
             clear_leftovers(store)
@@ -60,12 +61,12 @@ def join(settings: Settings, address: str, tell: Callable[[str], None]) -> Servi
                     "CROPLINE_CUBES to the bucket of the others (s3://bucket/prefix)."
                 )
             runs = settings.runs or work_pool.usual_runs()
-            work_pool.put_runs_right(api, worker_name(store), runs)
+            work_pool.put_runs_right(api, worker_name(store), runs, pool)
             environment = environment_of(settings, store) | {"PREFECT_API_URL": api_address}
             if secret is not None:
                 environment[SECRET] = secret
             # What is scheduled looks at the store: subscriptions, and maps of before. It stays where they are.
-            worker = start_worker(store, api, runs, environment, usual, tell, INTERACTIVE)
+            worker = start_worker(store, api, runs, environment, usual, tell, pool, INTERACTIVE)
             services = Services(api=api_address, ui=api_address.removesuffix("/api"), worker=ProcessMark.of(worker))
             write_json(server_file(store), services.model_dump())
             return services
@@ -103,14 +104,14 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _check_server(api: Api, folder: Path) -> None:
+def _check_server(api: Api, folder: Path, place: str) -> None:
     if not api.answers():
         raise ServiceError(
             f"no server answers at {api.address}. Start it there with `cropline up`, and see that the way to it is open."
         )
     try:
         server = api.ask("admin/version")
-        pool = api.ask(f"work_pools/{POOL}")
+        pool = api.ask(f"work_pools/{place}")
     except SecretRefusedError:
         raise ServiceError(
             f"the server at {api.address} takes another secret. Set {SECRET} to the line of prefect/secret in the store of the server, "
@@ -122,8 +123,11 @@ def _check_server(api: Api, folder: Path) -> None:
             "Cropline on both."
         )
     if pool is None:
+        remedy = (
+            "" if place == POOL else f" Its store's places.json has to name the place {place} (CROPLINE_PLACE here)."
+        )
         raise ServiceError(
-            f"the server at {api.address} has no work pool {POOL!r}. Start it with `cropline up`, which makes one."
+            f"the server at {api.address} has no work pool {place!r}. Start it with `cropline up`, which makes one.{remedy}"
         )
 
 

@@ -20,7 +20,7 @@ from catalog.storage.store import Store
 from catalog.storage.whole import write_json, written_whole
 from flows.leftovers import clear_leftovers
 from flows.own_server import SECRET_FILE
-from flows.prefect_process import automations, processes, work_pool
+from flows.prefect_process import automations, places, processes, work_pool
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
 from flows.prefect_process.server_database import (
@@ -57,6 +57,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
     Raises `ServiceError` with the end of the log of what didn't start, or with what is wrong with the database that is set.
     """
     store = service_store(settings, create=True)
+    elsewhere = places.elsewhere(settings)
     database = database_of(settings, store)
     with private_umask() as usual:
         close_folder(store.prefect)
@@ -83,6 +84,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
             work_pool.put_right(api, worker_name(store), runs)
             automations.put_right(api)
             _deploy(environment)
+            places.put_right(api, elsewhere)
             worker = start_worker(store, api, runs, environment, usual, tell)
             if loops is not None:  # it has had the time to fail
                 _wait(loops.runs, store, "services", loops)
@@ -135,6 +137,7 @@ def environment_of(settings: Settings, store: Store) -> dict[str, str]:
         "CROPLINE_STORE": str(store.root),
         "CROPLINE_CUBES": str(store.cubes),
         "CROPLINE_BASE": str(settings.folder),
+        "CROPLINE_PLACE": settings.place,
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -232,12 +235,13 @@ def start_worker(
     environment: Mapping[str, str],
     umask: int,
     tell: Callable[[str], None],
+    pool: str = POOL,
     queue: str | None = None,
 ) -> psutil.Process:
-    """The store's worker, which asks that server, for one queue or all. What its runs deliver is as open as the user's other files."""
+    """The store's worker, which asks that server, for one queue of a pool or all. What its runs deliver is as open as other files."""
     worker = _only(store, "worker", tell)
-    if worker is not None and not _knows(worker, environment):
-        tell("stopping the worker, which asks a server that is gone or doesn't know the secret")
+    if worker is not None and not (_knows(worker, environment) and processes.option_of(worker, "--pool") == pool):
+        tell("stopping the worker, which asks a server that is gone, doesn't know the secret, or serves another place")
         processes.stop(worker)
         worker = None
     if worker is not None:
@@ -247,12 +251,12 @@ def start_worker(
     tell(f"starting the worker, for {runs} {'run' if runs == 1 else 'runs'} at once")
     started = datetime.now(UTC)
     name = worker_name(store)
-    options = ["--pool", POOL, "--type", "process", "--limit", str(runs), "--name", name]
+    options = ["--pool", pool, "--type", "process", "--limit", str(runs), "--name", name]
     if queue is not None:
         options += ["--work-queue", queue]
     worker = processes.spawn(options, store, "worker", environment, umask)
     # One that crashed counts as online for a while.
-    _wait(lambda: name in work_pool.workers_online(api, started), store, "worker", ProcessMark.of(worker))
+    _wait(lambda: name in work_pool.workers_online(api, started, pool), store, "worker", ProcessMark.of(worker))
     return worker
 
 

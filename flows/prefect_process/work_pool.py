@@ -1,4 +1,4 @@
-"""The work pool: what a run may say about how it is started, which is nothing, how many run at once, and which come first.
+"""The work pools: what a run may say about how it is started, which is nothing, how many run at once, and which come first.
 
 Requests of people are in one queue, scheduled work in another: it waits for theirs, and never takes the last place.
 """
@@ -11,10 +11,11 @@ from typing import Any
 
 import psutil
 
+from flows.own_server import OWN_PLACE
 from flows.prefect_process.api import Api
 from processors.engine.machine import cores
 
-POOL = "cropline"
+POOL = OWN_PLACE
 
 INTERACTIVE, SCHEDULED = "interactive", "scheduled"
 """Queues of the pool, the first one first; each deployment in prefect.yaml names its own."""
@@ -31,7 +32,7 @@ settings of a run are the worker's environment.
 """
 
 _RUNS = "cropline_runs"
-"""The server's variable that says how many runs each worker has at once."""
+"""The server's variable that says how many runs each worker of the own pool has at once; those of others have the pool's name behind it."""
 
 _ABSENT = timedelta(days=1)
 """Time after which a worker that nobody hears of is not counted on any more."""
@@ -74,23 +75,35 @@ def put_right(api: Api, worker: str, runs: int) -> None:
     _put_queues_right(api, runs)
 
 
-def put_runs_right(api: Api, worker: str, runs: int) -> None:
-    """Let the pool have as many runs at once as all its workers do, this one among them. Raises `ServiceError`."""
-    runs = _runs_of_all(api, worker, runs)
-    api.ask(f"work_pools/{POOL}", {"concurrency_limit": runs}, method="PATCH")
-    _put_queues_right(api, runs)
+def put_place_right(api: Api, pool: str) -> None:
+    """Make the pool of another place as it should be; how many runs it has at once is its workers' business. Raises `ServiceError`."""
+    there = api.ask(f"work_pools/{pool}")
+    if there is None:
+        api.ask("work_pools/", {"name": pool, "type": "process", "base_job_template": TEMPLATE})
+    elif there.get("base_job_template") != TEMPLATE:
+        api.ask(f"work_pools/{pool}", {"base_job_template": TEMPLATE}, method="PATCH")
+    _put_queue_right(api, pool, INTERACTIVE, {"priority": 1, "concurrency_limit": None, "is_paused": False})
 
 
-def _runs_of_all(api: Api, worker: str, runs: int) -> int:
+def put_runs_right(api: Api, worker: str, runs: int, pool: str = POOL) -> None:
+    """Let a pool have as many runs at once as all its workers do, this one among them. Raises `ServiceError`."""
+    runs = _runs_of_all(api, worker, runs, pool)
+    api.ask(f"work_pools/{pool}", {"concurrency_limit": runs}, method="PATCH")
+    if pool == POOL:
+        _put_queues_right(api, runs)
+
+
+def _runs_of_all(api: Api, worker: str, runs: int, pool: str = POOL) -> int:
     """Runs that all workers have at once together: those of before that were heard of within a day, and this one.
 
     Who carries how much stands in a variable of the server's; what is no number there is not counted.
     """
-    known = api.ask(f"variables/name/{_RUNS}")
+    variable = _RUNS if pool == POOL else f"{_RUNS}_{pool}"
+    known = api.ask(f"variables/name/{variable}")
     before = (known or {}).get("value")
     heard = {
         str(other["name"])
-        for other in api.ask(f"work_pools/{POOL}/workers/filter", {}) or []
+        for other in api.ask(f"work_pools/{pool}/workers/filter", {}) or []
         if datetime.fromisoformat(other["last_heartbeat_time"]) > datetime.now(UTC) - _ABSENT
     }
     carried = {
@@ -100,9 +113,9 @@ def _runs_of_all(api: Api, worker: str, runs: int) -> int:
     }
     carried[worker] = runs
     if known is None:
-        api.ask("variables/", {"name": _RUNS, "value": carried})
+        api.ask("variables/", {"name": variable, "value": carried})
     elif before != carried:
-        api.ask(f"variables/name/{_RUNS}", {"value": carried}, method="PATCH")
+        api.ask(f"variables/name/{variable}", {"value": carried}, method="PATCH")
     return sum(carried.values())
 
 
@@ -110,22 +123,22 @@ def _put_queues_right(api: Api, runs: int) -> None:
     # Where one run is all that the machine carries, there is no place to keep free: people wait for the end of what was scheduled.
     limits = {INTERACTIVE: None, SCHEDULED: max(1, runs - 1)}
     for priority, (queue, limit) in enumerate(limits.items(), start=1):
-        _put_queue_right(api, queue, {"priority": priority, "concurrency_limit": limit, "is_paused": False})
+        _put_queue_right(api, POOL, queue, {"priority": priority, "concurrency_limit": limit, "is_paused": False})
 
 
-def workers_online(api: Api, since: datetime | None = None) -> set[str]:
-    """Names of the workers that the server heard of lately, or ``since`` a time. Raises `ServiceError` without an answer."""
+def workers_online(api: Api, since: datetime | None = None, pool: str = POOL) -> set[str]:
+    """Names of the workers of a pool that the server heard of lately, or ``since`` a time. Raises `ServiceError` without an answer."""
     return {
         str(worker["name"])
-        for worker in api.ask(f"work_pools/{POOL}/workers/filter", {}) or []
+        for worker in api.ask(f"work_pools/{pool}/workers/filter", {}) or []
         if worker["status"] == "ONLINE"
         and (since is None or datetime.fromisoformat(worker["last_heartbeat_time"]) >= since)
     }
 
 
-def _put_queue_right(api: Api, name: str, wanted: dict[str, Any]) -> None:
-    queue = api.ask(f"work_pools/{POOL}/queues/{name}")
+def _put_queue_right(api: Api, pool: str, name: str, wanted: dict[str, Any]) -> None:
+    queue = api.ask(f"work_pools/{pool}/queues/{name}")
     if queue is None:
-        api.ask(f"work_pools/{POOL}/queues", {"name": name, **wanted})
+        api.ask(f"work_pools/{pool}/queues", {"name": name, **wanted})
     elif any(queue.get(key) != value for key, value in wanted.items()):
-        api.ask(f"work_pools/{POOL}/queues/{name}", wanted, method="PATCH")
+        api.ask(f"work_pools/{pool}/queues/{name}", wanted, method="PATCH")

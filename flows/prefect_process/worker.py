@@ -34,8 +34,8 @@ def watch(runs: CrashedRuns) -> None:
 def main() -> None:
     """Work until this process is ended."""
     api = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
-    name = sys.argv[sys.argv.index("--name") + 1]
-    Thread(target=watch, args=(CrashedRuns(api, name, _tell),), name="crashed runs", daemon=True).start()
+    name, pool = (sys.argv[sys.argv.index(option) + 1] for option in ("--name", "--pool"))
+    Thread(target=watch, args=(CrashedRuns(api, name, _tell, pool),), name="crashed runs", daemon=True).start()
     # Its temporary files and those of its runs, whoever makes them: what a killed one leaves is cleared away with the folder.
     with scratch_folder("worker") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)

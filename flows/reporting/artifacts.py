@@ -26,11 +26,13 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from catalog.candidates import Candidate
 from catalog.products import LeftOut
 from catalog.promotions import Figure, Promotion
 from catalog.scores import Score
+from flows.rates import RunRecord, source_kind
 from flows.reporting.delivery import AcquisitionShown, Delivery
-from flows.reporting.foreseen import Estimate, estimate_rows, foreseen_rows
+from flows.reporting.foreseen import Estimate, candidate_rows, estimate_rows, foreseen_rows
 from flows.reporting.markdown import markdown_text
 from flows.reporting.outbox import Outbox
 from flows.reporting.progress import LogLines
@@ -53,6 +55,9 @@ PICTURE_COLOURS = 128
 
 PAUSE = 2.0
 """Least seconds between two updates of the progress."""
+
+RATE = "rate"
+"""Key of the artifact that says how fast a run was."""
 
 MAP_SHARES = {
     "order": 2, "extend": 2, "ingest": 27, "mask": 10, "season": 3, "patches": 2, "model": 22, "promote": 2, "patch": 1, "thematic": 20,
@@ -155,6 +160,7 @@ class Artifacts:
             kinds = Counter(left.kind.words for left in facts.left_out)
             listed = ", ".join(f"{count} {words}" for words, count in kinds.most_common())
             self.table("left-out", left_out_rows(facts.left_out), f"Found and not taken: {listed}.")
+        self._publish_candidates(delivery.candidates)
         self.publish_model(
             delivery.scores,
             None if facts.model is None else facts.model.decision,
@@ -200,12 +206,32 @@ class Artifacts:
         for name, path in delivery.shown():
             get_run_logger().info("%s: %s", name, path)
 
+    def publish_rate(self, delivery: Delivery, source: str, place: str) -> None:
+        """Tell how fast a run was, in a place, from a source's address: for runs in other places, which can't look into this store."""
+        record = RunRecord(
+            source=source_kind(source),
+            processor=delivery.processor,
+            model=delivery.model,
+            place=place,
+            work=delivery.work,
+            seconds=delivery.seconds,
+        )
+        rows, text = [record.model_dump(mode="json")], "Work and seconds of the run, by unit and stage."
+        self._outbox.put(RATE, lambda: create_table_artifact(rows, key=RATE, description=text))
+
     def publish_estimate(self, foreseen: Estimate) -> None:
         """Show what a run would take."""
         self.table("estimate", estimate_rows(foreseen), " ".join(("What a run would take.", *foreseen.remarks)))
+        self._publish_candidates(foreseen.candidates)
         self.table("acquisitions", foreseen_rows(foreseen), "Acquisitions that a run would take.")
         if foreseen.left_out:
             self.table("left-out", left_out_rows(foreseen.left_out), "Found and not taken.")
+
+    def _publish_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Show what could make the map, where there is more than one thing that could."""
+        if len(candidates) > 1:
+            text = "Processors, models and places that could make the map; the one taken, and why not the others."
+            self.table("candidates", candidate_rows(candidates), text)
 
     def publish_model(self, scores: Sequence[Score], decision: Promotion | None, confidence: str = "") -> None:
         """Show what a model scores, by class, what its ``confidence`` is worth, and what was decided about one that was trained."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from catalog.candidates import Candidate
 from catalog.confidence import ConfidenceKind
 from catalog.products import Order
 from catalog.scores import Score
@@ -44,7 +45,17 @@ class Delivery(Shown):
     scores: tuple[Score, ...] = ()
     acquisitions: Annotated[tuple[AcquisitionShown, ...], Field(description="those used, by time")]
     seconds: Annotated[dict[str, float], Field(description="by stage")]
+    work: Annotated[
+        dict[str, float], Field(description="what the stages did, by unit; empty in older runs: rates are told by it")
+    ] = {}
+    processor: Annotated[str, Field(description="the one that made the map; empty in older runs")] = ""
     model: Annotated[str | None, Field(description="name of the model used")] = None
+    candidates: Annotated[
+        tuple[Candidate, ...],
+        Field(
+            description="what could have made the map, processors, models and places, the one taken and why not the others"
+        ),
+    ] = ()
     domain: Annotated[
         Verdict | None,
         Field(description="whether the season is like those that the model learnt from; none without a model"),

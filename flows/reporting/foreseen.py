@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from catalog.candidates import Candidate
 from catalog.products import Frozen, LeftOut
 
 
@@ -48,6 +50,12 @@ class Estimate(Frozen):
     minutes: Annotated[dict[str, float], Field(description="by stage")]
     measured_runs: Annotated[int, Field(description="runs of this installation that the minutes come from")]
     unmeasured: Annotated[tuple[str, ...], Field(description="stages whose minutes come from the benchmark instead")]
+    candidates: Annotated[
+        tuple[Candidate, ...],
+        Field(
+            description="what could make the map, processors, models and places, the one taken and why not the others"
+        ),
+    ] = ()
     over_limits: Annotated[
         tuple[str, ...],
         Field(description="limits of the request that a run would exceed, in words: it would not start"),
@@ -64,7 +72,11 @@ class Estimate(Frozen):
         """The same of some stages alone, of a run that delivers nothing."""
         minutes = {name: spent for name, spent in self.minutes.items() if name in names}
         return self.model_copy(
-            update={"minutes": minutes, "disk": self.disk.model_copy(update={"run": 0.0, "delivery": 0.0})}
+            update={
+                "minutes": minutes,
+                "candidates": (),
+                "disk": self.disk.model_copy(update={"run": 0.0, "delivery": 0.0}),
+            }
         )
 
     @property
@@ -105,6 +117,22 @@ def estimate_rows(foreseen: Estimate) -> list[dict[str, str]]:
         ("time, all", f"{_amount(foreseen.total_minutes)} min", f"runs measured here: {foreseen.measured_runs}")
     )
     return [dict(zip(("what", "about", "from"), row, strict=True)) for row in rows]
+
+
+def candidate_rows(candidates: Iterable[Candidate]) -> list[dict[str, str]]:
+    """One row per candidate: what it is, how good, how fast, and why it was taken or not."""
+    return [
+        {
+            "processor": one.processor,
+            "model": one.model or "",
+            "place": one.place,
+            "accuracy": "unknown" if one.accuracy is None else f"{one.accuracy.words}, {one.accuracy.split}",
+            "seconds": "" if one.seconds is None else f"{one.seconds:,.0f}{'' if one.measured else ' (not measured)'}",
+            "taken": "yes" if one.taken else "no",
+            "reason": one.reason,
+        }
+        for one in candidates
+    ]
 
 
 def foreseen_rows(foreseen: Estimate) -> list[dict[str, str]]:

@@ -11,8 +11,8 @@ from shapely.geometry import shape
 
 from catalog.antimeridian import centre
 from catalog.area import area_km2
+from catalog.candidates import Candidate
 from catalog.confidence import ConfidenceWorth
-from catalog.model_choice import ComparedModel
 from catalog.orbits.timeline import Timeline
 from catalog.products import Frozen, LeftOut, Level
 from catalog.promotions import Promotion
@@ -41,9 +41,6 @@ class ModelUsed(Frozen):
             exclude_if=lambda early: early is None,
         ),
     ] = None
-    compared: Annotated[
-        tuple[ComparedModel, ...], Field(description="every model that fits, newest first; empty without a choice")
-    ] = ()
     decision: Annotated[
         Promotion | None,
         Field(
@@ -75,6 +72,12 @@ class DeliveryFacts(Frozen):
     season: Annotated[Season, Field(description="every acquisition looked at, used or not")]
     left_out: tuple[LeftOut, ...] = ()
     model: ModelUsed | None = None
+    candidates: Annotated[
+        tuple[Candidate, ...],
+        Field(
+            description="what could have made the map: processors, models and places, the one taken and why not the others"
+        ),
+    ] = ()
     scores: tuple[Score, ...] = ()
     notes: Annotated[tuple[str, ...], Field(description="sentences that picture, table and report must show")] = ()
     epsg: Annotated[int, Field(description="UTM zone of the rasters")]

@@ -72,7 +72,8 @@ def make_item(facts: DeliveryFacts, files: Sequence[Path], declared: Sequence[Va
     geometry = shape(facts.area)
     start, end = facts.period
     item = pystac.Item(
-        id=f"{facts.processor}-{facts.year}-{facts.request_digest}",
+        # By the processor that was asked for: whichever stands in for it, it is the same request's map.
+        id=f"{facts.request.get('processor', facts.processor)}-{facts.year}-{facts.request_digest}",
         geometry=facts.area,
         bbox=list(bbox(geometry)),
         datetime=None,
@@ -146,6 +147,10 @@ def _properties(facts: DeliveryFacts) -> dict[str, Any]:
         properties["cropline:timelines"] = {
             name: line.model_dump(mode="json") for name, line in facts.timelines.items()
         }
+    if facts.candidates:
+        properties["cropline:candidates"] = [
+            candidate.model_dump(mode="json", exclude_none=True) for candidate in facts.candidates
+        ]
     if facts.model is not None:
         properties["cropline:model"] = facts.model.model_dump(mode="json")
     return properties

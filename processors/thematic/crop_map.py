@@ -18,6 +18,7 @@ from catalog.model_fit import Misfit, MisfitKind, ModelContract, Need, misfits
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
 from processors.thematic.crop_weights import Weights, weighted, weights_of
+from processors.thematic.declaration import Declaration
 from processors.thematic.protocol import Fields, Job
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from agrunet.checkpoint.config import CheckpointConfig
     from agrunet.networks.registry import Network
+
+CROP_MAP = "crop map"
+"""Product of this processor, and of others that may stand in for it."""
 
 
 class CropMapParameters(BaseModel):
@@ -50,6 +54,7 @@ class CropMap:
     needs_model: ClassVar[bool] = True
     names_crops: ClassVar[bool] = True
     Parameters: ClassVar[type[BaseModel]] = CropMapParameters
+    declares: ClassVar[Declaration] = Declaration(product=CROP_MAP)
 
     def __init__(self, job: Job) -> None:
         if job.model is None:

@@ -70,6 +70,10 @@ class Processor(Protocol):
     # ``other_years(parameters, year) -> tuple[int, ...]``, a static method that names them by its own parameters. What the source
     # has of them is then read, masked and judged like the season's own acquisitions; the job's days lie before 0, or after the season.
     #
+    # One that may stand in for others, or others for it, has the class attribute ``declares``, a
+    # `processors.thematic.declaration.Declaration`: what it delivers, from what, how well, and where it may run. A class that goes on from
+    # another one makes its own.
+    #
     # One that names crops of a legend sets the class attribute ``names_crops``, and then heeds the job's `crops`.
     #
     # One whose fields are class probabilities, in the order of its legend's mapped classes, and that judges declared parcels by them

@@ -11,6 +11,7 @@ from catalog.guards.refusal import plain_message
 from catalog.plugins import Offer, check_made, load_offer, offered
 from catalog.products import Frozen
 from catalog.quoting import shortened, shown
+from processors.thematic.declaration import Declaration
 from processors.thematic.judgement import Judgement
 from processors.thematic.protocol import Job, Processor
 
@@ -30,6 +31,9 @@ class ProcessorDescription(Frozen):
     title: str = ""
     version: str = ""
     needs_model: bool = False
+    declares: Annotated[Declaration | None, Field(description="what it delivers, from what, how well, and where")] = (
+        None
+    )
     parameters: Annotated[dict[str, Any], Field(description="JSON Schema of the request's `parameters`")] = {}
     error: Annotated[str | None, Field(description="why it can't be used, where it can't")] = None
 
@@ -107,6 +111,30 @@ def judged_columns(processor: type[Processor], parameters: dict[str, Any]) -> tu
     return checked.get("column"), checked.get("id")
 
 
+def declaration_of(processor: type[Processor]) -> Declaration:
+    """What a processor declares; one that declares nothing itself delivers a product of its own. Raises `RequestError`."""
+    declared = vars(processor).get(
+        "declares"
+    )  # not that of a class that it goes on from: that one's product is another
+    if declared is None:
+        return Declaration(product=processor.name)
+    if not isinstance(declared, Declaration):
+        raise RequestError(f"processor {processor.name}: its `declares` is no Declaration. See {_CONTRACT}.")
+    return declared
+
+
+def stand_ins(processor: type[Processor]) -> list[type[Processor]]:
+    """The other processors that deliver the same product, by name; those that can't be used are left out."""
+    product, others = declaration_of(processor).product, []
+    for name, found in find_processors().items():
+        try:
+            if name != processor.name and declaration_of(found).product == product:
+                others.append(found)
+        except RequestError:
+            continue
+    return others
+
+
 def describe_processors() -> list[ProcessorDescription]:
     """All processors by name, those that can't be used with their reason."""
     descriptions = []
@@ -124,6 +152,7 @@ def describe_processors() -> list[ProcessorDescription]:
                 title=processor.title,
                 version=processor.version,
                 needs_model=processor.needs_model,
+                declares=declaration_of(processor),
                 parameters=processor.Parameters.model_json_schema(),
             )
         )

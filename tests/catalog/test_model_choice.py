@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from catalog.legend import Legend, LegendClass
-from catalog.model_choice import ModelEntry, choose_promoted, why_not_used
+from catalog.model_choice import ModelEntry, used_among, why_not_used
 from catalog.promotions import Decision, Promotions, decided
 from catalog.scores import Score
 
@@ -41,39 +41,30 @@ def test_the_one_in_use_is_taken_and_the_others_say_why_not() -> None:
             decided("c", Decision.NOT_BETTER, "worse than b", "b"),
         )
     )
-    choice = choose_promoted(models, promotions)
-    assert choice is not None
-    assert choice.folder == Path("models/b")
-    assert [(entry.name, entry.taken, entry.reason) for entry in choice.compared] == [
-        ("d", False, "no decision about it is recorded"),
-        ("c", False, "worse than b"),
-        ("b", True, ""),
-        ("a", False, "b is in use"),
-    ]
-    assert [(entry.split, entry.miou) for entry in choice.compared][2:] == [("hold-out", 0.6), ("hold-out", 0.5)]
+    used = used_among(models, promotions)
+    assert used == models[2]
+    assert {entry.name: why_not_used(entry.name, promotions, "b") for entry in models if entry != used} == {
+        "d": "no decision about it is recorded",
+        "c": "worse than b",
+        "a": "b is in use",
+    }
 
 
 def test_models_of_before_the_record_serve_until_one_is_promoted() -> None:
     models = [model("c", 3), model("b", 2, field_disjoint=0.6), model("a", 1)]
-    choice = choose_promoted(models, Promotions())
-    assert choice is not None
-    assert choice.folder == Path("models/c"), "the newest"
+    assert used_among(models, Promotions()) == models[0], "the newest"
     refused = Promotions((decided("c", Decision.NOT_BETTER, "worse than b", "b"),))
-    choice = choose_promoted(models, refused)
-    assert choice is not None
-    assert choice.folder == Path("models/b")
+    assert used_among(models, refused) == models[1]
     promoted = Promotions((*refused.entries, decided("a", Decision.USER, "by the user", "b")))
-    choice = choose_promoted(models, promoted)
-    assert choice is not None
-    assert choice.folder == Path("models/a")
+    assert used_among(models, promoted) == models[2]
 
 
 def test_a_model_that_was_not_promoted_serves_only_by_name() -> None:
     refused = Promotions((decided("a", Decision.NOT_BETTER, "worse than gone", "gone"),))
-    assert choose_promoted([model("a", 1)], refused) is None
+    assert used_among([model("a", 1)], refused) is None
     assert why_not_used("a", refused) == "worse than gone"
     assert why_not_used("b", refused) == ""
-    assert choose_promoted([], refused) is None
+    assert used_among([], refused) is None
 
 
 def test_old_models_are_unproven() -> None:

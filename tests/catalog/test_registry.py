@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 
 import pystac
 import pytest
+from checkpoint_kit import LEGEND, WHEAT, checkpoint, scored
 from shapely.geometry import box
 
 from agrunet.checkpoint.config import CheckpointConfig
@@ -20,50 +20,15 @@ from agrunet.networks.agrunet import AgrUNet, AgrUNetConfig
 from catalog.area import as_geojson
 from catalog.delivered_maps import listed_folder, name_of
 from catalog.errors import ModelError, StoreError
-from catalog.legend import Legend, LegendClass
+from catalog.legend import Legend
+from catalog.model_fit import Need
 from catalog.products import LEVEL_BANDS
 from catalog.promotions import Decision, decided
-from catalog.registry import Registry
+from catalog.registry import Registry, no_model
 from catalog.storage.store import Store, open_store
 
 AREA = box(4.2, 50.2, 4.3, 50.3)
 BANDS = LEVEL_BANDS["L2A"]
-WHEAT = LegendClass(value=1, name="wheat", colour="#aa0000", source_codes=(1,))
-MAIZE = LegendClass(value=2, name="maize", colour="#00aa00", source_codes=(2,))
-LEGEND = Legend(entries=(WHEAT, MAIZE))
-
-
-def checkpoint(folder: Path, day: int = 1, *, weights: bytes = b"weights", **fields: Any) -> Path:
-    """A checkpoint as far as the registry looks at it."""
-    folder.mkdir(parents=True)
-    config = {
-        "network": {"anything": 1},
-        "level": "L2A",
-        "bands": ["B02", "B03", "B04", "B08"],
-        "months": [1, 7],
-        "synthetic": False,
-        "footprint": as_geojson(box(4, 50, 5, 51)),
-        "legend": LEGEND.model_dump(mode="json")["entries"],
-        **fields,
-    }
-    footprint = config["footprint"]
-    item = {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [],
-        "id": f"model-{day}",
-        "geometry": footprint,
-        **({"bbox": [4, 50, 5, 51]} if footprint else {}),
-        "properties": {"datetime": "2019-01-01T00:00:00Z", "created": f"2026-11-{day:02d}T08:00:00Z"},
-        "links": [],
-        "assets": {
-            "weights": {"href": "weights.safetensors", "file:checksum": "1220" + hashlib.sha256(weights).hexdigest()}
-        },
-    }
-    (folder / "weights.safetensors").write_bytes(weights)
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "item.json").write_text(json.dumps(item))
-    return folder
 
 
 @pytest.fixture
@@ -76,8 +41,18 @@ def added(store: Store, tmp_path: Path, day: int = 1, **fields: Any) -> Path:
 
 
 def choose(store: Store, **changed: Any) -> Path:
-    asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND}
-    return registry(store).choose(**{**asked, **changed}).folder
+    """The model that a request gets which says nothing about how it is chosen."""
+    weighed = registry(store).weigh(need := needed(**changed), changed.get("name"))
+    used = next((model.entry for model in weighed if not model.refusal), None)
+    if used is None:
+        raise no_model(weighed, need)
+    return used.folder
+
+
+def needed(**changed: Any) -> Need:
+    asked = {"level": "L2A", "bands": BANDS, "synthetic": False, "area": AREA, "legend": LEGEND, **changed}
+    asked.pop("name", None)
+    return Need(**{**asked, "bands": frozenset(asked["bands"])})
 
 
 def registry(store: Store) -> Registry:
@@ -93,23 +68,15 @@ def test_the_newest_that_fits_is_chosen(store: Store, tmp_path: Path) -> None:
     assert [entry.created.day for entry in Registry(store).models()] == [12, 5, 1]
 
 
-def scored(miou: float) -> list[dict[str, Any]]:
-    """Scores as a checkpoint's configuration holds them."""
-    part = {"name": "wheat", "iou": miou, "dice": 0.5, "n_pixels": 60}
-    return [{"split": "hold-out", "oa": 0.5, "miou": miou, "dice": 0.5, "n_pixels": 100, "per_class": [part]}]
-
-
 def test_a_model_that_was_not_promoted_is_not_chosen_but_may_be_named(store: Store, tmp_path: Path) -> None:
     good = added(store, tmp_path, 1, scores=scored(0.6))
     registry(store).decide(decided(good.name, Decision.FIRST, "the first"))
     shuffled = added(store, tmp_path, 2, scores=scored(0.2))
     assert choose(store) == good, "nothing was decided yet"
     registry(store).decide(decided(shuffled.name, Decision.NOT_BETTER, "mIoU 0.200 against 0.600", good.name))
-    choice = registry(store).choose("L2A", BANDS, False, AREA, LEGEND)
-    assert choice.folder == good
-    assert [(model.name, model.taken, model.reason) for model in choice.compared] == [
-        (shuffled.name, False, "mIoU 0.200 against 0.600"),
-        (good.name, True, ""),
+    assert [(model.name, model.refusal, model.unused) for model in registry(store).weigh(needed())] == [
+        (good.name, "", ""),
+        (shuffled.name, "", "mIoU 0.200 against 0.600"),
     ]
     assert choose(store, name=shuffled.name) == shuffled
     better = added(store, tmp_path, 3, scores=scored(0.7))

@@ -129,6 +129,13 @@ BAD = {
         {"processor": "vegetation", "parameters": {"colour": 1}},
         r"parameters\.colour: .*vegetation takes",
     ),
+    "a preference that is none": ({"prefer": "price"}, r"prefer: .*'quality' or 'time', got \"price\""),
+    "a deadline that has passed": (
+        {"deadline": "2026-01-01"},
+        r"deadline: 2026-01-01 00:00 UTC has passed. Give a later one",
+    ),
+    "a deadline that is no time": ({"deadline": "tomorrow"}, r"deadline: .*no date such as 2026-05-01"),
+    "a place that is none": ({"places": ["moon"]}, r"places: .* in cropline: the request names only moon"),
     "remote output": ({"output": "s3://bucket/map"}, r"output: s3://bucket/map is no folder"),
 }
 
@@ -345,6 +352,20 @@ def test_a_field_that_is_not_used_leaves_the_digest_of_older_requests(tmp_path: 
     before = plain.model_dump(mode="json", exclude={"output", *new})
     assert plain.digest == digest(before)
     assert check_request(_request(offset={"p": -1000}), tmp_path, settings).digest != plain.digest
+
+
+@pytest.mark.usefixtures("source")
+def test_how_a_map_is_made_is_no_part_of_what_is_asked_for_but_what_it_is_made_for_is(
+    tmp_path: Path, settings: Settings
+) -> None:
+    plain = check_request(_request(), tmp_path, settings)
+    late = check_request(_request(deadline="2099-12-01T06:00", places=["cropline"]), tmp_path, settings)
+    assert late.deadline == datetime(2099, 12, 1, 6, tzinfo=UTC)
+    assert (late.digest, late.output) == (plain.digest, plain.output)
+    assert check_request(_request(prefer="quality"), tmp_path, settings).digest == plain.digest
+    assert check_request(_request(prefer="time"), tmp_path, settings).digest != plain.digest, "both maps may be wanted"
+    assert check_request(late.model_dump(mode="json"), tmp_path, settings) == late
+    assert not {"prefer", "deadline", "places"} & plain.model_dump(mode="json").keys()
 
 
 @pytest.mark.usefixtures("source")

@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agrunet.data.patches import Patch, PatchSource
 from catalog.errors import RequestError
+from catalog.scores import Score
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
+from processors.thematic.declaration import Declaration
 from processors.thematic.protocol import Fields, Job
 
 SIZE = 4
@@ -78,6 +80,34 @@ class Sum:
 
     def finish(self, fields: Fields, summary: dict[str, Any]) -> dict[str, Any]:
         return {}
+
+
+class StandIn(Sum):
+    """Delivers a crop map, and says that it is much better than any other."""
+
+    name: ClassVar[str] = "stand-in"
+    Parameters: ClassVar[type[BaseModel]] = SumParameters
+    declares: ClassVar[Declaration] = Declaration(
+        product="crop map",
+        levels=("L2A",),
+        bands=("B04", "B08"),
+        accuracy=Score(
+            split="hold-out",
+            oa=0.95,
+            miou=0.9,
+            dice=0.95,
+            n_pixels=1000,
+            intervals={"miou": (0.85, 0.95)},
+            note="of 300 fields",
+        ),
+    )
+
+
+class NeedsGpu(StandIn):
+    """The same, where there is a GPU."""
+
+    name: ClassVar[str] = "needs-gpu"
+    declares: ClassVar[Declaration] = StandIn.declares.model_copy(update={"gpu": True})
 
 
 class Environment(Sum):

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
-from installation_kit import Installation, post_at_once, requests_of
+from installation_kit import Installation, post_at_once, requests_of, wait_until
 
+from flows.handing_on import HANDED_ON
 from flows.prefect_process.automations import NAME
 from flows.prefect_process.server_file import Services
 from flows.prefect_process.work_pool import INTERACTIVE, POOL, SCHEDULED, usual_runs
@@ -178,6 +180,73 @@ def test_status_and_up_say_where_the_store_is_from_a_folder_below(installation: 
     again = installation.command("cropline", "up", cwd=below, env=env)
     assert again.stdout.startswith(lines[0] + "\n")
     assert not (below / ".cropline").exists()
+
+
+def test_a_rule_keeps_the_data_of_a_country_in_the_pool_of_another_place(
+    installation: Installation, environment_of: Callable[..., dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Two pools with a worker each; the second one is another machine, as far as one machine can be two."""
+    request = json.loads((installation.folder / "aoi.json").read_text())
+    store, folder = installation.folder / "store", tmp_path_factory.mktemp("italy")
+    rules = {
+        "places": {"cropline": {}, "italy": {"title": "a partner's"}},
+        "rules": [{"name": "the area's country", "area": request["area"], "places": ["italy"]}],
+    }
+    (store / "places.json").write_text(json.dumps(rules))
+    env = environment_of(folder / "store", CROPLINE_PLACE="italy", CROPLINE_RUNS="1")
+    try:
+        assert installation.run("cropline", "up").returncode == 0
+        secret = {"PREFECT_API_AUTH_STRING": installation.secret}
+        joined = installation.command(
+            "cropline", "up", "--api", installation.services.ui, cwd=folder, env={**env, **secret}
+        )
+        assert joined.returncode == 0, joined.stderr
+        # min_clear, so that nothing that was delivered here will do
+        asked = {**request, "min_clear": 0.51, "output": str(folder / "map")}
+        done = installation.run(*RUN, "--params", json.dumps(asked))
+        assert done.returncode == 0, done.stdout + done.stderr
+        italy = {"work_pools": {"name": {"any_": ["italy"]}}}
+        ended = {"COMPLETED", "FAILED", "CRASHED"}
+
+        def ran() -> list[dict[str, Any]]:
+            runs: list[dict[str, Any]] = installation.ask("flow_runs/filter", italy)
+            return runs if runs and runs[0]["state_type"] in ended else []
+
+        (run,) = wait_until(ran, 300, "the run in the other pool ends")
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        assert (run["work_pool_name"], run["work_queue_name"]) == ("italy", INTERACTIVE)
+        assert run["tags"] == ["cropline", "handed on by cropline"]
+        assert run["parameters"]["stay"] is True
+        handing = [run for run in installation.ask("flow_runs/filter", {}) if run["state_name"] == HANDED_ON]
+        assert [run["work_pool_name"] for run in handing] == [POOL], "once, and it is not handed back"
+        assert run["labels"]["prefect.worker.name"] != handing[0]["labels"]["prefect.worker.name"]
+        assert (folder / "store" / "cubes").is_dir(), "read there"
+        item = json.loads((folder / "map" / "item.json").read_text())
+        (made,) = item["properties"]["cropline:candidates"]
+        assert (made["place"], made["taken"]) == ("italy", True)
+        (record,) = (folder / "store" / "rates.jsonl").read_text().splitlines()
+        assert json.loads(record)["place"] == "italy"
+
+        before = len(installation.ask("flow_runs/filter", {}))
+        done = installation.run(*RUN, "--params", json.dumps({**asked, "places": ["cropline"]}))
+        assert done.returncode == 1
+        assert "in cropline the rule 'the area's country' keeps data of the area in italy" in done.stderr
+        assert len(installation.ask("flow_runs/filter", {})) == before, "no run was created"
+        (installation.folder / "kept.json").write_text(json.dumps({**asked, "places": ["cropline"]}))
+        local = installation.run("cropline", "run", "kept.json")
+        assert local.returncode == 1
+        assert "may not be processed here, in cropline" in local.stderr
+    finally:
+        installation.command("cropline", "down", cwd=folder, env=env)
+        (store / "places.json").unlink()
+
+
+def test_up_removes_deployments_of_places_that_are_gone(installation: Installation) -> None:
+    names = {found["name"] for found in installation.ask("deployments/filter", {})}
+    assert {"request-italy", "ddp-italy"} <= names
+    assert installation.run("cropline", "up").returncode == 0
+    names = {found["name"] for found in installation.ask("deployments/filter", {})}
+    assert not {"request-italy", "ddp-italy"} & names
 
 
 def test_down_leaves_no_process_and_up_and_down_repeat_safely(

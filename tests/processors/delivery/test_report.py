@@ -16,6 +16,7 @@ import delivery_kit
 from PIL import Image
 from shapely.geometry import box, shape
 
+from catalog.candidates import Accuracy, Candidate
 from catalog.grid import to_zone
 from catalog.products import LEVEL_BANDS
 from catalog.promotions import Compared, Decision, Figure, decided
@@ -133,16 +134,23 @@ def test_the_options_of_the_masks_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_models_that_were_compared_are_told(tmp_path: Path) -> None:
-    refused = "mIoU 0.200 against 0.600 of good on the same 40 fields"
-    compared = [
-        {"name": "shuffled", "taken": False, "split": "hold-out", "miou": 0.2, "reason": refused},
-        {"name": "good", "taken": True, "split": "hold-out", "miou": 0.6},
-    ]
-    model = {"name": "good", "checksum": "00", "compared": compared}
-    words = Seen(report(tmp_path, delivery_kit.facts(delivery_kit.window(64, 64), model=model))).words
-    assert f"shuffled hold-out 0.200 no {refused}" in words
-    assert "good hold-out 0.600 yes" in words
+def test_what_could_have_made_the_map_is_told_with_the_reasons(tmp_path: Path) -> None:
+    accuracy = Accuracy(split="hold-out", miou=0.6, interval=(0.5, 0.7))
+    used = Candidate(
+        processor="crop-map", model="good", place="cropline", accuracy=accuracy, seconds=301.2, measured=True, taken=True, reason="in use"
+    )  # fmt: skip
+    fast = used.model_copy(
+        update={"processor": "crop-map-fast", "accuracy": None, "measured": False, "taken": False, "reason": "slower"}
+    )
+    made = delivery_kit.facts(delivery_kit.window(64, 64), candidates=(used, fast))
+    words = Seen(report(tmp_path, made)).words
+    assert "for this request, which prefers quality." in words
+    assert "crop-map good cropline hold-out 0.600 (0.50 to 0.70) 301 yes in use" in words
+    assert "crop-map-fast good cropline unknown 301 (not measured) no slower" in words
+    timely = made.model_copy(update={"request": {**made.request, "prefer": "time", "deadline": "2026-12-01T06:00:00Z"}})
+    assert "prefers what is fastest, by 2026-12-01T06:00:00Z." in Seen(report(tmp_path, timely)).words
+    alone = made.model_copy(update={"candidates": (used,)})
+    assert "What could have made it" not in Seen(report(tmp_path, alone)).words
 
 
 def test_what_was_decided_about_a_model_trained_for_the_request_is_told(tmp_path: Path) -> None:
