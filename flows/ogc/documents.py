@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,6 +49,7 @@ class Interface(API):  # type: ignore[misc] # pygeoapi has no types
 
     def __init__(self, address: str) -> None:
         super().__init__(_configuration(address), None)
+        logging.getLogger("pygeoapi").setLevel(logging.ERROR)  # it warns of each parameter that wasn't given
 
     def get_exception(self, status: int, headers: Any, format_: Any, code: str, description: str) -> tuple[Any, ...]:  # noqa: ARG002
         """Raise the exception that pygeoapi would answer with."""

@@ -92,6 +92,10 @@ def check_names(inputs: Mapping[str, Any], usual_source: str | None) -> None:
     area, source, model = (inputs.get(name) for name in ("area", "source", "model"))
     if isinstance(area, str) and not is_tile(area):
         raise RequestError(f"area: {shown(area)} is no place on a tile. Send GeoJSON, a bbox, or such as tile:31UES42.")
+    if source is None and usual_source is None:
+        raise RequestError(
+            f"source: missing, and this installation is set to none. Take one of {_NAMES}, sentinelhub: or mission:."
+        )
     if isinstance(source, str) and source not in PRESETS and source != usual_source and not _SOURCE.fullmatch(source):
         raise RequestError(
             f"source: {shown(source)} is not offered here. Take one of {_NAMES}, sentinelhub: or mission:, or leave it out."

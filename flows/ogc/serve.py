@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--address", required=True)
     given = parser.parse_args()
-    keys = Keys(store_folder() / "prefect" / KEYS_FILE, lambda line: sys.stderr.write(f"{line}\n"))
+    keys = Keys(store_folder() / "prefect" / KEYS_FILE, _tell)
     server = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
     uvicorn.run(
         application(given.address, keys, server),
@@ -35,6 +35,10 @@ def main() -> None:
         server_header=False,
         proxy_headers=False,  # addresses are those that `--ogc-address` says, whatever a proxy tells
     )
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":
