@@ -18,28 +18,45 @@ def up(
         str | None,
         typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
     ] = None,
+    ogc: Annotated[bool, typer.Option("--ogc", help="Start the OGC API - Processes interface, too.")] = False,
+    ogc_host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where it listens.")] = "127.0.0.1",
+    ogc_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; 4280 or a free one.")] = None,
+    ogc_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address by which others know it, such as that of a proxy.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start this store's Prefect server and worker, and deploy the flows; with --api only a worker for another machine's server.
 
     Example: cropline up
     """
+    from flows.ogc.starting import Place, put_right
     from flows.prefect_process.remote import join
     from flows.prefect_process.services import up as start
     from flows.settings import load_settings
 
     if api is not None and port is not None:
         raise typer.BadParameter("--port is for a server, and --api starts none.")
+    if api is not None and ogc:
+        raise typer.BadParameter("--ogc is for the machine of the server, and --api starts none.")
+    if not ogc and (ogc_host != "127.0.0.1" or ogc_port is not None or ogc_address is not None):
+        raise typer.BadParameter(
+            "--ogc-host, --ogc-port and --ogc-address say where the interface is: give --ogc, too."
+        )
     settings = load_settings()
     store = settings.open_store().root
     if not as_json:
         typer.echo(f"store    {store}")
     services = start(settings, port, tell) if api is None else join(settings, api, tell)
+    place = Place(ogc_host, ogc_port, ogc_address) if ogc else None
+    interface = put_right(settings, services, place, tell) if api is None else None
     if as_json:
-        typer.echo(json.dumps({"store": str(store), "server": services.ui, "api": services.api}))
+        typer.echo(json.dumps({"store": str(store), "server": services.ui, "api": services.api, "ogc": interface}))
         return
     typer.echo(f"server   {services.ui}")
     typer.echo("worker   runs")
+    if interface is not None:
+        typer.echo(f"ogc      {interface}")
     typer.echo(f"request  {_switch()}prefect deployment run crop-map/request --params aoi.json --watch")
     typer.echo("stop     cropline down")
 
@@ -83,6 +100,8 @@ def status(as_json: AsJson = False) -> None:
     typer.echo(f"store    {found.store}{'' if found.exists else ', not there yet'}")
     typer.echo(f"server   {found.server or 'not running. `cropline up` starts it.'}")
     typer.echo(f"worker   {'runs' if found.worker else 'not running. `cropline up` starts it.'}")
+    if found.ogc:
+        typer.echo(f"ogc      {found.ogc}")
     typer.echo(
         f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}"
     )

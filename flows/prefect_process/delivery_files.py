@@ -26,13 +26,14 @@ from flows.own_server import own_secret, store_folder
 
 REPORT = "report.html"
 
-_HEADERS = {
+FILE_HEADERS = {
     # The page gets an origin of its own: it shares the server's address, and the UI keeps the secret in its own origin's storage.
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # a delivery may be replaced
 }
+"""Headers of a delivery's files: a report is somebody's page, and gets no say about the address that it is served from."""
 
 _HERE = ["127.0.0.1", "localhost"]
 
@@ -70,4 +71,4 @@ def _file(request: Request) -> Response:
     folder = listed_folder(open_store(str(store_folder()), create=False), name)
     if folder is None or file not in delivered_files(folder) or not (folder / file).is_file():
         raise HTTPException(404, "No such file in this delivery.")
-    return FileResponse(folder / file, headers=_HEADERS)
+    return FileResponse(folder / file, headers=FILE_HEADERS)

@@ -18,14 +18,16 @@ import psutil
 
 from catalog.storage.store import Store
 
-Service = Literal["server", "services", "worker"]
+Service = Literal["server", "services", "worker", "ogc"]
 
 COMMANDS: dict[Service, tuple[str, ...]] = {
     "server": ("flows.prefect_process.server", "server", "start"),
     "services": ("flows.prefect_process.server", "server", "services", "start"),
     "worker": ("flows.prefect_process.worker", "worker", "start"),
+    "ogc": ("flows.ogc.serve", "serve"),
 }
-"""The module of each that is run, and its first words. The services are the server's own, where they have a process of their own."""
+"""The module of each that is run, and its first words. The services are the server's own, where they have a process of their own;
+``ogc`` is the interface of `cropline up --ogc`."""
 
 STOP_TIMEOUT = 20.0
 LOGS_KEPT = 5

@@ -87,20 +87,20 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
             places.put_right(api, elsewhere)
             worker = start_worker(store, api, runs, environment, usual, tell)
             if loops is not None:  # it has had the time to fail
-                _wait(loops.runs, store, "services", loops)
+                wait(loops.runs, store, "services", loops)
             services = services.model_copy(update={"worker": ProcessMark.of(worker)})
             write_json(server_file(store), services.model_dump())
             return services
 
 
 def down(settings: Settings, tell: Callable[[str], None]) -> bool:
-    """Stop worker and server, and what they started. False when nothing was running."""
+    """Stop worker, server and the OGC interface, and what they started. False when nothing was running."""
     store = service_store(settings)
     if not store.prefect.is_dir():
         return False
     with FileLock(store.prefect / "services.lock"):
         running = False
-        for name in ("worker", "services", "server"):
+        for name in ("ogc", "worker", "services", "server"):
             for process in processes.services_of(store, name):
                 tell(f"stopping the {name}")
                 processes.stop(process)
@@ -162,7 +162,7 @@ def _answering_server(
         if not _is_own(api):
             tell(f"waiting for the server at {services.ui}")
             try:
-                _wait(partial(_is_own, api), store, "server", server, gives_up=_TAKEN)
+                wait(partial(_is_own, api), store, "server", server, gives_up=_TAKEN)
             except ServiceError as error:
                 taken = _TAKEN in str(error) or api.answers()  # whoever took it may not answer yet, or be gone again
                 if taken:  # without a port it may run on and never end: it waits for its own loops
@@ -187,13 +187,13 @@ def _server(
     store: Store, port: int | None, environment: Mapping[str, str], database: Database, tell: Callable[[str], None]
 ) -> tuple[Services, ProcessMark]:
     """The store's server, which runs and may not answer yet, and its process."""
-    server = _only(store, "server", tell)
-    if server is not None and not _knows(server, {**environment, **database.variables}):
+    server = only(store, "server", tell)
+    if server is not None and not knows(server, {**environment, **database.variables}):
         tell("stopping the server, which doesn't ask for this store's secret or has another database")
         processes.stop(server)
         server = None
     if server is None:
-        free = _free_port(port, port_before(store))
+        free = free_port(port, port_before(store) or PREFERRED_PORT, PREFERRED_PORT)
         tell(f"starting the server at http://127.0.0.1:{free}; the first start makes its database")
         own = {
             # No page but its own gets an answer, under both names that a browser may be given.
@@ -216,9 +216,9 @@ def _loops(
     store: Store, environment: Mapping[str, str], database: Database, tell: Callable[[str], None]
 ) -> ProcessMark | None:
     """The process of the server's services; None where they are in the server's own."""
-    process = _only(store, "services", tell)
+    process = only(store, "services", tell)
     wanted = {**environment, **database.variables}
-    if process is not None and not (database.has_broker and _knows(process, wanted)):
+    if process is not None and not (database.has_broker and knows(process, wanted)):
         tell("stopping the server's services, which are in the server or have another database")
         processes.stop(process)
         process = None
@@ -239,8 +239,8 @@ def start_worker(
     queue: str | None = None,
 ) -> psutil.Process:
     """The store's worker, which asks that server, for one queue of a pool or all. What its runs deliver is as open as other files."""
-    worker = _only(store, "worker", tell)
-    if worker is not None and not (_knows(worker, environment) and processes.option_of(worker, "--pool") == pool):
+    worker = only(store, "worker", tell)
+    if worker is not None and not (knows(worker, environment) and processes.option_of(worker, "--pool") == pool):
         tell("stopping the worker, which asks a server that is gone, doesn't know the secret, or serves another place")
         processes.stop(worker)
         worker = None
@@ -256,7 +256,7 @@ def start_worker(
         options += ["--work-queue", queue]
     worker = processes.spawn(options, store, "worker", environment, umask)
     # One that crashed counts as online for a while.
-    _wait(lambda: name in work_pool.workers_online(api, started, pool), store, "worker", ProcessMark.of(worker))
+    wait(lambda: name in work_pool.workers_online(api, started, pool), store, "worker", ProcessMark.of(worker))
     return worker
 
 
@@ -277,7 +277,7 @@ def worker_name(store: Store) -> str:
     return f"{socket.gethostname()}-{number}"
 
 
-def _knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
+def knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
     """Return whether a service was started with this secret, address and database; each may be none."""
     has = process.environ()
     names = (
@@ -289,7 +289,7 @@ def _knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
     return all(has.get(name) == environment.get(name) for name in names)
 
 
-def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) -> psutil.Process | None:
+def only(store: Store, name: processes.Service, tell: Callable[[str], None]) -> psutil.Process | None:
     """The server or worker that runs, or None. Where there are several, all but the oldest are stopped."""
     kept, *others = processes.services_of(store, name) or [None]
     for process in others:
@@ -298,20 +298,20 @@ def _only(store: Store, name: processes.Service, tell: Callable[[str], None]) ->
     return kept
 
 
-def _free_port(wanted: int | None, before: int | None = None) -> int:
-    """The wanted port, else that of before, else Prefect's usual one, else any. Raises `ServiceError` where the wanted one is taken."""
-    for port in (wanted,) if wanted is not None else (before or PREFERRED_PORT, PREFERRED_PORT, 0):
+def free_port(wanted: int | None, *usual: int, host: str = "127.0.0.1", option: str = "--port") -> int:
+    """The wanted port, else the first of the usual ones that is free, else any. Raises `ServiceError` where the wanted one is taken."""
+    for port in (wanted,) if wanted is not None else (*usual, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((host, port))
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise ServiceError(f"port {wanted} is taken. Name another with --port, or leave it out.")
+    raise ServiceError(f"port {wanted} is taken. Name another with {option}, or leave it out.")
 
 
-def _wait(
+def wait(
     ready: Callable[[], bool], store: Store, name: processes.Service, mark: ProcessMark, gives_up: str | None = None
 ) -> None:
     """Wait for a service. Raises `ServiceError` where it ends, takes too long, or has these words in the end of its log."""

@@ -23,6 +23,7 @@ class Status(Frozen):
     exists: Annotated[bool, Field(description="whether anything was written to the store yet")]
     server: Annotated[str | None, Field(description="address of the UI while the server answers")] = None
     worker: Annotated[bool, Field(description="whether this store's worker runs")] = False
+    ogc: Annotated[str | None, Field(description="address of the OGC interface while its process runs")] = None
     waiting: Annotated[
         int | None, Field(description="runs that are due and don't run yet; unknown without a server")
     ] = None
@@ -37,6 +38,7 @@ def look(settings: Settings) -> Status:
         store=str(store.root),
         exists=store.root.is_dir(),
         worker=bool(processes.services_of(store, "worker")),
+        ogc=next((processes.option_of(found, "--address") for found in processes.services_of(store, "ogc")), None),
         database=kept_place(store),
     )
     services = read_services(store)
