@@ -175,10 +175,8 @@ def _best(candidates: list[Candidate]) -> tuple[Candidate, str]:
             if clearly_better(one, best):
                 best = one
         if best is used[0]:
-            alone = len(candidates) == 1
-            return best, best.reason or (
-                "the only one that can serve" if alone else "in use, and nothing is clearly better"
-            )
+            alone = "the only one that can serve"
+            return best, best.reason or ("in use, and nothing is clearly better" if len(candidates) > 1 else alone)
         return best, f"clearly better than {used[0].label}: {_figure(best)} against {_figure(used[0])}"
     best = max(candidates, key=lambda one: (-_rank(one), 0.0 if one.accuracy is None else one.accuracy.miou))
     equal = [one for one in candidates if one is best or _overlap(one, best)]

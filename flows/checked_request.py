@@ -133,7 +133,7 @@ def with_area(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def check_extraction(parameters: dict[str, Any], base: Path, settings: Settings) -> MapRequest:
     """The request for series that the parameters of a map make: what belongs to its processor alone is left out. Raises `RequestError`."""
-    kept = {name: value for name, value in parameters.items() if name in (*TRAINING_PARAMETERS, "limits")}
+    kept = {name: value for name, value in parameters.items() if name in (*TRAINING_PARAMETERS, "limits", "places")}
     if unknown := sorted(parameters.keys() - MapRequest.model_fields.keys()):
         kept |= {name: parameters[name] for name in unknown}  # which are refused as those of a map are
     # Each row says by itself where it is clear, so that by default no date is left out.

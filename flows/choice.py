@@ -81,7 +81,8 @@ def choose_maker(
     the store's own. Raises `ModelError` where no checkpoint fits and none can be trained, and `RequestError` where nothing else serves, or
     nothing by the deadline.
     """
-    labels = request_labels(request, zone.groups)
+    named = load_processor(request.processor)
+    labels = request_labels(request, zone.groups) if named.needs_model else None
     legend: Legend | None = None if labels is None else labels.legend
     places = load_places(settings)
     need = Need(
@@ -103,7 +104,6 @@ def choose_maker(
         trains=trains,
         records=recorded(store) if records is None else records,
     )
-    named = load_processor(request.processor)
     weighed = Registry(store).weigh(need, request.model) if named.needs_model and not _simulates(request) else []
     listed = [*_candidates(asked, named, weighed), *_stand_ins(asked, named, weighed), *_refused_places(asked, named)]
     seconds = None if request.deadline is None else (request.deadline - datetime.now(UTC)).total_seconds()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
 from catalog.candidates import Choice, Preference
@@ -125,7 +126,7 @@ def crop_map(
     places: PlaceNames = [],  # noqa: B006
     dry_run: bool = False,
     stay: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[dict[str, Any]]:
     """One map of one area and season, from order to delivery.
 
     Args:

@@ -53,7 +53,7 @@ def measured_elsewhere(settings: Settings) -> list[RunRecord]:
         artifacts = client.read_artifacts(artifact_filter=asked, limit=MOST_RECORDS, sort=ArtifactSort.CREATED_DESC)
     records = []
     for artifact in artifacts:
-        with suppress(RequestError, TypeError, KeyError, IndexError):
+        with suppress(RequestError, TypeError, ValueError):
             (row,) = parse_json(str(artifact.data), RequestError)
             record = parse_model(RunRecord, json.dumps(row), RequestError)
             if record.place != settings.place:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -127,7 +128,7 @@ def _renew(settings: Settings, request: MapRequest, everything: bool) -> Outcome
     state = crop_map(**request.model_dump(mode="json"), stay=True, return_state=True)  # subscriptions are this store's
     if not state.is_completed():
         raise ReprocessError(state.message or f"its run ended as {state.name}")
-    made = state.result()
+    made: Any = state.result()  # what was delivered: a run that stays hands nothing on
     return Outcome(
         OutcomeKind.DELIVERED, f" to {made['delivery']}", made["status"], changes_text(made["files"]), passes
     )

@@ -9,13 +9,16 @@ import plug_kit
 import pytest
 
 from catalog.errors import RequestError
+from processors.thematic.declaration import Declaration
 from processors.thematic.protocol import Job
 from processors.thematic.registry import (
     check_parameters,
+    declaration_of,
     describe_processors,
     find_processors,
     load_processor,
     make_processor,
+    stand_ins,
 )
 
 JOB = Job(level="L2A", year=2019, months=(4, 5), days=(0, 40), bands=("B04", "B08"), synthetic=True)
@@ -122,3 +125,20 @@ def test_the_entry_points_of_this_project_lead_to_processors_of_their_names(pack
         processor = load_processor(name)
         assert f"{processor.__module__}:{processor.__qualname__}" == value
         assert processor.Parameters.model_json_schema()["type"] == "object"
+
+
+def test_processors_of_one_product_stand_in_for_one_another(packages: Path) -> None:
+    plug_kit.install(packages, "one", **{"stand-in": "plug_kit:StandIn", "sum": "plug_kit:Sum"})
+    found = find_processors()
+    assert [other.name for other in stand_ins(found["crop-map"])] == ["crop-map-fast", "stand-in"]
+    assert stand_ins(found["conformity"]) == [], "what it goes on from is another product"
+    assert declaration_of(plug_kit.Sum) == Declaration(product="sum"), "what declares nothing"
+    assert plug_kit.StandIn.declares.unfit("L1C", frozenset({"B04"})) == "takes L2A, not L1C"
+    assert plug_kit.StandIn.declares.unfit("L2A", frozenset({"B04"})) == "needs B08, which the products don't have"
+    assert plug_kit.StandIn.declares.unfit("L2A", frozenset({"B04", "B08"})) == ""
+
+
+def test_a_declaration_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plug_kit.Sum, "declares", {"product": "crop map"}, raising=False)
+    with pytest.raises(RequestError, match=r"processor sum: its `declares` is no Declaration"):
+        declaration_of(plug_kit.Sum)
