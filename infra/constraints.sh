@@ -4,7 +4,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[dev,bench,docs,server]'
+"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check '.[dev,bench,docs,ogc,server]'
 {
     echo "# The versions that the tests ran with; made by: make constraints"
     "$folder/venv/bin/python" -m pip freeze --exclude cropline |

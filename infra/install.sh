@@ -22,7 +22,7 @@ if ! [ -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
 fi
 
 echo "Installing the pinned packages into .venv (a few minutes the first time) ..."
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,docs,server]' ||
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,docs,ogc,server]' ||
     fail "The installation failed; the lines above say why. Run make again to go on."
 
 # The wheels of these three bring everything but a system library each.

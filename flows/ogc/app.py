@@ -36,7 +36,8 @@ from flows.ogc.results import as_json, file_of
 from flows.prefect_process.api import Api
 from flows.prefect_process.delivery_files import FILE_HEADERS
 
-_CHALLENGES = f'Bearer realm="{REALM}", Basic realm="{REALM}", charset="UTF-8"'
+_CHALLENGES = (f'Basic realm="{REALM}", charset="UTF-8"', f'Bearer realm="{REALM}"')
+"""Each in a header of its own: of several in one, Chromium understands the first only, and asks its user by Basic."""
 _HERE = ["127.0.0.1", "localhost", "[::1]"]
 _log = logging.getLogger("uvicorn.error")
 
@@ -112,9 +113,11 @@ class _KeyCheck:
                 refused = RefusedError(
                     HTTPStatus.UNAUTHORIZED,
                     "A key is needed: send the header `Authorization: Bearer KEY`, or its name and the key by basic authentication.",
-                    headers={"WWW-Authenticate": _CHALLENGES},
                 )
-                await _problem(refused)(scope, receive, send)
+                answer = _problem(refused)
+                for challenge in _CHALLENGES:
+                    answer.headers.append("WWW-Authenticate", challenge)
+                await answer(scope, receive, send)
                 return
             scope["cropline.key"] = name
         await self._app(scope, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -247,6 +248,60 @@ def test_up_removes_deployments_of_places_that_are_gone(installation: Installati
     assert installation.run("cropline", "up").returncode == 0
     names = {found["name"] for found in installation.ask("deployments/filter", {})}
     assert not {"request-italy", "ddp-italy"} & names
+
+
+def test_a_partner_orders_a_map_through_ogc_api_processes(
+    installation: Installation, parameters: dict[str, Any], repository: Path
+) -> None:
+    """The commands of the documentation word for word, but for address and order: a client that isn't ours, from description to file."""
+    settings = {**installation.env, "CROPLINE_SOURCE": parameters["source"]}
+    done = installation.command("cropline", "up", "--ogc", cwd=installation.folder, env=settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    status = json.loads(installation.run("cropline", "status", "--json").stdout)
+    address = status["ogc"]
+    assert f"ogc      {address}" in done.stdout
+    key = (installation.folder / "store" / "prefect" / "ogc-keys").read_text().strip().removeprefix("cropline:")
+    assert key not in done.stdout + done.stderr
+
+    order = {name: parameters[name] for name in ("area", "year", "processor")}
+    page = (repository / "docs" / "how-to" / "ogc.md").read_text(encoding="utf-8")
+    inputs = '{"area": [3.20, 51.00, 3.21, 51.005], "year": 2019, "source": "mission:", "processor": "vegetation"}'
+    assert page.count(inputs) == 2
+    page = page.replace(inputs, json.dumps(order)).replace("http://127.0.0.1:4280", address)
+    folder = installation.folder / "partner"
+    folder.mkdir()
+    (folder / ".cropline").symlink_to(installation.folder / "store")
+
+    script = page.split("```bash\n")[1].split("```")[0]
+    shell = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=installation.env,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert shell.returncode == 0, shell.stdout + shell.stderr
+    estimate = json.loads((folder / "results.json").read_text())["estimate"]["value"]
+    assert {"what": "area", "about": "0.4 km²"}.items() <= estimate["estimate"][0].items()
+    assert len(estimate["acquisitions"]) == 43
+    dismissed = json.loads((folder / "dismissed.json").read_text())
+    assert dismissed["status"] == "dismissed"
+    run = f"flow_runs/{dismissed['jobID']}"
+    wait_until(lambda: installation.ask(run, None)["state_type"] == "CANCELLED", 120, "the run is cancelled")
+
+    program = page.split("```python\n")[1].split("```")[0]
+    client = installation.command(
+        "python", "-c", program, cwd=folder, env={**installation.env, "KEY": key}, timeout=500
+    )
+    assert client.returncode == 0, client.stdout + client.stderr
+    assert "successful 100 Done." in client.stdout
+    (item,) = (installation.folder / "deliveries").glob("vegetation-2019-*/item.json")
+    for name in ("ndvi.tif", "report.html"):
+        assert (folder / name).read_bytes() == (item.parent / name).read_bytes()
+    ordered = {"tags": {"all_": ["ogc", "ogc-key:cropline", "ogc-process:crop-map"]}}
+    states = sorted(found["state_type"] for found in installation.ask("flow_runs/filter", {"flow_runs": ordered}))
+    assert states == ["CANCELLED", "COMPLETED"]
 
 
 def test_down_leaves_no_process_and_up_and_down_repeat_safely(
