@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,10 @@ def up(
     api: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Start no server: only a worker, for the server at this address."),
+    ] = None,
+    foreground: Annotated[
+        Literal["server", "services", "worker"] | None,
+        typer.Option(help="Become this one service, for systemd: it runs in this process, and writes where that does."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -31,6 +35,12 @@ def up(
     if api is not None and port is not None:
         raise typer.BadParameter("--port is for a server, and --api starts none.")
     settings = load_settings()
+    if foreground is not None:
+        from flows.prefect_process.foreground import become
+
+        if api is not None or as_json or (port is not None and foreground != "server"):
+            raise typer.BadParameter("--foreground takes --port for the server, and nothing else.")
+        become(foreground, settings, port, tell)
     store = settings.open_store().root
     if not as_json:
         typer.echo(f"store    {store}")
