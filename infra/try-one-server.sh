@@ -50,7 +50,7 @@ if ! [ -x "$base/lib/systemd/systemd" ]; then
     mmdebstrap --variant=minbase --include=systemd-sysv,dbus,sudo,ca-certificates,adduser,iproute2,curl,python3 bookworm "$base"
 fi
 rm -rf "$folder/changes" "$folder/work"
-mkdir -p "$folder/changes" "$folder/work" "$folder/machine" "$folder/packages/partial"
+mkdir -p "$folder/changes" "$folder/work" "$folder/machine" "$folder/packages/partial" "$folder/wheels"
 
 boot() { # in new namespaces, as their first process
     local root=$folder/machine node path
@@ -78,16 +78,20 @@ boot() { # in new namespaces, as their first process
         mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup/unified"
         mount -t cgroup -o none,name=systemd cgroup "$root/sys/fs/cgroup/systemd"
     fi
-    mkdir -p "$root/var/cache/apt/archives"
-    mount --bind "$folder/packages" "$root/var/cache/apt/archives" # packages are loaded once for all tries
+    mkdir -p "$root/var/cache/apt/archives" "$root/root/.cache/pip" # packages are loaded once for all tries
+    mount --bind "$folder/packages" "$root/var/cache/apt/archives"
+    mount --bind "$folder/wheels" "$root/root/.cache/pip"
     for path in "${shared[@]}"; do
         mkdir -p "$root$(dirname "$path")"
         if [ -d "$path" ]; then mkdir -p "$root$path"; else touch "$root$path"; fi
         mount --bind "$path" "$root$path"
     done
     ip link set lo up
-    hostname maps
-    exec chroot "$root" /usr/bin/env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
+    cd "$root"
+    mkdir -p mnt/before
+    pivot_root . mnt/before # not chroot: a process in one may make no namespace of users, as Redis's unit does
+    umount --lazy /mnt/before
+    exec /usr/bin/env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
 }
 
 # ---- the machine runs from here to the end of this script ----
@@ -143,6 +147,12 @@ inside chown -R admin: /home/admin/cropline
 
 # ---- the page ----
 
+goes_on() {
+    [ -n "$keep" ] || return 0
+    echo "The machine goes on: nsenter --target $machine --all --root --wd. Enter ends it."
+    read -r _
+}
+
 # Blocks that say where they are run: ```sh title="server". The others are variants, and not run.
 rm -f "$folder"/step-*.sh
 awk -v out="$folder/step" '
@@ -164,12 +174,10 @@ for step in "$folder"/step-*.sh; do
     inside tee /home/admin/step.sh <"$step" >/dev/null
     inside runuser --login admin -- -euo pipefail step.sh || {
         inside journalctl --no-pager --lines 60 --unit 'cropline*' || true
+        goes_on
         fail "the commands above failed, those of $page."
     }
 done
 printf '\nAll commands of %s did what they should.\n' "$page"
 
-if [ -n "$keep" ]; then
-    echo "The machine goes on: nsenter --target $machine --all --root --wd. Enter ends it."
-    read -r _
-fi
+goes_on
