@@ -9,7 +9,7 @@ from pathlib import Path
 from catalog.delivered_maps import name_of
 from catalog.guards.environment import variable
 from catalog.storage.store import Store
-from flows.own_server import own_secret, own_server
+from flows.own_server import own_secret, own_server, public_address
 from flows.web_folder import WebFolder
 
 PATH = "/deliveries"
@@ -34,11 +34,11 @@ def reachable(store: Store, folder: Path, web: WebFolder | None) -> WebFolder | 
 
 
 def served(store: Store, folder: Path, api: str | None) -> WebFolder | None:
-    """The folder of a delivery with its address at this store's own server.
+    """The folder of a delivery with its address at this store's own server, where a proxy shows that to others: there.
 
     ``api``: the address of the server that is asked; None, or another machine's, and a delivery that isn't listed: nobody serves it.
     """
     server, secret, name = own_server(), own_secret(), name_of(store, folder)
     if server is None or secret is None or name is None or (api or "").rstrip("/") != server:
         return None
-    return WebFolder(folder, f"{server.removesuffix('/api')}{PATH}/{name}/{key_of(secret, name)}")
+    return WebFolder(folder, f"{public_address() or server.removesuffix('/api')}{PATH}/{name}/{key_of(secret, name)}")

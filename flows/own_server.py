@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from catalog.errors import RequestError
+from catalog.guards.addresses import split_address
 from catalog.guards.environment import variable
 from catalog.guards.json_text import parse_object
 from catalog.guards.paths import user_path
@@ -19,6 +20,9 @@ OWN_PLACE = "cropline"
 
 SERVER_FILE = "server.json"
 """File in the store's folder `prefect`; `cropline up` writes it."""
+
+PUBLIC = "CROPLINE_PUBLIC_URL"
+"""Setting: the address at which a proxy shows that server to other machines."""
 
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
 """File in the same folder: one line, ``name:password``, that the server asks of everybody."""
@@ -48,6 +52,24 @@ def own_server() -> str | None:
         return str(parse_object(text, ValueError)["api"])
     except (OSError, ValueError, KeyError):
         return None
+
+
+def public_address() -> str | None:
+    """Address at which a proxy shows the server to others; None where none is set. Raises `RequestError` where it is none."""
+    named = variable(PUBLIC)
+    try:
+        return None if named is None else public_of(named)
+    except ValueError as error:
+        raise RequestError(f"{PUBLIC}: {error}. Correct or unset it.") from error
+
+
+def public_of(text: str) -> str:
+    """Read an address such as https://maps.example.org. Raises `ValueError` where it isn't so: the secret goes there."""
+    parts = split_address(text.strip(), ValueError)
+    named = parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme != "https" or not parts.hostname or named:
+        raise ValueError("no address such as https://maps.example.org, with https and nothing behind the host")
+    return f"https://{parts.netloc}"
 
 
 def own_secret() -> str | None:

@@ -85,6 +85,11 @@ def prune(
     return removed, used
 
 
+def runs_that_go_on(store: Store) -> list[str]:
+    """Names of the runs of a store that go on now on this machine, those of commands among them."""
+    return [f"runs/{folder.path.name}" for folder in _run_folders(store) if _goes_on(folder)]
+
+
 def _due(candidates: list[_Candidate], older_than: timedelta | None, keep: int | None) -> list[_Candidate]:
     """The first of candidates, which are sorted from the least recently used on."""
     left = sum(candidate.shown.size for candidate in candidates)

@@ -19,7 +19,7 @@ from catalog.guards.refusal import plain_message, reason
 from catalog.quoting import shown
 from catalog.storage.store import Store, open_store
 from flows.credentials import load_credentials
-from flows.own_server import OWN_PLACE, store_folder
+from flows.own_server import OWN_PLACE, public_of, store_folder
 from flows.web_folder import WebFolder, web_folder
 from processors.engine.limits import Limits
 from processors.engine.machine import usual_memory
@@ -131,6 +131,12 @@ class Settings(BaseSettings):
             description="where deliveries are reachable by web, such as /data/maps=https://maps.example.org: artifacts link files in it"
         ),
     ] = None
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="address at which a proxy with TLS shows the server of `cropline up` to others, such as https://maps.example.org"
+        ),
+    ] = None
     debug: Annotated[bool, Field(description="show the traceback of an error")] = False
 
     @field_validator("dask")
@@ -146,6 +152,11 @@ class Settings(BaseSettings):
         if reports is not None:
             web_folder(reports)
         return reports
+
+    @field_validator("public_url")
+    @classmethod
+    def _the_public_address_is_one(cls, address: str | None) -> str | None:
+        return None if address is None else public_of(address)
 
     @field_validator("today", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ import typer
 from catalog.errors import CroplineError, StoreError
 from catalog.guards.environment import variable
 from catalog.storage.system_errors import is_refusal, refusal
+from flows.commands.backup import backup, restore
 from flows.commands.bench import bench
 from flows.commands.cells import cells, export
 from flows.commands.doctor import doctor
@@ -321,6 +322,7 @@ def inspect(
 
 for command in (
     up, down, status, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, extract, cells, export, prune,
+    backup, restore,
 ):  # fmt: skip
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(init)  # a bbox may begin with a minus

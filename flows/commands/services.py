@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,10 @@ def up(
     ogc_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Its port; 4280 or a free one.")] = None,
     ogc_address: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address by which others know it, such as that of a proxy.")
+    ] = None,
+    foreground: Annotated[
+        Literal["server", "services", "worker"] | None,
+        typer.Option(help="Become this one service, for systemd: it runs in this process, and writes where that does."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,6 +48,12 @@ def up(
             "--ogc-host, --ogc-port and --ogc-address say where the interface is: give --ogc, too."
         )
     settings = load_settings()
+    if foreground is not None:
+        from flows.prefect_process.foreground import become
+
+        if api is not None or as_json or (port is not None and foreground != "server"):
+            raise typer.BadParameter("--foreground takes --port for the server, and nothing else.")
+        become(foreground, settings, port, tell)
     store = settings.open_store().root
     if not as_json:
         typer.echo(f"store    {store}")

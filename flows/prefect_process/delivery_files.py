@@ -7,6 +7,7 @@ Browsers follow no link from a server's page to a file. A delivery is found by i
 from __future__ import annotations
 
 import hmac
+import urllib.parse
 from functools import wraps
 from typing import Any
 
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp
 from catalog.delivered_maps import delivered_files, listed_folder
 from catalog.storage.store import open_store
 from flows.delivery_address import PATH, key_of
-from flows.own_server import own_secret, store_folder
+from flows.own_server import own_secret, public_address, store_folder
 
 REPORT = "report.html"
 
@@ -55,9 +56,11 @@ def add_to_server() -> None:
 
 
 def files() -> ASGIApp:
-    """The application below `PATH`. A page elsewhere whose name leads to this machine gets no answer."""
+    """The application below `PATH`. A page elsewhere whose name leads to this machine gets no answer, but that of the public address."""
     routes = [Route("/{name}/{key}/{file:path}", _file), Route("/{name}/{key}", _file)]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HERE)])
+    public = urllib.parse.urlsplit(public_address() or "").hostname
+    hosts = _HERE if public is None else [*_HERE, public]
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
 
 
 def _file(request: Request) -> Response:

@@ -71,6 +71,11 @@ def log_of(store: Store, name: Service) -> Path:
     return store.prefect / f"{name}.log"
 
 
+def command(name: Service, options: list[str]) -> list[str]:
+    """The words that a service is started with: this interpreter's, and of this project."""
+    return [sys.executable, "-m", *COMMANDS[name], *options]
+
+
 def spawn(
     options: list[str], store: Store, name: Service, environment: Mapping[str, str], umask: int = -1
 ) -> psutil.Process:
@@ -82,7 +87,7 @@ def spawn(
     rotate(log)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, words of this project
-            [sys.executable, "-m", *COMMANDS[name], *options],
+            command(name, options),
             env=dict(environment),
             cwd=store.prefect,
             stdin=subprocess.DEVNULL,

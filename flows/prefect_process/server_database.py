@@ -226,20 +226,22 @@ async def _check_contents(connection: Any, where: str, url: URL) -> None:
             )
         return
     revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-    if revision is not None and revision not in set(_revisions()):
+    if revision is not None and revision not in set(revisions()):
         raise ServiceError(
             f"{where}: {url.database!r} was made by another version of Prefect, newer than the one that is installed here. Install that "
             "version of Cropline, or name a database of its own."
         )
 
 
-def _revisions() -> Iterator[str]:
-    """Versions of the database that the installed Prefect knows, by the names of the files that lead to them."""
+def revisions() -> Iterator[str]:
+    """Versions of a PostgreSQL database that the installed Prefect knows, each written in the file that leads to it."""
     package = find_spec("prefect")
     folder = Path(str(package.origin)).parent if package else Path()
     for file in (folder / "server" / "database" / "_migrations" / "versions" / "postgresql").glob("*.py"):
-        if named := re.search(r"_([0-9a-f]{12})_", file.name):
-            yield named[1]
+        if written := re.search(
+            r"""^revision(?:: str)? = ["'](\w+)["']""", file.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            yield written[1]
 
 
 def _check_redis(address: str) -> None:

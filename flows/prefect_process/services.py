@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from filelock import FileLock
 from catalog.storage.store import Store
 from catalog.storage.whole import write_json, written_whole
 from flows.leftovers import clear_leftovers
-from flows.own_server import SECRET_FILE
+from flows.own_server import PUBLIC, SECRET_FILE
 from flows.prefect_process import automations, places, processes, work_pool
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.private_files import close_folder, kept_secret, private_umask
@@ -73,18 +73,14 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
                 tell(
                     f"to sign in, the server's pages ask for a password: it is the line in {store.prefect / SECRET_FILE}"
                 )
-            environment = environment_of(settings, store) | _secured(secret)
+            environment = environment_of(settings, store) | secured(secret)
             services = _answering_server(store, port, environment, database, secret, tell)
             api = Api(services.api, secret)
             remember_place(store, database)
             loops = _loops(store, environment, database, tell)
             environment["PREFECT_API_URL"] = services.api
-            tell("work pool and deployments")
             runs = settings.runs or work_pool.usual_runs()
-            work_pool.put_right(api, worker_name(store), runs)
-            automations.put_right(api)
-            _deploy(environment)
-            places.put_right(api, elsewhere)
+            put_right(api, store, runs, elsewhere, environment, tell)
             worker = start_worker(store, api, runs, environment, usual, tell)
             if loops is not None:  # it has had the time to fail
                 wait(loops.runs, store, "services", loops)
@@ -139,10 +135,32 @@ def environment_of(settings: Settings, store: Store) -> dict[str, str]:
         "CROPLINE_BASE": str(settings.folder),
         "CROPLINE_PLACE": settings.place,
         "PYTHONUNBUFFERED": "1",
+        # Where links of the log lead.
+        **({PUBLIC: settings.public_url, "PREFECT_UI_URL": settings.public_url} if settings.public_url else {}),
     }
 
 
-def _secured(secret: str) -> dict[str, str]:
+def put_right(
+    api: Api,
+    store: Store,
+    runs: int,
+    elsewhere: Sequence[str],
+    environment: Mapping[str, str],
+    tell: Callable[[str], None],
+) -> None:
+    """Make what the server holds for the store's worker as it should be: pools, queues, automation, deployments. Raises `ServiceError`.
+
+    ``elsewhere``: other places that requests may be sent to.
+    """
+    tell("work pool and deployments")
+    work_pool.put_right(api, worker_name(store), runs)
+    automations.put_right(api)
+    _prefect(["block", "register", "--module", "flows.prefect_process.credentials_block"], environment)
+    _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)], environment)
+    places.put_right(api, elsewhere)
+
+
+def secured(secret: str) -> dict[str, str]:
     """What the server and those that ask it have in their environment, to refuse everybody who doesn't know the secret."""
     return {"PREFECT_SERVER_API_AUTH_STRING": secret, "PREFECT_API_AUTH_STRING": secret}
 
@@ -159,10 +177,10 @@ def _answering_server(
     for last in (False, False, True):
         services, server = _server(store, port, environment, database, tell)
         api = Api(services.api, secret)
-        if not _is_own(api):
+        if not is_own(api):
             tell(f"waiting for the server at {services.ui}")
             try:
-                wait(partial(_is_own, api), store, "server", server, gives_up=_TAKEN)
+                wait(partial(is_own, api), store, "server", server, gives_up=_TAKEN)
             except ServiceError as error:
                 taken = _TAKEN in str(error) or api.answers()  # whoever took it may not answer yet, or be gone again
                 if taken:  # without a port it may run on and never end: it waits for its own loops
@@ -175,7 +193,7 @@ def _answering_server(
     return services
 
 
-def _is_own(api: Api) -> bool:
+def is_own(api: Api) -> bool:
     """Return whether a server answers that knows the secret: at a port that was free a moment ago another one may answer."""
     try:
         return api.ask("admin/version") is not None
@@ -195,21 +213,32 @@ def _server(
     if server is None:
         free = free_port(port, port_before(store) or PREFERRED_PORT, PREFERRED_PORT)
         tell(f"starting the server at http://127.0.0.1:{free}; the first start makes its database")
-        own = {
-            # No page but its own gets an answer, under both names that a browser may be given.
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{free},http://localhost:{free}",
-            "PREFECT_UI_API_URL": f"http://127.0.0.1:{free}/api",  # else the UI may ask the usual port, where another server answers
-            **database.variables,
-        }
-        options = ["--host", "127.0.0.1", "--port", str(free)]
-        if database.has_broker:
-            options.append("--no-services")
-        server = processes.spawn(options, store, "server", {**environment, **own})
+        server = processes.spawn(
+            server_options(free, database), store, "server", server_environment(free, environment, database)
+        )
     ui = f"http://127.0.0.1:{processes.option_of(server, '--port')}"
     mark = ProcessMark.of(server)
     services = Services(api=f"{ui}/api", ui=ui, server=mark)
     write_json(server_file(store), services.model_dump())
     return services, mark
+
+
+def server_options(port: int, database: Database) -> list[str]:
+    """The words that the server is started with, behind its command."""
+    return ["--host", "127.0.0.1", "--port", str(port), *(["--no-services"] if database.has_broker else [])]
+
+
+def server_environment(port: int, environment: Mapping[str, str], database: Database) -> dict[str, str]:
+    """What the server has in its environment, beside what all processes of a store have."""
+    here, public = f"http://127.0.0.1:{port}", environment.get(PUBLIC)
+    # No page but its own gets an answer, under all names that a browser may be given.
+    origins = [here, f"http://localhost:{port}", *([public] if public else [])]
+    return {
+        **environment,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
+        "PREFECT_UI_API_URL": f"{public or here}/api",  # else the UI may ask the usual port, where another server answers
+        **database.variables,
+    }
 
 
 def _loops(
@@ -251,13 +280,16 @@ def start_worker(
     tell(f"starting the worker, for {runs} {'run' if runs == 1 else 'runs'} at once")
     started = datetime.now(UTC)
     name = worker_name(store)
-    options = ["--pool", pool, "--type", "process", "--limit", str(runs), "--name", name]
-    if queue is not None:
-        options += ["--work-queue", queue]
-    worker = processes.spawn(options, store, "worker", environment, umask)
+    worker = processes.spawn(worker_options(name, runs, pool, queue), store, "worker", environment, umask)
     # One that crashed counts as online for a while.
     wait(lambda: name in work_pool.workers_online(api, started, pool), store, "worker", ProcessMark.of(worker))
     return worker
+
+
+def worker_options(name: str, runs: int, pool: str = POOL, queue: str | None = None) -> list[str]:
+    """The words that the worker is started with, behind its command; for one queue of a pool or all."""
+    options = ["--pool", pool, "--type", "process", "--limit", str(runs), "--name", name]
+    return options if queue is None else [*options, "--work-queue", queue]
 
 
 def worker_name(store: Store) -> str:
@@ -278,13 +310,14 @@ def worker_name(store: Store) -> str:
 
 
 def knows(process: psutil.Process, environment: Mapping[str, str]) -> bool:
-    """Return whether a service was started with this secret, address and database; each may be none."""
+    """Return whether a service was started with this secret, addresses and database; each may be none."""
     has = process.environ()
     names = (
         "PREFECT_API_AUTH_STRING",
         "PREFECT_API_URL",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL",
         "PREFECT_SERVER_DOCKET_URL",
+        PUBLIC,
     )
     return all(has.get(name) == environment.get(name) for name in names)
 
@@ -323,11 +356,6 @@ def wait(
         if ended or (gives_up and gives_up in "\n".join(lines)):
             raise ServiceError("\n".join([f"the {name} did not start; the end of {log} says:", *lines]))
         time.sleep(0.25)
-
-
-def _deploy(environment: Mapping[str, str]) -> None:
-    _prefect(["block", "register", "--module", "flows.prefect_process.credentials_block"], environment)
-    _prefect(["--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)], environment)
 
 
 def _prefect(words: list[str], environment: Mapping[str, str]) -> None:

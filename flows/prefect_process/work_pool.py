@@ -5,6 +5,8 @@ Requests of people are in one queue, scheduled work in another: it waits for the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,25 @@ def _put_queues_right(api: Api, runs: int) -> None:
     limits = {INTERACTIVE: None, SCHEDULED: max(1, runs - 1)}
     for priority, (queue, limit) in enumerate(limits.items(), start=1):
         _put_queue_right(api, POOL, queue, {"priority": priority, "concurrency_limit": limit, "is_paused": False})
+
+
+@contextmanager
+def paused(api: Api) -> Iterator[None]:
+    """A block in which no run is started: requests wait in the queues. What goes on goes on. Raises `ServiceError`."""
+    try:
+        for queue in (INTERACTIVE, SCHEDULED):
+            _put_queue_right(api, POOL, queue, {"is_paused": True})
+        yield
+    finally:
+        for queue in (INTERACTIVE, SCHEDULED):
+            _put_queue_right(api, POOL, queue, {"is_paused": False})
+
+
+def under_way(api: Api) -> list[str]:
+    """Names of the pool's runs that have begun, or are being started, on any machine. Raises `ServiceError`."""
+    begun = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
+    wanted = {"flow_runs": {"state": begun}, "work_pools": {"name": {"any_": [POOL]}}}
+    return [str(run["name"]) for run in api.ask("flow_runs/filter", wanted) or []]
 
 
 def workers_online(api: Api, since: datetime | None = None, pool: str = POOL) -> set[str]:

@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from catalog.errors import RequestError
 from catalog.registry import Registry
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
 from flows.delivery_address import PATH, key_of, reachable, served
-from flows.own_server import SECRET_FILE, SERVER_FILE
+from flows.own_server import SECRET_FILE, SERVER_FILE, public_address
 from flows.prefect_process.delivery_files import files
+from flows.settings import load_settings
 from flows.web_folder import WebFolder
 
 SECRET = "cropline:the-secret-of-the-server"
@@ -119,3 +121,35 @@ def test_the_address_that_an_installation_is_set_to_comes_first(
     elsewhere = reachable(store, delivery, WebFolder(delivery.parent / "other", "https://maps.example.org"))
     assert elsewhere is not None
     assert elsewhere.address_of(delivery / "report.html") == f"{address_of(store, delivery)}/report.html"
+
+
+PUBLIC = "https://maps.example.org"
+
+
+def test_behind_a_proxy_addresses_are_its_own_and_its_name_is_answered(
+    store: Store, delivery: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROPLINE_PUBLIC_URL", f"{PUBLIC}/")
+    address = address_of(store, delivery)
+    assert address.startswith(f"{PUBLIC}{PATH}/crop-map-2019-1/")
+    below = address.split(PATH)[1]
+    assert client.get(f"{below}/report.html", headers={"Host": "maps.example.org"}).status_code == 200
+    assert client.get(f"{below}/report.html", headers={"Host": "127.0.0.1:4217"}).status_code == 200
+    assert client.get(f"{below}/report.html", headers={"Host": "elsewhere.example.org"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://maps.example.org",
+        "maps.example.org",
+        "https://maps.example.org/prefect",
+        "https://me:word@maps.example.org",
+        "https://",
+    ],
+)
+def test_a_public_address_that_is_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROPLINE_PUBLIC_URL", address)
+    for ask in (public_address, load_settings):
+        with pytest.raises(RequestError, match=r"^CROPLINE_PUBLIC_URL: .*https://maps.example.org, with https"):
+            ask()

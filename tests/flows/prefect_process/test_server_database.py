@@ -8,7 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import prefect
 import pytest
+from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from services_kit import call, environment, needs_packages, services_folder
 
@@ -113,6 +115,13 @@ def test_what_stays_in_sqlite_is_said(store: Store) -> None:
     assert "stay in SQLite" in str(check_place(store, database_of(_settings(POSTGRESQL), store)))
 
 
+def test_databases_of_all_earlier_versions_are_known() -> None:
+    """As Alembic itself reads the files, some of which don't hold the revision in their name."""
+    scripts = Path(prefect.__file__).parent / "server" / "database" / "_migrations"
+    alembic = ScriptDirectory(str(scripts), version_locations=[str(scripts / "versions" / "postgresql")])
+    assert set(server_database.revisions()) == {revision.revision for revision in alembic.walk_revisions()}
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[dict[str, str]]:
     needs_packages()
@@ -146,7 +155,7 @@ def test_what_is_in_the_way_is_named(running: dict[str, str], store: Store, monk
         "INSERT INTO alembic_version VALUES ('feedfeedfeed')",
     )
     assert "was made by another version of Prefect" in why()
-    known = next(server_database._revisions())
+    known = next(server_database.revisions())
     _ask(postgresql, f"UPDATE alembic_version SET version_num = '{known}'")
     check_database(database_of(_settings(postgresql, redis), store))
     monkeypatch.setattr(
