@@ -21,6 +21,7 @@ from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.extract import extract
 from flows.commands.init import init
+from flows.commands.metrics import metrics
 from flows.commands.models import models
 from flows.commands.options import AsJson, Asked, RequestFile, tell
 from flows.commands.processors import processors
@@ -320,7 +321,7 @@ def inspect(
 
 
 for command in (
-    up, down, status, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, extract, cells, export, prune,
+    up, down, status, metrics, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, extract, cells, export, prune,
 ):  # fmt: skip
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(init)  # a bbox may begin with a minus
