@@ -108,7 +108,7 @@ def _counts(api: Api, queue: str, now: datetime) -> Counter[str]:
         "history_start": _BEFORE_ALL.isoformat(),
         "history_end": now.isoformat(),
         "history_interval_seconds": (now - _BEFORE_ALL).total_seconds(),  # one interval: all of it
-        **_queue(queue),
+        **_queue(queue, called="work_queues"),
     }
     counts: Counter[str] = Counter()
     for interval in api.ask("flow_runs/history", asked) or []:
@@ -131,9 +131,9 @@ def _age(api: Api, queue: str, states: tuple[str, ...], since: str, which: dict[
     return max(timedelta(0), now - datetime.fromisoformat(first[since])).total_seconds()
 
 
-def _queue(name: str) -> dict[str, Any]:
-    """Filters for the runs of one queue of the pool."""
-    return {"work_pools": {"name": {"any_": [POOL]}}, "work_pool_queues": {"name": {"any_": [name]}}}
+def _queue(name: str, called: str = "work_pool_queues") -> dict[str, Any]:
+    """Filters for the runs of one queue of the pool, as most of the API calls them."""
+    return {"work_pools": {"name": {"any_": [POOL]}}, called: {"name": {"any_": [name]}}}
 
 
 def _of_store(store: Store) -> Iterator[Metric]:
