@@ -21,6 +21,7 @@ from flows.reporting.delivery import AcquisitionShown, Delivery, write_delivered
 from flows.request_ground import request_crop_mask, request_labels
 from flows.run import Run
 from flows.stages import Patches
+from flows.totals import count_delivery
 from processors.conformity.judge import Conformity
 from processors.delivery.coming_passes import coming_passes
 from processors.delivery.provenance import DeliveryFacts, ModelUsed, status_notes
@@ -150,6 +151,7 @@ def hand_over(run: Run, order: Order, facts: DeliveryFacts, files: Sequence[Path
     )
     write_delivered(run.folder, delivery, order, run.settings.mask.record(order.level))
     remember(run.store, record)
+    count_delivery(run.store, facts.processor)
     return delivery
 
 

@@ -19,12 +19,14 @@ from catalog.storage.system_errors import refusal
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.leftovers import clear_leftovers, temporary_files_held
+from flows.reporting.json_lines import logged_about
 from flows.reporting.progress import Reporter, Several, Step, counted, step
 from flows.request import MapRequest
 from flows.request_ground import request_parcels
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from flows.shared_store import exchange_models, hand_over_models, turn_among_machines
+from flows.totals import count_stage
 from processors.engine.protocol import Engine
 from processors.views.declared import Declared
 
@@ -78,6 +80,7 @@ class Run:
             yield under_way
         self.reached[name] = datetime.now(UTC)
         self.seconds[name] = round(self.seconds.get(name, 0.0) + under_way.seconds, 3)
+        count_stage(self.store, name, under_way.seconds)
 
 
 @contextmanager
@@ -89,8 +92,7 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
     store = settings.open_store()
     folder = RunFolder.of(store, request.digest)
     reporter = Several(*reporters)
-    lock = _locked(folder, reporter)
-    try:
+    with logged_about(request.digest), _locked(folder, reporter):
         clear_leftovers(store, cubes=False)  # of its cells, whoever writes them clears
         write_json(folder.request, request.model_dump(mode="json"))
         with turn_among_machines(store, request.digest, reporter), temporary_files_held():
@@ -98,8 +100,6 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
             with settings.open_engine(store) as engine:
                 yield Run(request, settings, store, folder, engine, reporter)
             hand_over_models(store)  # before the turn of another machine, which may need what was trained
-    finally:
-        lock.release()
 
 
 def again_where_rewritten(path: Callable[Given, Made]) -> Callable[Given, Made]:
@@ -120,8 +120,9 @@ def again_where_rewritten(path: Callable[Given, Made]) -> Callable[Given, Made]:
     return walk
 
 
-def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:
-    """The lock of a run's folder, which goes with this process. Raises `StoreError` where the folder can't be written."""
+@contextmanager
+def _locked(folder: RunFolder, reporter: Reporter) -> Iterator[None]:
+    """Hold the lock of a run's folder, which goes with this process. Raises `StoreError` where the folder can't be written."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.lock, thread_local=False)
@@ -133,4 +134,7 @@ def _locked(folder: RunFolder, reporter: Reporter) -> FileLock:
                 under_way.outcome = "the same request has ended"
     except OSError as error:
         raise StoreError(f"can't write {folder.path}: {refusal(error, folder.path)}.") from error
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()

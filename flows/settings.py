@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -137,6 +137,10 @@ class Settings(BaseSettings):
             description="address at which a proxy with TLS shows the server of `cropline up` to others, such as https://maps.example.org"
         ),
     ] = None
+    log_format: Annotated[
+        Literal["text", "json"],
+        Field(description="how server, worker and runs write their logs: text, or a JSON object a line"),
+    ] = "text"
     debug: Annotated[bool, Field(description="show the traceback of an error")] = False
 
     @field_validator("dask")

@@ -32,6 +32,7 @@ from flows.run import Run
 from flows.settings import Settings
 from flows.simulated_model import simulated_model
 from flows.stage import Batch, batch_task, in_batches, stage
+from flows.totals import count_ingested, count_masked
 from flows.training import train_model
 from processors.conformity.declarations import read_declarations
 from processors.conformity.judge import Conformity
@@ -135,6 +136,7 @@ def ingest_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> lis
         )
         for acquisition in batch.ids
     ]
+    count_ingested(run.store, order, results)
     _ask_again(run, [left for result in results for left in result.dropped])
     return results
 
@@ -156,10 +158,12 @@ def mask(run: Run, order: Order, cells: list[Cell]) -> list[LeftOut]:
 @batch_task("mask")
 def mask_batch(run: Run, order: Order, cells: list[Cell], batch: Batch) -> list[MaskResult]:
     """Write the masks of acquisitions, with the options that the installation is set to."""
-    return [
+    results: list[MaskResult] = [
         run.engine.run(mask_acquisition, run.store, order, acquisition, cells, run.settings.mask)
         for acquisition in batch.ids
     ]
+    count_masked(run.store, order, results)
+    return results
 
 
 @stage(

@@ -22,6 +22,7 @@ from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.extract import extract
 from flows.commands.init import init
+from flows.commands.metrics import metrics
 from flows.commands.models import models
 from flows.commands.options import AsJson, Asked, RequestFile, tell
 from flows.commands.processors import processors
@@ -321,7 +322,7 @@ def inspect(
 
 
 for command in (
-    up, down, status, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, extract, cells, export, prune,
+    up, down, status, metrics, doctor, subscribe, subscriptions, unsubscribe, show, sample, evaluate, extract, cells, export, prune,
     backup, restore,
 ):  # fmt: skip
     app.command()(command)

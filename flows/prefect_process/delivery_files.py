@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hmac
 import urllib.parse
-from functools import wraps
-from typing import Any
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -39,20 +38,10 @@ FILE_HEADERS = {
 _HERE = ["127.0.0.1", "localhost"]
 
 
-def add_to_server() -> None:
-    """Let the application that Prefect makes in this process have the route."""
-    from prefect.server.api import server
-
-    made = server.create_app
-
-    @wraps(made)
-    def create_app(*given: Any, **named: Any) -> Any:
-        app = made(*given, **named)
-        if not any(isinstance(route, Mount) and route.path == PATH for route in app.router.routes):
-            app.router.routes.insert(0, Mount(PATH, app=files()))  # before the UI, which has all that is left
-        return app
-
-    server.create_app = create_app
+def add_deliveries(app: FastAPI) -> None:
+    """Let the server's application have the route, once."""
+    if not any(isinstance(route, Mount) and route.path == PATH for route in app.router.routes):
+        app.router.routes.insert(0, Mount(PATH, app=files()))  # before the UI, which has all that is left
 
 
 def files() -> ASGIApp:

@@ -34,6 +34,7 @@ from flows.prefect_process.server_database import (
 from flows.prefect_process.server_file import ProcessMark, Services, port_before, server_file, service_store
 from flows.prefect_process.temporary_server import QUIET
 from flows.prefect_process.work_pool import POOL
+from flows.reporting.json_lines import VARIABLES
 from flows.settings import Settings
 
 PREFERRED_PORT = 4200
@@ -120,6 +121,7 @@ def environment_of(settings: Settings, store: Store) -> dict[str, str]:
     return {
         **environment,
         **QUIET,
+        **(VARIABLES if settings.log_format == "json" else {}),
         "PREFECT_HOME": str(store.prefect),
         "PREFECT_PLUGINS_ENABLED": "false",  # ours serves commands; in the process of a run's hooks Prefect can't even load one
         "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",  # else `--watch` shows events and no word of the flow's own

@@ -16,6 +16,7 @@ from catalog.guards.environment import variable
 from catalog.storage.scratch import scratch_folder
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.crashed_runs import CrashedRuns
+from flows.reporting.json_lines import all_as_json
 
 PAUSE = 10.0
 """Seconds between two looks at the runs."""
@@ -33,6 +34,7 @@ def watch(runs: CrashedRuns) -> None:
 
 def main() -> None:
     """Work until this process is ended."""
+    all_as_json()
     api = Api(os.environ["PREFECT_API_URL"], variable("PREFECT_API_AUTH_STRING"))
     name, pool = (sys.argv[sys.argv.index(option) + 1] for option in ("--name", "--pool"))
     Thread(target=watch, args=(CrashedRuns(api, name, _tell, pool),), name="crashed runs", daemon=True).start()

@@ -62,6 +62,8 @@ class Cube:
         self.path = path
         self.claims: dict[int, Claim] = {}
         """Claims under which dates are written, by index."""
+        self.stored_bytes = 0
+        """Of slabs that were written through this object, packed."""
         try:
             group = open_group(path, mode)
             attributes = group.attrs.asdict()
@@ -209,7 +211,7 @@ class Cube:
         if slab.shape != metadata.shape[1:]:
             raise ValueError(f"{variable} of a cell is written whole, {metadata.shape[1:]}, not {slab.shape}")
         with self._writing(index):
-            write_slab(self.path, metadata, variable, index, slab, self.claims.get(index))
+            self.stored_bytes += write_slab(self.path, metadata, variable, index, slab, self.claims.get(index))
 
     def set(self, index: int, **values: Any) -> None:
         """Write values of one date, flags last, each whole or not at all; under its claim where it is in `claims`.

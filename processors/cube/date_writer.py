@@ -33,15 +33,17 @@ _AT_ONCE = 8
 """Objects looked at or put at once: each waits for the network."""
 
 
-def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, claim: Claim | None) -> None:
-    """Write the slab of a date; ``metadata`` is that of its array. Raises `LeaseLostError`, and whatever a disk or a bucket raises."""
+def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, claim: Claim | None) -> int:
+    """Write the slab of a date; ``metadata`` is that of its array. Returns the bytes that it takes, packed (0 without a claim in a bucket).
+
+    Raises `LeaseLostError`, and whatever a disk or a bucket raises.
+    """
     if isinstance(path, BucketPath):
-        if claim is None:
-            place_of = StorePath(BucketStore(path), name)
-            _array(metadata, place_of, plain_codecs(), empty=False)[index] = slab
-        else:
-            _put(path, {name: metadata}, index, {name: slab}, claim)
-        return
+        if claim is not None:
+            return _put(path, {name: metadata}, index, {name: slab}, claim)
+        place_of = StorePath(BucketStore(path), name)
+        _array(metadata, place_of, plain_codecs(), empty=False)[index] = slab
+        return 0
     chunk = (index, *(0,) * slab.ndim)
     place = path / name / metadata.encode_chunk_key(chunk)
     # All in one folder: making and removing folders takes longer than writing a mask.
@@ -56,11 +58,13 @@ def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, 
         file = aside / flat.encode_chunk_key(chunk)
         made[index] = slab
         with claim.held() if claim else nullcontext():
-            if file.exists():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(place)
-            else:  # nothing but no data takes no room
+            if not file.exists():  # nothing but no data takes no room
                 place.unlink(missing_ok=True)
+                return 0
+            size = file.stat().st_size
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
+            return size
 
 
 def write_values(
@@ -84,8 +88,8 @@ def _as_array(dtype: Any, value: Any) -> npt.NDArray[Any]:
     return np.array([value], dtype=object if isinstance(value, str) else dtype)
 
 
-def _put(path: BucketPath, metadata: Mapping[str, Any], index: int, values: Mapping[str, Any], claim: Claim) -> None:
-    """Put objects side by side, flags after all others."""
+def _put(path: BucketPath, metadata: Mapping[str, Any], index: int, values: Mapping[str, Any], claim: Claim) -> int:
+    """Put objects side by side, flags after all others. Returns their bytes."""
     objects: dict[str, dict[BucketPath, bytes | None]] = {"values": {}, "flags": {}}
     for name, value in values.items():
         described = metadata[name]
@@ -111,6 +115,7 @@ def _put(path: BucketPath, metadata: Mapping[str, Any], index: int, values: Mapp
             there = {place: data for place, data in group.items() if data is not None}
             claim.find_all(there, pool)
             list(pool.map(claim.put, there, there.values()))
+    return sum(len(data) for group in objects.values() for data in group.values() if data is not None)
 
 
 def _encoded(metadata: Any, name: str, key: str, index: int, values: npt.NDArray[Any], *, empty: bool) -> bytes | None:

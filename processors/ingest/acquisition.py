@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import rasterio
@@ -59,6 +59,8 @@ class IngestResult(Frozen):
     written: Annotated[tuple[str, ...], Field(description="cells written now")] = ()
     skipped: Annotated[tuple[str, ...], Field(description="cells that were whole before")] = ()
     dropped: Annotated[tuple[LeftOut, ...], Field(description="products, or bands of them, that can't be read")] = ()
+    read_bytes: Annotated[int, Field(description="of pixels that were decoded from its products for these cells")] = 0
+    stored_bytes: Annotated[int, Field(description="of what was written to these cells, packed")] = 0
     done: Annotated[AwareDatetime, Field(description="when its cells were found or made whole, UTC")] = Field(
         default_factory=lambda: datetime.now(UTC)
     )
@@ -120,6 +122,7 @@ def ingest_acquisition(
     whole: dict[str, CellAcquisition] = {}
     written: dict[str, None] = {}
     dropped: dict[str, LeftOut] = {}
+    read_bytes = stored_bytes = 0
     for attempt in range(1, ATTEMPTS + 1):
         source = open_source(source_address, credentials)
         availability = Availability(source, over)
@@ -138,8 +141,11 @@ def ingest_acquisition(
                 whole |= {target.cell.name: target for target in claimed if target not in todo}
                 if todo:
                     turn = Turn(reading, store, order.source_id, downloads)
-                    names, dropped = _ingest(todo, source, order.level, scratch, turn, over)
-                    written |= dict.fromkeys(names)
+                    ingested = _ingest(todo, source, order.level, scratch, turn, over)
+                    written |= dict.fromkeys(ingested.written)
+                    dropped = ingested.dropped
+                    read_bytes += ingested.read_bytes
+                    stored_bytes += sum(target.cube.stored_bytes for target in todo)
             break
         except LeaseLostError:  # what was asked for has changed, or this process stood still: look again
             if attempt == ATTEMPTS:
@@ -150,6 +156,8 @@ def ingest_acquisition(
         written=tuple(written),
         skipped=tuple(whole),
         dropped=tuple(left_out for _, left_out in sorted((known | dropped).items())),
+        read_bytes=read_bytes,
+        stored_bytes=stored_bytes,
     )
 
 
@@ -193,6 +201,14 @@ def _says_otherwise_now(target: CellAcquisition, availability: Availability) -> 
     return not availability.offsets_from(read) <= read_by
 
 
+class _Ingested(NamedTuple):
+    """Names of the cells written, what was left out by product or product and band, and bytes of the pixels decoded."""
+
+    written: tuple[str, ...]
+    dropped: dict[str, LeftOut]
+    read_bytes: int
+
+
 def _ingest(
     targets: Sequence[CellAcquisition],
     source: Source,
@@ -200,8 +216,8 @@ def _ingest(
     scratch: Path,
     turn: Turn,
     over: OverLimits,
-) -> tuple[tuple[str, ...], dict[str, LeftOut]]:
-    """Names of the cells written, and what was left out by product or product and band. Raises `LeaseLostError`, `StoreError`."""
+) -> _Ingested:
+    """Write the cells of an acquisition. Raises `LeaseLostError`, `StoreError`."""
     given_up = dict(over.products)
     for target in targets:
         target.cube.take_back(target.index, "masked", "ingested")
@@ -237,9 +253,9 @@ def _ingest(
         else:
             _remember(target, dropped, over)
     missing = (bands for name, bands in readers.missing.items() if name in readers.bands)
-    return tuple(written), dropped | empty | {
-        left_out.product: left_out for bands in missing for left_out in bands.values()
-    }
+    left_out = dropped | empty | {left_out.product: left_out for bands in missing for left_out in bands.values()}
+    decoded = sum(band.decoded_bytes for bands in readers.bands.values() for band in bands.values())
+    return _Ingested(tuple(written), left_out, decoded)
 
 
 def _record(left: LeftOut, product: Product, listed: Mapping[str, Asset], over: OverLimits) -> LeftOutRecord:

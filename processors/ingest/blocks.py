@@ -117,6 +117,8 @@ class BlockReader:
         self._dataset = dataset
         self._waiting = list(parts)
         self._scratch = scratch
+        self.decoded_bytes = 0
+        """Of raw numbers, decoded so far."""
         self._decoded: set[tuple[int, int]] = set()
         self._kept: dict[Part, list[tuple[Part, Kept]]] = defaultdict(list)
 
@@ -143,6 +145,7 @@ class BlockReader:
     def _decoded_blocks(self, whole: Part, part: Part) -> npt.NDArray[Any]:
         """Decode whole blocks for one part; what others will need of them is kept."""
         values = read_part(self._dataset, whole)
+        self.decoded_bytes += values.nbytes
         for other in set(self._waiting) - {part}:
             if (shared := whole.intersection(other)) is not None:
                 self._kept[other].append((shared, self._scratch.keep(values[whole.slices(shared)])))

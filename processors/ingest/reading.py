@@ -51,6 +51,11 @@ class BandReader:
         """The open file."""
         return self._dataset
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of raw numbers that were decoded since `plan`."""
+        return 0 if self._blocks is None else self._blocks.decoded_bytes
+
     def off_grid(self, epsg: int) -> str | None:
         """Description of the source grid that has to be warped onto a zone's, or None where pixels are copied."""
         if self._epsg == epsg and self._step is not None:
