@@ -250,6 +250,7 @@ def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> 
         year=request.year,
         months=request.season,
         days=season.days(order.start),
+        relative_orbits=season.relative_orbits,
         bands=season.bands,
         synthetic=order.synthetic,
         parameters=request.parameters,
