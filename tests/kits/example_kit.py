@@ -33,8 +33,8 @@ def check_mowing(delivery: Path, store: Path, oracle: Path) -> None:
     count, after, seen, loss, gap = (_raster(table[name], shape) for name in rule.COLUMNS)
 
     expected = np.full(shape, 255)
-    expected[count == 0] = 0
-    expected[(count == 0) & (gap > 30)] = 5
+    expected[count == 0] = 10
+    expected[(count == 0) & (gap > 30)] = 11
     expected[count > 0] = np.minimum(count[count > 0], 4)
     np.testing.assert_array_equal(cuts, expected)
     np.testing.assert_array_equal(_read(delivery / "first_cut.tif"), np.nan_to_num([after, seen], nan=-32768))

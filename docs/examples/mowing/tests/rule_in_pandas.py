@@ -43,10 +43,12 @@ def expected(looks: pd.DataFrame, last_day: int, rule: Any) -> pd.DataFrame:
     cuts = {number: _kept(rows) for number, rows in sudden.groupby("pixel")}
     end = min(rule.until, last_day)
     rows = {}
+    known = looks[(looks["group"] != "") & looks["day"].between(rule.since, rule.until)]
+    days = {number: clear["day"].tolist() for number, clear in known.groupby("pixel")}
     for number, looked in compared.groupby("pixel"):
         kept = cuts.get(number, [])
         first = (kept[0].reference_day, kept[0].day) if kept else (None, None)
-        gap = np.diff([rule.since, *looked["day"], end]).max()
+        gap = np.diff([rule.since, *days[number], end]).max()
         rows[number] = [len(kept), *first, looked["lost"].max(), gap]
     return pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
 

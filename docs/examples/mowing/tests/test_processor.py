@@ -12,7 +12,7 @@ from processors.thematic.check import check_processor
 from processors.thematic.protocol import Job
 from processors.thematic.registry import make_processor
 
-from cropline_mowing.processor import NO_DAY, SELDOM, Mowing
+from cropline_mowing.processor import NO_CUT, NO_DAY, SELDOM, Mowing
 
 JOB: dict[str, Any] = {
     "level": "L2A",
@@ -64,7 +64,7 @@ def test_no_cut_is_told_from_too_few_looks() -> None:
     mowing = Mowing(Job(**JOB, parameters={"most_gap": 20}))
     fields = np.full((5, 1, 4), np.nan, np.float32)
     fields[0, 0], fields[4, 0] = [0, 0, 1, 7], [20, 21, 21, 21]
-    assert mowing.finish(fields, {})["cuts"].tolist() == [[0, SELDOM, 1, 4]]
+    assert mowing.finish(fields, {})["cuts"].tolist() == [[NO_CUT, SELDOM, 1, 4]]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Cuts:
     loss: Floats
     """Greatest loss of NDVI between two passes that were compared; below 0 where the pixel grew greener only."""
     gap: Floats
-    """Longest time without a pass that was compared, days, from the period's beginning to its end."""
+    """Longest time without a clear pass, days, from the period's beginning to its end."""
 
     def stacked(self) -> Floats:
         """All of them (5, H, W), in the order of `NAMES`."""
@@ -76,17 +76,17 @@ def find_cuts(ndvi: Floats, days: Sequence[int], groups: Sequence[str], rule: Ru
     shape = ndvi.shape[1:]
     count, loss = np.zeros(shape, np.float32), np.full(shape, _NEVER)
     after, seen = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
-    gap, last_compared = np.zeros(shape, np.float32), np.full(shape, np.float32(rule.since))
+    gap, last_clear = np.zeros(shape, np.float32), np.full(shape, np.float32(rule.since))
     last_cut, cut_value = np.full(shape, _NEVER), np.full(shape, _NEVER)
     returned = _taken_back(ndvi, days, rule.least_loss)
     for date, earlier, earlier_day in _pairs(ndvi, days, groups):
         day = np.float32(days[date])
-        compared = np.isfinite(ndvi[date]) & (day - earlier_day <= rule.reference_days)
-        compared &= (earlier_day >= rule.since) & (day <= rule.until)
+        clear = np.isfinite(ndvi[date]) & bool(rule.since <= day <= rule.until)
+        gap = np.where(clear, np.maximum(gap, day - last_clear), gap)
+        last_clear = np.where(clear, day, last_clear)
+        compared = clear & (day - earlier_day <= rule.reference_days) & (earlier_day >= rule.since)
         lost = np.where(compared, earlier - ndvi[date], _NEVER)
         loss = np.maximum(loss, lost)
-        gap = np.where(compared, np.maximum(gap, day - last_compared), gap)
-        last_compared = np.where(compared, day, last_compared)
         cut = (lost >= rule.least_loss) & (earlier >= rule.least_green) & ~returned[date]
         cut &= (earlier_day >= last_cut) & (earlier > cut_value) & (day - last_cut >= PAUSE)
         after, seen = (np.where(cut & (count == 0), of, kept) for of, kept in ((earlier_day, after), (day, seen)))
@@ -95,7 +95,7 @@ def find_cuts(ndvi: Floats, days: Sequence[int], groups: Sequence[str], rule: Ru
     # What is not over yet has no gap: days after the last pass are nobody's.
     end = np.float32(min(rule.until, days[-1]))
     known = np.isfinite(loss)
-    gap = np.maximum(gap, end - last_compared)
+    gap = np.maximum(gap, end - last_clear)
     return Cuts(*(np.where(known, layer, np.float32(np.nan)) for layer in (count, after, seen, loss, gap)))
 
 

@@ -21,16 +21,19 @@ from cropline_mowing.cuts import NAMES, Rule, find_cuts
 MOST_CUTS = 4
 """Cuts from which on they are one class; intensive meadows are cut four to six times."""
 
-SELDOM = MOST_CUTS + 1
+NO_CUT = 10
+"""Map value of pixels that were looked at often enough, and none was seen. 0 is what lies outside of a mask: not looked at."""
+
+SELDOM = 11
 """Map value of pixels that were looked at too seldom for "no cut" to mean anything."""
 
 LEGEND = Legend(
     entries=(
-        LegendClass(value=0, name="no cut", colour="#d9ead3", role="background"),
         LegendClass(value=1, name="1 cut", colour="#fee391"),
         LegendClass(value=2, name="2 cuts", colour="#fe9929"),
         LegendClass(value=3, name="3 cuts", colour="#d95f0e"),
         LegendClass(value=MOST_CUTS, name=f"{MOST_CUTS} cuts or more", colour="#8c2d04"),
+        LegendClass(value=NO_CUT, name="no cut", colour="#a1c99a"),
         LegendClass(value=SELDOM, name="seen too seldom", colour="#bdbdbd"),
     )
 )
@@ -58,7 +61,7 @@ class MowingParameters(Frozen):
     least_loss: Annotated[float, Field(gt=0, le=1, description="NDVI that a cut takes away at least")] = 0.15
     least_green: Annotated[float, Field(ge=0, le=1, description="NDVI of the sward before a cut, at least")] = 0.5
     most_gap: Annotated[
-        int, Field(ge=5, le=366, description="days without a comparison from which on no cut seen doesn't mean no cut")
+        int, Field(ge=5, le=366, description='most days without a clear pass for "no cut" to mean something')
     ] = 30
 
 
@@ -107,8 +110,8 @@ class Mowing:
             Variable(name="cuts", title=f"Cuts, {since} to {until}", dtype="uint8", nodata=MAP_NO_DATA, legend=LEGEND),
             Variable(
                 name="first_cut",
-                title=f"First cut: days since {start} of the last pass before and the first after it",
-                bands=("not before", "seen"),
+                title=f"First cut, days after {start}",
+                bands=("last pass before it", "first pass after it"),
                 limits=(float(self._rule.since), float(self._rule.until)),
                 **days,
             ),
@@ -119,7 +122,7 @@ class Mowing:
                 nodata=float("nan"),
                 limits=(0.0, 0.6),
             ),
-            Variable(name="longest_gap", title="Longest time without a comparison", limits=(0.0, 60.0), **days),
+            Variable(name="longest_gap", title="Longest time without a clear pass", limits=(0.0, 60.0), **days),
         )
         self.notes: tuple[str, ...] = tuple(_notes(job, parameters, self._groups))
 
@@ -138,7 +141,7 @@ class Mowing:
         count, after, seen, loss, gap = fields
         # Comparisons with NaN are False, so that the default stands where nothing is known.
         cuts = np.full(count.shape, MAP_NO_DATA, np.uint8)
-        cuts[count == 0] = 0
+        cuts[count == 0] = NO_CUT
         cuts[(count == 0) & (gap > self._most_gap)] = SELDOM
         cut = count >= 1
         cuts[cut] = np.minimum(count[cut], MOST_CUTS).astype(np.uint8)
