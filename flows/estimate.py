@@ -16,6 +16,7 @@ from catalog.storage.store import Store
 from catalog.zone import Zone
 from flows.checks import nearest_there
 from flows.credentials import load_credentials
+from flows.job import check_job
 from flows.rates import benchmark, recorded, runs_behind, seconds_for
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
 from flows.request import Limits, MapRequest
@@ -39,7 +40,11 @@ def estimate_request(request: MapRequest, settings: Settings) -> Estimate:
 
 
 def estimate(request: MapRequest, settings: Settings, store: Store, order: Order, source: Source) -> Estimate:
-    """What a run would take that has this order. ``source``: the one that was searched, which knows sizes of what it found."""
+    """What a run would take that has this order. ``source``: the one that was searched, which knows sizes of what it found.
+
+    Raises what a processor raises that can't work on it, and `ModelError` where no model fits and none can be trained.
+    """
+    check_job(request, order)
     zone = Zone.of(request.polygon)
     km2 = area_km2(zone.area)
     readings = list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
@@ -164,11 +169,13 @@ def _exceeded(foreseen: Estimate, limits: Limits) -> list[str]:
 
 
 def check_before_download(request: MapRequest, settings: Settings, store: Store, order: Order) -> None:
-    """See that a run with this order keeps to the request's limits, and that there is a model, or labels to train one from.
+    """See that the processor can work on this order, that the run keeps to the request's limits, and that there is a model, or labels
+    to train one from.
 
     Raises `RequestError` and `ModelError`.
     """
     if request.limits:
         check_limits(estimate_request(request, settings), request.limits)
     else:
+        check_job(request, order)
         _trains(request, store, order, Zone.of(request.polygon))

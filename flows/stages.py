@@ -25,6 +25,7 @@ from catalog.storage.store import CellPath, Store
 from catalog.storage.whole import write_json
 from catalog.zone import Zone
 from flows.credentials import load_credentials
+from flows.job import job_of
 from flows.reporting.progress import counted
 from flows.request import MapRequest
 from flows.request_ground import request_crop_mask, request_labels
@@ -245,19 +246,7 @@ class Patches:
 def patch(run: Run, order: Order, season: Season, model: ModelChoice | None) -> Patches:
     """Write the processor's job down, check that it can be done, and cover the area with windows."""
     request = run.request
-    job = Job(
-        level=request.level,
-        year=request.year,
-        months=request.season,
-        days=season.days(order.start),
-        relative_orbits=season.relative_orbits,
-        bands=season.bands,
-        synthetic=order.synthetic,
-        parameters=request.parameters,
-        model=None if model is None else model.folder,
-        crops=request.crop_weights,
-        crop_mask=request.crop_mask is not None,
-    )
+    job = job_of(request, order, season.used, season.bands, None if model is None else model.folder)
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(request.processor, job)
     judgement = judgement_of(processor)

@@ -128,14 +128,14 @@ class Season(Frozen):
         """The level's other bands: not there, or not in every acquisition used."""
         return tuple(band for band in LEVEL_BANDS[self.level] if band not in self.bands)
 
-    @property
-    def relative_orbits(self) -> tuple[str, ...]:
-        """Relative orbit of each acquisition used, by time."""
-        return tuple(acquisition.relative_orbit for acquisition in self.used)
-
     def days(self, start: datetime) -> tuple[int, ...]:
         """Whole days (UTC dates) from ``start`` to each acquisition used; negative where one is of a year before."""
-        return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)
+        return days_since(start, self.used)
+
+
+def days_since(start: datetime, acquisitions: Sequence[Acquisition] | Sequence[SeasonAcquisition]) -> tuple[int, ...]:
+    """Whole days (UTC dates) from ``start`` to each acquisition; negative before it."""
+    return tuple((acquisition.time.date() - start.date()).days for acquisition in acquisitions)
 
 
 def choose_season(

@@ -54,7 +54,9 @@ class Job(Frozen):
     @model_validator(mode="after")
     def _as_many_orbits_as_days(self) -> Job:
         if len(self.relative_orbits) != len(self.days):
-            raise ValueError(f"{len(self.relative_orbits)} relative orbits of {len(self.days)} days: one belongs to each")
+            raise ValueError(
+                f"{len(self.relative_orbits)} relative orbits of {len(self.days)} days: one belongs to each"
+            )
         return self
 
 

@@ -92,7 +92,7 @@ def find_cuts(ndvi: Floats, days: Sequence[int], groups: Sequence[str], rule: Ru
         after, seen = (np.where(cut & (count == 0), of, kept) for of, kept in ((earlier_day, after), (day, seen)))
         count += cut
         last_cut, cut_value = np.where(cut, day, last_cut), np.where(cut, ndvi[date], cut_value)
-    # What is not over yet has no gap: days after the last pass are nobody's.
+    # Days after the last pass are no gap: a season may not be over.
     end = np.float32(min(rule.until, days[-1]))
     known = np.isfinite(loss)
     gap = np.maximum(gap, end - last_clear)
