@@ -15,6 +15,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/examples/mowing/src
 	$(BIN)/lint-imports
 
 # Strictly: a link that leads nowhere, or a page that is in no menu, ends it.

@@ -62,7 +62,9 @@ def map_area(request: MapRequest, settings: Settings, *reporters: Reporter) -> t
     """
     with open_run(request, settings, *reporters) as run:
         order: Order = stages.order(run)  # the acquisitions that the source has
-        check_before_download(run.request, run.settings, run.store, order)  # limits are kept, a model can be had
+        check_before_download(
+            run.request, run.settings, run.store, order
+        )  # the processor can do it, limits are kept, a model is had
         cells: list[Cell] = stages.extend(run, order)  # cells of the cube with these dates
         unread: list[LeftOut] = stages.ingest(run, order, cells)  # pixels are in the cells, but for these
         unmasked: list[LeftOut] = stages.mask(run, order, cells)  # and where they are clear, but for these

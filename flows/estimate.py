@@ -17,6 +17,7 @@ from catalog.zone import Zone
 from flows.checks import nearest_there
 from flows.choice import TOO_LATE, Known, choose_maker
 from flows.credentials import load_credentials
+from flows.job import check_job
 from flows.rates import RunRecord, benchmark, millions_of_pixels, recorded, runs_behind, seconds_for
 from flows.reporting.foreseen import AcquisitionForeseen, DiskForeseen, Estimate
 from flows.request import SIMULATED_HERE, Limits, MapRequest
@@ -45,7 +46,11 @@ def estimate_request(request: MapRequest, settings: Settings, *, stays: bool = T
 def estimate(
     request: MapRequest, settings: Settings, store: Store, order: Order, source: Source, *, stays: bool = True
 ) -> Estimate:
-    """What a run would take that has this order. ``source``: the one that was searched, which knows sizes of what it found."""
+    """What a run would take that has this order. ``source``: the one that was searched, which knows sizes of what it found.
+
+    Raises what a processor raises that can't work on it, and `ModelError` where no model fits and none can be trained.
+    """
+    check_job(request, order)
     zone = Zone.of(request.polygon)
     km2 = area_km2(zone.area)
     readings = list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
@@ -187,10 +192,11 @@ def _exceeded(foreseen: Estimate, limits: Limits) -> list[str]:
 
 
 def check_before_download(request: MapRequest, settings: Settings, store: Store, order: Order) -> None:
-    """See that a run with this order keeps to the request's limits, and that something makes its map by its deadline.
+    """See that the processor can work on this order, that the request's limits are kept, and that something makes the map in time.
 
     Raises `RequestError` and `ModelError`.
     """
+    check_job(request, order)
     zone, work = Zone.of(request.polygon), dict[str, float]()
     if request.limits or request.deadline is not None or request.prefer == "time":
         source = open_source(str(request.source), load_credentials())

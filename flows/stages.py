@@ -24,6 +24,7 @@ from catalog.storage.store import CellPath
 from catalog.storage.whole import write_json
 from flows.choice import Known, choose_maker
 from flows.credentials import load_credentials
+from flows.job import job_of
 from flows.rates import millions_of_pixels
 from flows.reporting.progress import counted
 from flows.request import SIMULATED_HERE, MapRequest
@@ -240,18 +241,7 @@ class Patches:
 def patch(run: Run, order: Order, season: Season, choice: Choice) -> Patches:
     """Write the processor's job down, check that it can be done, and cover the area with windows."""
     request = run.request
-    job = Job(
-        level=request.level,
-        year=request.year,
-        months=request.season,
-        days=season.days(order.start),
-        bands=season.bands,
-        synthetic=order.synthetic,
-        parameters=request.parameters,
-        model=choice.folder,
-        crops=request.crop_weights,
-        crop_mask=request.crop_mask is not None,
-    )
+    job = job_of(request, order, season.used, season.bands, choice.folder)
     write_json(run.folder.job, job.model_dump(mode="json"))
     processor = make_processor(choice.processor, job)
     judgement = judgement_of(processor)

@@ -15,7 +15,7 @@ from catalog.area import Area
 from catalog.errors import NotEnoughAcquisitionsError, Reason
 from catalog.grid import to_zone
 from catalog.orbits.sun import sun_angles
-from catalog.products import LEVEL_BANDS, Acquisition, Frozen, Level, Order
+from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
 from processors.cube.pixel_source import OffsetFinding
 from processors.ingest.offset import SHIFT
@@ -35,6 +35,7 @@ class SeasonAcquisition(Frozen):
     id: str
     time: AwareDatetime
     platform: str
+    relative_orbit: Annotated[str, Field(description="such as R051; 'unknown' also in older seasons")] = UNKNOWN
     baseline: str
     cloud_cover: Annotated[float | None, Field(description="of the tiles, %")]
     valid_fraction: Annotated[float, Field(description="part of the area with data")]
@@ -129,7 +130,12 @@ class Season(Frozen):
 
     def days(self, start: datetime) -> tuple[int, ...]:
         """Whole days (UTC dates) from ``start`` to each acquisition used; negative where one is of a year before."""
-        return tuple((acquisition.time.date() - start.date()).days for acquisition in self.used)
+        return days_since(start, self.used)
+
+
+def days_since(start: datetime, acquisitions: Sequence[Acquisition] | Sequence[SeasonAcquisition]) -> tuple[int, ...]:
+    """Whole days (UTC dates) from ``start`` to each acquisition; negative before it."""
+    return tuple((acquisition.time.date() - start.date()).days for acquisition in acquisitions)
 
 
 def choose_season(
@@ -234,6 +240,7 @@ def _judge(
         id=acquisition.id,
         time=acquisition.time,
         platform=acquisition.platform,
+        relative_orbit=acquisition.relative_orbit,
         baseline="+".join(sorted({source.baseline for source in counts.sources.values()})) or acquisition.baseline,
         cloud_cover=acquisition.cloud_cover,
         valid_fraction=valid,

@@ -31,6 +31,8 @@ LEVEL = "L2A"
 BANDS = LEVEL_BANDS[LEVEL]
 MONTHS = (1, 7)
 YEAR = 2019
+ORBIT = "R051"
+"""Relative orbit of all dates of the sample: they lie whole repeats of five days apart. Which one it is makes no difference."""
 
 _UNKNOWN = "no_processor_has_a_parameter_of_this_name"
 _ODD = (17, 23)
@@ -86,7 +88,16 @@ def check_processor(name: str, model: Path | None = None) -> list[Check]:
     """
     processor = load_processor(name)
     checks = [Check(name="its class has what the protocol asks for"), _parameters(processor)]
-    job = Job(level=LEVEL, year=YEAR, months=MONTHS, days=days(), bands=BANDS, synthetic=True, model=model)
+    job = Job(
+        level=LEVEL,
+        year=YEAR,
+        months=MONTHS,
+        days=days(),
+        relative_orbits=(ORBIT,) * len(days()),
+        bands=BANDS,
+        synthetic=True,
+        model=model,
+    )
     made: list[Processor] = []
 
     def make() -> None:

@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from agrunet.data.patches import PatchSource
-from catalog.products import Frozen, Level
+from catalog.products import UNKNOWN, Frozen, Level
 from processors.patches.cube_patches import PatchGrid
 from processors.rasters import Variable
 
@@ -34,6 +34,13 @@ class Job(Frozen):
     days: Annotated[
         tuple[int, ...], Field(description="of the acquisitions, since the season's start, sorted; other years' too")
     ]
+    relative_orbits: Annotated[
+        tuple[str, ...],
+        Field(
+            default_factory=lambda given: (UNKNOWN,) * len(given["days"]),
+            description="of the same acquisitions, such as R051: those of one were seen from the same place; 'unknown' where nothing says",
+        ),
+    ]
     bands: Annotated[tuple[str, ...], Field(description="bands present in every acquisition")]
     synthetic: bool
     parameters: Annotated[dict[str, Any], Field(description="validated by the processor's `Parameters`")] = {}
@@ -43,6 +50,14 @@ class Job(Frozen):
         Field(description="weight of each crop that may be named, by name or HCAT code; empty: all may"),
     ] = {}
     crop_mask: Annotated[bool, Field(description="a crop mask will be laid over the result")] = False
+
+    @model_validator(mode="after")
+    def _as_many_orbits_as_days(self) -> Job:
+        if len(self.relative_orbits) != len(self.days):
+            raise ValueError(
+                f"{len(self.relative_orbits)} relative orbits of {len(self.days)} days: one belongs to each"
+            )
+        return self
 
 
 class Processor(Protocol):

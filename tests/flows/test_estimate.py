@@ -22,6 +22,7 @@ from catalog.zone import Zone
 from flows.checked_request import check_request
 from flows.commands.dry_run import show
 from flows.estimate import check_before_download, check_limits, estimate_request
+from flows.job import job_of
 from flows.reporting.foreseen import Estimate, estimate_rows, foreseen_rows
 from flows.settings import Settings
 from flows.stages import order_of
@@ -103,6 +104,28 @@ def test_without_labels_and_model_nothing_is_downloaded(parameters: dict[str, An
     request = check_request({**parameters, "processor": "crop-map", "months": [2, 6]}, tmp_path, settings)
     with pytest.raises(ModelError, match=r"Give labels.*vegetation"):
         check_before_download(request, settings, settings.open_store(), order_of(request, settings))
+
+
+def test_what_a_processor_refuses_is_not_downloaded(parameters: dict[str, Any], tmp_path: Path) -> None:
+    """Neither tried nor made: a band that the level doesn't have is known from the order."""
+    settings = Settings(store=str(tmp_path / "store"))
+    request = check_request({**parameters, "parameters": {"nir": "B10"}}, tmp_path, settings)
+    with pytest.raises(RequestError, match=r"parameter nir: no band B10 in every acquisition"):
+        check_before_download(request, settings, settings.open_store(), order_of(request, settings))
+    with pytest.raises(RequestError, match=r"parameter nir: no band B10 in every acquisition"):
+        estimate_request(request, settings)
+    assert not list((tmp_path / "store" / "cubes").glob("*"))
+
+
+def test_a_job_says_the_orbit_of_each_day(parameters: dict[str, Any], tmp_path: Path) -> None:
+    settings = Settings(store=str(tmp_path / "store"))
+    order = order_of(request := check_request(parameters, tmp_path, settings), settings)
+    job = job_of(request, order, order.acquisitions, ("B04", "B08"))
+    assert len(job.relative_orbits) == len(job.days) == len(order.acquisitions)
+    by_orbit = {orbit: {day % 5 for day, of in zip(job.days, job.relative_orbits, strict=True) if of == orbit}
+                for orbit in job.relative_orbits}  # fmt: skip
+    assert "unknown" not in by_orbit
+    assert {len(days) for days in by_orbit.values()} == {1}, "two satellites repeat an orbit every five days"
 
 
 def test_processing_units_are_those_of_the_requests_that_are_sent(sentinel_hub: Any, tmp_path: Path) -> None:

@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from agrunet.data.patches import Patch, PatchSource
@@ -202,3 +207,18 @@ def install(
     lines = [f"{name.replace('_', '-')} = {value}" for name, value in offers.items()]
     (metadata / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
     return folder
+
+
+def build_and_install(source: Path, folder: Path, site: Path) -> None:
+    """Have pip build a package offline and put it into ``site``, a folder that a PYTHONPATH names.
+
+    From a copy in ``folder``, so that the checkout stays clean. Skips the test where pip and setuptools are missing.
+    """
+    if importlib.util.find_spec("setuptools") is None or importlib.util.find_spec("pip") is None:
+        pytest.skip("pip and setuptools are needed to install the plug-in: pip install pip setuptools")
+    copy = folder / "source"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    command += ["--disable-pip-version-check", "--no-warn-script-location", "--target", str(site), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr

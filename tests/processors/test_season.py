@@ -92,6 +92,14 @@ def test_days_are_whole_days_from_the_start(five: Order, west: BaseGeometry, sto
     assert season.days(datetime(2018, 10, 1, 12, tzinfo=UTC)) == (182, 183, 184)
 
 
+def test_orbits_are_those_of_the_order(five: Order, west: BaseGeometry, store: Store) -> None:
+    prepare(store, five, west)
+    orbits = ("R008", "R051", "R094", "R008", "unknown")
+    told = [one.model_copy(update={"relative_orbit": of}) for one, of in zip(five.acquisitions, orbits, strict=True)]
+    season = choose_season(store, five.model_copy(update={"acquisitions": tuple(told)}), west, 32631, 0.6, 1)
+    assert [one.relative_orbit for one in season.acquisitions] == list(orbits)
+
+
 def test_too_few_lists_every_date_and_the_knob(five: Order, west: BaseGeometry, store: Store) -> None:
     prepare(store, five, west)
     with pytest.raises(NotEnoughAcquisitionsError) as raised:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from example_kit import check_mowing
 from installation_kit import Installation, post_at_once, requests_of, wait_until
+from plug_kit import build_and_install
 
 from flows.handing_on import HANDED_ON
 from flows.prefect_process.automations import NAME
@@ -24,12 +27,43 @@ pytestmark = pytest.mark.server
 RUN = ("prefect", "deployment", "run", "crop-map/request", "--watch")
 
 
+@pytest.fixture(scope="module")
+def installation(
+    open_installation: Callable[..., AbstractContextManager[Installation]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """With a folder, empty as yet, in which everything that it starts also looks for packages."""
+    with open_installation(PYTHONPATH=str(tmp_path_factory.mktemp("site"))) as started:
+        yield started
+
+
 def test_literal_command_delivers(installation: Installation) -> None:
     done = installation.run("prefect", "deployment", "run", "crop-map/request", "--params", "aoi.json", "--watch")
     assert done.returncode == 0, done.stdout + done.stderr
     delivered = {file.name for file in (installation.folder / "map").iterdir()}
     assert {"ndvi.tif", "overview.png", "report.html", "item.json", "request.json"} <= delivered
     assert "map/report.html" in done.stdout.replace("\n", ""), "the watched log ends with the files"
+
+
+def test_literal_command_orders_what_a_package_of_others_makes(
+    installation: Installation, repository: Path, tmp_path: Path
+) -> None:
+    """`docs/examples/mowing` is built and installed while server and worker run; nothing else is done to have its map."""
+    folder = installation.folder / "meadows"
+    folder.mkdir()
+    (folder / "prefect.toml").write_bytes((installation.folder / "prefect.toml").read_bytes())
+    asked = json.loads((installation.folder / "aoi.json").read_text())
+    parameters = {"since": "2019-03-01", "until": "2019-07-15"}
+    request = {**asked, "processor": "mowing", "parameters": parameters}
+    (folder / "aoi.json").write_text(json.dumps(request))
+    literal = ["prefect", "deployment", "run", "crop-map/request", "--params", "aoi.json"]
+    refused = installation.command(*literal, cwd=folder, env=installation.env)
+    assert "processor: there is no 'mowing'" in refused.stderr
+
+    example = repository / "docs" / "examples" / "mowing"
+    build_and_install(example, tmp_path, Path(installation.env["PYTHONPATH"]))
+    done = installation.command(*literal, "--watch", cwd=folder, env=installation.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_mowing(folder / "map", installation.folder / "store", example / "tests" / "rule_in_pandas.py")
 
 
 @pytest.mark.parametrize("form", ["text", "standard input"])

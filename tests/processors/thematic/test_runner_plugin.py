@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from plug_kit import build_and_install
 
 _USE = """
 import json, sys
@@ -54,15 +53,9 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pip put the package; built from a copy, so that the checkout stays clean."""
-    if importlib.util.find_spec("setuptools") is None or importlib.util.find_spec("pip") is None:
-        pytest.skip("pip and setuptools are needed to install the plug-in: pip install pip setuptools")
+    """Where pip put the package."""
     folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(repository / "tests" / "plugin_package", folder / "source")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-    command += ["--disable-pip-version-check", "--no-warn-script-location", "--target", str(folder / "site")]
-    done = subprocess.run([*command, str(folder / "source")], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+    build_and_install(repository / "tests" / "plugin_package", folder, folder / "site")
     return folder / "site"
 
 
