@@ -167,10 +167,15 @@ def seconds_of(
     the work and nothing tells how long one takes.
     """
     there = [record for record in records if record.place == place]
-    same = [record for record in there if (record.processor, record.model) == (processor, model)]
+    # Runs of other processors and checkpoints tell of what all do alike, such as reading.
+    same = [
+        record
+        if (record.processor, record.model) == (processor, model)
+        else record.model_copy(update={"processor": ""})
+        for record in there
+    ]
     measured = any(_tells("thematic", record, source_kind(source), processor) for record in same)
-    others = [record.model_copy(update={"processor": ""}) for record in there]  # they tell of what all do alike
-    told = [*same, *others] if measured else there or list(records)
+    told = same if measured else there or list(records)
     expected, _ = seconds_for(work, source, processor, told)
     if work.get("trained") and "model" not in expected:
         return None, False

@@ -100,7 +100,7 @@ def _runs_of_all(api: Api, worker: str, runs: int, pool: str = POOL) -> int:
 
     Who carries how much stands in a variable of the server's; what is no number there is not counted.
     """
-    variable = _RUNS if pool == POOL else f"{_RUNS}_{pool}"
+    variable = _RUNS if pool == POOL else f"{_RUNS}_{pool}".replace("-", "_")
     known = api.ask(f"variables/name/{variable}")
     before = (known or {}).get("value")
     heard = {
