@@ -26,7 +26,7 @@ from flows.request_ground import request_parcels
 from flows.run_folder import RunFolder
 from flows.settings import Settings
 from flows.shared_store import exchange_models, hand_over_models, turn_among_machines
-from flows.totals import count_stage
+from flows.totals import count_delivery, count_stage
 from processors.engine.protocol import Engine
 from processors.views.declared import Declared
 
@@ -95,6 +95,7 @@ def open_run(request: MapRequest, settings: Settings, *reporters: Reporter) -> I
     with logged_about(request.digest), _locked(folder, reporter):
         clear_leftovers(store, cubes=False)  # of its cells, whoever writes them clears
         write_json(folder.request, request.model_dump(mode="json"))
+        count_delivery(store, request.processor, 0)
         with turn_among_machines(store, request.digest, reporter), temporary_files_held():
             exchange_models(store)
             with settings.open_engine(store) as engine:

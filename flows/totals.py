@@ -78,9 +78,9 @@ def count_stage(store: Store, stage: str, seconds: float) -> None:
     _count(store, stage, {"stages": 1, "stage_seconds": seconds})
 
 
-def count_delivery(store: Store, processor: str) -> None:
-    """Count a map that was delivered."""
-    _count(store, processor, {"deliveries": 1})
+def count_delivery(store: Store, processor: str, number: int = 1) -> None:
+    """Count a map that was delivered; 0 where one is begun, since Prometheus sees no growth of what begins with 1."""
+    _count(store, processor, {"deliveries": number})
 
 
 def _count(store: Store, kind: str, amounts: Mapping[Counted, float]) -> None:

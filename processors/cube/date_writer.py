@@ -61,7 +61,7 @@ def write_slab(path: CellPath, metadata: Any, name: str, index: int, slab: Any, 
             if not file.exists():  # nothing but no data takes no room
                 place.unlink(missing_ok=True)
                 return 0
-            size = file.stat().st_size
+            size: int = file.stat().st_size
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
             return size

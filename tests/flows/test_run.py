@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 from threading import Event, Thread
 
+from flows.reporting.json_lines import JsonLines
 from flows.request import MapRequest
 from flows.run import open_run
 from flows.settings import Settings
@@ -55,3 +58,14 @@ def test_another_request_does_not_wait(tmp_path: Path) -> None:
     settings = Settings(store=str(tmp_path))
     with open_run(REQUEST, settings), open_run(REQUEST.model_copy(update={"year": 2020}), settings) as other:
         assert other.folder.lock.exists()
+
+
+def test_lines_of_the_log_name_the_request_while_it_runs(tmp_path: Path) -> None:
+    def line() -> dict[str, str]:
+        record = logging.LogRecord("flows.run", logging.INFO, __file__, 1, "text", None, None)
+        named: dict[str, str] = json.loads(JsonLines().format(record))
+        return named
+
+    with open_run(REQUEST, Settings(store=str(tmp_path))) as run:
+        assert line()["request"] == run.folder.path.name
+    assert "request" not in line()

@@ -14,6 +14,7 @@ from catalog.storage.bucket_path import BucketPath
 from catalog.storage.store import Store
 from flows.prefect_process.server_file import service_store
 from flows.prefect_process.services import environment_of
+from flows.reporting.json_lines import VARIABLES
 from flows.settings import Settings, load_settings
 from processors.mask.options import USUAL_MASK
 
@@ -155,3 +156,13 @@ def test_a_worker_finds_the_cubes_where_the_installation_has_them_without_keys_b
     settings = Settings(store=str(tmp_path / "store"), cubes=cubes)
     place = environment_of(settings, service_store(settings))["CROPLINE_CUBES"]
     assert place == (expected if cubes else str(tmp_path / expected))
+
+
+def test_logs_are_json_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    assert not VARIABLES.keys() & environment_of(load_settings(), store).keys()
+    monkeypatch.setenv("CROPLINE_LOG_FORMAT", "json")
+    assert VARIABLES.items() <= environment_of(load_settings(), store).items()
+    monkeypatch.setenv("CROPLINE_LOG_FORMAT", "xml")
+    with pytest.raises(RequestError, match=r"^CROPLINE_LOG_FORMAT: .*got 'xml'"):
+        load_settings()

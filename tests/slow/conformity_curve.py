@@ -30,7 +30,7 @@ from agrunet.data.public.pastis import Pastis
 from agrunet.evidence import FieldEvidence, FieldTally, read_evidence, write_evidence
 from agrunet.inference import map_classes, predict
 from processors.conformity.thresholds import Rate, Thresholds, detection_curve, fit_thresholds, rate
-from processors.simulation.training_patches import WORLD, PatchSettings, write_patches
+from processors.simulation.training_patches import PatchSettings, write_patches
 
 LOG = logging.getLogger("conformity_curve")
 
@@ -49,10 +49,7 @@ CAVEAT = (
 def simulated(folder: Path, count: int, seed: int) -> tuple[FieldEvidence, FieldEvidence]:
     """Fields of simulated patches as the shipped model maps them: those of one half of the patches, and of the other half."""
     write_patches(
-        folder,
-        PatchSettings(count=count, seed=seed, months=(1, 7), min_clear=0.5, farming=WORLD),
-        processes=2,
-        progress=_tell,
+        folder, PatchSettings(count=count, seed=seed, months=(1, 7), min_clear=0.5), processes=2, progress=_tell
     )
     source = Pastis(folder, months=(1, 7))
     network, config = load_checkpoint(MODEL)

@@ -12,15 +12,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from example_kit import check_mowing
 from installation_kit import Installation, post_at_once, requests_of, wait_until
+from monitoring_kit import OF_GPUS, asked_metrics
 from plug_kit import build_and_install
+from prometheus_client.parser import text_string_to_metric_families
 
 from flows.handing_on import HANDED_ON
+from flows.own_server import authorization
 from flows.prefect_process.automations import NAME
 from flows.prefect_process.server_file import Services
 from flows.prefect_process.work_pool import INTERACTIVE, POOL, SCHEDULED, usual_runs
+from processors.engine.gpu_load import gpu_loads
 
 pytestmark = pytest.mark.server
 
@@ -103,6 +108,28 @@ def test_run_shows_its_artifacts(installation: Installation) -> None:
     assert found["map"]["data"].startswith("data:image/png;base64,")
     rows = json.loads(found["acquisitions"]["data"])
     assert {"date", "cloud (tile, %)", "valid", "clear", "low sun", "used", "reason"} == set(rows[0])
+
+
+def test_metrics_of_a_real_scrape_are_those_that_alarms_and_dashboard_ask_for(installation: Installation) -> None:
+    """After a map, so that everything was counted once; behind the secret, as all of the API (`test_access.py`)."""
+    page = httpx.get(
+        f"{installation.services.api}/metrics", headers=authorization(installation.secret), timeout=60
+    ).raise_for_status()
+    families = list(text_string_to_metric_families(page.text))
+    samples = {(sample.name, *sample.labels.values()): sample.value for one in families for sample in one.samples}
+    missing = asked_metrics() - {name for name, *_ in samples}
+    assert missing == (set() if gpu_loads() else OF_GPUS)
+    assert samples["cropline_runs", INTERACTIVE, "completed"] >= 1
+    assert samples["cropline_runs", SCHEDULED, "completed"] == 0, "queues are told apart"
+    assert samples["cropline_runs", SCHEDULED, "scheduled"] == 0, "what isn't due doesn't wait"
+    assert samples["cropline_workers_online",] == 1
+    assert samples["cropline_acquisitions_read_total", "stac:file"] >= 1
+    assert samples["cropline_read_bytes_total", "stac:file"] > 0
+    assert samples["cropline_stored_bytes_total", "stac:file"] > 0
+    assert samples["cropline_deliveries_total", "vegetation"] >= 1
+    assert samples["cropline_stage_seconds_count", "deliver"] >= 1
+    assert any(one.name.startswith("prefect_") for one in families), "Prefect's own are there, too"
+    assert installation.secret.partition(":")[2] not in page.text
 
 
 def test_seasonal_deployment_gets_scheduled_runs(installation: Installation) -> None:

@@ -7,6 +7,7 @@ import json
 import cube_kit
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 
 from catalog.errors import Reason, RequestError
@@ -60,6 +61,23 @@ def test_offset_no_data_and_saturation_are_decided_on_raw_numbers(store: Store) 
     }
     assert cube.values("offset_from").tolist() == ["the test"]
     assert cube.values("off_grid").tolist() == [""]
+
+
+def test_bytes_read_are_the_files_pixels_and_bytes_stored_the_cells_files(store: Store) -> None:
+    archive = cube_kit.Archive(store.root / "archive")
+    rng = np.random.default_rng(1)
+    archive.add("p", {"B04": rng.integers(1, 9000, (120, 120)), "B05": rng.integers(1, 9000, (60, 60)), "SCL": 4})
+    (result,) = ingest(store, archive.order())
+    pixels = 0
+    for file in (store.root / "archive").rglob("*.tif"):
+        with rasterio.open(file) as dataset:
+            pixels += dataset.read().nbytes
+    assert result.read_bytes == pixels > 120 * 120 * 2
+    slabs = [cube_of(store).path / name for name in ("reflectance", "scl", "cloud_probability")]
+    files = [file for slab in slabs for file in slab.rglob("*") if file.is_file() and file.name != "zarr.json"]
+    assert result.stored_bytes == sum(file.stat().st_size for file in files) > 0
+    (again,) = ingest(store, archive.order())
+    assert (again.skipped, again.read_bytes, again.stored_bytes) == ((CELL.name,), 0, 0)
 
 
 def test_bands_of_20_and_60_m_are_repeated_exactly_wherever_they_start(store: Store) -> None:
