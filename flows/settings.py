@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         int | None,
         Field(ge=1, description="runs at once on the server of `cropline up`; by default from cores and memory"),
     ] = None
+    api_insecure: Annotated[
+        str | None,
+        Field(description="address of a server on another machine that may do without TLS, such as http://server:4200"),
+    ] = None
     database: Annotated[
         SecretStr | None,
         Field(

@@ -210,9 +210,9 @@ def _server(
     return services, mark
 
 
-def server_options(port: int, database: Database) -> list[str]:
-    """The words that the server is started with, behind its command."""
-    return ["--host", "127.0.0.1", "--port", str(port), *(["--no-services"] if database.has_broker else [])]
+def server_options(port: int, database: Database, host: str = "127.0.0.1") -> list[str]:
+    """The words that the server is started with, behind its command; ``host``: name or number of this machine at which it listens."""
+    return ["--host", host, "--port", str(port), *(["--no-services"] if database.has_broker else [])]
 
 
 def server_environment(port: int, environment: Mapping[str, str], database: Database) -> dict[str, str]:
