@@ -224,6 +224,8 @@ def server_environment(port: int, environment: Mapping[str, str], database: Data
         **environment,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "PREFECT_UI_API_URL": f"{public or here}/api",  # else the UI may ask the usual port, where another server answers
+        # Prefect copies its pages before it serves them, else to where it is installed: there a container's user may not write.
+        "PREFECT_UI_STATIC_DIRECTORY": f"{environment['PREFECT_HOME']}/ui",
         **database.variables,
     }
 

@@ -21,8 +21,15 @@ for file in "${CROPLINE_SECRETS:-/run/secrets}"/*; do
     fi
 done
 
-# Prefect's chart of workers has these words built in. What follows them, Cropline's worker knows better.
+# Words that charts have built in. What follows Prefect's, Cropline's worker knows better; Dask's programs once had names of their own.
 if [ "${1-} ${2-} ${3-}" = "prefect worker start" ]; then
     set -- cropline up --foreground worker --api "${PREFECT_API_URL:?where does the server answer?}" --health 8080
 fi
+case ${1-} in
+    dask-scheduler | dask-worker)
+        program=${1#dask-}
+        shift
+        set -- dask "$program" "$@"
+        ;;
+esac
 exec "$@"
