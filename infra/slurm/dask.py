@@ -1,4 +1,4 @@
-"""A Dask cluster of Slurm jobs, over TLS: `python infra/slurm/dask.py FOLDER JOBS`, FOLDER as infra/certificates.sh made it. Ends with Ctrl-C.
+"""A Dask cluster of Slurm jobs, over TLS: `python infra/slurm/dask.py FOLDER JOBS`, FOLDER by infra/certificates.sh. Ends with Ctrl-C.
 
 Needs `pip install dask-jobqueue` beside Cropline, and a folder that the nodes share for the certificates. Run it on a node that the
 jobs and Cropline can reach: the scheduler lives in it. Put in your partition, account and paths.

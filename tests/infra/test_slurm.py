@@ -1,11 +1,8 @@
-"""Jobs of Slurm, with other programs in the place of its own: what they would run, and a training of two nodes on this machine."""
+"""Jobs of Slurm, with other programs in the place of its own: what they would run."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,25 +103,3 @@ def test_the_jobs_of_a_cluster_of_dask_can_be_read_and_start_workers_over_tls(tm
     assert "#SBATCH --cpus-per-task=8" in done.stdout
     assert "--protocol tls" in done.stdout
     assert "--nthreads 1" in done.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_two_nodes_on_this_machine_train_one_checkpoint(
-    programs: Programs, environment: Path, tmp_path: Path, toy_folder: Path
-) -> None:
-    """The words of the job, run: `srun` starts them once a node, each with one process, which meet by the endpoint."""
-    settings = tmp_path / "settings.json"
-    settings.write_text(
-        json.dumps({"filters": [4, 8], "hidden": 4, "steps": 60, "passes": 0, "crop": 16, "rate": 1e-2})
-    )
-    once_a_node = 'while [ "${1#--}" != "$1" ]; do shift; done; "$@" & first=$!; "$@" & wait $first && wait $!'
-    env = programs(scontrol="echo 127.0.0.1", srun=once_a_node, python=f'exec {sys.executable} "$@"')
-    env |= JOB | {"SLURM_GPUS_ON_NODE": "1", "SLURM_CPUS_PER_TASK": "1", "CROPLINE_VENV": str(environment)}
-    env["SLURM_JOB_ID"] = str(10_000 + os.getpid() % 5000)  # its port
-    words = ["--data", str(toy_folder), "--output", str(tmp_path / "model"), "--config", str(settings)]
-    done = run(SLURM / "train.sh", *words, env=env)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "model" / "weights.safetensors").is_file()
-    assert done.stderr.count("step 60 of 60") == 1, "only the first process of both reports"
-    assert shutil.which("srun") is None or "SLURM" not in os.environ
