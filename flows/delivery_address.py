@@ -9,7 +9,7 @@ from pathlib import Path
 from catalog.delivered_maps import name_of
 from catalog.guards.environment import variable
 from catalog.storage.store import Store
-from flows.own_server import own_secret, own_server, public_address
+from flows.own_server import own_pages, own_secret, own_server, public_address
 from flows.web_folder import WebFolder
 
 PATH = "/deliveries"
@@ -38,7 +38,7 @@ def served(store: Store, folder: Path, api: str | None) -> WebFolder | None:
 
     ``api``: the address of the server that is asked; None, or another machine's, and a delivery that isn't listed: nobody serves it.
     """
-    server, secret, name = own_server(), own_secret(), name_of(store, folder)
-    if server is None or secret is None or name is None or (api or "").rstrip("/") != server:
+    server, pages, secret, name = own_server(), own_pages(), own_secret(), name_of(store, folder)
+    if pages is None or secret is None or name is None or (api or "").rstrip("/") != server:
         return None
-    return WebFolder(folder, f"{public_address() or server.removesuffix('/api')}{PATH}/{name}/{key_of(secret, name)}")
+    return WebFolder(folder, f"{public_address() or pages}{PATH}/{name}/{key_of(secret, name)}")

@@ -47,9 +47,18 @@ def store_folder() -> Path:
 
 def own_server() -> str | None:
     """Address of the API, or None where `cropline up` didn't run; whether it answers now is not asked."""
+    return _noted("api")
+
+
+def own_pages() -> str | None:
+    """Address of that server's pages on its own machine; None as for the API."""
+    return _noted("ui")
+
+
+def _noted(name: str) -> str | None:
     try:
         text = (store_folder() / "prefect" / SERVER_FILE).read_bytes()
-        return str(parse_object(text, ValueError)["api"])
+        return str(parse_object(text, ValueError)[name])
     except (OSError, ValueError, KeyError):
         return None
 

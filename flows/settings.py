@@ -77,6 +77,10 @@ class Settings(BaseSettings):
             description="JSON file of the places where data may be processed, and of rules; by default places.json of the store"
         ),
     ] = None
+    api_insecure: Annotated[
+        str | None,
+        Field(description="address of a server on another machine that may do without TLS, such as http://server:4200"),
+    ] = None
     database: Annotated[
         SecretStr | None,
         Field(

@@ -66,6 +66,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 postgresql=''
+# shellcheck disable=SC2043  # a pattern that the shell fills in
 for bin in /usr/lib/postgresql/"$([ -f "$data/PG_VERSION" ] && cat "$data/PG_VERSION" || echo '*')"/bin; do :; done
 for bin in $(printf '%s\n' $bin | sort -V); do
     [ -x "$bin/postgres" ] && postgresql=$bin
@@ -141,8 +142,7 @@ processes() {
 
 # Wait for the end of all of them, a minute at most.
 gone() {
-    local quarter
-    for quarter in $(seq 240); do
+    for _ in $(seq 240); do
         [ -n "$(processes "$1" "$2")" ] || return 0
         sleep 0.25
     done
@@ -258,13 +258,13 @@ start_redis() {
         fi
         stop_redis
     fi
-    local attempt quarter
+    local attempt
     for attempt in 1 2 3 4 5; do # another program may take a free port before it is used
         redis_port=$(port_for redis "$redis_wanted" "$redis_port" "$postgresql_port" 6380)
         keep
         configure_redis
         as_owner redis-server "$redis/redis.conf" >/dev/null || true
-        for quarter in $(seq 240); do
+        for _ in $(seq 240); do
             [ "$(redis_asks ping)" != PONG ] || return 0
             sleep 0.25
             [ -n "$(processes redis-server "$redis")" ] || break

@@ -26,7 +26,21 @@ def up(
     ] = None,
     foreground: Annotated[
         Literal["server", "services", "worker"] | None,
-        typer.Option(help="Become this one service, for systemd: it runs in this process, and writes where that does."),
+        typer.Option(
+            help="Become this one service, for systemd and containers: it runs in this process, and writes where that does."
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="With --foreground server: name or number of this machine at which it listens.")
+    ] = "127.0.0.1",
+    health: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            metavar="PORT",
+            help="With --foreground worker: answer at /health of this port while it asks for runs.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -49,11 +63,16 @@ def up(
         )
     settings = load_settings()
     if foreground is not None:
-        from flows.prefect_process.foreground import become
+        from flows.prefect_process.foreground import Ports, become
 
-        if api is not None or as_json or (port is not None and foreground != "server"):
-            raise typer.BadParameter("--foreground takes --port for the server, and nothing else.")
-        become(foreground, settings, port, tell)
+        of_server, of_worker = port is not None or host != "127.0.0.1", api is not None or health is not None
+        if as_json or (of_server and foreground != "server") or (of_worker and foreground != "worker"):
+            raise typer.BadParameter(
+                "--foreground takes --host and --port for the server, --api and --health for a worker."
+            )
+        become(foreground, settings, Ports(host, port, api, health), tell)
+    if host != "127.0.0.1" or health is not None:
+        raise typer.BadParameter("--host and --health are for --foreground.")
     store = settings.open_store().root
     if not as_json:
         typer.echo(f"store    {store}")

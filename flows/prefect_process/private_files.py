@@ -51,9 +51,21 @@ def kept_secret(folder: Path) -> tuple[str, bool]:
     if secret is not None:
         return secret, False
     secret = f"{USER}:{secrets.token_urlsafe(32)}"
+    keep_secret(folder, secret)
+    return secret, True
+
+
+def keep_secret(folder: Path, secret: str) -> None:
+    """Write a secret to where a store's commands find it, unless it is there. To be called under `private_umask`.
+
+    Raises `ServiceError` where it can't be written.
+    """
+    if secret == read_secret(folder):
+        return
     try:
         with file_aside(folder / SECRET_FILE) as temporary:
             temporary.write_text(f"{secret}\n", encoding="ascii")
+    except UnicodeEncodeError:
+        raise ServiceError("PREFECT_API_AUTH_STRING: letters of plain ASCII only, such as NAME:PASSWORD.") from None
     except OSError as error:
         raise ServiceError(f"can't write {folder / SECRET_FILE}: {refusal(error, folder)}.") from error
-    return secret, True

@@ -15,12 +15,13 @@ from filelock import FileLock
 from catalog.guards.addresses import split_address
 from catalog.guards.environment import variable
 from catalog.quoting import shown
-from catalog.storage.whole import file_aside, write_json
+from catalog.storage.store import Store
+from catalog.storage.whole import write_json
 from flows.leftovers import clear_leftovers
 from flows.own_server import SECRET_FILE, read_secret
 from flows.prefect_process import processes, work_pool
 from flows.prefect_process.api import Api, SecretRefusedError, ServiceError
-from flows.prefect_process.private_files import close_folder, private_umask
+from flows.prefect_process.private_files import close_folder, keep_secret, private_umask
 from flows.prefect_process.server_file import ProcessMark, Services, server_file, service_store
 from flows.prefect_process.services import environment_of, start_worker, worker_name
 from flows.prefect_process.work_pool import INTERACTIVE, POOL
@@ -38,7 +39,7 @@ def join(settings: Settings, address: str, tell: Callable[[str], None]) -> Servi
     The secret is taken from PREFECT_API_AUTH_STRING, and kept in the store for later starts. Raises `ServiceError` where the server
     doesn't answer, isn't one of `cropline up` of the same version, or takes another secret.
     """
-    api_address = api_of(address)
+    api_address = api_of(address, settings.api_insecure)
     store = service_store(settings, create=True)
     with private_umask() as usual:
         close_folder(store.prefect)
@@ -48,34 +49,45 @@ def join(settings: Settings, address: str, tell: Callable[[str], None]) -> Servi
                     f"the store {store.root} has a server of its own, which runs. Stop it with `cropline down`, or set CROPLINE_STORE "
                     "to another folder."
                 )
-            secret = variable(SECRET) or read_secret(store.prefect)
-            api = Api(api_address, secret)
-            pool = settings.place
-            _check_server(api, store.prefect, pool)
-            if secret is not None and secret != read_secret(store.prefect):
-                _keep_secret(store.prefect, secret)
-            clear_leftovers(store)
-            if isinstance(store.cubes, Path):
-                tell(
-                    f"cubes are in {store.cubes}: nothing is shared with other machines, neither what was read nor models. Set "
-                    "CROPLINE_CUBES to the bucket of the others (s3://bucket/prefix)."
-                )
-            runs = settings.runs or work_pool.usual_runs()
-            work_pool.put_runs_right(api, worker_name(store), runs, pool)
-            environment = environment_of(settings, store) | {"PREFECT_API_URL": api_address}
-            if secret is not None:
-                environment[SECRET] = secret
+            api, runs, environment = joining(settings, store, api_address, tell)
             # What is scheduled looks at the store: subscriptions, and maps of before. It stays where they are.
-            worker = start_worker(store, api, runs, environment, usual, tell, pool, INTERACTIVE)
+            worker = start_worker(store, api, runs, environment, usual, tell, settings.place, INTERACTIVE)
             services = Services(api=api_address, ui=api_address.removesuffix("/api"), worker=ProcessMark.of(worker))
             write_json(server_file(store), services.model_dump())
             return services
 
 
-def api_of(address: str) -> str:
+def joining(
+    settings: Settings, store: Store, api_address: str, tell: Callable[[str], None]
+) -> tuple[Api, int, dict[str, str]]:
+    """The server at an address, the runs that this machine has at once, and the environment of a worker that asks it.
+
+    The server lets the worker in, and its pool has the runs. Raises `ServiceError` where it isn't so.
+    """
+    secret = variable(SECRET) or read_secret(store.prefect)
+    api = Api(api_address, secret)
+    _check_server(api, store.prefect, settings.place)
+    if secret is not None:
+        keep_secret(store.prefect, secret)
+    clear_leftovers(store)
+    if isinstance(store.cubes, Path):
+        tell(
+            f"cubes are in {store.cubes}: nothing is shared with other machines, neither what was read nor models. Set "
+            "CROPLINE_CUBES to the bucket of the others (s3://bucket/prefix)."
+        )
+    runs = settings.runs or work_pool.usual_runs()
+    work_pool.put_runs_right(api, worker_name(store), runs, settings.place)
+    environment = environment_of(settings, store) | {"PREFECT_API_URL": api_address}
+    if secret is not None:
+        environment[SECRET] = secret
+    return api, runs, environment
+
+
+def api_of(address: str, insecure: str | None = None) -> str:
     """The address of a server's API, such as https://maps.example/api, with or without its last part.
 
-    Raises `ServiceError` where it is no address, or where the secret would go over the network for everybody to read.
+    ``insecure``: the address that may do without TLS all the same, since nobody else is in the network there. Raises `ServiceError`
+    where it is no address, or where the secret would go over the network for everybody to read.
     """
 
     def refuse(why: str) -> ServiceError:
@@ -85,14 +97,17 @@ def api_of(address: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
         # Where it holds a password, nothing of it is repeated.
         raise refuse("no address of a server" if "@" in address else f"{shown(address)} is no address of a server")
-    if parts.scheme == "http" and not _is_here(parts.hostname):
+    path = parts.path.rstrip("/")
+    api_address = f"{parts.scheme}://{parts.netloc}{path if path.endswith('/api') else f'{path}/api'}"
+    is_trusted = insecure is not None and insecure.rstrip("/") in (api_address, api_address.removesuffix("/api"))
+    if parts.scheme == "http" and not _is_here(parts.hostname) and not is_trusted:
         port = parts.port or 80
         raise ServiceError(
             f"--api {shown(address)}: the way there is not encrypted, and would tell everybody on it the secret. Give an address with "
-            f"https, or make a tunnel, such as: ssh -N -L {port}:127.0.0.1:{port} {parts.hostname}, and give http://127.0.0.1:{port}/api."
+            f"https, or make a tunnel, such as: ssh -N -L {port}:127.0.0.1:{port} {parts.hostname}, and give http://127.0.0.1:{port}/api. "
+            "In a network that nobody else is in, name the address in CROPLINE_API_INSECURE."
         )
-    path = parts.path.rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path if path.endswith('/api') else f'{path}/api'}"
+    return api_address
 
 
 def _is_here(host: str) -> bool:
@@ -129,13 +144,3 @@ def _check_server(api: Api, folder: Path, place: str) -> None:
         raise ServiceError(
             f"the server at {api.address} has no work pool {place!r}. Start it with `cropline up`, which makes one.{remedy}"
         )
-
-
-def _keep_secret(folder: Path, secret: str) -> None:
-    try:
-        with file_aside(folder / SECRET_FILE) as temporary:
-            temporary.write_text(f"{secret}\n", encoding="ascii")
-    except (OSError, ValueError) as error:
-        raise ServiceError(
-            f"can't write {folder / SECRET_FILE}: {error}. Free some space or check the permissions."
-        ) from error

@@ -225,9 +225,9 @@ def _server(
     return services, mark
 
 
-def server_options(port: int, database: Database) -> list[str]:
-    """The words that the server is started with, behind its command."""
-    return ["--host", "127.0.0.1", "--port", str(port), *(["--no-services"] if database.has_broker else [])]
+def server_options(port: int, database: Database, host: str = "127.0.0.1") -> list[str]:
+    """The words that the server is started with, behind its command; ``host``: name or number of this machine at which it listens."""
+    return ["--host", host, "--port", str(port), *(["--no-services"] if database.has_broker else [])]
 
 
 def server_environment(port: int, environment: Mapping[str, str], database: Database) -> dict[str, str]:
@@ -239,6 +239,8 @@ def server_environment(port: int, environment: Mapping[str, str], database: Data
         **environment,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "PREFECT_UI_API_URL": f"{public or here}/api",  # else the UI may ask the usual port, where another server answers
+        # Prefect copies its pages before it serves them, else to where it is installed: there a container's user may not write.
+        "PREFECT_UI_STATIC_DIRECTORY": f"{environment['PREFECT_HOME']}/ui",
         **database.variables,
     }
 

@@ -1,7 +1,9 @@
-"""A Dask cluster of SLURM jobs, over TLS: `python slurm.py FOLDER JOBS`, FOLDER as certificates.sh made it. Ends with Ctrl-C.
+"""A Dask cluster of Slurm jobs, over TLS: `python infra/slurm/dask.py FOLDER JOBS`, FOLDER by infra/certificates.sh. Ends with Ctrl-C.
 
 Needs `pip install dask-jobqueue` beside Cropline, and a folder that the nodes share for the certificates. Run it on a node that the
-jobs and Cropline can reach: the scheduler lives in it.
+jobs and Cropline can reach: the scheduler lives in it. Put in your partition, account and paths.
+
+Never run on a cluster. Checked with dask-jobqueue 0.9: the job's script that it writes, by a shell.
 """
 
 from __future__ import annotations

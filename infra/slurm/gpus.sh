@@ -1,6 +1,9 @@
 #!/bin/sh
-# A scheduler and one worker for each GPU of this machine: `sh gpus.sh FOLDER [ADDRESS]`, FOLDER as certificates.sh made it, ADDRESS the one
-# that others reach this machine by (127.0.0.1: only this machine itself). Needs `pip install dask-cuda`. Ends with Ctrl-C.
+# A scheduler and one worker for each GPU of this machine, in a job or without Slurm: `sh infra/slurm/gpus.sh FOLDER [ADDRESS]`, FOLDER as
+# infra/certificates.sh made it, ADDRESS the one that others reach this machine by (127.0.0.1: only this machine itself). Needs
+# `pip install dask-cuda`. Ends with Ctrl-C. For runs of this machine alone CROPLINE_DASK=local is enough: inference takes all its GPUs.
+#
+# Never run on a GPU; checked by a shell.
 set -eu
 folder=${1:?say where the certificates are}
 address=${2:-127.0.0.1}
