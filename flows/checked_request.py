@@ -30,12 +30,12 @@ from flows.checks import (
     check_model,
     check_output,
     check_season,
+    check_simulated,
     check_teachable,
     listed,
-    worded,
 )
 from flows.credentials import load_credentials
-from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, TRAINING_PARAMETERS, MapRequest
+from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, TRAINING_PARAMETERS, MapRequest, worded
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
@@ -367,9 +367,11 @@ def _check_file(name: str, path: str) -> None:
 def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> None:
     if request.model == SIMULATED_HERE:
         if not failed & {"level", "crops", "processor"}:
-            from flows.simulated_model import check_simulated  # imports the simulated land
-
-            check_simulated(request)
+            if request.processor != MODEL_PROCESSOR:
+                raise RequestError(
+                    f"model: {SIMULATED_HERE} is for {MODEL_PROCESSOR}, not for {request.processor}. Drop it."
+                )
+            check_simulated(request.level, request.crop_weights)
     elif request.model is not None and not failed & {"level", "months"}:
         check_model(request.model, request.level, request.season, settings.open_store(create=False))
 

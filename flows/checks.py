@@ -5,26 +5,25 @@ Each raises `RequestError`, `ModelError` or `DeliveryError`; `flows.checked_requ
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from catalog.area import Area, area_km2
 from catalog.errors import DeliveryError, ModelError, RequestError
 from catalog.grid import PIXEL
-from catalog.guards.refusal import plain_message
 from catalog.model_fit import Need, misfits
 from catalog.products import LEVEL_BANDS, Level, season_period
-from catalog.quoting import presentable, shortened, shown
+from catalog.quoting import presentable, shown
 from catalog.registry import Registry
 from catalog.season_state import SeasonState, months_listed
 from catalog.storage.store import Store
 from catalog.storage.system_errors import refusal
 from catalog.zone import Zone
-from flows.request import MapRequest
 
 if TYPE_CHECKING:
     from processors.patches.labels import Labels
@@ -50,20 +49,6 @@ def listed(problems: list[str]) -> str:
         kept = kept[: MOST_PROBLEMS - 1]
         kept.append(f"… and {len(lines) - len(kept)} more. Correct these first.")
     return "\n".join(kept)
-
-
-def worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
-    """One pydantic error as a sentence that names the field, the value and the remedy."""
-    where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
-    if problem["type"] == "missing":
-        return f"{where}: missing. It is required."
-    if problem["type"] == "extra_forbidden":
-        if prefix:
-            return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."
-        return f"{where}: no such parameter. A request takes {', '.join(MapRequest.model_fields)}."
-    value = shortened(json.dumps(problem["input"], default=str), 80)
-    message = plain_message(problem)
-    return f"{where}: {message[:1].lower()}{message[1:]}, got {value}. Correct it and send the request again."
 
 
 def check_season(year: int, months: tuple[int, int] | None, now: datetime) -> None:
@@ -138,6 +123,19 @@ def check_model(name: str, level: Level, months: tuple[int, int], store: Store) 
     if reasons := misfits(model, need):
         against = "; ".join(reason.text for reason in reasons)
         raise ModelError(f"model: {shown(name)} doesn't fit the request: {against}. Name another, or none.")
+
+
+def check_simulated(level: Level, crops: Mapping[str, float]) -> None:
+    """See that a model can be simulated for a request of a level and the crops that it names."""
+    from processors.simulation.place_series import LEVEL, crops_named
+
+    if level != LEVEL:
+        raise RequestError(f"model: what is simulated is seen below the air, so it takes {LEVEL}, not {level}.")
+    if find_spec("sklearn") is None:
+        raise RequestError(
+            "model: a simulated one needs scikit-learn, which isn't installed: pip install 'cropline[forest]'."
+        )
+    crops_named(crops)
 
 
 def check_output(output: Path, base: Path, store: Path) -> None:

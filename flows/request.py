@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +16,9 @@ from catalog.errors import RequestError
 from catalog.guards.json_text import parse_object
 from catalog.guards.numbers import utc_time
 from catalog.guards.paths import user_path, what_lies_at
+from catalog.guards.refusal import plain_message
 from catalog.products import Frozen, Level
+from catalog.quoting import shortened
 from catalog.storage.store import digest
 from catalog.storage.system_errors import refusal
 
@@ -282,3 +285,17 @@ def parse_parameters(text: str | bytes, where: str) -> dict[str, Any]:
         lambda why: RequestError(f'{where} {why}. A request looks like {{"area": …, "year": 2019}}.'),
         unique=True,
     )
+
+
+def worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
+    """One pydantic error as a sentence that names the field, the value and the remedy."""
+    where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
+    if problem["type"] == "missing":
+        return f"{where}: missing. It is required."
+    if problem["type"] == "extra_forbidden":
+        if prefix:
+            return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."
+        return f"{where}: no such parameter. A request takes {', '.join(MapRequest.model_fields)}."
+    value = shortened(json.dumps(problem["input"], default=str), 80)
+    message = plain_message(problem)
+    return f"{where}: {message[:1].lower()}{message[1:]}, got {value}. Correct it and send the request again."

@@ -5,40 +5,22 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from agrunet.data.series_table import SeriesTable, write_series
 from catalog.checkpoints import ITEM
-from catalog.errors import RequestError
 from catalog.promotions import Decision, decided
 from catalog.registry import Registry
 from catalog.storage.store import digest
 from catalog.storage.whole import write_json, written_whole
 from flows.agrunet_process import run_apart
-from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, MapRequest
 from flows.run import Run
 from flows.run_folder import TrainingFolder
 from flows.stage import stage
 from flows.training import learnt_bands, taken_over
 from processors.season import Season
 from processors.simulation.mission.mission import VERSION
-from processors.simulation.place_series import FOREST, LEVEL, Sight, crops_named, place_series, sight_of
-
-
-def check_simulated(request: MapRequest) -> None:
-    """See that a model can be simulated for a request. Raises `RequestError`."""
-    if request.processor != MODEL_PROCESSOR:
-        raise RequestError(f"model: {SIMULATED_HERE} is for {MODEL_PROCESSOR}, not for {request.processor}. Drop it.")
-    if request.level != LEVEL:
-        raise RequestError(
-            f"model: {SIMULATED_HERE} knows what the ground reflects, so it takes {LEVEL}, not {request.level}."
-        )
-    if find_spec("sklearn") is None:
-        raise RequestError(
-            f"model: {SIMULATED_HERE} needs scikit-learn, which isn't installed: pip install 'cropline[forest]'."
-        )
-    crops_named(request.crop_weights)
+from processors.simulation.place_series import FOREST, Sight, crops_named, place_series, sight_of
 
 
 @stage(

@@ -25,7 +25,7 @@ _HARDLY = 10.0
 
 
 class Differences(Frozen):
-    """Normalised differences of reflectance, (a - b) / (a + b), that trees look at beside the bands: they change little with the light."""
+    """Normalised differences of reflectance, (a - b) / (a + b), that trees look at, too: they change little with the light."""
 
     pairs: Annotated[tuple[tuple[int, int], ...], Field(min_length=1, description="positions of the bands a and b")]
     mean: Annotated[tuple[float, ...], Field(description="of each band, taken off in the inputs")]
@@ -46,7 +46,10 @@ class ForestConfig(Frozen):
     nodes: Annotated[int, Field(ge=1, description="of all trees together, leaves included")]
     differences: Annotated[
         Differences | None,
-        Field(description="looked at on each day, after its bands", exclude_if=lambda differences: differences is None),
+        Field(
+            description="looked at on each day, behind its bands",
+            exclude_if=lambda differences: differences is None,
+        ),
     ] = None
 
     @property
@@ -125,7 +128,7 @@ class Forest(nn.Module):
 
 
 def with_differences(series: Tensor, differences: Differences | None) -> Tensor:
-    """Append to the bands of ``series`` (B, G, C, H, W), normalised, their differences: (B, G, C + pairs, H, W)."""
+    """Columns (B, G, columns, H, W) of ``series`` (B, G, C, H, W), normalised: its bands, then their differences."""
     if differences is None:
         return series
     mean, std = (series.new_tensor(part).view(-1, 1, 1) for part in (differences.mean, differences.std))

@@ -24,6 +24,9 @@ from agrunet.settings import Frozen
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+Columns = npt.NDArray[np.int64]
+"""Positions of features."""
+
 _ROWS = 1024
 """Series that are interpolated at once."""
 
@@ -39,8 +42,12 @@ class ForestSettings(Frozen):
     pixels: Annotated[int, Field(ge=1, description="training pixels at most")] = 20_000
     device: Literal["auto", "cpu", "cuda"] = "auto"
     differences: Annotated[
-        bool, Field(description="look at normalised differences, too", exclude_if=lambda differences: not differences)
-    ] = False
+        Literal["none", "beside", "half"],
+        Field(
+            description="normalised differences: beside the bands; half: alone by half of the trees, for land of other brightness",
+            exclude_if=lambda differences: differences == "none",
+        ),
+    ] = "none"
     thresholds: Annotated[
         Literal["best", "random"],
         Field(
@@ -64,8 +71,15 @@ def fit_forest(
     """
     series = gather_pixels(source, settings.pixels, settings.seed)
     grid = season_grid(source.header, settings.step)
-    differences = differences_of(source.header.bands, normalisation) if settings.differences else None
-    grown = _grown(features_of(series, normalisation, grid, differences), series.label, settings)
+    differences = None if settings.differences == "none" else differences_of(source.header.bands, normalisation)
+    features = features_of(series, normalisation, grid, differences)
+    alone = (
+        _of_differences(differences, len(source.header.bands), len(grid)) if settings.differences == "half" else None
+    )
+    grown = [
+        (_grown(features if columns is None else features[:, columns], series.label, trees, settings), columns)
+        for trees, columns in _parts(settings.trees, alone)
+    ]
     forest = forest_of(grown, len(source.header.bands), len(source.header.classes), grid, differences)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"learnt_pixels": len(series)}
     return forest, describe(source.header, forest.config, normalisation, "interpolate", facts)
@@ -83,6 +97,21 @@ def differences_of(bands: Sequence[str], normalisation: Normalisation) -> Differ
     return Differences(pairs=pairs, mean=normalisation.mean, std=normalisation.std) if pairs else None
 
 
+def _of_differences(differences: Differences | None, bands: int, days: int) -> Columns | None:
+    """Columns of features that are differences; None where there is none."""
+    if differences is None:
+        return None
+    every = np.arange(days * (bands + len(differences.pairs))).reshape(days, -1)
+    return every[:, bands:].reshape(-1)
+
+
+def _parts(trees: int, alone: Columns | None) -> list[tuple[int, Columns | None]]:
+    """Numbers of trees, and the columns that they look at; None: all."""
+    if alone is None or trees == 1:
+        return [(trees, None)]
+    return [(trees - trees // 2, None), (trees // 2, alone)]
+
+
 def features_of(
     series: PixelSeries, normalisation: Normalisation, grid: Sequence[int], differences: Differences | None = None
 ) -> npt.NDArray[np.float32]:
@@ -97,7 +126,7 @@ def features_of(
 
 
 def _grown(
-    features: npt.NDArray[np.float32], label: npt.NDArray[np.int16], settings: ForestSettings
+    features: npt.NDArray[np.float32], label: npt.NDArray[np.int16], trees: int, settings: ForestSettings
 ) -> RandomForestClassifier | ExtraTreesClassifier:
     try:
         from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -107,7 +136,7 @@ def _grown(
         ) from error
     grower = RandomForestClassifier if settings.thresholds == "best" else ExtraTreesClassifier
     forest = grower(
-        settings.trees,
+        trees,
         min_samples_leaf=settings.least_leaf,
         class_weight="balanced" if settings.balanced else None,
         random_state=settings.seed,
@@ -117,14 +146,21 @@ def _grown(
 
 
 def forest_of(
-    grown: RandomForestClassifier | ExtraTreesClassifier,
+    grown: Sequence[tuple[RandomForestClassifier | ExtraTreesClassifier, Columns | None]],
     bands: int,
     classes: int,
     grid: tuple[int, ...],
     differences: Differences | None = None,
 ) -> Forest:
-    """Lay out a fitted forest of scikit-learn as a network with the same probabilities; classes that it never saw have none."""
-    trees = [_laid_out(estimator.tree_, grown.classes_, classes) for estimator in grown.estimators_]
+    """Lay out fitted forests of scikit-learn as a network with the mean of their trees; classes that they never saw have none.
+
+    Beside each forest stand the columns of the features that it looked at; None: all.
+    """
+    trees = [
+        _laid_out(estimator.tree_, forest.classes_, classes, columns)
+        for forest, columns in grown
+        for estimator in forest.estimators_
+    ]
     starts = np.cumsum([0, *(len(tree["below"]) for tree in trees)])
     config = ForestConfig(
         bands=bands,
@@ -137,14 +173,16 @@ def forest_of(
     for tree, start in zip(trees, starts.tolist()[:-1], strict=True):
         tree["below"] += start
     weights = {name: np.concatenate([tree[name] for tree in trees]) for name in trees[0]} | {"roots": starts[:-1]}
-    forest = Forest(config)
-    forest.load_state_dict(
-        {name: torch.from_numpy(weights[name]).to(buffer.dtype) for name, buffer in forest.named_buffers()}
+    network = Forest(config)
+    network.load_state_dict(
+        {name: torch.from_numpy(weights[name]).to(buffer.dtype) for name, buffer in network.named_buffers()}
     )
-    return forest.eval()
+    return network.eval()
 
 
-def _laid_out(tree: Any, present: npt.NDArray[np.integer], classes: int) -> dict[str, npt.NDArray[Any]]:
+def _laid_out(
+    tree: Any, present: npt.NDArray[np.integer], classes: int, columns: Columns | None
+) -> dict[str, npt.NDArray[Any]]:
     """Nodes of a tree in the order of their depth, so that the two below a node stand side by side."""
     order = [0]
     below = np.zeros(tree.node_count, np.int64)
@@ -153,13 +191,14 @@ def _laid_out(tree: Any, present: npt.NDArray[np.integer], classes: int) -> dict
             below[node] = len(order)
             order += [tree.children_left[node], tree.children_right[node]]
     inner = tree.children_left[order] >= 0
+    feature = tree.feature[order] if columns is None else columns[tree.feature[order]]
     below = np.where(inner, below[order], np.arange(len(order)))
     frequency = tree.value[order, 0, :][~inner]
     probability = np.zeros((len(frequency), classes), np.float32)
     probability[:, present] = frequency / frequency.sum(axis=1, keepdims=True)
     return {
         "below": below,
-        "feature": np.where(inner, tree.feature[order], 0),
+        "feature": np.where(inner, feature, 0),
         "threshold": np.where(inner, _not_above(tree.threshold[order]), np.inf),
         "probability": probability,
     }

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -146,7 +146,7 @@ def put_right(
     api: Api,
     store: Store,
     runs: int,
-    elsewhere: Sequence[str],
+    elsewhere: tuple[str, ...],
     environment: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> None:

@@ -32,7 +32,9 @@ PLACES, FIELDS = 150, 50
 
 LEVEL = "L2A"
 
-FOREST = MappingProxyType({"kind": "forest", "trees": 400, "least_leaf": 3, "balanced": True, "differences": True})
+FOREST = MappingProxyType(
+    {"kind": "forest", "trees": 400, "least_leaf": 3, "balanced": True, "differences": "half", "thresholds": "random"}
+)
 """Settings of the forest that learns from them: what did best on real fields of other places (`scoring.transfer`)."""
 
 MEASURED = (

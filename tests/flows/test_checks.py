@@ -113,7 +113,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         SIMULATED | {"crops": ["corn", "vanilla"]},
         "crops: the model names no 'vanilla'. It has meadow",
     ),
-    "one for L1C": (SIMULATED | {"crops": ["corn", "meadow"], "level": "L1C"}, "model: simulated-here .* takes L2A, not L1C"),
+    "one for L1C": (
+        SIMULATED | {"crops": ["corn", "meadow"], "level": "L1C"},
+        "model: what is simulated is seen below the air, so it takes L2A, not L1C",
+    ),
     "one of another processor": (
         {"model": "simulated-here"},
         "model: simulated-here is for crop-map, not for vegetation",

@@ -32,7 +32,7 @@ def test_the_probabilities_are_those_of_scikit_learn() -> None:
     features = rng.normal(size=(400, 6)).astype(np.float32).round(2)  # so that values lie on thresholds
     label = rng.choice([0, 2, 3], 400)
     grown = RandomForestClassifier(30, random_state=0, class_weight="balanced").fit(features, label)
-    forest = forest_of(grown, 2, 4, (0, 10, 20))
+    forest = forest_of([(grown, None)], 2, 4, (0, 10, 20))
     other = np.concatenate([features, rng.normal(size=(3000, 6)).round(2)]).astype(np.float32)
     wanted = np.zeros((len(other), 4))
     wanted[:, [0, 2, 3]] = grown.predict_proba(other)
@@ -47,13 +47,14 @@ def test_the_probabilities_are_those_of_scikit_learn() -> None:
 def test_thresholds_between_float32_numbers_part_them_as_before() -> None:
     features = np.nextafter(np.float32(1), np.float32([[2], [0], [2], [0]]), dtype=np.float32)
     grown = RandomForestClassifier(3, bootstrap=False, random_state=0).fit(features, [0, 1, 0, 1])
-    forest = forest_of(grown, 1, 2, (0,))
+    forest = forest_of([(grown, None)], 1, 2, (0,))
     assert forest.probabilities(torch.from_numpy(features)).argmax(1).tolist() == [0, 1, 0, 1]
 
 
 def test_differences_are_those_of_reflectance_and_known_to_the_checkpoint(tmp_path: Path) -> None:
     bands, mean, std = ("B04", "B08"), (800.0, 3000.0), (300.0, 900.0)
-    differences = differences_of(bands, Normalisation(mean=mean, std=std))
+    normalisation = Normalisation(mean=mean, std=std)
+    differences = differences_of(bands, normalisation)
     assert differences is not None
     assert differences.pairs == ((1, 0),), "B08 and B04; the others need bands that aren't there"
     stored = np.float32([[400, 3600], [1000, 1000], [0, 0]])
@@ -61,20 +62,27 @@ def test_differences_are_those_of_reflectance_and_known_to_the_checkpoint(tmp_pa
     made = with_differences(inputs, differences)[:, 0, :, 0, 0]
     assert made[:, :2].numpy() == pytest.approx(inputs[:, 0, :, 0, 0].numpy())
     assert made[:, 2].numpy() == pytest.approx([0.8, 0, 0], abs=0.003), "NDVI"
-    assert differences_of(("B04", "B12"), Normalisation(mean=mean, std=std)) is None
+    assert differences_of(("B04", "B12"), normalisation) is None
 
 
-@pytest.mark.parametrize("thresholds", ["best", "random"])
-def test_a_forest_of_differences_predicts_what_it_was_grown_on(thresholds: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("thresholds", "differences"), [("best", "beside"), ("random", "half")])
+def test_a_forest_of_differences_predicts_what_it_was_grown_on(
+    thresholds: str, differences: str, tmp_path: Path
+) -> None:
     write_series(tmp_path / "t.parquet", series_table())
-    settings = ForestSettings(trees=20, device="cpu", differences=True, thresholds=thresholds)  # type: ignore[arg-type]
+    settings = ForestSettings.model_validate(
+        {"trees": 20, "device": "cpu", "differences": differences, "thresholds": thresholds}
+    )
     train(f"series:{tmp_path / 't.parquet'}", tmp_path / "model", settings)
     network, config = load_checkpoint(tmp_path / "model", torch.device("cpu"))
     assert isinstance(network, Forest)
     assert network.config.differences is not None
-    assert int(network.feature.max()) < len(network.config.grid) * (
-        len(config.bands) + len(network.config.differences.pairs)
-    )
+    bands, pairs = len(config.bands), len(network.config.differences.pairs)
+    assert int(network.feature.max()) < len(network.config.grid) * (bands + pairs)
+    inner = network.threshold < torch.inf
+    second = torch.arange(len(inner)) >= network.roots[10]
+    of_differences = (network.feature[inner & second] % (bands + pairs) >= bands).float().mean().item()
+    assert (of_differences == 1) == (differences == "half"), "half of the trees look at nothing else"
     source = SeriesSource.open(tmp_path / "t.parquet")
     right, known = 0, 0
     for index, probabilities in predict(network, config, source, range(len(source))):
