@@ -42,8 +42,15 @@ FILES = "files"
 LOOK = 5.0
 """Seconds between two looks at what still runs; what a worker has fetched before begins to run in that time."""
 
-_LEFT_OUT = ("prefect/*.log", "prefect/prefect.db*", f"prefect/{SERVER_FILE}", "prefect/services.lock", ".doctor-*")
-"""In the store: logs, what is copied otherwise, and what only counts while it runs."""
+_LEFT_OUT = (
+    "prefect/*.log",
+    "prefect/prefect.db*",
+    f"prefect/{SERVER_FILE}",
+    "prefect/services.lock",
+    "prefect/ui",
+    ".doctor-*",
+)
+"""In the store: logs, what is copied otherwise, what only counts while it runs, and the pages, which are Prefect's."""
 
 Tell = Callable[[str], None]
 

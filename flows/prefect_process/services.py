@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -239,8 +240,8 @@ def server_environment(port: int, environment: Mapping[str, str], database: Data
         **environment,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "PREFECT_UI_API_URL": f"{public or here}/api",  # else the UI may ask the usual port, where another server answers
-        # Prefect copies its pages before it serves them, else to where it is installed: there a container's user may not write.
-        "PREFECT_UI_STATIC_DIRECTORY": f"{environment['PREFECT_HOME']}/ui",
+        # The pages are copied with their address written in, by default to where Prefect is installed, which may be another user's.
+        "PREFECT_UI_STATIC_DIRECTORY": f"{environment['PREFECT_HOME']}/ui-{version('prefect')}",
         **database.variables,
     }
 

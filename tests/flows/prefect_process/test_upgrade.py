@@ -17,8 +17,6 @@ from services_kit import call, environment, needs_packages, services_folder
 OLDER = "3b86c5ea017a"
 """The last revision of June 2025: what servers of Prefect 3.4 wrote, before migrations that also move data."""
 
-MAKE = f"from prefect.server.database.alembic_commands import alembic_upgrade; alembic_upgrade({OLDER!r})"
-
 HELD = "INSERT INTO variable (name, value) VALUES ('of_before', '\"kept\"')"
 
 
@@ -48,7 +46,7 @@ def test_an_older_database_is_migrated_backed_up_and_put_back(
         env = environment_of(tmp_path / "store", PREFECT_HOME=str(tmp_path / "home"), **settings)
         address = database.replace("postgresql://", "postgresql+asyncpg://")
         made = subprocess.run(
-            [sys.executable, "-c", MAKE],
+            [sys.executable, "-m", "prefect", "server", "database", "upgrade", "-y", "-r", OLDER],
             env={**env, "PREFECT_SERVER_DATABASE_CONNECTION_URL": address},
             capture_output=True,
             text=True,
