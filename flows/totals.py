@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import Field
@@ -19,8 +19,10 @@ from catalog.products import Frozen, Order
 from catalog.storage.store import Store
 from catalog.storage.whole import write_json
 from flows.rates import source_kind
-from processors.ingest.acquisition import IngestResult
-from processors.mask.acquisition import MaskResult
+
+if TYPE_CHECKING:  # the server's process reads totals, and no pixels
+    from processors.ingest.acquisition import IngestResult
+    from processors.mask.acquisition import MaskResult
 
 Counted = Literal[
     "acquisitions_read", "acquisitions_unread", "cells_written", "read_bytes", "stored_bytes",

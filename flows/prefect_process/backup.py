@@ -47,7 +47,7 @@ _LEFT_OUT = (
     "prefect/prefect.db*",
     f"prefect/{SERVER_FILE}",
     "prefect/services.lock",
-    "prefect/ui",
+    "prefect/ui-*",
     ".doctor-*",
 )
 """In the store: logs, what is copied otherwise, what only counts while it runs, and the pages, which are Prefect's."""
