@@ -32,7 +32,7 @@ from flows.ogc.manager import Asked
 from flows.ogc.offers import OFFERS
 from flows.ogc.pages import POLICY, STYLE, page
 from flows.ogc.refusals import MEDIA_TYPE, NO_SUCH_PROCESS, RefusedError, invalid, of_error
-from flows.ogc.results import as_json, file_of
+from flows.ogc.results import as_json, file_of, output_of
 from flows.prefect_process.api import Api
 from flows.prefect_process.delivery_files import FILE_HEADERS
 
@@ -208,13 +208,13 @@ def _job(call: Call) -> Response:
 
 def _results(call: Call) -> Response:
     interface, job = call.interface(), call.path("job")
-    media_type, result = interface.manager.get_job_result(job)
     if call.html:
-        value = result.content or {}
-        whole = next((part["value"] for part in value.values() if isinstance(part, dict) and "value" in part), value)
-        tables = {title: whole[title] for title in ("estimate", "acquisitions", "left_out") if title in whole}
-        shown = {"job": job, "link": result.link, "assets": whole.get("assets"), "tables": tables}
+        jobs = interface.manager.jobs
+        value = output_of(jobs.api, jobs.find(job), f"{interface.base_url}/jobs/{job}/results")
+        tables = {title: value[title] for title in ("estimate", "acquisitions", "left_out") if title in value}
+        shown = {"job": job, "assets": value.get("assets"), "tables": tables}
         return _page(page(interface, "jobs/results/index.html", shown))
+    media_type, result = interface.manager.get_job_result(job)
     if result.link is not None:
         # The relation of such a link is the output's identifier, as the standard has it.
         return Response(

@@ -72,10 +72,16 @@ def results_of(api: Api, run: Mapping[str, Any], address: str) -> Result:
             "application/json",
             offer.output,
         )
-    value = item_of(run, address) if offer.output == "delivery" else estimate_of(api, run)
+    value = output_of(api, run, address)
     if DOCUMENT in run["tags"]:
         return Result({offer.output: {"value": value, "mediaType": media_type}}, "application/json", offer.output)
     return Result(value, media_type, offer.output)
+
+
+def output_of(api: Api, run: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """The value of a job's one output, whatever form its order asked for. Raises `RefusedError`."""
+    check_over(run)
+    return item_of(run, address) if OFFERS[process_of(run)].output == "delivery" else estimate_of(api, run)
 
 
 def file_of(api: Api, run: Mapping[str, Any], name: str, address: str) -> Path | dict[str, Any]:

@@ -61,6 +61,8 @@ def test_results_come_in_the_form_that_was_ordered(
         f"{ADDRESS}/jobs/{job}/results/crop_map.tif",
     }
     assert {link.rel for link in item.links} == {"self", "license"}, "no path of this machine"
+    shown = partner.get(f"/jobs/{job}/results?f=html").text
+    assert all(f'<a href="{asset.href}">' in shown for asset in item.assets.values()), "whatever form was ordered"
 
 
 GROUND = {
@@ -112,4 +114,5 @@ def test_an_estimate_is_what_the_run_showed(partner: Partner, prefect: Prefect, 
     assert value["estimate"] == [{"what": "disk, cubes", "about": "5 GB*", "from": "`x`"}]
     assert value["acquisitions"] == value["left_out"] == []
     assert partner.get(f"/jobs/{job}/results/estimate.json").json() == value
+    assert "<td>disk, cubes</td>" in partner.get(f"/jobs/{job}/results?f=html").text
     assert partner.get(f"/jobs/{job}/results/item.json").status_code == 404
