@@ -39,6 +39,8 @@ def served(store: Store, folder: Path, api: str | None) -> WebFolder | None:
     ``api``: the address of the server that is asked; None, or another machine's, and a delivery that isn't listed: nobody serves it.
     """
     server, pages, secret, name = own_server(), own_pages(), own_secret(), name_of(store, folder)
-    if pages is None or secret is None or name is None or (api or "").rstrip("/") != server:
+    if server is None or secret is None or name is None or (api or "").rstrip("/") != server:
         return None
-    return WebFolder(folder, f"{public_address() or pages}{PATH}/{name}/{key_of(secret, name)}")
+    return WebFolder(
+        folder, f"{public_address() or pages or server.removesuffix('/api')}{PATH}/{name}/{key_of(secret, name)}"
+    )

@@ -73,7 +73,9 @@ def become(part: processes.Service, settings: Settings, ports: Ports, tell: Tell
         close_folder(store.prefect)
         if ports.api is not None:
             there = Api(api_of(ports.api, settings.api_insecure), None)
-            _wait_for(there.answers, f"no server answers at {there.address}", tell)
+            _wait_for(
+                there.answers, f"no server at {there.address}", "Start it there, and see that the way is open.", tell
+            )
         elif part != "server":
             _wait_for_server(store, tell)
         with FileLock(store.prefect / "services.lock", mode=0o600):
@@ -160,14 +162,14 @@ def _wait_for_server(store: Store, tell: Tell) -> None:
         found = read_services(store)
         return found is not None and services.is_own(Api(found.api, read_secret(store.prefect)))
 
-    _wait_for(answers, f"no server of {store.root} answers. Start it: cropline up --foreground server", tell)
+    _wait_for(answers, f"no server of {store.root}", "Start it: cropline up --foreground server", tell)
 
 
-def _wait_for(answers: Callable[[], bool], problem: str, tell: Tell) -> None:
+def _wait_for(answers: Callable[[], bool], whose: str, remedy: str, tell: Tell) -> None:
     """Wait until a server answers. Raises `ServiceError` where it doesn't for long."""
     tell("waiting for the server")
     deadline = time.monotonic() + services.START_TIMEOUT
     while not answers():
         if time.monotonic() > deadline:
-            raise ServiceError(f"{problem} (waited {services.START_TIMEOUT:.0f} s)")
+            raise ServiceError(f"{whose} answered within {services.START_TIMEOUT:.0f} s. {remedy}")
         time.sleep(0.5)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from catalog.storage.store import Store, open_store
-from flows.own_server import own_server, read_secret
+from flows.own_server import own_pages, own_server, read_secret
 from flows.prefect_process import foreground, processes, services
-from flows.prefect_process.api import ServiceError
-from flows.prefect_process.foreground import become
+from flows.prefect_process.api import Api, ServiceError
+from flows.prefect_process.foreground import Ports, become
 from flows.prefect_process.server_file import read_services
 from flows.settings import Settings
 
@@ -46,7 +46,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 def started(part: processes.Service, **settings: Any) -> Became:
     with pytest.raises(Became) as became:
-        become(part, Settings(**settings), 4317 if part == "server" else None, lambda _: None)
+        become(part, Settings(**settings), Ports(port=4317 if part == "server" else None), lambda _: None)
     return became.value
 
 
@@ -91,7 +91,7 @@ def test_the_worker_is_started_when_the_server_answers_and_has_its_deployments(
     with pytest.raises(
         ServiceError, match=r"no server of .*store answered within 0 s. Start it: cropline up --foreground server"
     ):
-        become("worker", Settings(), None, lambda _: None)
+        become("worker", Settings(), Ports(), lambda _: None)
     started("server")
     done: list[str] = []
 
@@ -112,4 +112,40 @@ def test_the_worker_is_started_when_the_server_answers_and_has_its_deployments(
 def test_services_are_a_process_of_their_own_only_with_redis(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreground, "_wait_for_server", lambda *_: None)
     with pytest.raises(ServiceError, match="only with CROPLINE_REDIS"):
-        become("services", Settings(), None, lambda _: None)
+        become("services", Settings(), Ports(), lambda _: None)
+
+
+def test_a_container_listens_at_its_name_and_takes_the_secret_that_it_is_given(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "cropline:given")
+    with pytest.raises(Became) as became:
+        become("server", Settings(), Ports("server", 4317), lambda _: None)
+    server = became.value
+    assert server.words[server.words.index("--host") + 1] == "server"
+    assert (own_server(), own_pages()) == ("http://server:4317/api", "http://127.0.0.1:4317")
+    assert read_secret(store.prefect) == server.environment["PREFECT_API_AUTH_STRING"] == "cropline:given"
+    assert server.environment["PREFECT_UI_STATIC_DIRECTORY"] == str(store.prefect / "ui"), "where its user may write"
+
+
+def test_a_worker_for_another_machines_server_takes_no_scheduled_work(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = "http://server:4200/api"
+    with pytest.raises(ServiceError, match=r"not encrypted[\s\S]*CROPLINE_API_INSECURE"):
+        become("worker", Settings(), Ports(api=there), lambda _: None)
+    monkeypatch.setattr(Api, "answers", lambda _: True)
+
+    def joining(_: Any, __: Any, address: str, ___: Any) -> tuple[Api, int, dict[str, str]]:
+        return Api(address, None), 2, {"PREFECT_API_URL": address}
+
+    monkeypatch.setattr(foreground, "joining", joining)
+    with pytest.raises(Became) as became:
+        become("worker", Settings(api_insecure="http://server:4200"), Ports(api=there, health=8080), lambda _: None)
+    worker = became.value
+    assert worker.words[worker.words.index("--work-queue") + 1] == "interactive"
+    assert "--with-healthcheck" in worker.words
+    assert worker.environment == {"PREFECT_API_URL": there, "PREFECT_WORKER_WEBSERVER_PORT": "8080"}
+    found = read_services(store)
+    assert found is not None
+    assert (found.api, found.server) == (there, None)
