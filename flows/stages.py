@@ -31,7 +31,6 @@ from flows.request import SIMULATED_HERE, MapRequest
 from flows.request_ground import request_crop_mask
 from flows.run import Run
 from flows.settings import Settings
-from flows.simulated_model import simulated_model
 from flows.stage import Batch, batch_task, in_batches, stage
 from flows.totals import count_ingested, count_masked
 from flows.training import train_model
@@ -196,6 +195,8 @@ def model(run: Run, order: Order, season: Season) -> Choice:
     if not must_train(found):
         return found
     if run.request.model == SIMULATED_HERE:
+        from flows.simulated_model import simulated_model  # the simulated land comes with it
+
         return _choose(run, order, season, model=simulated_model(run, season).name)
     trained = train_model(run, order, season, processes=max(1, len(gpus())))
     return replace(_choose(run, order, season, trains=False), decision=trained.decision)

@@ -30,7 +30,7 @@ def backup(
     from flows.prefect_process.backup import back_up
     from flows.settings import load_settings
 
-    made = back_up(load_settings(), folder.expanduser().resolve(), keep, wait * 60, tell)
+    made = back_up(load_settings(), _folder(folder), keep, wait * 60, tell)
     typer.echo(json.dumps({"backup": str(made)}) if as_json else str(made))
 
 
@@ -44,9 +44,15 @@ def restore(
     from flows.prefect_process.backup import restore as put_back
     from flows.settings import load_settings
 
-    record = put_back(load_settings(), backup.expanduser().resolve(), tell)
+    record = put_back(load_settings(), _folder(backup), tell)
     typer.echo(
         record.model_dump_json()
         if as_json
         else f"restored {record.store}, as it was at {record.made:%Y-%m-%d %H:%M} UTC"
     )
+
+
+def _folder(given: Path) -> Path:
+    from catalog.guards.paths import user_path
+
+    return user_path(given, lambda why: typer.BadParameter(f"{why}. Give the path of a folder."))

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from pygeoapi.api import APIRequest
@@ -23,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.errors import CroplineError
+from catalog.guards.addresses import split_address
 from flows.ogc import documents
 from flows.ogc.documents import Interface
 from flows.ogc.filters import JobFilter, read_filter
@@ -92,7 +92,7 @@ def application(address: str, keys: Keys, server: Api) -> Starlette:
         route("/jobs/{job}/results", _results),
         route("/jobs/{job}/results/{file:path}", _file),
     ]
-    host = urlsplit(address).hostname or ""
+    host = split_address(address, CroplineError).hostname or ""
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=[*_HERE, host], www_redirect=False),
         Middleware(_KeyCheck, keys=keys),

@@ -7,7 +7,6 @@ claims a class (callback) and lacks others (job-list, dismiss).
 from __future__ import annotations
 
 import copy
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from pygeoapi.api import API, APIRequest, landing_page
 from pygeoapi.api.processes import delete_job, describe_processes, get_jobs
 
+from catalog.guards.json_text import parse_object
 from flows.ogc.manager import NAME, Asked
 from flows.ogc.refusals import NO_SUCH_PROCESS, RefusedError, invalid
 
@@ -127,7 +127,7 @@ def _made(function: Callable[..., Any], interface: Interface, request: APIReques
         _, _, content = function(interface, request, *more)
     finally:
         request._format = wanted
-    return dict(json.loads(content))
+    return parse_object(content, ValueError)
 
 
 def _process(process: Document) -> Document:

@@ -7,7 +7,6 @@ Browsers follow no link from a server's page to a file. A delivery is found by i
 from __future__ import annotations
 
 import hmac
-import urllib.parse
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -20,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from catalog.delivered_maps import delivered_files, listed_folder
+from catalog.guards.addresses import split_address
 from catalog.storage.store import open_store
 from flows.delivery_address import PATH, key_of
 from flows.own_server import own_secret, public_address, store_folder
@@ -47,7 +47,7 @@ def add_deliveries(app: FastAPI) -> None:
 def files() -> ASGIApp:
     """The application below `PATH`. A page elsewhere whose name leads to this machine gets no answer, but that of the public address."""
     routes = [Route("/{name}/{key}/{file:path}", _file), Route("/{name}/{key}", _file)]
-    public = urllib.parse.urlsplit(public_address() or "").hostname
+    public = split_address(public_address() or "", ValueError).hostname
     hosts = _HERE if public is None else [*_HERE, public]
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)])
 
