@@ -92,7 +92,8 @@ def no_labels(data: Path, region: str, figure: Figure, asked: float | None, seed
     return Row(
         name=f"{region.capitalize()}, no real label",
         what=(
-            f"trees on simulated series of the place and its dates, limited to its crops; the land's fit is {without(region)!r}. "
+            f"the model that a request makes which names simulated-here: a forest of series simulated there and on its dates, limited "
+            f"to its crops; the land's fit is {without(region)!r}. "
             "The forest learnt from other blocks or fields of the region itself"
         ),
         figure=figure,
