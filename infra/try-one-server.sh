@@ -8,6 +8,7 @@
 # --share   a file or folder of this machine that the new one sees at the same path, such as a pip.conf and the folder that it names
 # --keep    the machine goes on after the page; it prints how to enter it, and ends with this script
 #
+# What it can't show: a certificate of an authority, real products, GPUs, other machines, a restart of the whole machine.
 # Debian's packages on this machine: mmdebstrap, slirp4netns, util-linux. Nothing else of this machine is used or changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,7 +32,7 @@ shift
 shared=() keep=''
 while [ $# -gt 0 ]; do
     case $1 in
-        --share) [ $# -ge 2 ] && [ -e "$2" ] || usage; shared+=("$(readlink -f "$2")"); shift 2 ;;
+        --share) if [ $# -lt 2 ] || ! [ -e "$2" ]; then usage; fi; shared+=("$(readlink -f "$2")"); shift 2 ;;
         --keep) keep=yes; shift ;;
         *) usage ;;
     esac

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installation_kit import Installation
+from installation_kit import Installation, wait_until
 from services_kit import call, environment, needs_packages, services_folder
+
+from catalog.storage.store import Store
+from flows.own_server import read_secret
+from flows.prefect_process.api import Api
+from flows.prefect_process.server_file import read_services
 
 OLDER = "3b86c5ea017a"
 """The last revision of June 2025: what servers of Prefect 3.4 wrote, before migrations that also move data."""
@@ -28,13 +33,17 @@ def psql(database: str, statement: str) -> str:
     return done.stdout.strip()
 
 
+def answers(root: Path) -> bool:
+    services = read_services(Store(root))
+    return services is not None and Api(services.api, read_secret(root / "prefect")).answers()
+
+
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.services
 @pytest.mark.timeout(1800)
 def test_an_older_database_is_migrated_backed_up_and_put_back(
     tmp_path: Path,
-    parameters: dict[str, Any],
     run_command: Callable[..., Any],
     environment_of: Callable[..., dict[str, str]],
 ) -> None:
@@ -56,36 +65,33 @@ def test_an_older_database_is_migrated_backed_up_and_put_back(
         psql(database, HELD)
         assert psql(database, "SELECT version_num FROM alembic_version") == OLDER
 
-        (tmp_path / "aoi.json").write_text(json.dumps({**parameters, "output": "map"}))
-        installation = Installation(tmp_path, env, run_command)
+        def run(*words: str) -> Any:
+            return run_command(*words, cwd=tmp_path, env=env, timeout=900)
 
-        def run(*words: str) -> str:
-            done = installation.run(*words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return str(done.stdout)
-
+        words = [str(Path(sys.executable).with_name("cropline")), "up", "--foreground", "server"]
+        server = subprocess.Popen(words, cwd=tmp_path, env=env)
         try:
-            run("cropline", "up")
+            installation = Installation(tmp_path, env, run_command)
+            wait_until(lambda: answers(tmp_path / "store"), 900, "the server answers")
             assert psql(database, "SELECT version_num FROM alembic_version") != OLDER
             assert installation.ask("variables/name/of_before", None)["value"] == "kept"
             installation.ask("variables/", {"name": "of_now", "value": 1})
-            backup = Path(run("cropline", "backup", "backups").strip())
-            queues = installation.ask("work_pools/cropline/queues/filter", {})
-            assert {queue["name"]: queue["is_paused"] for queue in queues if queue["name"] != "default"} == {
-                "interactive": False, "scheduled": False,
-            }  # fmt: skip
-            run("cropline", "down")
-
-            refused = installation.run("cropline", "restore", str(backup))
-            assert refused.returncode == 1
-            assert "is not empty, and nothing is overwritten" in refused.stderr
-            shutil.rmtree(tmp_path / "store")
-            refused = installation.run("cropline", "restore", str(backup))
-            assert "dropdb cropline && createdb --owner cropline cropline" in refused.stderr
-            psql(database, "DROP SCHEMA public CASCADE")
-            psql(database, "CREATE SCHEMA public")
-            run("cropline", "restore", str(backup))
-            run("cropline", "up")
-            assert installation.ask("variables/name/of_now", None)["value"] == 1
         finally:
-            installation.run("cropline", "down")
+            server.send_signal(signal.SIGINT)
+            server.wait(120)
+
+        done = run("cropline", "backup", "backups")
+        assert done.returncode == 0, done.stderr
+        backup = done.stdout.strip()
+        refused = run("cropline", "restore", backup)
+        assert refused.returncode == 1
+        assert "is not empty, and nothing is overwritten" in refused.stderr
+        shutil.rmtree(tmp_path / "store")
+        refused = run("cropline", "restore", backup)
+        assert "dropdb cropline && createdb --owner cropline cropline" in refused.stderr
+        psql(database, "DROP SCHEMA public CASCADE")
+        psql(database, "CREATE SCHEMA public")
+        done = run("cropline", "restore", backup)
+        assert done.returncode == 0, done.stderr
+        assert psql(database, "SELECT value FROM variable WHERE name = 'of_now'") == "1"
+        assert (tmp_path / "store" / "prefect" / "secret").is_file()
