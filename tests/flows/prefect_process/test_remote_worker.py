@@ -197,6 +197,14 @@ def test_a_way_that_is_not_encrypted_is_refused(host: str) -> None:
     assert "ssh -N -L" in str(refused.value)
 
 
+@pytest.mark.parametrize("named", ["http://server:4200", "http://server:4200/", "http://server:4200/api"])
+def test_an_address_that_is_named_may_do_without_encryption_and_no_other(named: str) -> None:
+    assert api_of("http://server:4200", named) == "http://server:4200/api"
+    for other in ("http://server:4201", "http://server.example.org:4200", "http://server:4200/x"):
+        with pytest.raises(ServiceError, match="CROPLINE_API_INSECURE"):
+            api_of(other, named)
+
+
 def test_who_works_for_another_machine_subscribes_there(
     tmp_path: Path, run_command: Callable[..., Any], environment_of: Callable[..., dict[str, str]]
 ) -> None:
