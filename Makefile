@@ -23,8 +23,9 @@ docs: install
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # A file's tests stay in one process: they share what is slow to make. Files come in the order that tests/conftest.py gives.
+# One thread a process: where two processes of two threads share two cores, threads wait for each other most of the time.
 test: lint docs
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations 30 --durations-min 5
 
 test-slow: install
 	$(BIN)/pytest -m slow
