@@ -12,7 +12,7 @@ from flows.commands.options import AsJson
 def metrics(as_json: AsJson = False) -> None:
     """Print the metrics of this store and machine, and of the runs of its server, in Prometheus' text format.
 
-    Example: cropline metrics | grep queue_age
+    Example: cropline metrics --json
     """
     from flows.own_server import read_secret
     from flows.prefect_process.api import Api

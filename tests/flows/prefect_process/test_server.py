@@ -252,7 +252,7 @@ def test_a_rule_keeps_the_data_of_a_country_in_the_pool_of_another_place(
     store, folder = installation.folder / "store", tmp_path_factory.mktemp("italy")
     rules = {
         "places": {"cropline": {}, "italy": {"title": "a partner's"}},
-        "rules": [{"name": "the area's country", "area": request["area"], "places": ["italy"]}],
+        "rules": [{"name": "the country", "area": request["area"], "places": ["italy"]}],
     }
     (store / "places.json").write_text(json.dumps(rules))
     env = environment_of(folder / "store", CROPLINE_PLACE="italy", CROPLINE_RUNS="1")
@@ -292,7 +292,7 @@ def test_a_rule_keeps_the_data_of_a_country_in_the_pool_of_another_place(
         before = len(installation.ask("flow_runs/filter", {}))
         done = installation.run(*RUN, "--params", json.dumps({**asked, "places": ["cropline"]}))
         assert done.returncode == 1
-        assert "in cropline the rule 'the area's country' keeps data of the area in italy" in done.stderr
+        assert "in cropline the rule 'the country' keeps data of the area in italy" in done.stderr
         assert len(installation.ask("flow_runs/filter", {})) == before, "no run was created"
         (installation.folder / "kept.json").write_text(json.dumps({**asked, "places": ["cropline"]}))
         local = installation.run("cropline", "run", "kept.json")
