@@ -22,6 +22,7 @@ from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate, sample
 from flows.commands.extract import extract
 from flows.commands.init import init
+from flows.commands.interruption import held
 from flows.commands.metrics import metrics
 from flows.commands.models import models
 from flows.commands.options import AsJson, Asked, RequestFile, tell
@@ -140,7 +141,8 @@ def run(
     from flows.prefect_process.temporary_server import temporary_server
 
     with temporary_server() as server:  # it starts while the request is checked
-        from flows.commands.local import run_in_process
+        with held():
+            from flows.commands.local import run_in_process
 
         settings = _settings()
         request = _checked(file, replace, settings)
@@ -150,8 +152,9 @@ def run(
 
 
 def _checked(file: Path, replace: bool, settings: Settings) -> MapRequest:
-    from flows.checked_request import check_request
-    from flows.request import read_parameters
+    with held():
+        from flows.checked_request import check_request
+        from flows.request import read_parameters
 
     parameters = read_parameters(file) | ({"replace": True} if replace else {})
     return check_request(parameters, settings.folder, settings)
