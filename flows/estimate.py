@@ -51,9 +51,26 @@ def estimate(
     Raises what a processor raises that can't work on it, and `ModelError` where no model fits and none can be trained.
     """
     check_job(request, order)
+    readings = _readings(settings, store, order, Zone.of(request.polygon), source)
+    return _foreseen(request, settings, store, order, source, readings, stays=stays)
+
+
+def _readings(settings: Settings, store: Store, order: Order, zone: Zone, source: Source) -> list[Reading]:
+    return list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
+
+
+def _foreseen(
+    request: MapRequest,
+    settings: Settings,
+    store: Store,
+    order: Order,
+    source: Source,
+    readings: Sequence[Reading],
+    *,
+    stays: bool,
+) -> Estimate:
     zone = Zone.of(request.polygon)
     km2 = area_km2(zone.area)
-    readings = list(foresee(store, order, zone.cells, source, settings.mask.record(order.level)))
     records = recorded(store)
     work = _work(readings, zone.area)
     choice = choose_maker(request, settings, store, zone, _known(request, order, work), stays=stays, begun=True)
@@ -109,7 +126,7 @@ def place_of(
     records = [*recorded(store), *elsewhere(settings)]
     source = open_source(str(request.source), load_credentials())
     order = order_of(request, settings, source)
-    work = _work(list(foresee(store, order, zone.cells, source, settings.mask.record(order.level))), zone.area)
+    work = _work(_readings(settings, store, order, zone, source), zone.area)
     return choose_maker(
         request, settings, store, zone, _known(request, order, work), stays=False, records=records
     ).taken.place
@@ -200,10 +217,10 @@ def check_before_download(request: MapRequest, settings: Settings, store: Store,
     zone, work = Zone.of(request.polygon), dict[str, float]()
     if request.limits or request.deadline is not None or request.prefer == "time":
         source = open_source(str(request.source), load_credentials())
-        searched = order_of(
-            request, settings, source
-        )  # once more: a source that searched knows the sizes of what it found
+        # Once more: a source that searched knows the sizes of what it found.
+        searched = order_of(request, settings, source)
+        readings = _readings(settings, store, searched, zone, source)
         if request.limits:
-            check_limits(estimate(request, settings, store, searched, source), request.limits)
-        work = _work(list(foresee(store, searched, zone.cells, source, settings.mask.record(order.level))), zone.area)
+            check_limits(_foreseen(request, settings, store, searched, source, readings, stays=True), request.limits)
+        work = _work(readings, zone.area)
     choose_maker(request, settings, store, zone, _known(request, order, work))

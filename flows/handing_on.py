@@ -18,13 +18,11 @@ from prefect.states import Completed
 
 from catalog.errors import RequestError
 from catalog.guards.json_text import parse_json, parse_model
+from flows.own_server import REQUEST
 from flows.rates import MOST_RECORDS, RunRecord
 from flows.reporting.artifacts import RATE
 from flows.request import MapRequest
 from flows.settings import Settings
-
-REQUEST = "crop-map/request"
-"""The deployment of this installation's own place; those of others have the place's name behind it."""
 
 HANDED_ON = "HandedOn"
 """Name of the state of a run that handed its request on."""

@@ -18,6 +18,9 @@ MARKER = ".cropline"
 OWN_PLACE = "cropline"
 """The place of an installation that names none: the work pool of `cropline up`."""
 
+REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
+"""Deployments whose parameters are a request's; those of other places have the place's name behind these."""
+
 SERVER_FILE = "server.json"
 """File in the store's folder `prefect`; `cropline up` writes it."""
 

@@ -287,14 +287,12 @@ def parse_parameters(text: str | bytes, where: str) -> dict[str, Any]:
     )
 
 
-def worded(problem: Any, prefix: tuple[str, ...] = ()) -> str:
+def worded(problem: Any) -> str:
     """One pydantic error as a sentence that names the field, the value and the remedy."""
-    where = shortened(".".join(str(part) for part in (*prefix, *problem["loc"])), 80)
+    where = shortened(".".join(str(part) for part in problem["loc"]), 80)
     if problem["type"] == "missing":
         return f"{where}: missing. It is required."
     if problem["type"] == "extra_forbidden":
-        if prefix:
-            return f"{where}: the processor has no such parameter. `cropline processors --json` lists them."
         return f"{where}: no such parameter. A request takes {', '.join(MapRequest.model_fields)}."
     value = shortened(json.dumps(problem["input"], default=str), 80)
     message = plain_message(problem)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 import shapely
 from pydantic import Field, model_validator
 from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
 
 from catalog.area import Area, parse_area
 from catalog.area_file import area_value
@@ -89,7 +90,8 @@ class WorkPlaces:
 
         ``asked``: places that the request names; none: all.
         """
-        kept = [rule for rule, ground in self.rules if _meets(ground, area)]
+        read: BaseGeometry = _read_for(area) if self.rules else area
+        kept = [rule for rule, ground in self.rules if ground.intersection(read).area > 0]
         return {place: self._refusal(place, kept, asked) for place in self.places}
 
     @staticmethod
@@ -171,9 +173,8 @@ def _ground(rule: Rule, folder: Path, refuse: Any) -> Area:
         raise refuse(f"the rule {shown(rule.name)}: {str(error).rstrip('.')}") from error
 
 
-def _meets(ground: Area, area: Area) -> bool:
-    """Whether anything of some ground is read for an area: cells are read whole."""
+def _read_for(area: Area) -> BaseGeometry:
+    """The ground that is read for an area: cells are read whole."""
     zone = Zone.of(area)
     cells = shapely.union_all([box(*cell.window.bounds) for cell in zone.cells])
-    read = to_lonlat(shapely.segmentize(cells, _STRAIGHT), zone.epsg)
-    return bool(ground.intersection(read).area > 0)
+    return to_lonlat(shapely.segmentize(cells, _STRAIGHT), zone.epsg)

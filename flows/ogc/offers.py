@@ -15,7 +15,7 @@ from catalog.area_tile import is_tile
 from catalog.errors import RequestError
 from catalog.quoting import shown
 from catalog.sources.presets import PRESETS
-from flows.prefect_process.plugin import REQUEST
+from flows.own_server import REQUEST
 
 _NAMES = ", ".join(PRESETS)
 _SOURCE = re.compile(r"mission:[\w=,-]*|sentinelhub:")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flows.handing_on import deployment_for
+from flows.own_server import REQUEST, RETRAIN
 from flows.prefect_process.api import Api, ServiceError
 from flows.prefect_process.work_pool import INTERACTIVE, POOL, put_place_right
 from flows.settings import Settings
 from flows.work_places import load_places
 
-DEPLOYMENTS = ("crop-map/request", "retrain/ddp")
+DEPLOYMENTS = (REQUEST, RETRAIN)
 """Deployments that each place has one of."""
 
 _COPIED = (

@@ -19,13 +19,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from prefect.plugins import SetupResult, register_hook
 
-from flows.own_server import SECRET_FILE, own_secret, own_server, store_folder
+from flows.own_server import REQUEST, RETRAIN, SECRET_FILE, own_secret, own_server, store_folder
 
 if TYPE_CHECKING:
     from prefect.plugins import HookContext
-
-REQUEST, RETRAIN = "crop-map/request", "retrain/ddp"
-"""Deployments whose parameters are a request's."""
 
 EVALUATE = "evaluate/map"
 """Deployment whose parameters name files."""

@@ -71,6 +71,11 @@ def log_of(store: Store, name: Service) -> Path:
     return store.prefect / f"{name}.log"
 
 
+def end_of(log: Path) -> str:
+    """The last lines of a log; empty where there is none."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:]) if log.is_file() else ""
+
+
 def command(name: Service, options: list[str]) -> list[str]:
     """The words that a service is started with: this interpreter's, and of this project."""
     return [sys.executable, "-m", *COMMANDS[name], *options]

@@ -357,9 +357,9 @@ def wait(
     log = processes.log_of(store, name)
     while not ready():
         ended = not mark.runs() or time.monotonic() > deadline
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:] if log.is_file() else []
-        if ended or (gives_up and gives_up in "\n".join(lines)):
-            raise ServiceError("\n".join([f"the {name} did not start; the end of {log} says:", *lines]))
+        said = processes.end_of(log) if ended or gives_up else ""
+        if ended or (gives_up and gives_up in said):
+            raise ServiceError(f"the {name} did not start; the end of {log} says:\n{said}".rstrip())
         time.sleep(0.25)
 
 

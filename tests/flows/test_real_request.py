@@ -9,6 +9,7 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import numpy.typing as npt
 import pytest
 import rasterio
 from rasterio.features import rasterize, shapes
@@ -54,13 +55,17 @@ def told(
     return answer
 
 
+def _on_the_labels(delivery: Path, request: dict[str, Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Values of a map where the labels lie, and the labels' codes."""
+    with rasterio.open(delivery / "crop_map.tif") as file, rasterio.open(request["labels"]) as labels:
+        return file.read(1, window=file.window(*labels.bounds).round_lengths().round_offsets()), labels.read(1)
+
+
 def test_the_map_beats_the_majority_class_on_the_fields_that_it_learnt_from(
     told: dict[str, Any], folder: Path, request_of: dict[str, Any]
 ) -> None:
     """A check of the wiring: a short training on one square says nothing of accuracy elsewhere."""
-    with rasterio.open(folder / "map" / "crop_map.tif") as file, rasterio.open(request_of["labels"]) as labels:
-        codes = labels.read(1)
-        made = file.read(1, window=file.window(*labels.bounds).round_lengths().round_offsets())
+    made, codes = _on_the_labels(folder / "map", request_of)
     assert made.shape == codes.shape, "the map covers all labels, a pixel more on each side where the area touches it"
     legend = read_legend(Path(request_of["legend"]))
     values = np.zeros(codes.shape, np.uint8)
@@ -237,9 +242,7 @@ def without_labels(
 def test_without_labels_a_model_is_simulated_for_the_place(
     without_labels: dict[str, Any], folder: Path, request_of: dict[str, Any]
 ) -> None:
-    with rasterio.open(folder / "simulated" / "crop_map.tif") as file, rasterio.open(request_of["labels"]) as labels:
-        codes = labels.read(1)
-        made = file.read(1, window=file.window(*labels.bounds).round_lengths().round_offsets())
+    made, codes = _on_the_labels(folder / "simulated", request_of)
     meant = {"winter wheat": 2, "maize": 3, "barley": 4, "potato": 13, "sugar beet": 9, "grassland": 1}
     wanted = np.zeros(codes.shape, np.uint8)
     for entry in read_legend(Path(request_of["legend"])).classes:
