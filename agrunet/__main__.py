@@ -46,9 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--kind",
         default="agrunet",
-        help="agrunet, fine-tuned, pixel or forest (of series one of the last two), or auto: the best",
+        help="agrunet, fine-tuned, pixel, forest or forest-replay (of series one of the last three), or auto: the best",
     )
     train.add_argument("--start-from", type=Path, metavar="CHECKPOINT", help="model that a fine-tuned one goes on from")
+    train.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="simulated series that a forest-replay learns from beside the labels",
+    )
     train.add_argument(
         "--months", type=int, nargs=2, metavar=("FIRST", "LAST"), help="only dates of these, such as 1 7"
     )

@@ -31,6 +31,7 @@ def train(
     preset: str,
     kind: str = "agrunet",
     start_from: Path | None = None,
+    replay: Path | None = None,
     months: Sequence[int] | None = None,
     end_with_input: bool = False,
 ) -> None:
@@ -53,9 +54,9 @@ def train(
     train_model(
         data,
         output,
-        read_training_config(config, preset, kind, start_from)
+        read_training_config(config, preset, kind, start_from, replay)
         if kind != AUTO
-        else lambda source: candidates(source, preset, start_from),
+        else lambda source: candidates(source, preset, start_from, replay),
         log,
         season,
     )

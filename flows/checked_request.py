@@ -30,6 +30,7 @@ from flows.checks import (
     check_model,
     check_output,
     check_season,
+    check_simulable,
     check_simulated,
     check_teachable,
     listed,
@@ -199,7 +200,7 @@ def _problems(
         "parcels": lambda: _check_parcels(request, skip | failed, parcels),
         "judged": lambda: _check_judged(request, skip | failed, parcels),
         "model": lambda: _check_model(request, settings, skip),
-        "start_from": lambda: _check_start(request, settings),
+        "start_from": lambda: _check_start(request, settings, skip),
         "crops": lambda: _check_crops(request, settings, skip | failed),
         "output": lambda: _check_output(request, base, settings),
         "disk": lambda: _check_disk(request, settings, skip | failed),
@@ -376,7 +377,9 @@ def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> N
         check_model(request.model, request.level, request.season, settings.open_store(create=False))
 
 
-def _check_start(request: MapRequest, settings: Settings) -> None:
+def _check_start(request: MapRequest, settings: Settings, failed: set[str]) -> None:
+    if request.classifier == "forest-replay" and "level" not in failed:
+        check_simulable("classifier", request.level)
     if request.start_from is not None:
         Registry(settings.open_store(create=False)).named(request.start_from)
 

@@ -127,15 +127,22 @@ def check_model(name: str, level: Level, months: tuple[int, int], store: Store) 
 
 def check_simulated(level: Level, crops: Mapping[str, float]) -> None:
     """See that a model can be simulated for a request of a level and the crops that it names."""
-    from processors.simulation.place_series import LEVEL, crops_named
+    from processors.simulation.place_series import crops_named
+
+    check_simulable("model", level)
+    crops_named(crops)
+
+
+def check_simulable(field: str, level: Level) -> None:
+    """See that series can be simulated for a request of a level, as a field of it asks."""
+    from processors.simulation.place_series import LEVEL
 
     if level != LEVEL:
-        raise RequestError(f"model: what is simulated is seen below the air, so it takes {LEVEL}, not {level}.")
+        raise RequestError(f"{field}: what is simulated is seen below the air, so it takes {LEVEL}, not {level}.")
     if find_spec("sklearn") is None:
         raise RequestError(
-            "model: a simulated one needs scikit-learn, which isn't installed: pip install 'cropline[forest]'."
+            f"{field}: learning from simulated series needs scikit-learn, which isn't installed: pip install 'cropline[forest]'."
         )
-    crops_named(crops)
 
 
 def check_output(output: Path, base: Path, store: Path) -> None:

@@ -157,7 +157,7 @@ def crop_map(
         replace: Replace the delivery of another request that the output folder holds.
         parameters: Parameters of the processor itself.
         training: How a missing model is trained: standard, or quick for a try.
-        classifier: Kind of model that is trained: agrunet, fine-tuned, pixel, forest, or auto, which takes the best that suits.
+        classifier: Kind of model that is trained: agrunet, fine-tuned, pixel, forest, forest-replay, or auto: the best that suits.
         start_from: Model that a fine-tuned one goes on from; by default the one that comes with the software, where it fits.
         limits: Most that the run may take: gb to read, processing_units, minutes; if it would take more, nothing is downloaded.
         prefer: What decides where several processors, models or places can make the map: quality, or time.

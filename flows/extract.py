@@ -25,7 +25,6 @@ from flows.request_ground import request_places
 from flows.run import Run, again_where_rewritten, open_run
 from flows.settings import Settings
 from flows.stage import stage
-from flows.training import learnt_bands
 from processors.cube.held_source import HeldSource
 from processors.patches.places import Places
 from processors.patches.series import Series, read_series
@@ -89,7 +88,7 @@ def held(run: Run) -> Order:
 )
 def extract(run: Run, order: Order, season: Season, places: Places, table: Path) -> _Written:
     """Read the series from the cubes, and write the table whole. Raises `StoreError` where it can't be written."""
-    request, bands = run.request, learnt_bands(season)
+    request, bands = run.request, season.crop_bands
     if not bands:
         raise RequestError(
             "bands: the season's acquisitions have none in common. Ask for other months, or another source."

@@ -32,7 +32,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Training = Literal["standard", "quick"]
-Classifier = Literal["auto", "agrunet", "fine-tuned", "pixel", "forest"]
+Classifier = Literal["auto", "agrunet", "fine-tuned", "pixel", "forest", "forest-replay"]
 Promote = Literal["evidence", "always"]
 Offsets = dict[str, Annotated[int, Field(ge=-10_000, le=10_000)]]
 Limits = dict[Literal["gb", "processing_units", "minutes"], Annotated[float, Field(ge=0)]]
@@ -162,7 +162,7 @@ class MapRequest(Frozen):
     classifier: Annotated[
         Classifier,
         Field(
-            description="Kind of model that is trained: agrunet, fine-tuned, pixel, forest, or auto, which takes the best that suits.",
+            description="Kind of model that is trained: agrunet, fine-tuned, pixel, forest, forest-replay, or auto: the best that suits.",
             exclude_if=lambda kind: kind == "auto",  # the name of older requests stays as it was
         ),
     ] = "auto"

@@ -109,7 +109,7 @@ def retrain(
         labels_radius: Radius of the round parcel that a point of the labels stands for, m; 0 is the pixel that it falls in.
         legend: CSV that says what the labels' codes mean; by default the file beside the labels.
         training: How the model is trained: standard, or quick for a try.
-        classifier: Kind of model that is trained: agrunet, fine-tuned, pixel, forest, or auto, which takes the best that suits.
+        classifier: Kind of model that is trained: agrunet, fine-tuned, pixel, forest, forest-replay, or auto: the best that suits.
         start_from: Model that a fine-tuned one goes on from; by default the one that comes with the software, where it fits.
         processes: Processes that train together, through torchrun; one on a CPU.
         promote: When the model is put in use: evidence, where it beats the one in use on the same held-out fields, or always.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from agrunet.data.series_table import SeriesTable, write_series
@@ -14,13 +13,14 @@ from catalog.registry import Registry
 from catalog.storage.store import digest
 from catalog.storage.whole import write_json, written_whole
 from flows.agrunet_process import run_apart
+from flows.replay import seen_from
 from flows.run import Run
 from flows.run_folder import TrainingFolder
 from flows.stage import stage
-from flows.training import learnt_bands, taken_over
+from flows.training import taken_over
 from processors.season import Season
 from processors.simulation.mission.mission import VERSION
-from processors.simulation.place_series import FOREST, Sight, crops_named, place_series, sight_of
+from processors.simulation.place_series import FOREST, crops_named, place_series
 
 
 @stage(
@@ -33,7 +33,7 @@ from processors.simulation.place_series import FOREST, Sight, crops_named, place
 )
 def simulated_model(run: Run, season: Season) -> Path:
     """Folder of the model of the request's own place and dates: made before, else now. Raises `ModelError`."""
-    registry, sight, crops = Registry(run.store), _sight(run, season), crops_named(run.request.crop_weights)
+    registry, sight, crops = Registry(run.store), seen_from(run, season), crops_named(run.request.crop_weights)
     name = digest([sight.days, sight.clear, sight.bands, [crop.value for crop in crops], dict(FOREST), VERSION])
     folder, made = run.folder.training(name), run.folder.simulated_model(name)
     if made.is_file() and (known := run.store.models / made.read_text(encoding="utf-8")).is_dir():
@@ -46,13 +46,6 @@ def simulated_model(run: Run, season: Season) -> Path:
         temporary.write_text(model.name, encoding="utf-8")
     shutil.rmtree(folder.path, ignore_errors=True)  # the model is in the store
     return model
-
-
-def _sight(run: Run, season: Season) -> Sight:
-    request = run.request
-    looks = [(one.time.date(), one.clear_fraction) for one in season.own]
-    sight = sight_of(request.polygon, request.year, request.season, looks, learnt_bands(season))
-    return replace(sight, min_clear=request.min_clear, min_acquisitions=request.min_acquisitions)
 
 
 def _grown(run: Run, folder: TrainingFolder, series: SeriesTable) -> Path:

@@ -11,7 +11,7 @@ from catalog.checkpoints import ITEM
 from catalog.errors import ModelError
 from catalog.grid import Window
 from catalog.model_choice import ModelEntry
-from catalog.products import CROP_BANDS, Order
+from catalog.products import Order
 from catalog.promotions import Promotion
 from catalog.registry import Registry
 from catalog.storage.store import digest
@@ -65,7 +65,7 @@ def train_model(run: Run, order: Order, season: Season, processes: int, promote:
     )
     write_patches(run, order, season, folder.patches)
     try:
-        model = train(run, folder, processes)
+        model = train(run, season, folder, processes)
         decision = decide(run, model, folder, len(season.used), promote)
     except ModelError:
         shutil.rmtree(
@@ -89,7 +89,7 @@ def write_patches(run: Run, order: Order, season: Season, folder: Path) -> Writt
     if labels is None:
         raise ModelError("no labels to train from. Give `labels`, or a model that fits.")
     windows = training_windows(zone.window, patch_size(zone.window), zone.geometry)
-    bands = learnt_bands(season)
+    bands = season.crop_bands
     patches = CubePatches(run.store, order.source_id, order.level, season, windows, bands)
     learnt = TrainingSeason.of(
         order,
@@ -107,8 +107,10 @@ def write_patches(run: Run, order: Order, season: Season, folder: Path) -> Writt
 
 
 @stage("model", task_name="train", waits_for="training", outcome=lambda model: f"trained {model.name}")
-def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
+def train(run: Run, season: Season, folder: TrainingFolder, processes: int) -> Path:
     """Train on the patches in one process, or in several through torchrun. Returns the model in the store."""
+    from flows.replay import replay_series  # the simulated land comes with it
+
     registry = Registry(run.store)
     if left := taken_over(folder.checkpoint, registry):
         return left
@@ -120,6 +122,7 @@ def train(run: Run, folder: TrainingFolder, processes: int) -> Path:
         processes,
         request.classifier,
         start_of(request, registry),
+        replay_series(run, season, folder),
     )
     run_apart(command, folder.checkpoint / ITEM, run.reporter.advance)
     return registry.add_model(folder.checkpoint)
@@ -165,6 +168,7 @@ def training_command(
     processes: int,
     classifier: Classifier = "auto",
     start_from: Path | None = None,
+    replay: Path | None = None,
 ) -> list[str]:
     """The command line that trains."""
     launcher = ["-m", "agrunet", "train"]
@@ -180,6 +184,8 @@ def training_command(
     options += ["--preset", training, "--kind", classifier]
     if start_from is not None:
         options += ["--start-from", str(start_from)]
+    if replay is not None:
+        options += ["--replay", str(replay)]
     return [sys.executable, *launcher, *options]
 
 
@@ -187,8 +193,3 @@ def patch_size(window: Window) -> int:
     """Edge of training patches for an area: the usual one, or what is enough for a smaller area."""
     edge = max(window.width, window.height)
     return min(PATCH, -(-edge // SMALLEST_PATCH) * SMALLEST_PATCH)
-
-
-def learnt_bands(season: Season) -> tuple[str, ...]:
-    """Bands that a model learns from: those made for the land that every acquisition holds."""
-    return tuple(band for band in CROP_BANDS if band in season.bands)

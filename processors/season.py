@@ -15,7 +15,7 @@ from catalog.area import Area
 from catalog.errors import NotEnoughAcquisitionsError, Reason
 from catalog.grid import to_zone
 from catalog.orbits.sun import sun_angles
-from catalog.products import LEVEL_BANDS, UNKNOWN, Acquisition, Frozen, Level, Order
+from catalog.products import CROP_BANDS, LEVEL_BANDS, UNKNOWN, Acquisition, Frozen, Level, Order
 from catalog.storage.store import Store
 from processors.cube.pixel_source import OffsetFinding
 from processors.ingest.offset import SHIFT
@@ -94,6 +94,11 @@ class Season(Frozen):
     def compared_with(self) -> tuple[SeasonAcquisition, ...]:
         """Those used of other years."""
         return tuple(acquisition for acquisition in self.used if acquisition.of_other_year)
+
+    @property
+    def crop_bands(self) -> tuple[str, ...]:
+        """Bands that models learn from: those made for the land that every acquisition holds."""
+        return tuple(band for band in CROP_BANDS if band in self.bands)
 
     @property
     def notes(self) -> tuple[str, ...]:

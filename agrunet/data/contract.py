@@ -39,6 +39,17 @@ class SeriesContract(Frozen):
         """Values by name of the fields that ``kind`` has as well, so that one can be made of this."""
         return {name: getattr(self, name) for name in type(self).model_fields if name in kind.model_fields}
 
+    def differences(self, other: SeriesContract) -> str:
+        """In what another contract differs so that what serves the one doesn't serve the other, in words; nothing where it doesn't."""
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in ("level", "months", "bands"))
+        return "; ".join(
+            f"{name} {_shown(ours)}, not {_shown(theirs)}" for name, ours, theirs in pairs if ours != theirs
+        )
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
 
 class TrainingContract(SeriesContract):
     """The contract of labelled series: also the classes, and where the patches lie."""

@@ -27,7 +27,7 @@ def fold_roles(folds: int, test: int) -> dict[int, str]:
     return dict.fromkeys(range(1, folds + 1), "train") | {test % folds + 1: "stop", test: "test-fold"}
 
 
-class _View(Generic[Source]):
+class View(Generic[Source]):
     """Another data set with splits of its own."""
 
     def __init__(self, source: Source) -> None:
@@ -48,7 +48,7 @@ class _View(Generic[Source]):
         return self.source.label(index)
 
 
-class FoldView(_View[LabelledSource]):
+class FoldView(View[LabelledSource]):
     """A data set in which each patch has one role: a `LabelledSource` over another one."""
 
     def __init__(self, source: LabelledSource, roles: Mapping[int, str]) -> None:
@@ -77,7 +77,7 @@ class FoldView(_View[LabelledSource]):
         return [index for index, found in enumerate(self.roles) if found == role]
 
 
-class FieldFold(_View[FieldSource]):
+class FieldFold(View[FieldSource]):
     """Patches in which one fold of the fields is held out and the others are learnt from: a `FieldSource` over another one.
 
     Fields of a ``hidden`` fold serve for nothing: what is chosen by the fold that is held out must not depend on them.
@@ -106,7 +106,7 @@ class FieldFold(_View[FieldSource]):
         return other
 
 
-class PatchFold(_View[LabelledSource]):
+class PatchFold(View[LabelledSource]):
     """Patches of which some are held out, within what there is to learn from: a `LabelledSource` over another one.
 
     A choice by these involves neither the pixels that a model is scored on nor those that stop it.
@@ -122,7 +122,7 @@ class PatchFold(_View[LabelledSource]):
         return np.where(self.source.split(index) == SPLITS["train"], use, SPLITS["none"]).astype(np.uint8)
 
 
-class AllScored(_View[LabelledSource]):
+class AllScored(View[LabelledSource]):
     """A data set all of whose labelled pixels are scored: a `LabelledSource` over another one."""
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:

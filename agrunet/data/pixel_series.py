@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,14 @@ class PixelSeries:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> PixelSeries:
+        """Keep the chosen ones, (N,)."""
+        return PixelSeries(*(getattr(self, name)[chosen] for name in ("values", "clear", "days", "valid", "label")))
+
+    def labelled(self, label: npt.NDArray[np.int16]) -> PixelSeries:
+        """The same with other classes (N,)."""
+        return replace(self, label=label)
 
     def labels(self, rows: npt.NDArray[np.integer]) -> Tensor:
         """Labels (B, 1, 1) int64 of these series."""
@@ -71,6 +79,18 @@ def gather_pixels(source: LabelledSource, most: int, seed: int) -> PixelSeries:
             "Allow more clouds, or choose more months."
         )
     return _padded(parts)
+
+
+def joined(series: Sequence[PixelSeries]) -> PixelSeries:
+    """Put series of the same bands one behind the other."""
+    parts = [(own.values, own.clear, own.days, own.valid, own.label) for own in series]
+    dates = max(days.shape[1] for _, _, days, _, _ in parts)
+
+    def padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.pad(a, [(0, 0), (0, dates - a.shape[1])] + [(0, 0)] * (a.ndim - 2)) for a in arrays])
+
+    values, clear, days, valid, label = zip(*parts, strict=True)
+    return PixelSeries(padded(values), padded(clear), padded(days), padded(valid), np.concatenate(label))
 
 
 def _limit(counts: npt.NDArray[np.int64], most: int) -> float:

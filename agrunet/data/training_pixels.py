@@ -9,8 +9,11 @@ import numpy.typing as npt
 
 from agrunet.data.header import SPLITS
 from agrunet.data.inputs import Normalisation, measure_normalisation
-from agrunet.data.patches import UNKNOWN, LabelledSource
+from agrunet.data.patches import UNKNOWN, FieldSource, LabelledSource
 from agrunet.errors import AgrunetError
+
+UNIT_PIXELS = 64
+"""Pixels of a field that are looked at, at most, where a field counts once."""
 
 
 def training_label(
@@ -27,6 +30,22 @@ def training_label(
             f"patch {index}: label {label.max()} with {classes} classes. Correct the classes, or write the patches again."
         )
     return np.where(folder.split(index) == SPLITS["train"], label, UNKNOWN).astype(np.int16)
+
+
+def units(folder: LabelledSource, index: int, label: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+    """What each pixel (H, W) belongs to that counts once: its field, else what its patch shows of its class, numbered below zero."""
+    own = np.full(label.shape, -1, np.int64)
+    if folder.header.fields and isinstance(folder, FieldSource):
+        own = folder.field(index).astype(np.int64)
+    return np.where(own >= 0, own, -2 - (index * len(folder.header.classes) + label.astype(np.int64)))
+
+
+def spread(unit: npt.NDArray[np.int64], known: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.intp]:
+    """Positions (N,), flat, of the ``known`` pixels of a patch, of each unit (H, W) at most ``most``, as far apart as they come."""
+    chosen = [np.flatnonzero((unit == own) & known) for own in np.unique(unit)]
+    return np.concatenate(
+        [places[:: -(-len(places) // most)] for places in chosen if len(places)] or [np.zeros(0, np.intp)]
+    )
 
 
 def seen_only(

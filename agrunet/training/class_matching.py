@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
-from agrunet.data.contract import TrainingContract
 from agrunet.errors import AgrunetError
 
 _SYNONYMS = {"corn": "maize", "meadow": "grass", "grassland": "grass", "pasture": "grass", "vineyard": "grape"}
@@ -21,8 +20,21 @@ _FILLING = {"and", "or", "of", "the", "other", "others"}
 _Key = TypeVar("_Key")
 
 
+class NamedClasses(Protocol):
+    """What tells classes apart and says what they are: a training contract, or a list of crops."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def legend(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def background(self) -> int | None: ...
+
+
 def match_classes(
-    labels: TrainingContract, start: TrainingContract, given: Mapping[str, Sequence[str]] | None = None
+    labels: NamedClasses, start: NamedClasses, given: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[tuple[int, ...], ...]:
     """Find, for each class of the labels, the indices of the start's classes that mean it; none for one that it doesn't know.
 
@@ -40,7 +52,7 @@ def match_classes(
 
 
 def _as_given(
-    labels: TrainingContract, start: TrainingContract, given: Mapping[str, Sequence[str]]
+    labels: NamedClasses, start: NamedClasses, given: Mapping[str, Sequence[str]]
 ) -> tuple[tuple[int, ...], ...]:
     for names, known, whose in (
         (list(given), labels.classes, "labels"),
@@ -52,7 +64,7 @@ def _as_given(
     return tuple(tuple(start.classes.index(name) for name in given.get(label, ())) for label in labels.classes)
 
 
-def _match(labels: TrainingContract, start: TrainingContract) -> list[tuple[int, ...]]:
+def _match(labels: NamedClasses, start: NamedClasses) -> list[tuple[int, ...]]:
     codes, words = [_code(start, index) for index in range(len(start.classes))], [_words(n) for n in start.classes]
     crops = [index for index in range(len(start.classes)) if index != start.background]
     matched: list[tuple[int, ...]] = []
@@ -85,7 +97,7 @@ def _related(
     return tuple(number for number in wider if depth(known[number]) == narrowest)
 
 
-def _code(contract: TrainingContract, index: int) -> str | None:
+def _code(contract: NamedClasses, index: int) -> str | None:
     """HCAT code of a class without the pairs that it leaves open; None where the legend gives none."""
     name = contract.classes[index]
     entry = next((entry for entry in contract.legend if entry.get("name") == name), {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -14,12 +15,13 @@ from agrunet.checkpoint.config import CheckpointConfig, describe
 from agrunet.data.header import FolderHeader
 from agrunet.data.inputs import Normalisation, prepare
 from agrunet.data.patches import LabelledSource
-from agrunet.data.pixel_series import PixelSeries, gather_pixels
+from agrunet.data.pixel_series import PixelSeries, gather_pixels, joined
 from agrunet.data.season import first_season
 from agrunet.errors import AgrunetError
 from agrunet.networks.day_grid import at_days
 from agrunet.networks.forest import Differences, Forest, ForestConfig, with_differences
 from agrunet.settings import Frozen
+from agrunet.training.replay import Thinned, replayed
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -27,14 +29,22 @@ if TYPE_CHECKING:
 Columns = npt.NDArray[np.int64]
 """Positions of features."""
 
+Weights = npt.NDArray[np.float64]
+"""Of what is learnt from, one a series."""
+
 _ROWS = 1024
 """Series that are interpolated at once."""
+
+
+TRUST = 100.0
 
 
 class ForestSettings(Frozen):
     """Settings of a forest."""
 
-    kind: Literal["forest"] = "forest"
+    kind: Annotated[
+        Literal["forest", "forest-replay"], Field(description="whether it learns from simulated series, too")
+    ] = "forest"
     trees: Annotated[int, Field(ge=1)] = 300
     least_leaf: Annotated[int, Field(ge=1, description="training pixels in a leaf at least")] = 1
     balanced: Annotated[bool, Field(description="weigh classes against their frequency")] = False
@@ -55,6 +65,17 @@ class ForestSettings(Frozen):
             exclude_if=lambda thresholds: thresholds == "best",
         ),
     ] = "best"
+    replay: Annotated[
+        Path | None, Field(description="table of simulated series that it learns from beside the labels", exclude=True)
+    ] = None
+    trust: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="fields of a class whose labels weigh as much as its simulated series, where these are learnt from, too",
+            exclude_if=lambda trust: trust == TRUST,
+        ),
+    ] = TRUST
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -69,7 +90,7 @@ def fit_forest(
 
     Raises `AgrunetError` where scikit-learn isn't installed, or no pixel can be learnt from.
     """
-    series = gather_pixels(source, settings.pixels, settings.seed)
+    series, simulated, weights = _learnt(source, settings)
     grid = season_grid(source.header, settings.step)
     differences = None if settings.differences == "none" else differences_of(source.header.bands, normalisation)
     features = features_of(series, normalisation, grid, differences)
@@ -77,12 +98,28 @@ def fit_forest(
         _of_differences(differences, len(source.header.bands), len(grid)) if settings.differences == "half" else None
     )
     grown = [
-        (_grown(features if columns is None else features[:, columns], series.label, trees, settings), columns)
+        (_grown(features if columns is None else features[:, columns], series.label, weights, trees, settings), columns)
         for trees, columns in _parts(settings.trees, alone)
     ]
     forest = forest_of(grown, len(source.header.bands), len(source.header.classes), grid, differences)
-    facts = settings.model_dump(mode="json", exclude={"device"}) | {"learnt_pixels": len(series)}
+    facts = settings.model_dump(mode="json", exclude={"device"}) | {"learnt_pixels": len(series) - simulated}
+    if simulated:
+        facts["replayed_pixels"] = simulated
     return forest, describe(source.header, forest.config, normalisation, "interpolate", facts)
+
+
+def _learnt(source: LabelledSource, settings: ForestSettings) -> tuple[PixelSeries, int, Weights | None]:
+    """What is learnt from, how many simulated series stand behind labelled ones, and the weight of each; None: all the same."""
+    if settings.kind == "forest":
+        return gather_pixels(source, settings.pixels, settings.seed), 0, None
+    if settings.replay is None:
+        raise AgrunetError(
+            "a forest-replay learns from simulated series beside the labels, and none are given. Give --replay."
+        )
+    series = gather_pixels(Thinned(source), settings.pixels, settings.seed)
+    simulated = replayed(settings.replay, source, settings.pixels, settings.seed)
+    weights = simulated.weights(series.label, settings.trust)
+    return joined([series, simulated.series]), len(simulated.series), weights
 
 
 def season_grid(header: FolderHeader, step: int) -> tuple[int, ...]:
@@ -126,7 +163,11 @@ def features_of(
 
 
 def _grown(
-    features: npt.NDArray[np.float32], label: npt.NDArray[np.int16], trees: int, settings: ForestSettings
+    features: npt.NDArray[np.float32],
+    label: npt.NDArray[np.int16],
+    weights: Weights | None,
+    trees: int,
+    settings: ForestSettings,
 ) -> RandomForestClassifier | ExtraTreesClassifier:
     try:
         from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -137,12 +178,13 @@ def _grown(
     grower = RandomForestClassifier if settings.thresholds == "best" else ExtraTreesClassifier
     forest = grower(
         trees,
-        min_samples_leaf=settings.least_leaf,
+        min_samples_leaf=settings.least_leaf if weights is None else 1,
+        min_weight_fraction_leaf=0.0 if weights is None else settings.least_leaf / len(label),
         class_weight="balanced" if settings.balanced else None,
         random_state=settings.seed,
         n_jobs=torch.get_num_threads(),
     )
-    return forest.fit(features, label)
+    return forest.fit(features, label, weights)
 
 
 def forest_of(

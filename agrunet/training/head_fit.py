@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agrunet.data.patches import UNKNOWN, FieldSource, LabelledSource
-from agrunet.data.training_pixels import training_label
+from agrunet.data.patches import UNKNOWN, LabelledSource
+from agrunet.data.training_pixels import UNIT_PIXELS, spread, training_label, units
 from agrunet.inference import Probabilities
 from agrunet.networks.adapted import Adapted, beginning, known_of, mixed_logits, named_logits
 
@@ -24,9 +23,6 @@ KEEPS = (0.0, 0.5)
 """Parts of the start's own probabilities that are tried."""
 
 _FOLDS = 5
-_UNIT_PIXELS = 64
-"""Pixels of a field that are looked at, at most."""
-
 _ITERATIONS = 100
 _LEAST = 1e-3
 """Probability below which a pixel of a fold that is left out is as wrong as can be: labels err, too."""
@@ -64,19 +60,11 @@ def field_pixels(source: LabelledSource, index: int, probabilities: Probabilitie
     """
     label = training_label(source, index)
     label = np.where(np.isnan(probabilities[0]), UNKNOWN, label).astype(np.int64)
-    field = np.full(label.shape, -1, np.int64)
-    if source.header.fields and isinstance(source, FieldSource):
-        field = source.field(index).astype(np.int64)
-    classes = len(source.header.classes)
-    field = np.where(field >= 0, field, -2 - (index * classes + label))
-    chosen = np.concatenate([_spread(np.flatnonzero((field == own) & (label >= 0))) for own in np.unique(field)])
+    field = units(source, index, label)
+    chosen = spread(field, label >= 0, UNIT_PIXELS)
     flat = probabilities.reshape(len(probabilities), -1).T[chosen]
     known = known_of(torch.from_numpy(flat).log()).double()
     return FieldPixels(known, torch.from_numpy(label.ravel()[chosen]), torch.from_numpy(field.ravel()[chosen]))
-
-
-def _spread(places: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    return places[:: -(-len(places) // _UNIT_PIXELS)] if len(places) else places
 
 
 def fit_head(network: Adapted, pixels: FieldPixels, pull: float) -> None:

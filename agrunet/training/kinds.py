@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from agrunet.data.patches import LabelledSource
 from agrunet.data.training_pixels import class_counts
 from agrunet.errors import AgrunetError
 from agrunet.networks.registry import TAKES
+from agrunet.training.replay import replayable
 from agrunet.training.settings import KINDS, Settings, preset_settings, read_training_config
 from agrunet.training.starting import FineTuning, adapted_config
 
 _LOG = logging.getLogger("agrunet")
+
+REPLAY = "forest-replay"
 
 AUTO = "auto"
 """Name of the choice among all kinds that suit."""
@@ -24,22 +28,36 @@ MANY_PATCHES = 40
 """Patches that hold labels from which on a network that learns windows from nothing is tried: with fewer it was never the best."""
 
 
-def candidates(source: LabelledSource, preset: str, start_from: Path | None = None) -> dict[str, Settings]:
+def candidates(
+    source: LabelledSource, preset: str, start_from: Path | None = None, replay: Path | None = None
+) -> dict[str, Settings]:
     """Settings of the kinds to try on a data set, the preferred one first.
 
-    ``start_from``: a checkpoint; where it is made for such patches, a model that goes on from it is tried, too. Raises `AgrunetError`
-    where there is no such preset.
+    ``start_from``: a checkpoint; where it is made for such patches, a model that goes on from it is tried, too. ``replay``: a table of
+    simulated series; where it shows a class of the data set, so is a forest that learns from both. Raises `AgrunetError` where there is
+    no such preset.
     """
     found = {name: preset_settings(name, preset) for name in _suiting(source, preset)}
-    if start_from is None or preset == "quick":
+    if preset == "quick":
         return found
-    tuned = read_training_config(None, preset, "fine-tuned", start_from)
+    known: dict[str, Settings] = {}
+    if start_from is not None and _serves(
+        "fine-tuned", lambda: adapted_config(start_from, FineTuning(), source.header)
+    ):
+        known["fine-tuned"] = read_training_config(None, preset, "fine-tuned", start_from)
+    if replay is not None and _forests_can_be_grown() and _serves(REPLAY, lambda: replayable(replay, source.header)):
+        known[REPLAY] = read_training_config(None, preset, REPLAY, replay=replay)
+    return {**known, **found}
+
+
+def _serves(kind: str, check: Callable[[], object]) -> bool:
+    """Whether what a kind begins with is made as the data set is; else the log says what isn't."""
     try:
-        adapted_config(start_from, FineTuning(), source.header)
+        check()
     except AgrunetError as error:
-        _LOG.info("No model is fine-tuned: %s", error)
-        return found
-    return {"fine-tuned": tuned, **found}
+        _LOG.info("No %s model is tried: %s", kind, error)
+        return False
+    return True
 
 
 def _suiting(source: LabelledSource, preset: str) -> tuple[str, ...]:

@@ -133,6 +133,10 @@ _TUNED = TrainingConfig(
     shift=0.15,
 )
 
+_REPLAY = ForestSettings(
+    kind="forest-replay", trees=400, least_leaf=10, differences="half", thresholds="random"
+)  # simulated land differs from the real one most in its brightness
+
 KINDS: dict[str, Mapping[str, Settings]] = {
     "agrunet": PRESETS,
     "pixel": {"quick": _PIXEL.model_copy(update={"steps": 300, "passes": 5}), "standard": _PIXEL},
@@ -142,6 +146,7 @@ KINDS: dict[str, Mapping[str, Settings]] = {
         "whole": _TUNED.model_copy(update={"fine_tuning": FineTuning(part="all")}),
     },
     "forest": {"quick": ForestSettings(trees=50), "standard": ForestSettings()},
+    "forest-replay": {"quick": _REPLAY.model_copy(update={"trees": 50}), "standard": _REPLAY},
 }
 """Settings by the kind of the model, and by name."""
 
@@ -156,17 +161,23 @@ def preset_settings(kind: str, preset: str) -> Settings:
 
 
 def read_training_config(
-    path: Path | None, preset: str, kind: str = "agrunet", start_from: Path | None = None
+    path: Path | None,
+    preset: str,
+    kind: str = "agrunet",
+    start_from: Path | None = None,
+    replay: Path | None = None,
 ) -> Settings:
     """Read the settings in a JSON file (none: ``path`` is None), laid over a preset of a kind of models.
 
-    ``start_from``: checkpoint to go on from, which makes AgrUNet a fine-tuned one. Raises `AgrunetError` naming the field that is wrong,
-    or the kinds or presets where there is none of that name.
+    ``start_from``: checkpoint to go on from, which makes AgrUNet a fine-tuned one; ``replay``: simulated series to learn from as well.
+    Raises `AgrunetError` naming the field that is wrong, or the kinds or presets where there is none of that name.
     """
     if start_from is not None and kind == "agrunet":
         kind = "fine-tuned"
     if start_from is not None and kind != "fine-tuned":
         raise AgrunetError(f"kind {kind} doesn't start from a checkpoint. Give --kind fine-tuned, or no --start-from.")
+    if replay is not None and kind != "forest-replay":
+        raise AgrunetError(f"kind {kind} learns from no simulated series. Give --kind forest-replay, or no --replay.")
     settings = preset_settings(kind, preset)
     changes: dict[str, Any] = {}
     if path is not None:
@@ -178,4 +189,6 @@ def read_training_config(
             )
     if start_from is not None:
         changes["start_from"] = start_from
+    if replay is not None:
+        changes["replay"] = replay
     return settings.model_copy(update=changes)

@@ -169,21 +169,8 @@ def _gathered(source: LabelledSource, indices: Sequence[int], begun: Started, gr
 
 def _check(folder: Path, config: CheckpointConfig, header: FolderHeader) -> None:
     """Raise `AgrunetError` where patches aren't what a checkpoint is made for."""
-    differing = [
-        f"{what} {_shown(ours)}, it takes {_shown(theirs)}"
-        for what, ours, theirs in (
-            ("level", header.level, config.level),
-            ("months", header.months, config.months),
-            ("bands", header.bands, config.bands),
-        )
-        if ours != theirs
-    ]
-    if differing:
+    if differing := header.differences(config):
         raise AgrunetError(
-            f"{folder} is no start for these patches: they hold {'; '.join(differing)}. Write patches as it takes them, "
+            f"{folder} is no start for these patches: they hold {differing}. Write patches as it takes them, "
             "or start from another model."
         )
-
-
-def _shown(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

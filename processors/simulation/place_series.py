@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
 from agrunet.data.series_table import SeriesMetadata, SeriesTable
+from agrunet.errors import AgrunetError
+from agrunet.training.class_matching import NamedClasses, match_classes
 from catalog.area import Area
 from catalog.errors import RequestError
 from catalog.legend import Legend, LegendClass
@@ -51,6 +54,19 @@ LEGEND = Legend(
     )
 )
 """The crops that can be simulated."""
+
+
+class _Crops(NamedTuple):
+    """A legend's crops as classes that others can be matched with."""
+
+    classes: tuple[str, ...]
+    legend: list[dict[str, Any]]
+    background: None = None
+
+
+_KNOWN = _Crops(
+    tuple(entry.name for entry in LEGEND.mapped), [entry.model_dump(mode="json") for entry in LEGEND.mapped]
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +112,15 @@ def crops_named(crops: Mapping[str, float]) -> tuple[LegendClass, ...]:
     if len(named) < 2:
         raise RequestError(f"crops: {named[0].name} alone leaves nothing to tell apart. Name two crops or more.")
     return named
+
+
+def crops_meant(labels: NamedClasses) -> tuple[LegendClass, ...]:
+    """The crops that classes of labels mean, by HCAT codes or names; none where none can be simulated."""
+    try:
+        meant = match_classes(labels, _KNOWN)
+    except AgrunetError:
+        return ()
+    return tuple(LEGEND.mapped[crop] for crop in sorted({crop for crops in meant for crop in crops}))
 
 
 def place_series(sight: Sight, crops: Sequence[LegendClass], fit: str = ALL, seed: int = 0) -> SeriesTable:

@@ -262,3 +262,23 @@ def test_what_no_real_field_is_behind_says_so_first(without_labels: dict[str, An
     decisions = {entry["model"]: entry["decision"] for entry in map(json.loads, lines)}
     assert sorted(decisions.values()) == ["first", "named only"]
     assert decisions[without_labels["model"]] == "named only"
+
+
+def test_a_forest_learns_from_the_fields_and_from_what_is_simulated_for_the_place(
+    request_of: dict[str, Any],
+    folder: Path,
+    run_command: Any,
+    environment_of: Callable[..., dict[str, str]],
+) -> None:
+    request = request_of | {"classifier": "forest-replay", "output": "replayed"}
+    (folder / "replayed.json").write_text(json.dumps(request))
+    done = run_command(
+        "cropline", "run", "replayed.json", "--json", cwd=folder, env=environment_of(folder / "other"), timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    model = json.loads(done.stdout.splitlines()[-1])["model"]
+    config = json.loads((folder / "other" / "models" / model / "config.json").read_text())
+    assert (config["training"]["kind"], config["synthetic"]) == ("forest-replay", False)
+    assert config["training"]["replayed_pixels"] > 5000
+    (score,) = config["scores"]
+    assert (score["split"], score["oa"] > 1387 / 3725 + 0.15) == ("grouped k-fold", True)

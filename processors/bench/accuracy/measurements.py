@@ -11,7 +11,7 @@ from agrunet.checkpoint.folder import save_checkpoint
 from agrunet.data.folds import AllScored
 from agrunet.data.series_rows import take_rows
 from agrunet.data.series_source import SeriesSource
-from agrunet.data.series_table import SeriesTable
+from agrunet.data.series_table import SeriesTable, write_series
 from agrunet.metrics import score
 from agrunet.training.distributed import ranks
 from agrunet.training.fitting import StepCount, fit, steps_of
@@ -22,17 +22,20 @@ from processors.bench.accuracy import points, square
 from processors.bench.accuracy.kinds import Kinds, across, by_folds, mapped, with_seed
 from processors.bench.accuracy.rows import Curve, Figure, Row, Run
 from processors.simulation.land.fits import without
-from processors.simulation.scoring.transfer import TransferScores, transfer
+from processors.simulation.scoring.transfer import TransferScores, simulated_for, transfer
 from processors.simulation.training_series import SeriesSettings, training_series
 
 FIELDS = (5, 10, 20)
 """Fields of each crop that a curve is drawn over."""
 
-FOREST, PIXEL, TUNED = "forest", "pixel", "fine-tuned"
+FOREST, PIXEL, TUNED, REPLAY = "forest", "pixel", "fine-tuned", "forest-replay"
 
 SERIES_KINDS: Kinds = {PIXEL: KINDS[PIXEL]["standard"], FOREST: KINDS[FOREST]["standard"]}
 
 _CHOOSING: Kinds = {PIXEL: KINDS[PIXEL]["quick"], FOREST: KINDS[FOREST]["quick"]}
+
+JULY = 212
+"""Day of the year that January to July end with."""
 
 _SHIPPED = SHIPPED / "simulated-18-crops"
 _START_SERIES, _START_STEPS = 12_000, 1500
@@ -55,7 +58,7 @@ def flanders(data: Path, scratch: Path, seeds: Sequence[int]) -> Row:
         ),
         figure="miou",
         asked=0.65,
-        kinds=by_folds(source, {TUNED: tuned, **SERIES_KINDS}, seeds),
+        kinds=by_folds(source, {TUNED: tuned, REPLAY: _replayed(data, "flanders", scratch), **SERIES_KINDS}, seeds),
     )
 
 
@@ -114,7 +117,8 @@ def few_fields(data: Path, scratch: Path, region: str, seeds: Sequence[int]) -> 
     table, names = _region(data, region)
     start = _start(region, scratch / f"start-{region}")
     kinds: dict[str, Settings] = {
-        "fine-tuned": _tuned("standard", start, names),
+        TUNED: _tuned("standard", start, names),
+        REPLAY: _replayed(data, region, scratch),
         **SERIES_KINDS,
     }
     found: dict[str, list[tuple[float, ...]]] = {kind: [] for kind in kinds}
@@ -134,8 +138,8 @@ def few_fields(data: Path, scratch: Path, region: str, seeds: Sequence[int]) -> 
     return Curve(
         name=f"few fields, {region}",
         what=(
-            f"points of {', '.join(sorted(names))}, January to July; the start is a pixel network of simulated series of the world, by the "
-            f"land's fit {without(region)!r}"
+            f"points of {', '.join(sorted(names))}, January to July; the start of fine-tuned models is a pixel network of simulated series "
+            f"of the world, what forest-replay has beside the points is simulated there; both by the land's fit {without(region)!r}"
         ),
         fields=FIELDS,
         kinds={kind: tuple(values) for kind, values in found.items()},
@@ -164,6 +168,13 @@ def _start(region: str, path: Path) -> Path:
         network, config = fit(source, settings, _START_STEPS, group, StepCount(None))
     save_checkpoint(path, network, config)
     return path
+
+
+def _replayed(data: Path, region: str, scratch: Path) -> Settings:
+    """Forests that learn from series simulated for a region, too, January to July, by the fit that left it out."""
+    path = scratch / f"simulated-{region}.parquet"
+    write_series(path, simulated_for(data, region, last=JULY))
+    return KINDS[REPLAY]["standard"].model_copy(update={"replay": path})
 
 
 def _tuned(preset: str, start: Path, names: set[str]) -> Settings:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def transfer(folder: Path, name: str, fit: str | None = None, seed: int = 0) -> 
     region, real = REGIONS[name], read_region(folder, name)
     chosen = fit or without(name)
     table = _table(region, real)
-    simulated = place_series(_sight(real, region), _crops(region), chosen, seed)
+    simulated = _simulated(real, region, chosen, seed)
     by_simulation = _mapped(simulated, table, seed)
     by_real = np.full(len(real.label), -1)
     turns = np.arange(real.group.max() + 1)
@@ -87,6 +87,21 @@ def transfer(folder: Path, name: str, fit: str | None = None, seed: int = 0) -> 
         scored(by_real, real.scored),
         scored(by_simulation, everything),
     )
+
+
+def simulated_for(folder: Path, name: str, last: int = 366) -> SeriesTable:
+    """Series simulated for a region as a request there has them simulated, by the fit that left it out, to a ``last`` day of the year.
+
+    Raises what reading the region raises.
+    """
+    region, real = REGIONS[name], read_region(folder, name)
+    seen = real.days <= last
+    early = replace(real, days=real.days[seen], values=real.values[:, seen])
+    return _simulated(early, region, without(name), 0)
+
+
+def _simulated(real: RealSeries, region: Region, fit: str, seed: int) -> SeriesTable:
+    return place_series(_sight(real, region), _crops(region), fit, seed)
 
 
 def _crops(region: Region) -> tuple[LegendClass, ...]:

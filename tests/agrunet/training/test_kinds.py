@@ -86,7 +86,7 @@ def test_networks_that_look_at_windows_refuse_series(table: Path, capsys: pytest
 
 
 def test_kinds_have_presets_of_their_own(tmp_path: Path) -> None:
-    assert set(KINDS) == {"agrunet", "fine-tuned", "pixel", "forest"}
+    assert set(KINDS) == {"agrunet", "fine-tuned", "pixel", "forest", "forest-replay"}
     assert all({"quick", "standard"} <= set(presets) for presets in KINDS.values())
     (tmp_path / "c.json").write_text('{"trees": 7}')
     assert read_training_config(tmp_path / "c.json", "standard", "forest") == ForestSettings(trees=7)

@@ -134,7 +134,7 @@ def test_patches_that_it_isn_t_made_for_are_refused(
     start: Path, relabelled: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = relabelled(["Late", "Early"], level="L1C", months=(3, 9))
-    with pytest.raises(AgrunetError, match="level L1C, it takes L2A; months 3 9, it takes 1 7"):
+    with pytest.raises(AgrunetError, match="level L1C, not L2A; months 3 9, not 1 7"):
         train(folder, tmp_path / "model", settings(start))
 
 

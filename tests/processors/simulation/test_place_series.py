@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from agrunet.data.series_source import SeriesSource
 from catalog.errors import RequestError
 from catalog.products import CROP_BANDS
 from processors.simulation import place_series as here
-from processors.simulation.place_series import MEASURED, Sight, crops_named, place_series, sight_of
+from processors.simulation.place_series import MEASURED, Sight, crops_meant, crops_named, place_series, sight_of
 
 BENCHMARK = Path(__file__).parents[3] / "docs" / "benchmarks" / "accuracy.json"
 AREA = box(3.0, 51.0, 3.1, 51.1)
@@ -117,3 +118,22 @@ def test_what_such_models_reached_is_what_was_measured() -> None:
         runs = rows[f"{region}, no real label"]["kinds"]["simulated"]
         mean = float(np.mean([run[figure] for run in runs]))
         assert f"{mean:.2f}" in MEASURED, f"{region}: {mean:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("classes", "meant"),
+    [
+        (
+            (("Maize", None), ("Winter wheat", None), ("Other", None)),
+            ["soft winter wheat", "corn", "winter durum wheat"],
+        ),
+        ((("Blé", "3301010101"), ("Herbe", "3302000000")), ["meadow", "soft winter wheat"]),
+        ((("Oak", None), ("Pine", None)), []),
+    ],
+)
+def test_crops_are_meant_by_the_classes_of_labels(
+    classes: tuple[tuple[str, str | None], ...], meant: list[str]
+) -> None:
+    legend = [{"name": name, "hcat": code, "role": "class"} for name, code in classes]
+    labels = SimpleNamespace(classes=tuple(name for name, _ in classes), legend=legend, background=None)
+    assert [crop.name for crop in crops_meant(labels)] == meant
