@@ -14,12 +14,14 @@ from agrunet.data.patches import FieldSource, LabelledSource
 from agrunet.data.public.datasets import open_dataset
 from agrunet.data.public.pastis import Pastis
 from agrunet.data.series_source import SeriesSource
+from agrunet.files import sha256
 from agrunet.intervals import with_intervals
 from agrunet.memory import keep_freed_memory
 from agrunet.training.choice import PARTS, Choice, Fit, choose_by_fields, choose_by_patches, trainings_by_fields
 from agrunet.training.distributed import Ranks, ranks
 from agrunet.training.evaluation import evaluate
 from agrunet.training.fitting import Progress, StepCount, fit, fold_steps, steps_of
+from agrunet.training.forest import ForestSettings
 from agrunet.training.hull_pixels import training_hull
 from agrunet.training.settings import PRESETS, Settings
 
@@ -66,12 +68,12 @@ def train(
         if evidence is not None:
             checkpoint = checkpoint.model_copy(update={"scores": with_intervals(checkpoint.scores, evidence)})
         words = _chosen_words(choice, fold_steps(settings, steps[choice.kind]), steps[choice.kind])
-        hold_out = " ".join(part for part in (checkpoint.hold_out, words) if part)
+        hold_out = " ".join(part for part in (checkpoint.hold_out, words, _simulated_words(checkpoint)) if part)
         checkpoint = checkpoint.model_copy(
             update={"hold_out": hold_out, "kinds": choice.kinds if len(named) > 1 else ()}
         )
         if group.first:
-            checkpoint = _with_digest(checkpoint, source)
+            checkpoint = _with_digest(checkpoint, source, settings)
             save_checkpoint(output, network, checkpoint, evidence, training_hull(source))
     return checkpoint
 
@@ -107,14 +109,23 @@ def _chosen_words(choice: Choice, short: int, steps: int) -> str:
     return " ".join(words)
 
 
-def _with_digest(checkpoint: CheckpointConfig, source: LabelledSource) -> CheckpointConfig:
-    """Add the digest of the patches, where they are a folder of this software, or of the table of series."""
+def _simulated_words(checkpoint: CheckpointConfig) -> str:
+    """That simulated series took part; nothing where none did."""
+    simulated = checkpoint.training.get("replayed_pixels")
+    if simulated is None:
+        return ""
+    return f"It learnt from {simulated:,} simulated series beside {checkpoint.training['learnt_pixels']:,} labelled pixels."
+
+
+def _with_digest(checkpoint: CheckpointConfig, source: LabelledSource, settings: Settings) -> CheckpointConfig:
+    """Add the digests of the patches, where they are a folder of this software, or of the table of series, and of simulated series."""
+    digests = {}
     if isinstance(source, PatchFolder):
-        digests = {"patches": source.digest()}
+        digests["patches"] = source.digest()
     elif isinstance(source, SeriesSource) and (digest := source.digest()) is not None:
-        digests = {"series": digest}
-    else:
-        return checkpoint
+        digests["series"] = digest
+    if isinstance(settings, ForestSettings) and settings.replay is not None:
+        digests["simulated"] = sha256(settings.replay)
     return checkpoint.model_copy(update={"training_data": {**checkpoint.training_data, **digests}})
 
 

@@ -81,6 +81,8 @@ def test_what_simulation_shows_is_known_where_labels_are_few(simulated: Path, tm
     matrix = tally.confusion["hold-out"]
     assert np.trace(matrix) > 0.9 * matrix.sum()
     assert (config.synthetic, config.classes) == (False, ("early", "late"))
+    assert "It learnt from 180 simulated series beside 6 labelled pixels." in config.hold_out
+    assert set(config.training_data) == {"series", "simulated"}
     assert (config.training["learnt_pixels"], config.training["replayed_pixels"]) == (6, 180)
     assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text("utf-8")
 
