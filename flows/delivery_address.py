@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from pathlib import Path
 
 from catalog.delivered_maps import name_of
 from catalog.guards.environment import variable
 from catalog.storage.store import Store
-from flows.own_server import own_pages, own_secret, own_server, public_address
+from flows.own_server import key_for, own_pages, own_secret, own_server, public_address
 from flows.web_folder import WebFolder
 
 PATH = "/deliveries"
 """Where the server has them."""
 
-_LETTERS = 32
-
 
 def key_of(secret: str, name: str) -> str:
     """The word in a delivery's address by which its files are handed out, hexadecimal.
 
-    Other users of this machine reach the server, too; they can't guess it, nor learn the server's secret from it.
+    Other users of this machine reach the server, too.
     """
-    return hmac.new(secret.encode(), f"{PATH}/{name}".encode(), hashlib.sha256).hexdigest()[:_LETTERS]
+    return key_for(secret, f"{PATH}/{name}")
 
 
 def reachable(store: Store, folder: Path, web: WebFolder | None) -> WebFolder | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
 from pathlib import Path
 
@@ -26,6 +28,12 @@ SERVER_FILE = "server.json"
 
 PUBLIC = "CROPLINE_PUBLIC_URL"
 """Setting: the address at which a proxy shows that server to other machines."""
+
+METRICS = "/metrics"
+"""Where the server tells its metrics."""
+
+_LETTERS = 32
+"""Of a word that opens a page."""
 
 SECRET_FILE = "secret"  # noqa: S105 - a file's name
 """File in the same folder: one line, ``name:password``, that the server asks of everybody."""
@@ -95,6 +103,11 @@ def read_secret(folder: Path) -> str | None:
         return (folder / SECRET_FILE).read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
         return None
+
+
+def key_for(secret: str, path: str) -> str:
+    """The word that opens one of a server's pages, hexadecimal: nobody guesses it, nor learns the server's secret from it."""
+    return hmac.new(secret.encode(), path.encode(), hashlib.sha256).hexdigest()[:_LETTERS]
 
 
 def authorization(secret: str) -> dict[str, str]:

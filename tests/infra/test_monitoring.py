@@ -38,7 +38,7 @@ def promtool() -> Callable[..., Any]:
 
 def test_prometheus_understands_its_configuration(promtool: Callable[..., Any], tmp_path: Path) -> None:
     folder = shutil.copytree(ALERTS.parent, tmp_path / "monitoring")
-    (folder / "cropline-password").write_text("secret\n")
+    (folder / "cropline-key").write_text("key\n")
     done = promtool("check", "config", folder / "prometheus.yml")
     assert done.returncode == 0, done.stderr
     assert f"{len(alerts())} rules found" in done.stdout

@@ -29,7 +29,7 @@ def installation(open_installation: Callable[..., AbstractContextManager[Install
 
 
 @contextmanager
-def prometheus(installation: Installation, folder: Path, password: str) -> Iterator[Callable[[str], Any]]:
+def prometheus(installation: Installation, folder: Path, key: str) -> Iterator[Callable[[str], Any]]:
     """Prometheus, which scrapes every ten seconds. Yields what asks its API."""
     program = shutil.which("prometheus")
     if program is None:
@@ -38,7 +38,7 @@ def prometheus(installation: Installation, folder: Path, password: str) -> Itera
     text = (folder / "prometheus.yml").read_text().replace("interval: 1m", "interval: 10s").replace("30s", "10s")
     target = urllib.parse.urlsplit(installation.services.ui).netloc
     (folder / "prometheus.yml").write_text(text.replace("127.0.0.1:4200", target))
-    (folder / "cropline-password").write_text(f"{password}\n")
+    (folder / "cropline-key").write_text(f"{key}\n")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -68,8 +68,8 @@ def target_of(ask: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def test_a_run_is_counted_and_raises_no_alarm(installation: Installation, tmp_path: Path) -> None:
-    password = installation.secret.partition(":")[2]
-    with prometheus(installation, tmp_path / "monitoring", password) as ask:
+    key = installation.run("cropline", "metrics", "--key").stdout.strip()
+    with prometheus(installation, tmp_path / "monitoring", key) as ask:
         assert target_of(ask)["health"] == "up", target_of(ask)["lastError"]
         done = installation.run("prefect", "deployment", "run", "crop-map/request", "--params", "aoi.json", "--watch")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -87,7 +87,7 @@ def test_a_run_is_counted_and_raises_no_alarm(installation: Installation, tmp_pa
         assert [rule["name"] for rule in rules if rule["state"] == "firing" and "Disk" not in rule["name"]] == []
 
 
-def test_prometheus_with_another_secret_is_refused(installation: Installation, tmp_path: Path) -> None:
+def test_prometheus_with_another_key_is_refused(installation: Installation, tmp_path: Path) -> None:
     with prometheus(installation, tmp_path / "monitoring", "guess") as ask:
         target = target_of(ask)
         assert (target["health"], "401" in target["lastError"]) == ("down", True)

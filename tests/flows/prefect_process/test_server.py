@@ -21,7 +21,7 @@ from plug_kit import build_and_install
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.handing_on import HANDED_ON
-from flows.own_server import authorization
+from flows.own_server import METRICS, authorization
 from flows.prefect_process.automations import NAME
 from flows.prefect_process.server_file import Services
 from flows.prefect_process.work_pool import INTERACTIVE, POOL, SCHEDULED, usual_runs
@@ -111,10 +111,14 @@ def test_run_shows_its_artifacts(installation: Installation) -> None:
 
 
 def test_metrics_of_a_real_scrape_are_those_that_alarms_and_dashboard_ask_for(installation: Installation) -> None:
-    """After a map, so that everything was counted once; behind the secret, as all of the API (`test_access.py`)."""
-    page = httpx.get(
-        f"{installation.services.api}/metrics", headers=authorization(installation.secret), timeout=60
-    ).raise_for_status()
+    """After a map, so that everything was counted once; the page asks for a key, and the key opens nothing else."""
+    address = f"{installation.services.api.removesuffix('/api')}{METRICS}"
+    key = {"Authorization": f"Bearer {installation.run('cropline', 'metrics', '--key').stdout.strip()}"}
+    page = httpx.get(address, headers=key, timeout=60).raise_for_status()
+    for refused in ({}, authorization(installation.secret), {"Authorization": "Bearer guess"}):
+        answer = httpx.get(address, headers=refused)
+        assert (answer.status_code, "cropline metrics --key" in answer.text) == (401, True)
+    assert httpx.get(f"{installation.services.api}/flows/count", headers=key).status_code == 401
     families = list(text_string_to_metric_families(page.text))
     samples = {(sample.name, *sample.labels.values()): sample.value for one in families for sample in one.samples}
     missing = asked_metrics() - {name for name, *_ in samples}
