@@ -372,7 +372,8 @@ def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> N
                 raise RequestError(
                     f"model: {SIMULATED_HERE} is for {MODEL_PROCESSOR}, not for {request.processor}. Drop it."
                 )
-            check_simulated(request.level, request.crop_weights)
+            idle = [name for name in ("labels", "start_from") if getattr(request, name) is not None]
+            check_simulated(request.level, request.crop_weights, idle)
     elif request.model is not None and not failed & {"level", "months"}:
         check_model(request.model, request.level, request.season, settings.open_store(create=False))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -125,10 +125,14 @@ def check_model(name: str, level: Level, months: tuple[int, int], store: Store) 
         raise ModelError(f"model: {shown(name)} doesn't fit the request: {against}. Name another, or none.")
 
 
-def check_simulated(level: Level, crops: Mapping[str, float]) -> None:
-    """See that a model can be simulated for a request of a level and the crops that it names."""
+def check_simulated(level: Level, crops: Mapping[str, float], idle: Sequence[str]) -> None:
+    """See that a model can be simulated for a request of a level and the crops that it names; ``idle``: fields that would do nothing."""
     from processors.simulation.place_series import crops_named
 
+    if idle:
+        raise RequestError(
+            f"model: one that is simulated learns from no label, so {' and '.join(idle)} would do nothing. Drop the one or the other."
+        )
     check_simulable("model", level)
     crops_named(crops)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from catalog.candidates import Accuracy, Against, Candidate, Choice, Wish, choose, taken_of
 from catalog.errors import CroplineError, RequestError
 from catalog.legend import Legend
-from catalog.model_choice import WeighedModel
+from catalog.model_choice import ModelEntry, WeighedModel
 from catalog.model_fit import Need
 from catalog.registry import Registry, no_model
 from catalog.storage.store import Store
@@ -20,6 +20,7 @@ from flows.request_ground import request_labels
 from flows.settings import Settings
 from flows.work_places import Place, WorkPlaces, load_places
 from processors.engine.machine import gpus
+from processors.thematic.crop_weights import weights_of
 from processors.thematic.protocol import Processor
 from processors.thematic.registry import check_parameters, declaration_of, load_processor, other_years, stand_ins
 
@@ -179,7 +180,7 @@ def _placed(
         seconds, measured = seconds_of(
             work, known.source, processor.name, None if entry is None else entry.name, name, asked.records
         )
-        unfit = against or _not_there(asked, processor, name, place)
+        unfit = against or _unnamed(request, entry) or _not_there(asked, processor, name, place)
         unused = "" if model is None else model.unused
         yield Candidate(
             processor=processor.name,
@@ -193,6 +194,16 @@ def _placed(
             against=Against.UNFIT if unfit else Against.NOT_IN_USE if unused else Against.NOTHING,
             reason=unfit or unused or (_to_be_made(request) if trained else ""),
         )
+
+
+def _unnamed(request: MapRequest, model: ModelEntry | None) -> str:
+    """Reason why a model can't name the crops that a request wants named; empty where it can."""
+    try:
+        if model is not None:
+            weights_of(model.legend, request.crop_weights)
+    except RequestError as error:
+        return str(error).removeprefix("crops: ").rstrip(".")
+    return ""
 
 
 def _simulates(request: MapRequest) -> bool:

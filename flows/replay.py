@@ -34,8 +34,9 @@ def replay_series(run: Run, season: Season, folder: TrainingFolder) -> Path | No
     if not crops:
         if asked:
             raise ModelError(
-                f"classifier {REPLAY}: none of the classes {', '.join(header.classes)} can be simulated. Name them as other models do, "
-                "give the legend HCAT codes, or take another classifier."
+                f"classifier {REPLAY}: none of the classes {', '.join(header.classes)} can be simulated by itself. "
+                "Name them as the simulated land does or give the legend HCAT codes, merge "
+                "those that mean the same crop, or take another classifier."
             )
         return None
     table = folder.path / "simulated.parquet"

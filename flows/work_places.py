@@ -6,6 +6,7 @@ read: the cells of 10.24 km that an area touches. Without a file there is one pl
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,7 @@ def load_places(settings: Settings) -> WorkPlaces:
         text = path.read_bytes()
     except OSError as error:
         raise refuse(f"it can't be read: {refusal(error, path)}") from error
-    read = parse_model(PlacesFile, text, refuse)
+    read = parse_model(PlacesFile, text, refuse, unique=True)  # of two lists of rules neither may be passed over
     if settings.place not in read.places:
         raise refuse(
             f"this installation's place {shown(settings.place)} (CROPLINE_PLACE) is none of its places, {', '.join(read.places)}"
@@ -159,7 +160,7 @@ def _file(settings: Settings) -> Path | None:
     if settings.places is not None:
         return user_path(settings.places, lambda why: RequestError(f"CROPLINE_PLACES: {why}. Correct or unset it."))
     usual = settings.open_store(create=False).root / FILE
-    return usual if usual.exists() else None
+    return usual if os.path.lexists(usual) else None  # a link that leads nowhere is no installation without rules
 
 
 def _ground(rule: Rule, folder: Path, refuse: Any) -> Area:

@@ -101,6 +101,8 @@ def read_series(path: Path) -> SeriesTable:
     import pyarrow as pa
     from pyarrow import parquet
 
+    if path.is_dir():
+        raise AgrunetError(f"{path} is a folder. Give a Parquet file of series.")
     try:
         table = parquet.read_table(path)
     except FileNotFoundError as error:

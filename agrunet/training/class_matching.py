@@ -51,6 +51,16 @@ def match_classes(
     return matched
 
 
+def single_meanings(labels: NamedClasses, start: NamedClasses) -> dict[int, int]:
+    """The class of the labels that each class of the start means, by index, where it means one alone; none where none is known."""
+    matched = _match(labels, start)
+    meanings = {
+        source: [label for label, sources in enumerate(matched) if source in sources]
+        for source in range(len(start.classes))
+    }
+    return {source: found[0] for source, found in meanings.items() if len(found) == 1}
+
+
 def _as_given(
     labels: NamedClasses, start: NamedClasses, given: Mapping[str, Sequence[str]]
 ) -> tuple[tuple[int, ...], ...]:

@@ -76,7 +76,7 @@ class ForestSettings(Frozen):
             exclude_if=lambda trust: trust == TRUST,
         ),
     ] = TRUST
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 PAIRS = (("B08", "B04"), ("B08", "B11"), ("B11", "B12"), ("B07", "B05"), ("B03", "B04"), ("B02", "B03"))
@@ -104,7 +104,8 @@ def fit_forest(
     forest = forest_of(grown, len(source.header.bands), len(source.header.classes), grid, differences)
     facts = settings.model_dump(mode="json", exclude={"device"}) | {"learnt_pixels": len(series) - simulated}
     if simulated:
-        facts["replayed_pixels"] = simulated
+        shown = np.unique(series.label[-simulated:]).tolist()
+        facts |= {"replayed_pixels": simulated, "replayed": [source.header.classes[label] for label in shown]}
     return forest, describe(source.header, forest.config, normalisation, "interpolate", facts)
 
 
@@ -179,7 +180,7 @@ def _grown(
     forest = grower(
         trees,
         min_samples_leaf=settings.least_leaf if weights is None else 1,
-        min_weight_fraction_leaf=0.0 if weights is None else settings.least_leaf / len(label),
+        min_weight_fraction_leaf=0.0 if weights is None else min(settings.least_leaf / len(label), 0.5),
         class_weight="balanced" if settings.balanced else None,
         random_state=settings.seed,
         n_jobs=torch.get_num_threads(),

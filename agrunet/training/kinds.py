@@ -39,6 +39,10 @@ def candidates(
     """
     found = {name: preset_settings(name, preset) for name in _suiting(source, preset)}
     if preset == "quick":
+        if start_from is not None or replay is not None:
+            _LOG.info(
+                "The preset quick compares nothing: no model goes on from another one, or learns from simulated series."
+            )
         return found
     known: dict[str, Settings] = {}
     if start_from is not None and _serves(

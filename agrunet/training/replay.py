@@ -16,9 +16,10 @@ from agrunet.data.header import SPLITS, FolderHeader
 from agrunet.data.patches import UNKNOWN, LabelledSource
 from agrunet.data.pixel_series import PixelSeries, gather_pixels
 from agrunet.data.series_source import SeriesSource
+from agrunet.data.series_table import read_series
 from agrunet.data.training_pixels import UNIT_PIXELS, spread, training_label, units
 from agrunet.errors import AgrunetError
-from agrunet.training.class_matching import match_classes
+from agrunet.training.class_matching import single_meanings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,21 +48,30 @@ class Replayed:
 def replayable(table: Path, header: FolderHeader) -> tuple[SeriesSource, npt.NDArray[np.int16]]:
     """Open a table of simulated series, and find the class of a data set (C,) that each of its crops means, if one alone.
 
-    Raises `AgrunetError` where the table isn't simulated, isn't made as the data set is, or knows none of its classes.
+    Raises `AgrunetError` where the table isn't simulated, isn't made as the data set is, or shows none of its classes.
     """
-    simulated = SeriesSource.open(table, header.months)
+    series = read_series(table)
+    held = series.metadata.months
+    if held is not None and not held[0] <= header.months[0] <= header.months[1] <= held[1]:
+        raise AgrunetError(
+            f"{table} holds months {held[0]} to {held[1]}, the data set {header.months[0]} to {header.months[1]}. Learn from fewer months "
+            f"(--months {held[0]} {held[1]}), or simulate series of all of them."
+        )
+    simulated = SeriesSource(series, header.months)
     if not simulated.header.synthetic:
         raise AgrunetError(f"{table} holds no simulated series. Put labelled ones into the data set itself.")
     if differing := header.differences(simulated.header):
         raise AgrunetError(
             f"{table} can't be replayed: the data set holds {differing}. Simulate series as it has them."
         )
+    meanings = single_meanings(header, simulated.header)
+    if not meanings:
+        raise AgrunetError(
+            f"{table} shows no crop that one of the classes {', '.join(header.classes)} means alone; it has "
+            f"{', '.join(simulated.header.classes)}. Name classes as it does, or by HCAT codes, and merge those that mean the same."
+        )
     named: npt.NDArray[np.int16] = np.full(len(simulated.header.classes), UNKNOWN, np.int16)
-    matches = match_classes(header, simulated.header)
-    for label, crops in enumerate(matches):
-        for crop in crops:
-            if sum(crop in others for others in matches) == 1:
-                named[crop] = label
+    named[list(meanings)] = list(meanings.values())
     return simulated, named
 
 

@@ -114,7 +114,11 @@ def _simulated_words(checkpoint: CheckpointConfig) -> str:
     simulated = checkpoint.training.get("replayed_pixels")
     if simulated is None:
         return ""
-    return f"It learnt from {simulated:,} simulated series beside {checkpoint.training['learnt_pixels']:,} labelled pixels."
+    training = checkpoint.training
+    return (
+        f"It learnt from {simulated:,} simulated series of {', '.join(training['replayed'])} beside {training['learnt_pixels']:,} labelled "
+        "pixels."
+    )
 
 
 def _with_digest(checkpoint: CheckpointConfig, source: LabelledSource, settings: Settings) -> CheckpointConfig:

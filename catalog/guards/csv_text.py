@@ -23,6 +23,10 @@ def read_rows(text: str, columns: Sequence[str], refuse: Refuse) -> Iterator[tup
     rows = csv.DictReader(StringIO(text, newline=""))
     with refusing(_FOREIGN, refuse):
         named = rows.fieldnames or ()
+    if twice := sorted({name for name in named if list(named).count(name) > 1}):
+        raise refuse(
+            f"its first line names {', '.join(map(shown, twice))} twice; of two columns of a name only one can be meant"
+        )
     if missing := [column for column in columns if column not in named]:
         raise refuse(f"no column {', '.join(missing)}; it needs {','.join(columns)}")
     while True:

@@ -58,9 +58,9 @@ def parse_object(text: str | bytes, refuse: Refuse, *, unique: bool = False) -> 
     return value
 
 
-def parse_model(kind: type[_Parsed], text: str | bytes, refuse: Refuse) -> _Parsed:
+def parse_model(kind: type[_Parsed], text: str | bytes, refuse: Refuse, *, unique: bool = False) -> _Parsed:
     """What a text says of a declared kind; see `parse_json`. The reason names the field."""
-    value = parse_json(text, lambda why: refuse(f"it {why}"))
+    value = parse_json(text, lambda why: refuse(f"it {why}"), unique=unique)
     with as_declared(refuse):
         return kind.model_validate(value)
 

@@ -90,15 +90,19 @@ def series(
     timing: Annotated[str, typer.Option(help="ten-day or monthly composites, single dates, or mixed.")] = "mixed",
     seed: Seed = 0,
     farming: Annotated[str, typer.Option(help="Where: world, or one of the farmings of patches.")] = "world",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a table of simulated series without images, which trains pixel networks and forests (--data series:FILE).
 
     Example: cropline simulate series training.parquet --count 20000 --months 1 12 --seed 7
     """
+    from catalog.errors import RequestError
     from processors.simulation.claimed_folder import checked
     from processors.simulation.training_series import SeriesSettings, write_training_series
 
+    if file.exists() and not replace:
+        raise RequestError(f"{file} is there already. Name another, or give --replace.")
     settings = checked(SeriesSettings, count=count, months=months, timing=timing, seed=seed, farming=farming)
     made = write_training_series(file, settings)
     if as_json:

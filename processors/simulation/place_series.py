@@ -17,8 +17,7 @@ import numpy.typing as npt
 import shapely
 
 from agrunet.data.series_table import SeriesMetadata, SeriesTable
-from agrunet.errors import AgrunetError
-from agrunet.training.class_matching import NamedClasses, match_classes
+from agrunet.training.class_matching import NamedClasses, single_meanings
 from catalog.area import Area
 from catalog.errors import RequestError
 from catalog.legend import Legend, LegendClass
@@ -115,12 +114,8 @@ def crops_named(crops: Mapping[str, float]) -> tuple[LegendClass, ...]:
 
 
 def crops_meant(labels: NamedClasses) -> tuple[LegendClass, ...]:
-    """The crops that classes of labels mean, by HCAT codes or names; none where none can be simulated."""
-    try:
-        meant = match_classes(labels, _KNOWN)
-    except AgrunetError:
-        return ()
-    return tuple(LEGEND.mapped[crop] for crop in sorted({crop for crops in meant for crop in crops}))
+    """The crops that one of the classes of labels means alone, by HCAT codes or names; none where none can be simulated."""
+    return tuple(LEGEND.mapped[crop] for crop in sorted(single_meanings(labels, _KNOWN)))
 
 
 def place_series(sight: Sight, crops: Sequence[LegendClass], fit: str = ALL, seed: int = 0) -> SeriesTable:

@@ -179,6 +179,13 @@ def test_without_a_model_the_labels_are_learnt_from_or_all_is_refused(store: Sto
         chosen(store, late)
 
 
+def test_a_model_that_cannot_name_the_crops_is_not_taken(store: Store) -> None:
+    old = added(store, 1, scores=scored(0.6, (0.5, 0.7)))
+    Registry(store).decide(decided(old, Decision.FIRST, "the first"))
+    with pytest.raises(RequestError, match=r"the model names no 'quinoa'\. It has"):
+        chosen(store, request(crops=["quinoa"]))
+
+
 def test_a_processor_without_a_model_has_a_list_of_its_own(store: Store) -> None:
     choice = chosen(store, request(processor="vegetation"))
     assert rows(choice) == [("vegetation", None, "cropline", True)]

@@ -44,7 +44,7 @@ def test_a_model_of_shuffled_labels_is_not_promoted_and_a_person_may_still_take_
             file.write(values.astype(codes.dtype), 1)
     train = {
         "area": archive.area, "year": 2019, "months": [1, 7], "source": archive.source, "legend": str(archive.legend),
-        "training": "quick",
+        "training": "quick", "classifier": "forest",
     }  # fmt: skip
     env = environment_of(tmp_path / "store")
 

@@ -112,6 +112,18 @@ def test_a_file_that_is_named_has_to_be_there_and_be_json(tmp_path: Path) -> Non
         load_places(Settings(store=str(tmp_path), places=tmp_path / "rules.json"))
 
 
+def test_no_rule_is_passed_over(tmp_path: Path) -> None:
+    store = written(tmp_path / "store")
+    file = store / "places.json"
+    file.write_text(file.read_text().rstrip("}") + ', "rules": []}')
+    with pytest.raises(RequestError, match="rules"):
+        load_places(Settings(store=str(store)))
+    file.unlink()
+    file.symlink_to(tmp_path / "not-mounted.json")
+    with pytest.raises(RequestError, match="can't be read"):
+        load_places(Settings(store=str(store)))
+
+
 def test_where_a_request_can_go_is_checked_before_it_is_sent(settings: Settings) -> None:
     check_places(ROME, [], settings, routes=True)
     check_places(GHENT, ["spare"], settings, routes=True)

@@ -70,10 +70,12 @@ def transfer(folder: Path, name: str, fit: str | None = None, seed: int = 0) -> 
     by_real = np.full(len(real.label), -1)
     turns = np.arange(real.group.max() + 1)
     fold = np.random.default_rng(seed).permutation(turns)[real.group] % FOLDS
+    everyone = np.arange(len(real.label))
     for held in range(FOLDS):
         out, rest = np.flatnonzero(fold == held), np.flatnonzero(fold != held)
         if len(out) and len(rest):
-            by_real[out] = _mapped(take_rows(table, rest), take_rows(table, out), seed)
+            asked = out if len(np.unique(real.label[out])) > 1 else everyone  # a table tells two classes apart
+            by_real[out] = _mapped(take_rows(table, rest), take_rows(table, asked), seed)[np.isin(asked, out)]
     classes = tuple(region.classes)
 
     def scored(mapped: npt.NDArray[np.int64], of: npt.NDArray[np.bool_]) -> TransferScores:

@@ -81,7 +81,7 @@ def test_what_simulation_shows_is_known_where_labels_are_few(simulated: Path, tm
     matrix = tally.confusion["hold-out"]
     assert np.trace(matrix) > 0.9 * matrix.sum()
     assert (config.synthetic, config.classes) == (False, ("early", "late"))
-    assert "It learnt from 180 simulated series beside 6 labelled pixels." in config.hold_out
+    assert "It learnt from 180 simulated series of early, late beside 6 labelled pixels." in config.hold_out
     assert set(config.training_data) == {"series", "simulated"}
     assert (config.training["learnt_pixels"], config.training["replayed_pixels"]) == (6, 180)
     assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text("utf-8")
@@ -93,6 +93,28 @@ def test_a_class_that_isn_t_simulated_is_learnt_from_its_labels(tmp_path: Path, 
     late = source.header.classes.index("late")
     assert set(found.series.label.tolist()) == {late}
     assert found.fields.tolist() == learnt_fields(source).tolist() == [8, 8]
+
+
+def test_where_every_crop_means_two_classes_nothing_is_replayed_and_the_other_kinds_are_tried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_series(tmp_path / "s.parquet", named(series_table(60, synthetic=True), {"early": "wheat", "late": "oak"}))
+    source = SeriesSource(named(few(8, 8), {"early": "winter wheat", "late": "spring wheat"}))
+    caplog.set_level("INFO", "agrunet")
+    assert list(candidates(source, "standard", replay=tmp_path / "s.parquet")) == ["pixel", "forest"]
+    assert "shows no crop that one of the classes" in caplog.text
+
+
+def test_few_series_make_a_forest_all_the_same(simulated: Path, tmp_path: Path) -> None:
+    write_series(tmp_path / "few.parquet", few(2, 2))
+    settings = SETTINGS.model_copy(update={"replay": simulated, "least_leaf": 1000})
+    assert train(f"series:{tmp_path / 'few.parquet'}", tmp_path / "model", settings).training["replayed_pixels"] == 180
+
+
+def test_months_that_are_not_simulated_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path / "s.parquet", series_table(60, synthetic=True, months=(3, 7)))
+    with pytest.raises(AgrunetError, match=r"holds months 3 to 7, the data set 1 to 7.*--months 3 7"):
+        replayed(tmp_path / "s.parquet", SeriesSource(few(8, 8), (1, 7)), 1000, 0)
 
 
 def test_a_crop_that_two_classes_could_be_is_not_replayed(tmp_path: Path) -> None:
@@ -108,7 +130,7 @@ def test_a_crop_that_two_classes_could_be_is_not_replayed(tmp_path: Path) -> Non
     [
         ({"synthetic": False}, "holds no simulated series"),
         ({"synthetic": True, "level": "L1C"}, "the data set holds level L2A, not L1C"),
-        ({"synthetic": True, "names": {"early": "oak", "late": "pine"}}, "knows none of the classes"),
+        ({"synthetic": True, "names": {"early": "oak", "late": "pine"}}, "shows no crop that one of the classes"),
     ],
 )
 def test_a_table_that_can_t_be_replayed_is_not_tried_and_refused_where_it_is_asked_for(

@@ -104,6 +104,11 @@ def test_tables_that_are_refused(text: str) -> None:
     assert len(str(refused.value)) < 200
 
 
+def test_columns_of_one_name_are_refused() -> None:
+    with pytest.raises(RequestError, match="names 'a' twice"):
+        list(read_rows("a,b,a\n1,2,3\n", ("b",), RequestError))
+
+
 def test_a_table_gives_lines_and_fields() -> None:
     assert list(read_rows("a,b,c\n1,2\n3,4,5,6\n", ("a", "b"), RequestError)) == [
         (2, {"a": "1", "b": "2"}),
