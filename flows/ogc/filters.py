@@ -14,6 +14,12 @@ from catalog.quoting import shown
 STATUSES = ("accepted", "running", "successful", "failed", "dismissed")
 _LONGEST = 1e9  # s, thirty years
 
+LAST_OFFSET = 1_000_000_000
+"""Most jobs that a list may pass over."""
+
+MOST_NAMES = 100
+"""Most names that one parameter may list."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
@@ -63,7 +69,11 @@ def read_filter(query: Mapping[str, str]) -> JobFilter:
 
 
 def _names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(part for part in (part.strip() for part in query.get(name, "").split(",")) if part)
+    """The names that a parameter lists, each once."""
+    names = [part for part in (part.strip() for part in query.get(name, "").split(",")) if part]
+    if len(names) > MOST_NAMES:
+        raise RequestError(f"{name}: {len(names):,} names, more than {MOST_NAMES}. List each that is wanted once.")
+    return tuple(dict.fromkeys(names))
 
 
 def _seconds(query: Mapping[str, str], name: str) -> float | None:

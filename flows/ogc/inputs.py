@@ -105,13 +105,38 @@ def _referred(name: str, address: str, networks: Collection[Network]) -> Any:
 
 
 def _by_reference(outputs: Any, offer: Offer) -> bool:
+    """Whether the output is wanted as a link. Raises `RequestError` where anything is wanted of it that it isn't."""
     if outputs is None:
         return False
     if not isinstance(outputs, dict) or any(not isinstance(output, dict) for output in outputs.values()):
         raise RequestError('outputs: no JSON object of objects, such as {"delivery": {"transmissionMode": "value"}}.')
     if unknown := sorted(outputs.keys() - {offer.output}):
         raise RequestError(f"outputs: {offer.id} has no {shown(unknown[0])}, only {offer.output}.")
-    mode = outputs.get(offer.output, {}).get("transmissionMode", "value")
+    wanted = outputs.get(offer.output, {})
+    if unknown := sorted(wanted.keys() - {"transmissionMode", "format"}):
+        raise RequestError(
+            f"outputs: {shown(unknown[0])} isn't known of an output, which has transmissionMode and format."
+        )
+    _check_format(wanted.get("format"), offer)
+    mode = wanted.get("transmissionMode", "value")
     if mode not in ("value", "reference"):
         raise RequestError(f"outputs: transmissionMode {shown(mode)} is neither value nor reference.")
     return bool(mode == "reference")
+
+
+def _check_format(wanted: Any, offer: Offer) -> None:
+    """Raise `RequestError` where the output is wanted in another format than its own."""
+    if wanted is None:
+        return
+    own = {"mediaType": offer.output_schema["contentMediaType"], "encoding": "utf-8", "schema": offer.output_schema}
+    if not isinstance(wanted, dict):
+        raise RequestError(
+            f'outputs: format {shown(wanted)} is no JSON object, such as {{"mediaType": "{own["mediaType"]}"}}.'
+        )
+    for name, value in wanted.items():
+        given = value.strip().lower() if isinstance(value, str) else value
+        if given is not None and (name not in own or given != own[name]):
+            raise RequestError(
+                f"outputs: {offer.output} isn't made with {shown(name)} {shown(value)}, only as {own['mediaType']}. "
+                "Ask for that, or leave the format out."
+            )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ STATES = {
 
 _STATUS = {state: status for status, states in STATES.items() for state in states}
 _PAGE = 200  # the most that Prefect lists at once
+_AT_ONCE = 50  # runs whose progress is asked for together: one that was taken up again reported it more than once
 _BEFORE_CAUSE = re.compile(r"^Flow run encountered an exception: (?P<kind>\w+): ")
 _WAITS = {"SCHEDULED": "Waits in the queue.", "PENDING": "Is being started.", "PAUSED": "Is paused."}
 
@@ -82,25 +84,30 @@ class Jobs:
         """Runs that a filter leaves, the newest first: a page of them, and how many there are in all."""
         tags: dict[str, Any] = {"all_": [TAG, f"{_KEY}{self.key}"]}
         if wanted.processes:
-            tags["any_"] = [f"{_PROCESS}{process}" for process in wanted.processes]
+            tags["any_"] = [f"{_PROCESS}{process}" for process in wanted.processes if process in OFFERS]
+            if not tags["any_"]:
+                return [], 0
         which: dict[str, Any] = {"tags": tags}
         if wanted.statuses:
             which["state"] = {"type": {"any_": [state for status in wanted.statuses for state in STATES[status]]}}
         if not wanted.looks_at_times:
-            return self._page(which, limit, offset), int(self.api.ask("flow_runs/count", {"flow_runs": which}))
+            found = list(islice(self._runs(which, offset, min(limit, _PAGE)), limit))
+            return found, int(self.api.ask("flow_runs/count", {"flow_runs": which}))
         now = datetime.now(UTC)
-        runs = [run for run in self._all(which) if wanted.takes(run, now)]
+        runs = [run for run in self._runs(which) if wanted.takes(run, now)]
         return runs[offset : offset + limit], len(runs)
 
-    def _all(self, which: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        offset = 0
-        while page := self._page(which, _PAGE, offset):
-            yield from page
-            offset += len(page)
-
-    def _page(self, which: dict[str, Any], limit: int, offset: int) -> list[dict[str, Any]]:
-        asked = {"flow_runs": which, "limit": limit, "offset": offset, "sort": "EXPECTED_START_TIME_DESC"}
-        return list(self.api.ask("flow_runs/filter", asked) or [])
+    def _runs(self, which: dict[str, Any], offset: int = 0, size: int = _PAGE) -> Iterator[dict[str, Any]]:
+        """The runs of a filter, each once, the newest first, as far as they are taken: in pages of a size that Prefect gives."""
+        listed: set[str] = set()
+        while True:
+            asked = {"flow_runs": which, "limit": size, "offset": offset, "sort": "EXPECTED_START_TIME_DESC"}
+            page = self.api.ask("flow_runs/filter", asked) or []
+            yield from (run for run in page if run["id"] not in listed)  # a newer run moves the others to the next page
+            listed.update(run["id"] for run in page)
+            if len(page) < size:
+                return
+            offset += size
 
     def dismiss(self, run: Mapping[str, Any]) -> None:
         """Cancel a run, as Prefect does. One that is over leaves the list of jobs; its delivery stays with who runs the server."""
@@ -117,13 +124,12 @@ class Jobs:
 
     def _progress(self, runs: list[str]) -> dict[str, tuple[int, str]]:
         """Percent done and what is being done, as runs report it."""
-        if not runs:
-            return {}
-        asked = {"artifacts": {"flow_run_id": {"any_": runs}, "key": {"any_": ["progress"]}}, "sort": "UPDATED_DESC"}
         found: dict[str, tuple[int, str]] = {}
-        for artifact in self.api.ask("artifacts/filter", asked) or []:
-            doing = plain_text(artifact["description"] or "Runs.")
-            found.setdefault(artifact["flow_run_id"], (int(artifact["data"] or 0), doing))
+        for first in range(0, len(runs), _AT_ONCE):
+            which = {"flow_run_id": {"any_": runs[first : first + _AT_ONCE]}, "key": {"any_": ["progress"]}}
+            for artifact in self.api.ask("artifacts/filter", {"artifacts": which, "sort": "UPDATED_DESC"}) or []:
+                doing = plain_text(artifact["description"] or "Runs.")
+                found.setdefault(artifact["flow_run_id"], (int(artifact["data"] or 0), doing))
         return found
 
     def _status(self, run: Mapping[str, Any], percent: int, doing: str) -> dict[str, Any]:

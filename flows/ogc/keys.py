@@ -16,7 +16,7 @@ from flows.prefect_process.api import ServiceError
 from flows.prefect_process.private_files import USER
 
 KEYS_FILE = "ogc-keys"
-"""File in the store's folder `prefect`: lines ``name:key``, and remarks after ``#``."""
+"""File in the store's folder `prefect`: lines ``name:key``, blanks around either, and remarks after ``#``."""
 
 REALM = "Cropline"
 """What the interface calls itself to those who show no key."""
@@ -83,7 +83,7 @@ class Keys:
     def _parsed(self, text: str) -> dict[str, str]:
         keys: dict[str, str] = {}
         for number, line in enumerate(text.splitlines(), 1):
-            name, _, key = line.partition("#")[0].strip().partition(":")
+            name, key = (part.strip() for part in line.partition("#")[0].partition(":")[::2])
             if not name and not key:
                 continue
             if not name or len(key) < LEAST or name in keys:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from pygeoapi.process.base import BaseProcessor
 from pygeoapi.process.manager.base import BaseManager
 from pygeoapi.util import JobStatus
 
+from catalog.quoting import shown
 from flows.checked_request import check_request
 from flows.ogc.descriptions import description
-from flows.ogc.filters import JobFilter
+from flows.ogc.filters import LAST_OFFSET, JobFilter
 from flows.ogc.inputs import Execution
 from flows.ogc.jobs import DOCUMENT, REFERENCE, Jobs
-from flows.ogc.offers import OFFERS, Offer, check_names
-from flows.ogc.refusals import invalid
+from flows.ogc.offers import OFFERS, Offer, check_names, folder_in_place
+from flows.ogc.refusals import RefusedError, invalid
 from flows.ogc.results import Result, as_json, results_of
 from flows.prefect_process.api import Api
 from flows.prefect_process.plugin import MOST_BYTES
 from flows.settings import load_settings
 
 NAME = f"{__name__}.PrefectManager"
+_log = logging.getLogger("uvicorn.error")
 
 
 class Offered(BaseProcessor):  # type: ignore[misc] # pygeoapi has no types
@@ -76,6 +80,10 @@ class PrefectManager(BaseManager):  # type: ignore[misc] # pygeoapi has no types
 
     def get_jobs(self, status: Any = None, limit: int | None = None, offset: int | None = None) -> dict[str, Any]:  # noqa: ARG002
         """A page of the jobs that were asked for, and how many there are."""
+        if (offset or 0) > LAST_OFFSET:
+            raise invalid(
+                f"offset: {shown(offset)} is more than {LAST_OFFSET}. Give a smaller one, or follow the links of a list."
+            )
         runs, matched = self.jobs.listed(self._who().jobs, limit or 10, offset or 0)
         return {"jobs": self.jobs.statuses(runs), "numberMatched": matched}
 
@@ -95,9 +103,20 @@ class PrefectManager(BaseManager):  # type: ignore[misc] # pygeoapi has no types
         return True
 
     def order(self, offer: Offer, execution: Execution) -> dict[str, Any]:
-        """Check what is ordered, as `cropline run` does, and create its run. Returns the job's status; raises `CroplineError`."""
+        """Check what is ordered, as `cropline run` does, and create its run. Returns the job's status.
+
+        Raises `CroplineError` where it is wrong, and `RefusedError` where the server has a folder of the model's name.
+        """
         settings = load_settings()
-        check_names(execution.inputs, settings.source)
+        check_names(execution.inputs, settings)
+        model = execution.inputs.get("model")
+        if model is not None and (folder := folder_in_place(model, settings)):
+            _log.error("the model %s can't be ordered while there is %s: rename that folder", model, folder)
+            raise RefusedError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"model: {shown(model)} can't be taken at the moment, for something else of the server has that name. "
+                "Take another, or tell who runs the server.",
+            )
         request = check_request(execution.inputs, settings.folder, settings)
         parameters = {**request.model_dump(mode="json"), **offer.fixed}
         if len(as_json(parameters)) > MOST_BYTES:

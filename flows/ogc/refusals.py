@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,10 @@ OTHER = "about:blank"
 """Type of an exception that says no more than its status (RFC 7807)."""
 
 MEDIA_TYPE = "application/problem+json"
+
+_AWAY = "The server behind this address doesn't answer at the moment, or not as it should. Try again later, or tell who runs it."
+_NO_STORE = "The server can't read or write its own files at the moment. Try again later, or tell who runs it."
+_log = logging.getLogger("uvicorn.error")
 
 
 class RefusedError(Exception):
@@ -41,8 +46,14 @@ def invalid(detail: str) -> RefusedError:
 
 
 def of_error(error: CroplineError) -> RefusedError:
-    """The refusal for an error of this software: who sent the request, the source, or this server is at fault."""
-    if isinstance(error, ServiceError | StoreError | AccessError):
+    """The refusal for an error of this software: who sent the request, the source, or this server is at fault.
+
+    Where this server is, its log has the cause: addresses and files of its own are nobody else's.
+    """
+    if isinstance(error, ServiceError | StoreError):
+        _log.error("an order or a question of a partner failed: %s", error)
+        return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, _AWAY if isinstance(error, ServiceError) else _NO_STORE)
+    if isinstance(error, AccessError):
         return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     if isinstance(error, SourceError):
         return RefusedError(HTTPStatus.BAD_GATEWAY, str(error))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from ogc_kit import ADDRESS, START, Partner, Prefect
 
+from catalog.storage.store import Store
+from flows.ogc.app import application
+from flows.ogc.filters import JobFilter
+from flows.ogc.jobs import Jobs
+from flows.ogc.keys import KEYS_FILE, Keys
 from flows.ogc.refusals import INVALID_VALUE, NO_SUCH_JOB, RESULT_NOT_READY
 from flows.reporting.markdown import markdown_text
 
@@ -89,6 +95,9 @@ def five(prefect: Prefect) -> list[str]:
         ("?processID=estimate", [2]),
         ("?processID=estimate,crop-map&status=failed", [3]),
         ("?processID=other", []),
+        ("?processID=other,estimate,estimate&status=successful,successful", [2]),
+        ("?limit=1000", [4, 3, 2, 1, 0]),
+        ("?offset=1000000000", []),
         ("?datetime=2026-05-01T13:00:00Z/2026-05-01T14:00:00Z", [2, 1]),
         ("?datetime=2026-05-01T15:00:00Z/..", [4, 3]),
         ("?datetime=../2026-05-01T12:30:00Z", [0]),
@@ -118,6 +127,43 @@ def test_a_list_leads_on_to_its_next_page(five: list[str], partner: Partner) -> 
     assert "next" not in {link["rel"] for link in rest["links"]}
 
 
+class Paging(Prefect):
+    """Gives at most 200 entries at once, as Prefect does; where it grows, a run is ordered before each page of runs."""
+
+    grows = False
+
+    def ask(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+        if path == "flow_runs/filter" and body is not None:
+            assert 0 < body["limit"] <= 200
+            if self.grows:
+                _run(self, "SCHEDULED")
+        found = super().ask(path, body, method)
+        return found[:200] if path == "artifacts/filter" else found
+
+
+@pytest.mark.parametrize("limit", [200, 201, 250, 400, 1000])
+def test_a_list_is_as_long_as_is_asked_for(limit: int, store: Store) -> None:
+    prefect = Paging({})
+    jobs = [_run(prefect, "RUNNING") for _ in range(410)]
+    for job in jobs:
+        prefect.report(job, "progress", 42)
+    asker = Partner(application(ADDRESS, Keys(store.prefect / KEYS_FILE, print), prefect))  # type: ignore[arg-type]
+    answer = asker.get(f"/jobs?limit={limit}&offset=5").json()
+    assert [job["jobID"] for job in answer["jobs"]] == jobs[::-1][5 : 5 + limit]
+    assert {job["progress"] for job in answer["jobs"]} == {42}
+    assert ("next" in {link["rel"] for link in answer["links"]}) == (limit < 405)
+
+
+def test_a_list_that_grows_meanwhile_names_each_job_once() -> None:
+    prefect = Paging({})
+    for _ in range(410):
+        _run(prefect, "SCHEDULED")
+    prefect.grows = True
+    for wanted in (JobFilter(), JobFilter(since=START)):
+        runs, _ = Jobs(prefect, "partner").listed(wanted, 1000, 0)  # type: ignore[arg-type]
+        assert len({run["id"] for run in runs}) == len(runs) > 410
+
+
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
@@ -130,6 +176,10 @@ def test_a_list_leads_on_to_its_next_page(five: list[str], partner: Partner) -> 
         ("limit=0", "limit value should be strictly positive"),
         ("limit=many", "limit value should be an integer"),
         ("offset=-1", "offset value should be positive or zero"),
+        ("offset=1000000001", "offset: 1000000001 is more than 1000000000. Give a smaller one"),
+        ("offset=9223372036854775808", "offset: 9223372036854775808 is more than 1000000000"),
+        (f"processID={'a,' * 3000}", "processID: 3,000 names, more than 100. List each that is wanted once."),
+        (f"status={'failed,' * 101}", "status: 101 names, more than 100"),
         ("f=xml", "f: neither json nor html"),
     ],
 )

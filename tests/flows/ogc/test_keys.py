@@ -67,16 +67,25 @@ def test_a_key_whose_line_is_deleted_is_revoked_at_once(store: Store, partner: P
     assert Partner(partner.app, OTHER_KEY).get("/conformance").status_code == 401
 
 
+@pytest.mark.parametrize("line", ["sp: {}", " sp :\t{}  # of SP", "sp:{}\r"])
+def test_blanks_around_a_name_and_a_key_are_no_part_of_them(line: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / KEYS_FILE).write_text(f"{line.format(KEY)}\n", newline="")
+    keys = Keys(tmp_path / KEYS_FILE, told.append)
+    assert keys.name_of(f"Bearer {KEY}") == keys.name_of(_basic("sp", KEY)) == "sp"
+    assert not told
+
+
 def test_what_is_no_key_is_told_and_not_taken(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / KEYS_FILE).write_text(
-        f"short:abc\n:{KEY}\npartner:{KEY}  # of the first\npartner:{OTHER_KEY}\nnothing\n"
+        f"short:abc\n:{KEY}\npartner:{KEY}  # of the first\npartner:{OTHER_KEY}\nnothing\nblank:{' ' * 30}\n"
     )
     keys = Keys(tmp_path / KEYS_FILE, told.append)
     assert keys.name_of(f"Bearer {KEY}") == "partner"
     assert keys.name_of("Bearer abc") is None
     assert keys.name_of(f"Bearer {OTHER_KEY}") is None, "each name once"
-    assert [line.partition(":")[0] for line in told] == [f"{KEYS_FILE}, line {number}" for number in (1, 2, 4, 5)]
+    assert [line.partition(":")[0] for line in told] == [f"{KEYS_FILE}, line {number}" for number in (1, 2, 4, 5, 6)]
     assert not any(KEY in line or "abc" in line for line in told)
 
 

@@ -8,15 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoint_kit import checkpoint
 from ogc_kit import ADDRESS, KEY, OTHER_KEY, Partner, Prefect
 
 from catalog.area import Area, parse_area
 from catalog.area_file import area_value
+from catalog.errors import RequestError, StoreError
 from catalog.networks import Network
+from catalog.registry import Registry
+from catalog.storage.store import Store
 from flows.checked_request import check_request
 from flows.ogc.inputs import LARGEST, read_execution
-from flows.ogc.offers import OFFERS
-from flows.ogc.refusals import INVALID_VALUE, NO_SUCH_PROCESS
+from flows.ogc.offers import OFFERS, check_names
+from flows.ogc.refusals import INVALID_VALUE, NO_SUCH_PROCESS, of_error
+from flows.settings import load_settings
+
+SHIPPED_MODEL = Registry(Store(Path("none"))).shipped_models()[0].name
 
 
 def test_an_order_becomes_a_run_of_the_deployment(
@@ -86,8 +93,10 @@ def test_an_area_is_taken_in_each_of_its_forms(given: Any, taken: Any, partner: 
         ({"source": "stac:https://10.0.0.1/catalog.json"}, "source: 'stac:https://10.0.0.1/catalog.json' is not"),
         ({"source": "safe:/data"}, "source: 'safe:/data' is not offered here"),
         ({"source": None}, "source: missing, and this installation is set to none. Take one of earth-search"),
-        ({"model": "../models/mine"}, "model: '../models/mine' is no name of a model"),
-        ({"model": "nobody-made-it"}, "model"),
+        ({"model": "../models/mine"}, "model: '../models/mine' is no model of this installation"),
+        ({"model": "nobody-made-it"}, "model: 'nobody-made-it' is no model of this installation. Take one of "),
+        ({"model": ["mine"]}, "model: ['mine'] is no model of this installation"),
+        ({"start_from": "mine"}, "start_from: not an input of crop-map"),
         ({"processor": "none"}, "processor: there is no 'none'"),
         ({"output": "/tmp/mine"}, "output: not an input of crop-map"),
         ({"labels": "/etc/passwd"}, "labels: not an input of crop-map"),
@@ -123,6 +132,17 @@ def test_what_is_wrong_is_refused_before_a_run_is_made(
         (b'{"outputs": {"map": {}}}', "outputs: crop-map has no 'map', only delivery"),
         (b'{"outputs": ["delivery"]}', "outputs: no JSON object of objects"),
         (b'{"outputs": {"delivery": {"transmissionMode": "mail"}}}', "outputs: transmissionMode 'mail' is neither"),
+        (b'{"outputs": {"delivery": {"mode": "value"}}}', "outputs: 'mode' isn't known of an output"),
+        (
+            b'{"outputs": {"delivery": {"format": {"mediaType": "image/png"}}}}',
+            "outputs: delivery isn't made with 'mediaType' 'image/png', only as application/geo+json. Ask for that",
+        ),
+        (
+            b'{"outputs": {"delivery": {"format": {"encoding": "base64"}}}}',
+            "outputs: delivery isn't made with 'encoding'",
+        ),
+        (b'{"outputs": {"delivery": {"format": {"schema": "a"}}}}', "outputs: delivery isn't made with 'schema' 'a'"),
+        (b'{"outputs": {"delivery": {"format": "image/png"}}}', "outputs: format 'image/png' is no JSON object"),
     ],
 )
 def test_a_body_that_is_no_execute_request_is_refused(body: bytes, detail: str, partner: Partner) -> None:
@@ -147,16 +167,91 @@ def test_the_source_that_the_installation_is_set_to_is_offered(
     assert "not offered" not in partner.order({**inputs, "source": "safe:products"}).text
 
 
+@pytest.mark.parametrize("name", ["private-model", "./private-model", "s5", "nosuch", "store", "store/models/listed"])
+def test_a_folder_is_no_model(
+    name: str, partner: Partner, inputs: dict[str, Any], store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    checkpoint(store.models / "listed")
+    checkpoint(tmp_path / "private-model")
+    (tmp_path / "s5").mkdir()
+    monkeypatch.chdir(tmp_path)
+    answer = partner.order({**inputs, "model": name})
+    assert answer.status_code == 400
+    detail = answer.json()["detail"]
+    assert detail.startswith(f"model: '{name}' is no model of this installation. Take one of listed, ")
+    assert "simulated-here" in detail
+    assert str(tmp_path) not in detail
+    assert "folder" not in detail
+
+
+def test_a_model_that_is_listed_is_taken(
+    partner: Partner, prefect: Prefect, inputs: dict[str, Any], store: Store
+) -> None:
+    checkpoint(store.models / "listed")
+    answer = partner.order({**inputs, "processor": "crop-map", "model": "listed"})
+    assert answer.status_code == 201, answer.text
+    assert [run["parameters"]["model"] for run in prefect.runs.values()] == ["listed"]
+
+
+@pytest.mark.parametrize("name", ["listed", "simulated-here"])
+def test_a_folder_is_not_taken_by_the_name_of_a_model(
+    name: str, partner: Partner, inputs: dict[str, Any], store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint(store.models / "listed")
+    checkpoint(tmp_path / name)
+    answer = partner.order({**inputs, "processor": "crop-map", "model": name})
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith(f"model: '{name}' can't be taken at the moment, ")
+    assert str(tmp_path) not in answer.text
+    assert str(tmp_path / name) in caplog.text
+
+
+def test_a_model_whose_name_reads_like_a_path_is_not_offered(store: Store) -> None:
+    checkpoint(store.models / "a b")
+    with pytest.raises(
+        RequestError, match=r"'a b' is no model of this installation\. Take one of simulated-18-crops, "
+    ):
+        check_names({"source": "mission:", "model": "a b"}, load_settings())
+
+
+@pytest.mark.parametrize("name", ["simulated-here", SHIPPED_MODEL])
+def test_models_that_come_with_the_software_are_offered(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CROPLINE_STORE", str(tmp_path / "store"))
+    check_names({"source": "mission:", "model": name}, load_settings())
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_output_may_be_asked_for_as_it_is_made() -> None:
+    wanted = {
+        "delivery": {"format": {"mediaType": "Application/Geo+JSON", "encoding": None}, "transmissionMode": "reference"}
+    }
+    read = read_execution(json.dumps({"outputs": wanted}).encode(), OFFERS["crop-map"])
+    assert read.by_reference
+
+
 def test_a_process_that_is_not_there(partner: Partner) -> None:
     for answer in (partner.order({}, "none"), partner.get("/processes/none")):
         assert (answer.status_code, answer.json()["type"]) == (404, NO_SUCH_PROCESS)
 
 
-def test_a_server_that_is_away_is_said(partner: Partner, prefect: Prefect, inputs: dict[str, Any]) -> None:
+def test_a_server_that_is_away_is_said(
+    partner: Partner, prefect: Prefect, inputs: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     prefect.away = True
     for answer in (partner.get("/processes"), partner.get("/jobs"), partner.order(inputs)):
         assert answer.status_code == 503
-        assert answer.json()["detail"].startswith("no answer from")
+        assert answer.json()["detail"].startswith("The server behind this address doesn't answer at the moment")
+        assert "Try again later" in answer.json()["detail"]
+        assert "4200" not in answer.text
+    assert "no answer from http://127.0.0.1:4200/api" in caplog.text
+
+
+def test_files_of_the_server_are_told_to_its_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    refused = of_error(StoreError("store /home/somebody/store: can't be created."))
+    assert (refused.status, "somebody" in refused.detail) == (503, False)
+    assert "/home/somebody/store" in caplog.text
 
 
 def test_an_input_by_reference_is_read_where_that_is_allowed(file_server: Any) -> None:
