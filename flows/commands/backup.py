@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -12,7 +17,7 @@ from flows.commands.options import AsJson, finite, tell
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where backups are kept, each in a folder named by its time.")],
+    folder: Annotated[str, typer.Argument(help="Where backups are kept, each in a folder named by its time.")],
     keep: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Remove the oldest until this many are left; all stay.")
     ] = None,
@@ -30,12 +35,14 @@ def backup(
     from flows.prefect_process.backup import back_up
     from flows.settings import load_settings
 
-    made = back_up(load_settings(), _folder(folder), keep, wait * 60, tell)
+    with ended_in_order():
+        made = back_up(load_settings(), _folder(folder), keep, wait * 60, tell)
     typer.echo(json.dumps({"backup": str(made)}) if as_json else str(made))
 
 
 def restore(
-    backup: Annotated[Path, typer.Argument(help="A folder that `cropline backup` made.")], as_json: AsJson = False
+    backup: Annotated[str, typer.Argument(help="A folder that `cropline backup` made.")],
+    as_json: AsJson = False,
 ) -> None:
     """Put a backup back: into an empty store and an empty database, where they were. Nothing is overwritten.
 
@@ -44,7 +51,8 @@ def restore(
     from flows.prefect_process.backup import restore as put_back
     from flows.settings import load_settings
 
-    record = put_back(load_settings(), _folder(backup), tell)
+    with ended_in_order():
+        record = put_back(load_settings(), _folder(backup), tell)
     typer.echo(
         record.model_dump_json()
         if as_json
@@ -52,7 +60,36 @@ def restore(
     )
 
 
-def _folder(given: Path) -> Path:
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """In this block SIGTERM and SIGHUP end the command as Ctrl-C does: queues are freed, and what is half made is removed.
+
+    Once is enough: a second one would break off that. A signal that is ignored, as with nohup, still is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: handler
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        signal.default_int_handler(number, frame)
+
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _folder(given: str) -> Path:
     from catalog.guards.paths import user_path
 
     return user_path(given, lambda why: typer.BadParameter(f"{why}. Give the path of a folder."))

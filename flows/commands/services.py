@@ -134,5 +134,7 @@ def status(as_json: AsJson = False) -> None:
     typer.echo(
         f"queue    {'unknown' if found.waiting is None else f'{found.waiting} waiting, {found.running} running'}"
     )
+    if found.paused:
+        typer.echo(f"paused   {found.paused}")
     if found.database:
         typer.echo(f"database {found.database}")

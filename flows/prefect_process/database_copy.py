@@ -9,8 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
+from catalog.storage.system_errors import refusal
+from catalog.storage.whole import file_aside
 from flows.prefect_process.api import ServiceError
-from flows.prefect_process.programs import run_program
+from flows.prefect_process.programs import ProgramMissingError, run_program
 from flows.prefect_process.server_database import CONNECT_TIMEOUT, Database
 
 POSTGRESQL_FILE, SQLITE_FILE = "database.dump", "database.sqlite"
@@ -31,13 +33,13 @@ def copy_database(database: Database, folder: Path) -> bool:
         )
         return True
     source = Path(str(url.database))
-    if not source.is_file():
+    if not source.is_file() or not source.stat().st_size:
         return False
     try:
         with closing(sqlite3.connect(source)) as held, closing(sqlite3.connect(folder / SQLITE_FILE)) as copy:
             held.backup(copy)
     except sqlite3.Error as error:
-        raise ServiceError(f"{source} can't be copied: {error}.") from error
+        raise ServiceError(f"{source} can't be copied: {refusal(error, folder)}, and run again.") from error
     return True
 
 
@@ -71,9 +73,43 @@ def put_database(database: Database, backup: Path) -> None:
         run_program([*words, *whole, str(backup / POSTGRESQL_FILE)], PACKAGE, secrets)
         return
     file = Path(str(url.database))
-    with closing(sqlite3.connect(backup / SQLITE_FILE)) as held, closing(sqlite3.connect(file)) as copy:
-        held.backup(copy)
-    file.chmod(0o600)
+    try:
+        with file_aside(file) as new:
+            with closing(_kept(backup / SQLITE_FILE)) as held, closing(sqlite3.connect(new)) as copy:
+                held.backup(copy)
+            new.chmod(0o600)
+    except sqlite3.Error as error:
+        raise ServiceError(f"{file} can't be written: {refusal(error, file)}, and restore again.") from error
+
+
+def check_copy(database: Database, backup: Path) -> None:
+    """Read a backup's copy of the database to its end. Raises `ServiceError` where it is damaged."""
+    file = backup / (POSTGRESQL_FILE if database.is_shared else SQLITE_FILE)
+    try:
+        if database.is_shared:
+            run_program(["pg_restore", "--file=/dev/null", str(file)], PACKAGE)
+        else:
+            _check_sqlite(file)
+    except ProgramMissingError:
+        raise
+    except (sqlite3.Error, ServiceError) as error:
+        raise ServiceError(
+            f"{file} can't be read to its end, and nothing was restored. Take another backup: ls {backup.parent}\n{error}"
+        ) from error
+
+
+def _check_sqlite(file: Path) -> None:
+    with closing(_kept(file)) as held:
+        said = [str(row[0]) for row in held.execute("PRAGMA quick_check(3)")]
+        if said != ["ok"]:
+            raise sqlite3.DatabaseError("; ".join(said))
+        if held.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            raise sqlite3.DatabaseError("it holds no table")
+
+
+def _kept(file: Path) -> sqlite3.Connection:
+    """A copy, opened so that nothing is written beside it: a backup may be read only."""
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
 async def _has_tables(url: URL) -> bool:

@@ -33,6 +33,7 @@ from flows.prefect_process.server_database import (
     remember_place,
 )
 from flows.prefect_process.server_file import ProcessMark, Services, port_before, server_file, service_store
+from flows.prefect_process.status import check_whole
 from flows.prefect_process.temporary_server import QUIET
 from flows.prefect_process.work_pool import POOL
 from flows.reporting.json_lines import VARIABLES
@@ -59,6 +60,7 @@ def up(settings: Settings, port: int | None, tell: Callable[[str], None]) -> Ser
     Raises `ServiceError` with the end of the log of what didn't start, or with what is wrong with the database that is set.
     """
     store = service_store(settings, create=True)
+    check_whole(store)
     elsewhere = places.elsewhere(settings)
     database = database_of(settings, store)
     with private_umask() as usual:
@@ -112,7 +114,11 @@ def down(settings: Settings, tell: Callable[[str], None]) -> bool:
 
 
 def environment_of(settings: Settings, store: Store) -> dict[str, str]:
-    """What all processes that are started for a store have in their environment; no secrets of Prefect's."""
+    """What all processes that are started for a store have in their environment; no secrets of Prefect's.
+
+    Raises `ServiceError` where a restore of the store was not finished: nothing is started for half of one.
+    """
+    check_whole(store)
     # The server alone is told of its database: runs have no business there.
     environment = {
         name: value

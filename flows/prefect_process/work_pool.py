@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from flows.own_server import OWN_PLACE
-from flows.prefect_process.api import Api
+from flows.prefect_process.api import Api, ServiceError
 from processors.engine.machine import cores
 
 POOL = OWN_PLACE
@@ -136,8 +136,29 @@ def paused(api: Api) -> Iterator[None]:
             _put_queue_right(api, POOL, queue, {"is_paused": True})
         yield
     finally:
+        try:
+            _free(api)
+        except ServiceError:  # once more: no run would ever be started again
+            _free(api)
+        except BaseException:  # an interrupt
+            _free(api)
+            raise
+
+
+def _free(api: Api) -> None:
+    try:
         for queue in (INTERACTIVE, SCHEDULED):
             _put_queue_right(api, POOL, queue, {"is_paused": False})
+    except ServiceError as error:
+        raise ServiceError(
+            f"the queues are still paused, and no run is started: {error}. `cropline up` frees them."
+        ) from error
+
+
+def paused_queues(api: Api) -> list[str]:
+    """Names of the pool's queues of which no run is started. Raises `ServiceError`."""
+    found = {name: api.ask(f"work_pools/{POOL}/queues/{name}") for name in (INTERACTIVE, SCHEDULED)}
+    return [name for name, queue in found.items() if queue is not None and queue.get("is_paused")]
 
 
 def under_way(api: Api) -> list[str]:
