@@ -35,9 +35,9 @@ def test_the_record_is_of_the_shipped_models_fields(script: ModuleType, reposito
         fitted = fit_thresholds(evidence, row["asked"], script.LEAST_PIXELS, script.BACKGROUND)
         assert fitted.verified
         assert fitted.not_conform_below == pytest.approx(row["not_conform_below"], abs=1e-5)
-        low, high = row["false_alarms"]["interval"]
+        low, high = row["false_alarms_by_patch"]
         assert low <= row["asked"] <= high
-        assert row["wrong_found"]["share"] > 0.9
+        assert row["wrong_found"]["share"] > (0.9 if row["asked"] >= 0.05 else 0.8), "fewer alarms find less"
 
 
 def test_fourteen_real_fields_verify_nothing(repository: Path) -> None:
