@@ -85,7 +85,9 @@ def test_series_are_counted_by_crop(tmp_path: Path) -> None:
     wanted = ("series", str(file), "--count", "30", "--months", "4", "9", "--timing", "monthly", "--seed", "3")
     text = said(*wanted)
     assert f"30 series in {file}; read them as series:{file}. All of it is synthetic." in text
-    made = json.loads(said(*wanted, "--farming", "delta", "--json"))
+    with pytest.raises(RequestError, match="is there already"):
+        said(*wanted, "--farming", "delta")
+    made = json.loads(said(*wanted, "--farming", "delta", "--replace", "--json"))
     assert sum(made["series"].values()) == 30
     assert "soybeans" in made["series"]
     with pytest.raises(RequestError, match="months"):
