@@ -101,9 +101,9 @@ def series(
     from processors.simulation.claimed_folder import checked
     from processors.simulation.training_series import SeriesSettings, write_training_series
 
+    settings = checked(SeriesSettings, count=count, months=months, timing=timing, seed=seed, farming=farming)
     if file.exists() and not replace:
         raise RequestError(f"{file} is there already. Name another, or give --replace.")
-    settings = checked(SeriesSettings, count=count, months=months, timing=timing, seed=seed, farming=farming)
     made = write_training_series(file, settings)
     if as_json:
         typer.echo(json.dumps({"file": str(file), "series": made}))

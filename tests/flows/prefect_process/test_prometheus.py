@@ -62,8 +62,12 @@ def prometheus(installation: Installation, folder: Path, key: str) -> Iterator[C
 
 def target_of(ask: Callable[[str], Any]) -> dict[str, Any]:
     """How the only target stands, once it was asked."""
-    wait_until(lambda: ask("targets") and ask("targets")["activeTargets"][0]["health"] != "unknown", 120, "a scrape")
-    target: dict[str, Any] = ask("targets")["activeTargets"][0]
+
+    def scraped() -> Any:
+        targets = (ask("targets") or {}).get("activeTargets")  # none while it starts
+        return targets and targets[0]["health"] != "unknown" and targets[0]
+
+    target: dict[str, Any] = wait_until(scraped, 120, "a scrape")
     return target
 
 
