@@ -36,7 +36,7 @@ from flows.checks import (
     listed,
 )
 from flows.credentials import load_credentials
-from flows.request import MODEL_PROCESSOR, SIMULATED_HERE, TRAINING_PARAMETERS, MapRequest, worded
+from flows.request import MODEL_PROCESSOR, REPLAY, SIMULATED_HERE, TRAINING_PARAMETERS, MapRequest, worded
 from flows.request_paths import PATH_LIKE, path_of
 from flows.settings import Settings, load_settings
 from flows.shared_store import exchange_models, share_area, take_area
@@ -379,7 +379,7 @@ def _check_model(request: MapRequest, settings: Settings, failed: set[str]) -> N
 
 
 def _check_start(request: MapRequest, settings: Settings, failed: set[str]) -> None:
-    if request.classifier == "forest-replay" and "level" not in failed:
+    if request.classifier == REPLAY and "level" not in failed:
         check_simulable("classifier", request.level)
     if request.start_from is not None:
         Registry(settings.open_store(create=False)).named(request.start_from)

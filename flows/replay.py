@@ -8,13 +8,11 @@ from pathlib import Path
 
 from agrunet.data.series_table import write_series
 from catalog.errors import ModelError, RequestError
+from flows.request import REPLAY
 from flows.run import Run
 from flows.run_folder import TrainingFolder
 from processors.season import Season
 from processors.simulation.place_series import LEVEL, Sight, crops_meant, place_series, sight_of
-
-REPLAY = "forest-replay"
-"""Kind of model that learns from simulated series, too."""
 
 
 def replay_series(run: Run, season: Season, folder: TrainingFolder) -> Path | None:

@@ -51,6 +51,9 @@ TRAINING_PARAMETERS = (
 RUN_PARAMETERS = ("dry_run", "stay")
 """Parameters of the flow `crop-map` that are no part of a request: they say what is done with it."""
 
+REPLAY = "forest-replay"
+"""Value of `classifier`: a forest that learns from simulated series, too."""
+
 SIMULATED_HERE = "simulated-here"
 """What a request names as its model for one to be made of series that are simulated at its place and on its dates."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,6 @@ class PixelSeries:
     def where(self, chosen: npt.NDArray[np.bool_]) -> PixelSeries:
         """Keep the chosen ones, (N,)."""
         return PixelSeries(*(getattr(self, name)[chosen] for name in ("values", "clear", "days", "valid", "label")))
-
-    def labelled(self, label: npt.NDArray[np.int16]) -> PixelSeries:
-        """The same with other classes (N,)."""
-        return replace(self, label=label)
 
     def labels(self, rows: npt.NDArray[np.integer]) -> Tensor:
         """Labels (B, 1, 1) int64 of these series."""

@@ -37,6 +37,7 @@ _ROWS = 1024
 
 
 TRUST = 100.0
+"""Fields at which labels and simulation weigh the same, unless a setting says otherwise."""
 
 
 class ForestSettings(Frozen):

@@ -20,6 +20,7 @@ from agrunet.training.starting import FineTuning, adapted_config
 _LOG = logging.getLogger("agrunet")
 
 REPLAY = "forest-replay"
+"""Name of the kind that learns from simulated series, too."""
 
 AUTO = "auto"
 """Name of the choice among all kinds that suit."""

@@ -5,7 +5,7 @@ In each class the labels weigh the more, the more fields of it they show; all cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,7 @@ def replayed(table: Path, source: LabelledSource, most: int, seed: int) -> Repla
     series = gather_pixels(simulated, most, seed)
     label = named[series.label]
     known = label != UNKNOWN
-    return Replayed(series.where(known).labelled(label[known]), learnt_fields(source))
+    return Replayed(replace(series.where(known), label=label[known]), learnt_fields(source))
 
 
 def learnt_fields(source: LabelledSource) -> npt.NDArray[np.int64]:
@@ -102,7 +102,7 @@ class Thinned(View[LabelledSource]):
 
     def split(self, index: int) -> npt.NDArray[np.uint8]:
         """Split (H, W): none for the other pixels to learn from."""
-        split, label = self.source.split(index), training_label(self.source, index)
-        kept = np.zeros(label.shape, np.bool_)
-        kept.flat[spread(units(self.source, index, label), label != UNKNOWN, UNIT_PIXELS)] = True
-        return np.where((split == SPLITS["train"]) & ~kept, SPLITS["none"], split).astype(np.uint8)
+        label = training_label(self.source, index)
+        left = label != UNKNOWN
+        left.flat[spread(units(self.source, index, label), left, UNIT_PIXELS)] = False
+        return np.where(left, SPLITS["none"], self.source.split(index)).astype(np.uint8)

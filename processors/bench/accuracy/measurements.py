@@ -15,6 +15,7 @@ from agrunet.data.series_table import SeriesTable, write_series
 from agrunet.metrics import score
 from agrunet.training.distributed import ranks
 from agrunet.training.fitting import StepCount, fit, steps_of
+from agrunet.training.kinds import REPLAY
 from agrunet.training.settings import KINDS, Settings, TrainingConfig
 from agrunet.training.starting import FineTuning
 from catalog.registry import SHIPPED
@@ -28,7 +29,7 @@ from processors.simulation.training_series import SeriesSettings, training_serie
 FIELDS = (5, 10, 20)
 """Fields of each crop that a curve is drawn over."""
 
-FOREST, PIXEL, TUNED, REPLAY = "forest", "pixel", "fine-tuned", "forest-replay"
+FOREST, PIXEL, TUNED = "forest", "pixel", "fine-tuned"
 
 SERIES_KINDS: Kinds = {PIXEL: KINDS[PIXEL]["standard"], FOREST: KINDS[FOREST]["standard"]}
 

@@ -20,7 +20,7 @@ from catalog.registry import Registry
 from catalog.storage.store import Store, open_store
 from catalog.storage.whole import write_json
 from flows.commands.backup import backup as command
-from flows.commands.backup import ended_in_order
+from flows.commands.interruption import ended_in_order
 from flows.prefect_process import backup as backups_of
 from flows.prefect_process import database_copy, services, work_pool
 from flows.prefect_process.api import ServiceError
